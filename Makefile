@@ -1,0 +1,86 @@
+# make demo    install, run the quickstart on real data, say how to open the notebook
+# make lab     JupyterLab on the quickstart notebook
+# make test    everything: checks, tests, browser tests, front-end tests
+# make check   ruff, mypy --strict, tsc --strict
+# make bench   the benchmarks (BENCH="--case get --rounds 5")
+# make clean   remove what the other targets made
+#
+# Works on a bare Debian or Ubuntu with Python 3.11+, as root or not. PYTHON=... names an
+# interpreter, CHROMIUM=... a browser. Packages come from wherever pip and npm are set up to look.
+
+VENV   ?= .venv
+ORACLE ?= .oracle
+BENCHENV ?= .bench
+JOBS   ?= 2
+PYTEST ?=
+RUN    := $(VENV)/bin/python
+
+export PYTHON CHROMIUM
+
+# An editable install copies the lab extension: it is due again when a file of it changed.
+INSTALL_INPUTS := pyproject.toml hatch_build.py icechunk/_version.py \
+	$(shell find jupyterlab_extension/labextension -type f 2>/dev/null)
+
+.PHONY: help demo lab test check env test-env oracle browser front test-python test-lab bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# //p; /^$$/q' Makefile
+
+# A development environment serves the demo too: `make demo` after `make test` installs nothing.
+$(VENV)/.installed-lab: $(INSTALL_INPUTS)
+	@if test -e $(VENV)/.installed-dev; then extra=dev; else extra=lab; fi; \
+	    scripts/env.sh $(VENV) $$extra
+	@touch $@
+
+$(VENV)/.installed-dev: $(INSTALL_INPUTS)
+	@scripts/env.sh $(VENV) dev
+	@touch $@ $(VENV)/.installed-lab
+
+env: $(VENV)/.installed-lab
+
+test-env: $(VENV)/.installed-dev
+
+demo: env
+	$(RUN) examples/quickstart.py
+	@printf '\nThe same story, to click through:  make lab\n'
+
+lab: env
+	$(VENV)/bin/jupyter lab examples/quickstart.ipynb
+
+oracle:
+	@scripts/oracle.sh $(ORACLE)
+
+# Without a browser the tests that need one are skipped and say so; TESTS_REQUIRE=browser makes
+# that a failure.
+browser:
+	@scripts/browser.sh --install >/dev/null || true
+
+front:
+	@scripts/front.sh install
+
+check: test-env front
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	@scripts/front.sh check
+
+test-python: test-env oracle
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile -m "not lab" $(PYTEST)
+
+# One JupyterLab and one browser at a time: these tests wait for real clicks and real repaints.
+test-lab: test-env browser
+	$(RUN) -m pytest -m lab $(PYTEST) tests/lab
+
+test: check test-python test-lab
+	@scripts/front.sh test
+
+bench: oracle
+	@scripts/bench.sh $(BENCHENV) $(ORACLE)
+	$(BENCHENV)/bin/python benchmarks/run.py --reference $(ORACLE)/bin/python $(BENCH)
+
+clean:
+	rm -rf $(VENV) $(ORACLE) $(BENCHENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf tests/lab/artifacts benchmarks/results examples/output
+	rm -rf jupyterlab_extension/node_modules jupyterlab_extension/lib
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
