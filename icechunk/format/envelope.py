@@ -1,0 +1,210 @@
+"""The container of all metadata files: a 39-byte header and one zstd frame.
+
+Layout (Icechunk spec, "File layout"): 12 magic bytes, 24 bytes of writer name, spec version,
+file type, compression algorithm, then the compressed flatbuffer.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import IntEnum
+from typing import NamedTuple
+
+import zstandard
+
+from icechunk.ground.errors import ErrorKind, FormatError
+
+MAGIC = b"ICE\xf0\x9f\xa7\x8aCHUNK"
+HEADER_SIZE = 39
+MAX_SPEC_VERSION = 2
+DEFAULT_LIMIT = 2**31
+"""Default bound in bytes on what one file may decompress to."""
+
+_WRITER = b"icechunk-py 1".ljust(24)
+_ZSTD = 1
+# one four-byte RLE block is the best zstd can do: 128 KiB out of 4 bytes
+_MAX_RATIO = 2**15
+_SLICE = 2**13
+
+
+class FileType(IntEnum):
+    """File type byte of the header."""
+
+    SNAPSHOT = 1
+    MANIFEST = 2
+    ATTRIBUTES = 3
+    TRANSACTION_LOG = 4
+    CHUNK = 5
+    REPO_INFO = 6
+
+
+_LABELS = {
+    FileType.SNAPSHOT: "Snapshot",
+    FileType.MANIFEST: "Manifest",
+    FileType.ATTRIBUTES: "Attributes",
+    FileType.TRANSACTION_LOG: "TransactionLog",
+    FileType.CHUNK: "Chunk",
+    FileType.REPO_INFO: "RepoInfo",
+}
+
+
+class Envelope(NamedTuple):
+    """An opened container: spec version byte, writer name and decompressed payload."""
+
+    spec_version: int
+    writer: str
+    body: bytes
+
+
+class _Codecs(threading.local):
+    """One zstd context per thread and level: they are costly to make and not thread-safe."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
+        self.compressors: dict[int, zstandard.ZstdCompressor] = {}
+
+
+_codecs = _Codecs()
+
+
+def pack(file_type: FileType, spec_version: int, body: bytes, level: int = 3) -> bytes:
+    """Compress a payload and put the header in front of it.
+
+    Parameters
+    ----------
+    file_type
+        What the payload is.
+    spec_version
+        Spec version byte, 1 or 2.
+    body
+        The flatbuffer.
+    level
+        zstd compression level.
+
+    Returns
+    -------
+    bytes
+        The object as stored.
+    """
+    compressor = _codecs.compressors.get(level)
+    if compressor is None:
+        compressor = _codecs.compressors[level] = zstandard.ZstdCompressor(level=level)
+    header = MAGIC + _WRITER + bytes((spec_version, file_type, _ZSTD))
+    return header + compressor.compress(body)
+
+
+def unpack(
+    data: bytes, expected_type: FileType, *, name: str, limit: int = DEFAULT_LIMIT
+) -> Envelope:
+    """Check the header and decompress the payload.
+
+    Parameters
+    ----------
+    data
+        The whole object.
+    expected_type
+        File type the caller can read.
+    name
+        Object name for error messages.
+    limit
+        Largest decompressed size accepted, in bytes.
+
+    Returns
+    -------
+    Envelope
+        Spec version (1 or 2), writer name and payload.
+
+    Raises
+    ------
+    FormatError
+        ``unsupported-spec-version`` for files of a newer spec, ``invalid-file-format`` for
+        anything that is not the expected file, ``deserialization`` for a damaged payload.
+    """
+    version, writer = _check_header(data, expected_type, name)
+    return Envelope(version, writer, _decompress(memoryview(data)[HEADER_SIZE:], name, limit))
+
+
+def _check_header(data: bytes, expected: FileType, name: str) -> tuple[int, str]:
+    """Return (spec version, writer name) of a header that is what it should be."""
+    if len(data) < HEADER_SIZE:
+        _refuse(
+            f"invalid icechunk header size, got {len(data)} bytes, expected at least {HEADER_SIZE}",
+            name,
+        )
+    if data[:12] != MAGIC:
+        _refuse("invalid magic numbers in file", name)
+    version, type_code, algorithm = data[36], data[37], data[38]
+    if version > MAX_SPEC_VERSION:
+        raise FormatError(
+            f"this repository uses Icechunk format version {version}, but this library only "
+            f"supports up to version {MAX_SPEC_VERSION}. Please upgrade the icechunk library "
+            f"(object `{name}`)",
+            kind=ErrorKind.UNSUPPORTED_SPEC_VERSION,
+        )
+    if version < 1:
+        _refuse(f"invalid spec version {version}", name)
+    if type_code != expected:
+        if type_code not in _LABELS:
+            _refuse(f"Icechunk encountered an unknown file type code {type_code}", name)
+        label = _LABELS[expected]
+        _refuse(f"Icechunk cannot read this file type, expected {label} got {type_code}", name)
+    if algorithm != _ZSTD:
+        _refuse("Icechunk cannot read file, invalid compression algorithm", name)
+    return version, bytes(data[12:36]).decode("utf-8", "replace").rstrip(" \0")
+
+
+def _refuse(problem: str, name: str) -> None:
+    raise FormatError(
+        f"{problem}. Check that `{name}` is an intact Icechunk object of this repository",
+        kind=ErrorKind.INVALID_FILE_FORMAT,
+    )
+
+
+def _damaged(problem: str, name: str) -> FormatError:
+    return FormatError(
+        f"error decompressing `{name}`: {problem}. "
+        "The object is damaged: restore it from a backup or use another snapshot",
+        kind=ErrorKind.DESERIALIZATION,
+    )
+
+
+def _decompress(frame: memoryview, name: str, limit: int) -> bytes:
+    """Decompress exactly one zstd frame of at most `limit` bytes of content."""
+    try:
+        size = zstandard.get_frame_parameters(frame).content_size
+        if size == zstandard.CONTENTSIZE_UNKNOWN:
+            return _stream(frame, name, limit)
+        if size > limit:
+            raise _too_large(name, limit)
+        if size > len(frame) * _MAX_RATIO:
+            raise _damaged(f"{len(frame)} bytes cannot hold {size} bytes of content", name)
+        body: bytes = _codecs.decompressor.decompress(frame, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise _damaged(str(error), name) from error
+    if len(body) != size:
+        raise _damaged(f"expected {size} bytes of content, got {len(body)}", name)
+    return body
+
+
+def _stream(frame: memoryview, name: str, limit: int) -> bytes:
+    """Decompress a frame that does not declare its size, checking the limit on the way."""
+    stream = _codecs.decompressor.decompressobj()
+    pieces: list[bytes] = []
+    total = 0
+    for start in range(0, len(frame), _SLICE):
+        if stream.eof:
+            raise _damaged("bytes follow the compressed frame", name)
+        piece = stream.decompress(frame[start : start + _SLICE])
+        total += len(piece)
+        if total > limit:
+            raise _too_large(name, limit)
+        pieces.append(piece)
+    if not stream.eof:
+        raise _damaged("the compressed frame is truncated", name)
+    if stream.unused_data:
+        raise _damaged("bytes follow the compressed frame", name)
+    return b"".join(pieces)
+
+
+def _too_large(name: str, limit: int) -> FormatError:
+    return _damaged(f"its content is larger than the limit of {limit} bytes", name)
