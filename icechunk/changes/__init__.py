@@ -1,0 +1,1 @@
+"""Floor 3: what a session has changed and not yet committed; no I/O."""

@@ -1,0 +1,120 @@
+"""The uncommitted changes of a session: nodes made, changed and removed, and chunk edits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from icechunk.changes.chunk_edits import ChunkEdits
+from icechunk.ground.ids import NodeId, ObjectId, new_node_id
+from icechunk.ground.paths import is_below, parent_and_name
+from icechunk.model.nodes import ArrayData, NodeSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedNode:
+    """A node of the base that the session removed."""
+
+    id: NodeId
+    path: str
+    is_array: bool
+
+
+@dataclass(slots=True)
+class ChangeSet:
+    """What changed since the base snapshot.
+
+    Attributes
+    ----------
+    new : dict of str to NodeSnapshot
+        Nodes made in the session, by path; arrays carry no manifests.
+    updated : dict of NodeId to NodeSnapshot
+        Nodes of the base with other metadata; arrays carry no manifests.
+    deleted : dict of NodeId to DeletedNode
+        Nodes of the base that are gone.
+    chunks : dict of NodeId to ChunkEdits
+        Chunk references written or removed.
+    objects : set of ObjectId
+        Chunk objects that this session wrote and that a commit must make durable.
+    """
+
+    new: dict[str, NodeSnapshot] = field(default_factory=dict)
+    updated: dict[NodeId, NodeSnapshot] = field(default_factory=dict)
+    deleted: dict[NodeId, DeletedNode] = field(default_factory=dict)
+    chunks: dict[NodeId, ChunkEdits] = field(default_factory=dict)
+    objects: set[ObjectId] = field(default_factory=set)
+    _new_children: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was changed."""
+        return not (self.new or self.updated or self.deleted or self.chunks)
+
+    def add(self, path: str, user_data: bytes, array: ArrayData | None) -> NodeSnapshot:
+        """Make a node with a fresh id."""
+        node = NodeSnapshot(new_node_id(), path, user_data, array)
+        self.insert(node)
+        return node
+
+    def insert(self, node: NodeSnapshot) -> None:
+        """Make a node that has its id already."""
+        self.new[node.path] = node
+        if node.path != "/":
+            parent, name = parent_and_name(node.path)
+            self._new_children.setdefault(parent, {})[name] = None
+
+    def update(self, node: NodeSnapshot, user_data: bytes, array: ArrayData | None) -> None:
+        """Replace the metadata of a node as the session sees it."""
+        if array is not None:
+            array = replace(array, manifests=())
+            edits = self.chunks.get(node.id)
+            if edits is not None:
+                edits.regrid(array.num_chunks)
+        changed = replace(node, user_data=user_data, array=array)
+        if node.path in self.new:
+            self.new[node.path] = changed
+        else:
+            self.updated[node.id] = changed
+
+    def remove(self, node: NodeSnapshot) -> None:
+        """Remove one node as the session sees it."""
+        self.chunks.pop(node.id, None)
+        if node.path in self.new:
+            del self.new[node.path]
+            if node.path != "/":
+                parent, name = parent_and_name(node.path)
+                self._new_children[parent].pop(name, None)
+        else:
+            self.updated.pop(node.id, None)
+            self.deleted[node.id] = DeletedNode(node.id, node.path, node.is_array)
+
+    def edits(self, node: NodeSnapshot) -> ChunkEdits:
+        """Chunk edits of an array, made on first use."""
+        edits = self.chunks.get(node.id)
+        if edits is None:
+            assert node.array is not None
+            edits = self.chunks[node.id] = ChunkEdits(node.array.num_chunks)
+        return edits
+
+    def copy(self) -> ChangeSet:
+        """An independent copy, for a solver to edit."""
+        return ChangeSet(
+            dict(self.new),
+            dict(self.updated),
+            dict(self.deleted),
+            {node_id: edits.copy() for node_id, edits in self.chunks.items()},
+            set(self.objects),
+            {parent: dict(names) for parent, names in self._new_children.items()},
+        )
+
+    def new_children(self, path: str) -> list[str]:
+        """Names of the nodes that the session made directly below a path."""
+        return list(self._new_children.get(path, ()))
+
+    def new_below(self, path: str) -> Iterator[NodeSnapshot]:
+        """Nodes that the session made below a path."""
+        return (node for candidate, node in self.new.items() if is_below(candidate, path))
+
+    def deleted_paths(self) -> dict[str, DeletedNode]:
+        """The removed nodes by path."""
+        return {node.path: node for node in self.deleted.values()}

@@ -1,0 +1,82 @@
+"""A snapshot's hierarchy seen through uncommitted changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from icechunk.changes.change_set import ChangeSet
+from icechunk.ground.ids import NodeId
+from icechunk.model.nodes import NodeSnapshot, NodeTable
+
+
+class TreeView:
+    """The hierarchy as a session sees it; implements `NodeReader`.
+
+    Parameters
+    ----------
+    base : NodeTable
+        Nodes of the base snapshot.
+    changes : ChangeSet
+        Laid over the base; read live, never copied.
+    """
+
+    __slots__ = ("base", "changes")
+
+    def __init__(self, base: NodeTable, changes: ChangeSet) -> None:
+        self.base = base
+        self.changes = changes
+
+    def _seen(self, node: NodeSnapshot | None) -> NodeSnapshot | None:
+        """A node of the base as the session sees it."""
+        if node is None or node.id in self.changes.deleted:
+            return None
+        changed = self.changes.updated.get(node.id)
+        if changed is None:
+            return node
+        if changed.array is None or node.array is None:
+            return changed
+        return replace(changed, array=replace(changed.array, manifests=node.array.manifests))
+
+    def get(self, path: str) -> NodeSnapshot | None:
+        """Node at an absolute path, or None."""
+        return self.changes.new.get(path) or self._seen(self.base.get(path))
+
+    def by_id(self, node_id: NodeId) -> NodeSnapshot | None:
+        """Node with an id, or None."""
+        found = self._seen(self.base.by_id(node_id))
+        if found is None:
+            found = next((n for n in self.changes.new.values() if n.id == node_id), None)
+        return found
+
+    def __iter__(self) -> Iterator[NodeSnapshot]:
+        """Every node; those of the base in path order, then the session's own."""
+        for node in self.base:
+            seen = self._seen(node)
+            if seen is not None and seen.path not in self.changes.new:
+                yield seen
+        yield from self.changes.new.values()
+
+    def children(self, path: str) -> list[str]:
+        """Names of the nodes directly below a path."""
+        own = self.changes.new_children(path)
+        below = self.base.children(path)
+        if not self.changes.deleted:
+            return [*below, *own]
+        prefix = "/" if path == "/" else path + "/"
+        taken = set(own)
+        kept = [
+            name
+            for name in below
+            if name not in taken and self._seen(self.base.get(prefix + name)) is not None
+        ]
+        return [*kept, *own]
+
+    def below(self, path: str) -> list[NodeSnapshot]:
+        """Every proper descendant of a path."""
+        kept = [
+            seen
+            for node in self.base.below(path)
+            if node.path not in self.changes.new and (seen := self._seen(node)) is not None
+        ]
+        return [*kept, *self.changes.new_below(path)]

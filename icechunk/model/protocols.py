@@ -1,0 +1,29 @@
+"""What lower rooms may ask of a hierarchy without knowing who answers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from icechunk.ground.ids import NodeId
+from icechunk.model.chunk_table import Location
+from icechunk.model.nodes import NodeSnapshot
+
+
+class NodeReader(Protocol):
+    """A read-only hierarchy: a snapshot, or a snapshot seen through uncommitted changes."""
+
+    def get(self, path: str) -> NodeSnapshot | None:
+        """Node at an absolute path, or None."""
+        ...
+
+    def by_id(self, node_id: NodeId) -> NodeSnapshot | None:
+        """Node with an id, or None."""
+        ...
+
+
+class ChunkReader(NodeReader, Protocol):
+    """A hierarchy whose chunk references can be looked up."""
+
+    def chunk(self, node_id: NodeId, coords: tuple[int, ...]) -> Location | None:
+        """Where a chunk is, or None where it was never written."""
+        ...
