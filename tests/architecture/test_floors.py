@@ -1,0 +1,217 @@
+"""The shape of the code, kept by a test: floors, cycles, sizes, and who may know of what.
+
+Every import counts, also one inside a function or under ``TYPE_CHECKING``: code that names an
+upper floor depends on it, whenever the import runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("icechunk", "icechunk_widgets")
+
+#: Rooms and lone modules of `icechunk`, from the ground up. One imports lower floors or itself.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("_version", "ground"),
+    ("config",),
+    ("model",),
+    ("format", "storage", "changes", "display"),
+    ("assets", "conflicts"),
+    ("ledger",),
+    ("engine",),
+    ("store", "maintenance"),
+    ("session",),
+    ("repository",),
+    ("xarray", "dask", "distributed", "virtual", "credentials", "snapshots", "ops", "types"),
+    ("cli", "testing", "__init__", "__main__"),
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+FACADES = FLOORS[10]  # thin public modules; together they are one room
+
+#: The only files that may name asyncio: everything else is plain functions.
+ASYNC_SEAM = ("ground/runtime.py", "storage/", "engine/payload.py", "store/zarr_store.py")
+
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 60  # without its docstring
+
+
+class Import(NamedTuple):
+    """One import statement's target, absolute."""
+
+    target: str
+    line: int
+
+
+def _sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def _module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {_module_name(path): path for package in PACKAGES for path in _sources(package)}
+TREES = {name: ast.parse(path.read_text(), str(path)) for name, path in MODULES.items()}
+
+
+def _absolute(module: str, node: ast.ImportFrom) -> str:
+    if node.level == 0:
+        return node.module or ""
+    is_package = MODULES[module].name == "__init__.py"
+    keep = module.split(".")[: len(module.split(".")) - node.level + is_package]
+    return ".".join([*keep, node.module] if node.module else keep)
+
+
+def _dynamic(node: ast.Call) -> str | None:
+    """Return the name given to ``import_module("…")`` or ``__import__("…")``."""
+    function = node.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if name in ("import_module", "__import__") and node.args:
+        value = node.args[0]
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            return value.value
+    return None
+
+
+def _imports(module: str) -> Iterator[Import]:
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, node.lineno)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(module, node)
+            for alias in node.names:  # a name that is a module is an import of that module
+                submodule = f"{base}.{alias.name}"
+                yield Import(submodule if submodule in MODULES else base, node.lineno)
+        elif isinstance(node, ast.Call) and (name := _dynamic(node)) is not None:
+            yield Import(name, node.lineno)
+
+
+def _room(module: str) -> str:
+    """Return the room of a module of `icechunk`: "config", "session", …"""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def _where(module: str, line: int) -> str:
+    return f"{MODULES[module].relative_to(ROOT)}:{line}"
+
+
+def _complain(problems: list[str]) -> None:
+    if problems:
+        pytest.fail("\n".join(sorted(set(problems))), pytrace=False)
+
+
+ENGINE = [name for name in MODULES if name.split(".")[0] == "icechunk"]
+
+
+def test_every_module_stands_on_a_floor() -> None:
+    _complain([f"{name}: add its room to FLOORS" for name in ENGINE if _room(name) not in FLOOR_OF])
+
+
+def test_imports_go_down_or_stay_in_the_room() -> None:
+    problems = []
+    for module in ENGINE:
+        room = _room(module)
+        for target, line in _imports(module):
+            if target.split(".")[0] != "icechunk":
+                continue
+            other = _room(target)
+            same_room = other == room or {other, room} <= set(FACADES)
+            if not same_room and FLOOR_OF.get(other, 99) >= FLOOR_OF.get(room, 99):
+                problems.append(f"{_where(module, line)}: {room} may not import {target}")
+    _complain(problems)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_import_cycles(package: str) -> None:
+    graph = {
+        module: {t.target for t in _imports(module) if t.target in MODULES} - {module}
+        for module in MODULES
+        if module.split(".")[0] == package
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])), pytrace=False)
+
+
+def test_the_engine_never_imports_the_widgets() -> None:
+    problems = []
+    for module in ENGINE:
+        hook = next(
+            (
+                node
+                for node in TREES[module].body
+                if module == "icechunk"
+                and isinstance(node, ast.FunctionDef)
+                and node.name == "load_ipython_extension"
+            ),
+            None,
+        )
+        for target, line in _imports(module):
+            inside = hook is not None and hook.lineno <= line <= (hook.end_lineno or 0)
+            if target.split(".")[0] == "icechunk_widgets" and not inside:
+                problems.append(f"{_where(module, line)}: imports {target}")
+    _complain(problems)
+
+
+def test_asyncio_is_named_only_at_the_seam() -> None:
+    problems = []
+    for module in ENGINE:
+        path = MODULES[module].relative_to(ROOT / "icechunk").as_posix()
+        if path.startswith(ASYNC_SEAM):
+            continue
+        for target, line in _imports(module):
+            if target.split(".")[0] == "asyncio":
+                problems.append(f"{_where(module, line)}: names asyncio")
+    _complain(problems)
+
+
+def test_files_answer_one_question() -> None:
+    problems = []
+    for module, path in MODULES.items():
+        lines = len(path.read_text().splitlines())
+        if lines > MAX_FILE_LINES:
+            problems.append(f"{_where(module, 1)}: {lines} lines (at most {MAX_FILE_LINES})")
+    _complain(problems)
+
+
+def test_functions_fit_on_a_screen() -> None:
+    problems = []
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            first = node.body[1] if ast.get_docstring(node) and node.body[1:] else node.body[0]
+            lines = (node.end_lineno or 0) - first.lineno + 1
+            if lines > MAX_FUNCTION_LINES:
+                problems.append(f"{_where(module, node.lineno)}: {node.name} has {lines} lines")
+    _complain(problems)
+
+
+HEAVY = ("xarray", "dask", "distributed", "pandas", "obstore", "s3fs", "fsspec", "aiohttp",
+         "IPython", "ipywidgets", "anywidget", "traitlets", "jupyter_server", "matplotlib",
+         "hypothesis", "icechunk_widgets")  # fmt: skip
+
+
+def test_import_icechunk_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, zarr; before = {m.split('.')[0] for m in sys.modules}\n"
+        "import icechunk; new = {m.split('.')[0] for m in sys.modules} - before\n"
+        f"print(*sorted(new & set({HEAVY!r})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.split() == [], "icechunk imports these eagerly"
