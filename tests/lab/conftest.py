@@ -1,0 +1,79 @@
+"""One JupyterLab and one browser for all tests of this folder, a fresh page for each test."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import browser_path
+from tests.lab.labtools import ARTIFACTS, CHROMIUM_ARGUMENTS, Lab, LabServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs the browser, and the time that takes."""
+    for item in items:
+        if "tests/lab/" in item.path.as_posix():
+            item.add_marker("lab")
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    """Return a running JupyterLab."""
+    server = LabServer(tmp_path_factory.mktemp("lab")).start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a running headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=browser_path(), headless=True, args=CHROMIUM_ARGUMENTS
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def lab(lab_server: LabServer, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Return a page on JupyterLab; afterwards nothing may have been asked of the outside."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = Lab(lab_server, context)
+    before = request.session.testsfailed
+    try:
+        yield page
+        if request.session.testsfailed > before:
+            name = re.sub(r"\W+", "-", request.node.name)
+            page.screenshot(f"failed-{name}")
+    finally:
+        context.close()
+        lab_server.end_kernels()
+    assert page.external == [], "the page asked for something outside this machine"
+    assert page.errors == [], "JavaScript errors on the page"
+
+
+@pytest.fixture
+def notebooks(lab_server: LabServer) -> Path:
+    """Return the folder that JupyterLab shows."""
+    return lab_server.folder
+
+
+@pytest.fixture(scope="session")
+def artifacts() -> Path:
+    """Return the folder where pictures and logs are kept."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    return ARTIFACTS
