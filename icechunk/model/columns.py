@@ -1,0 +1,398 @@
+"""Row storage of chunk references: plain numpy columns and text spans.
+
+Nothing here knows coordinates; `ChunkTable` pairs these columns with keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+Pool: TypeAlias = "bytes | memoryview"
+
+_BLOCK = 2**16
+_HASH_SEED = np.arange(1, 1025, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)
+_HASH_SEED ^= _HASH_SEED >> np.uint64(31) << np.uint64(1)
+
+
+def copy_spans(
+    target: NDArray[np.uint8],
+    target_start: NDArray[np.int64],
+    source: NDArray[np.uint8],
+    source_start: NDArray[np.int64],
+    length: NDArray[Any],
+) -> None:
+    """Copy many byte ranges at once.
+
+    Parameters
+    ----------
+    target, source
+        One-dimensional contiguous byte arrays.
+    target_start, source_start, length
+        Shape ``(n,)``: range k goes from ``source[source_start[k]:][:length[k]]`` to
+        ``target_start[k]``. The caller guarantees that all ranges lie inside the arrays.
+    """
+    for size, rows in _by_length(length):
+        windows_in = as_strided(source, (len(source) - size + 1, size), (1, 1), writeable=False)
+        windows_out = as_strided(target, (len(target) - size + 1, size), (1, 1))
+        windows_out[target_start[rows]] = windows_in[source_start[rows]]
+
+
+def _by_length(length: NDArray[Any]) -> Iterable[tuple[int, Any]]:
+    """Yield (length, rows having it) for every non-zero length."""
+    if not len(length):
+        return
+    if (length == length[0]).all():
+        if length[0]:
+            yield int(length[0]), slice(None)
+        return
+    order = np.argsort(length, kind="stable")
+    ordered = length[order]
+    edges = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
+    for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        size = int(ordered[low])
+        if size:
+            yield size, order[low:high]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextColumn:
+    """One byte string per row, as spans into a shared pool; an empty span means none.
+
+    Attributes
+    ----------
+    pool : bytes or memoryview
+        The bytes; rows may share and overlap spans.
+    start : ndarray of int64, shape (n,)
+    length : ndarray of uint32, shape (n,)
+    """
+
+    pool: Pool
+    start: NDArray[np.int64]
+    length: NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, the whole pool included."""
+        return memoryview(self.pool).nbytes + self.start.nbytes + self.length.nbytes
+
+    @property
+    def pool_array(self) -> NDArray[np.uint8]:
+        """The pool as a read-only uint8 array."""
+        return np.frombuffer(self.pool, np.uint8)
+
+    @classmethod
+    def from_bytes(cls, values: Iterable[bytes | None]) -> TextColumn:
+        """Column of the given byte strings; equal ones share their span."""
+        spans: dict[bytes, tuple[int, int]] = {b"": (0, 0)}
+        pieces: list[bytes] = []
+        rows: list[tuple[int, int]] = []
+        size = 0
+        for value in values:
+            raw = value or b""
+            span = spans.get(raw)
+            if span is None:
+                span = spans[raw] = (size, len(raw))
+                pieces.append(raw)
+                size += len(raw)
+            rows.append(span)
+        table = np.array(rows, np.int64).reshape(len(rows), 2)
+        return cls(b"".join(pieces), table[:, 0].copy(), table[:, 1].astype(np.uint32))
+
+    @classmethod
+    def from_strings(cls, values: Iterable[str | None]) -> TextColumn:
+        """Column of the given texts (UTF-8)."""
+        return cls.from_bytes(None if v is None else v.encode("utf-8") for v in values)
+
+    @classmethod
+    def from_array(cls, values: NDArray[Any]) -> TextColumn:
+        """Column of a one-dimensional numpy ``S``, ``U`` or ``StringDType`` array."""
+        if values.dtype.kind != "S":
+            try:
+                values = values.astype("S")
+            except UnicodeEncodeError:
+                values = np.char.encode(values.astype("U"), "utf-8")
+        values = np.ascontiguousarray(values)
+        start = np.arange(len(values), dtype=np.int64) * values.dtype.itemsize
+        return cls(values.tobytes(), start, np.char.str_len(values).astype(np.uint32))
+
+    @classmethod
+    def blank(cls, count: int) -> TextColumn:
+        """Column of `count` rows without text."""
+        return cls(b"", np.zeros(count, np.int64), np.zeros(count, np.uint32))
+
+    def bytes_at(self, row: int) -> bytes:
+        """Bytes of one row."""
+        start = int(self.start[row])
+        return bytes(self.pool[start : start + int(self.length[row])])
+
+    def text_at(self, row: int) -> str:
+        """Text of one row; undecodable bytes become U+FFFD."""
+        return self.bytes_at(row).decode("utf-8", "replace")
+
+    def texts(self) -> list[str]:
+        """Text of every row, decoding each distinct one once."""
+        codes, values = self.distinct()
+        found = [values.text_at(row) for row in range(len(values))]
+        return [found[code] for code in codes.tolist()]
+
+    def take(self, rows: Any) -> TextColumn:
+        """Column of selected rows (indices, mask or slice) over the same pool."""
+        return TextColumn(self.pool, self.start[rows], self.length[rows])
+
+    def compact(self) -> TextColumn:
+        """Copy into a pool of exactly the bytes in use, when that saves half or more."""
+        codes, values = self.distinct(content=False)
+        used = int(values.length.sum(dtype=np.int64))
+        if used * 2 > memoryview(self.pool).nbytes:
+            return self
+        start = np.cumsum(values.length, dtype=np.int64) - values.length
+        pool = np.empty(used, np.uint8)
+        copy_spans(pool, start, self.pool_array, values.start, values.length)
+        return TextColumn(pool.tobytes(), start[codes], values.length[codes])
+
+    def distinct(self, *, content: bool = True) -> tuple[NDArray[np.int64], TextColumn]:
+        """Factorise the rows.
+
+        Parameters
+        ----------
+        content
+            Find equal bytes; otherwise only equal spans.
+
+        Returns
+        -------
+        codes : ndarray of int64, shape (n,)
+            Row of `values` that holds the text of each row.
+        values : TextColumn
+            The distinct texts over the same pool.
+        """
+        if not len(self):
+            return np.zeros(0, np.int64), self
+        big = bool((self.start >= 2**31).any())
+        span = self.start * 2**32 + self.length if not big else self._wide_spans()
+        codes, first = _factorise(span)
+        if content and len(first) > 1:
+            again, kept = self.take(first)._by_content()
+            codes, first = again[codes], first[kept]
+        return codes, self.take(first)
+
+    def _wide_spans(self) -> NDArray[Any]:
+        """Spans as comparable 12-byte strings, for pools beyond 2 GiB."""
+        packed = np.empty(len(self), [("start", ">u8"), ("length", ">u4")])
+        packed["start"], packed["length"] = self.start, self.length
+        return packed.view("S12")
+
+    def _by_content(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(codes, first row of each code) of equal bytes; a hash proposes, bytes decide."""
+        pool = self.pool_array
+        codes = np.zeros(len(self), np.int64)
+        firsts: list[NDArray[np.int64]] = []
+        known = 0
+        empty = np.flatnonzero(self.length == 0)
+        if len(empty):
+            codes[empty] = known
+            firsts.append(empty[:1])
+            known = 1
+        for size, rows in _by_length(self.length):
+            index = np.arange(len(self)) if isinstance(rows, slice) else rows
+            part, first = _equal_rows(pool, self.start[index], size)
+            codes[index] = part + known
+            firsts.append(index[first])
+            known += len(first)
+        return codes, np.concatenate(firsts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TextColumn, (bytes(self.pool), self.start, self.length)
+
+
+def _factorise(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(codes, first row of each code); runs are folded first since neighbours often agree."""
+    change = np.concatenate(([True], values[1:] != values[:-1]))
+    heads = np.flatnonzero(change)
+    _, first, inverse = np.unique(values[heads], return_index=True, return_inverse=True)
+    inverse = inverse.reshape(-1).astype(np.int64, copy=False)
+    if len(heads) == len(values):
+        return inverse, first.astype(np.int64, copy=False)
+    codes = np.repeat(inverse, np.diff(np.append(heads, len(values))))
+    return codes, heads[first]
+
+
+def _equal_rows(
+    pool: NDArray[np.uint8], start: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """`_by_content` for spans of one length."""
+    windows = as_strided(pool, (len(pool) - size + 1, size), (1, 1), writeable=False)
+    hashes = np.empty(len(start), np.uint64)
+    words = -(-size // 8)
+    seeds = np.resize(_HASH_SEED, words)
+    for low in range(0, len(start), _BLOCK):
+        part = start[low : low + _BLOCK]
+        padded = np.zeros((len(part), words * 8), np.uint8)
+        padded[:, :size] = windows[part]
+        mixed = padded.view(np.uint64)
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * seeds
+        mixed ^= mixed >> np.uint64(32)
+        hashes[low : low + _BLOCK] = mixed.sum(axis=1)
+    codes, first = _factorise(hashes)
+    for low in range(0, len(start), _BLOCK):
+        part = start[low : low + _BLOCK]
+        leader = start[first[codes[low : low + _BLOCK]]]
+        differs = np.flatnonzero(part != leader)
+        if len(differs) and not (windows[part[differs]] == windows[leader[differs]]).all():
+            return _equal_rows_exact(pool, start, size)
+    return codes, first
+
+
+def _equal_rows_exact(
+    pool: NDArray[np.uint8], start: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Slow way out of a hash collision."""
+    raw = pool.tobytes()
+    seen: dict[bytes, int] = {}
+    first: list[int] = []
+    codes = np.empty(len(start), np.int64)
+    for row, at in enumerate(start.tolist()):
+        text = raw[at : at + size]
+        code = seen.setdefault(text, len(seen))
+        if code == len(first):
+            first.append(row)
+        codes[row] = code
+    return codes, np.array(first, np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RefColumns:
+    """Columns of chunk references without their coordinates; None = nothing to store.
+
+    Attributes
+    ----------
+    kind : ndarray of uint8, shape (n,)
+    length : ndarray of uint64, shape (n,)
+    id : ndarray of uint8, shape (n, 12), or None
+        Chunk ids of native rows, zeros elsewhere; None without native rows.
+    offset : ndarray of uint64, shape (n,), or None
+        None when all are zero.
+    text : TextColumn or None
+        Location of virtual rows, payload of inline ones.
+    etag : TextColumn or None
+    modified : ndarray of uint32, shape (n,), or None
+        Seconds since 1970, 0 = unknown.
+    """
+
+    kind: NDArray[np.uint8]
+    length: NDArray[np.uint64]
+    id: NDArray[np.uint8] | None = None
+    offset: NDArray[np.uint64] | None = None
+    text: TextColumn | None = None
+    etag: TextColumn | None = None
+    modified: NDArray[np.uint32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held; a pool that two columns share counts once."""
+        total = self.kind.nbytes + self.length.nbytes
+        total += sum(c.nbytes for c in (self.id, self.offset, self.modified) if c is not None)
+        texts = [t for t in (self.text, self.etag) if t is not None]
+        total += sum(t.start.nbytes + t.length.nbytes for t in texts)
+        return total + sum({id(t.pool): memoryview(t.pool).nbytes for t in texts}.values())
+
+    def lean(self) -> RefColumns:
+        """Drop the columns that say nothing."""
+        blank_etag = self.etag is not None and not self.etag.length.any()
+        blank_text = self.text is not None and not self.text.length.any()
+        return RefColumns(
+            self.kind,
+            self.length,
+            self.id if self.id is not None and (self.kind == 1).any() else None,
+            self.offset if self.offset is not None and self.offset.any() else None,
+            None if blank_text else self.text,
+            None if blank_etag else self.etag,
+            self.modified if self.modified is not None and self.modified.any() else None,
+        )
+
+    def take(self, rows: Any) -> RefColumns:
+        """Columns of selected rows (indices, mask or slice)."""
+        ids = self.id
+        if ids is not None:
+            ids = ids.view("V12").reshape(-1)[rows].view(np.uint8).reshape(-1, 12)
+        return RefColumns(
+            self.kind[rows],
+            self.length[rows],
+            ids,
+            None if self.offset is None else self.offset[rows],
+            None if self.text is None else self.text.take(rows),
+            None if self.etag is None else self.etag.take(rows),
+            None if self.modified is None else self.modified[rows],
+        )
+
+    def replaced(self, rows: NDArray[np.int64], other: RefColumns) -> RefColumns:
+        """Copy with the given rows overwritten by the rows of `other`."""
+        both = RefColumns.concat((self, other))
+        source = np.arange(len(self))
+        source[rows] = np.arange(len(self), len(both))
+        return both.take(source)
+
+    @staticmethod
+    def concat(parts: Sequence[RefColumns]) -> RefColumns:
+        """Rows of all parts, one part after the other."""
+        sizes = [len(part) for part in parts]
+        return RefColumns(
+            np.concatenate([part.kind for part in parts]),
+            np.concatenate([part.length for part in parts]),
+            _join([part.id for part in parts], sizes, (12,)),
+            _join([part.offset for part in parts], sizes),
+            _join_text([part.text for part in parts], sizes),
+            _join_text([part.etag for part in parts], sizes),
+            _join([part.modified for part in parts], sizes),
+        )
+
+
+def _join(
+    columns: Sequence[NDArray[Any] | None], sizes: Sequence[int], tail: tuple[int, ...] = ()
+) -> NDArray[Any] | None:
+    """Concatenate optional columns, zeros standing in for missing ones."""
+    present = next((column for column in columns if column is not None), None)
+    if present is None:
+        return None
+    return np.concatenate(
+        [
+            np.zeros((size, *tail), present.dtype) if column is None else column
+            for column, size in zip(columns, sizes, strict=True)
+        ]
+    )
+
+
+def _join_text(columns: Sequence[TextColumn | None], sizes: Sequence[int]) -> TextColumn | None:
+    """Concatenate optional text columns, joining the pools."""
+    if all(column is None for column in columns):
+        return None
+    pools: list[Pool] = []
+    places: dict[int, int] = {}
+    starts: list[NDArray[np.int64]] = []
+    lengths: list[NDArray[np.uint32]] = []
+    size = 0
+    for column, count in zip(columns, sizes, strict=True):
+        part = TextColumn.blank(count) if column is None else column
+        place = places.get(id(part.pool))
+        if place is None:
+            place = places[id(part.pool)] = size
+            pools.append(part.pool)
+            size += memoryview(part.pool).nbytes
+        starts.append(part.start + place if place else part.start)
+        lengths.append(part.length)
+    pool = pools[0] if len(pools) == 1 else b"".join(pools)
+    return TextColumn(pool, np.concatenate(starts), np.concatenate(lengths))
