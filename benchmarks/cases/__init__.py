@@ -1,0 +1,16 @@
+"""The cases by name, in the order in which a report shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cases import codec, imports, read_chunk, read_many, write_many
+
+if TYPE_CHECKING:
+    from case import Case
+
+CASES: dict[str, Case] = {
+    case.name: case
+    for module in (read_chunk, read_many, write_many, codec, imports)
+    for case in module.CASES
+}
