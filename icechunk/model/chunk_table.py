@@ -445,10 +445,6 @@ class _Scalars:
         self.text = None if text is None else (view(text.start), view(text.length))
         self.pool = None if text is None else memoryview(text.pool)
 
-    def contains(self, coords: Coords) -> NDArray[np.bool_]:
-        """Which coordinates (uint32, shape ``(m, d)``) have a row, bool of shape ``(m,)``."""
-        return self.find_many(coords) >= 0
-
     def location(self, row: int) -> Location:
         """Gather one row."""
         kind: int = self.kind[row]

@@ -118,7 +118,7 @@ class Keyspace:
 def bounding_box(coords: Coords) -> Extents:
     """Tight box around coordinates; all axes empty when there are none."""
     if not len(coords):
-        return ((0, 0),) * coords.shape[1]
+        return tuple((0, 0) for _ in range(coords.shape[1]))
     box: list[tuple[int, int]] = []
     for axis in range(coords.shape[1]):
         column = coords[:, axis]
