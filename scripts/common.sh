@@ -61,5 +61,5 @@ pip_install() {
     python=$1
     shift
     say "pip install $*"
-    "$python" -m pip install --quiet --no-input --disable-pip-version-check "$@"
+    "$python" -m pip install -qq --no-input --disable-pip-version-check "$@"
 }
