@@ -1,0 +1,284 @@
+"""Vectorised access to a vector of FlatBuffers tables: one numpy array per field.
+
+Rows with different vtables are handled together: the field offset of every row comes from a
+small array of its distinct vtables. All positions are checked before anything is gathered, so
+hostile bytes give a `FormatError` and results are never larger than the data warrants.
+
+Example
+-------
+::
+
+    refs = TableColumn.of_vector(table, slot=1)        # of a flat_read.Table
+    lengths = refs.u64(3)                              # uint64, shape (n,)
+    ids = refs.structs(4, 12)                          # uint8, shape (n, 12)
+    native = refs.has(4)                               # bool, shape (n,)
+    start, count = refs.vectors(0, item_size=4)        # spans of [u32]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from icechunk.format.flat_read import Body, Table
+
+    Positions = NDArray[np.int64]
+
+
+class TableColumn:
+    """Many tables of one type, addressed by row.
+
+    Parameters
+    ----------
+    body
+        The payload.
+    positions
+        int64, shape ``(n,)``: position of each table.
+
+    Raises
+    ------
+    FormatError
+        If a table or its vtable lies outside the payload.
+    """
+
+    __slots__ = ("_codes", "_offsets", "body", "positions")
+
+    def __init__(self, body: Body, positions: Positions) -> None:
+        self.body = body
+        self.positions = positions
+        soffsets = gather(body, positions, np.dtype("<i4")).astype(np.int64)
+        self._codes, self._offsets = _field_offsets(body, positions - soffsets)
+
+    @classmethod
+    def of_vector(cls, table: Table, slot: int) -> TableColumn:
+        """Tables of a required vector field.
+
+        Raises
+        ------
+        FormatError
+            If the field is missing or anything lies outside the payload.
+        """
+        span = table.vector(slot, 4)
+        if span is None:
+            table.fail(f"missing required field {slot} of the table at {table.pos}")
+        return cls(table.body, offset_targets(table.body, *span))
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def _offset(self, slot: int) -> NDArray[np.int64] | int:
+        """Offset of a field inside its table: one number, or one per row (0 = absent)."""
+        offsets = self._offsets
+        if slot >= offsets.shape[1]:
+            return 0
+        column = offsets[:, slot]
+        if len(column) == 0:
+            return 0
+        if self._codes is None or (column == column[0]).all():
+            return int(column[0])
+        return column[self._codes]
+
+    def has(self, slot: int) -> NDArray[np.bool_]:
+        """Which rows store the field, bool of shape ``(n,)``."""
+        offset = self._offset(slot)
+        if isinstance(offset, int):
+            return np.full(len(self), offset != 0)
+        return offset != 0
+
+    def _gather(self, slot: int, dtype: np.dtype[Any], default: int) -> NDArray[Any]:
+        """Field values of every row, `default` where absent."""
+        offset = self._offset(slot)
+        if isinstance(offset, int):
+            if not offset:
+                return np.full(len(self), default, dtype)
+            return gather(self.body, self.positions + offset, dtype)
+        out = np.full(len(self), default, dtype)
+        rows = np.flatnonzero(offset)
+        out[rows] = gather(self.body, self.positions[rows] + offset[rows], dtype)
+        return out
+
+    def u8(self, slot: int, default: int = 0) -> NDArray[np.uint8]:
+        """Read unsigned bytes, shape ``(n,)``."""
+        return self._gather(slot, np.dtype("u1"), default)
+
+    def u16(self, slot: int, default: int = 0) -> NDArray[np.uint16]:
+        """Read u16 fields, shape ``(n,)``."""
+        return self._gather(slot, np.dtype("<u2"), default)
+
+    def u32(self, slot: int, default: int = 0) -> NDArray[np.uint32]:
+        """Read u32 fields, shape ``(n,)``."""
+        return self._gather(slot, np.dtype("<u4"), default)
+
+    def i32(self, slot: int, default: int = 0) -> NDArray[np.int32]:
+        """Read i32 fields, shape ``(n,)``."""
+        return self._gather(slot, np.dtype("<i4"), default)
+
+    def u64(self, slot: int, default: int = 0) -> NDArray[np.uint64]:
+        """Read u64 fields, shape ``(n,)``."""
+        return self._gather(slot, np.dtype("<u8"), default)
+
+    def structs(self, slot: int, size: int) -> NDArray[np.uint8]:
+        """Read inline structs as bytes, shape ``(n, size)``, zeros where absent."""
+        offset = self._offset(slot)
+        dtype = np.dtype(f"V{size}")
+        if isinstance(offset, int):
+            if not offset:
+                return np.zeros((len(self), size), np.uint8)
+            raw = gather(self.body, self.positions + offset, dtype)
+            return raw.view(np.uint8).reshape(len(self), size)
+        out = np.zeros((len(self), size), np.uint8)
+        rows = np.flatnonzero(offset)
+        raw = gather(self.body, self.positions[rows] + offset[rows], dtype)
+        out[rows] = raw.view(np.uint8).reshape(len(rows), size)
+        return out
+
+    def targets(self, slot: int) -> Positions:
+        """Position each row's offset field points to, int64 of shape ``(n,)``, 0 = absent."""
+        offset = self._offset(slot)
+        if isinstance(offset, int):
+            if not offset:
+                return np.zeros(len(self), np.int64)
+            at = self.positions + offset
+            return at + gather(self.body, at, np.dtype("<u4"))
+        out = np.zeros(len(self), np.int64)
+        rows = np.flatnonzero(offset)
+        at = self.positions[rows] + offset[rows]
+        out[rows] = at + gather(self.body, at, np.dtype("<u4"))
+        return out
+
+    def vectors(self, slot: int, item_size: int) -> tuple[Positions, NDArray[np.int64]]:
+        """Spans of a vector, string or blob field.
+
+        Parameters
+        ----------
+        slot
+            The field.
+        item_size
+            Bytes per element.
+
+        Returns
+        -------
+        start, count : ndarray of int64, shape (n,)
+            Position of the first element and number of elements; both 0 where absent.
+        """
+        target = self.targets(slot)
+        rows = target > 0
+        if rows.all():
+            return vector_spans(self.body, target, item_size)
+        start, count = np.zeros(len(self), np.int64), np.zeros(len(self), np.int64)
+        start[rows], count[rows] = vector_spans(self.body, target[rows], item_size)
+        return start, count
+
+    def require(self, slot: int) -> None:
+        """Raise the `FormatError` unless every row stores the field."""
+        if not self.has(slot).all():
+            row = int(np.argmin(self.has(slot)))
+            self.body.fail(f"missing required field {slot} of the table at {self.positions[row]}")
+
+
+def offset_targets(body: Body, start: int, count: int) -> Positions:
+    """Positions the elements of an offset vector point to (span checked by the caller)."""
+    distances = np.frombuffer(body.data, "<u4", count, start)
+    return distances + np.arange(start, start + 4 * count, 4, dtype=np.int64)
+
+
+def vector_spans(body: Body, at: Positions, item_size: int) -> tuple[Positions, NDArray[np.int64]]:
+    """(start, count) of the vectors whose length prefixes are at the given positions."""
+    count = gather(body, at, np.dtype("<u4")).astype(np.int64)
+    start = at + 4
+    if len(at) and int((start + count * item_size).max()) > body.size:
+        body.fail("a vector is out of bounds")
+    return start, count
+
+
+def u32_rows(body: Body, start: Positions, width: int) -> NDArray[np.uint32]:
+    """Gather `width` consecutive u32 per row, shape ``(n, width)``.
+
+    The spans were checked by `vectors`.
+    """
+    out = np.empty((len(start), width), np.uint32)
+    for column in range(width):
+        out[:, column] = gather(body, start + 4 * column, np.dtype("<u4"))
+    return out
+
+
+def gather(body: Body, at: Positions, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Read one item per position.
+
+    Parameters
+    ----------
+    body
+        The payload.
+    at
+        int64, shape ``(n,)``: byte positions.
+    dtype
+        Type of the items.
+
+    Returns
+    -------
+    ndarray
+        A new array of shape ``(n,)``.
+
+    Raises
+    ------
+    FormatError
+        If an item lies outside the payload or a number is not aligned.
+    """
+    if not len(at):
+        return np.empty(0, dtype)
+    size = dtype.itemsize
+    low, high = int(at.min()), int(at.max())
+    if low < 0 or high + size > body.size:
+        body.fail(f"position {low if low < 0 else high} is out of bounds")
+    if len(at) > 1:
+        stride = int(at[1]) - int(at[0])
+        # records of constant stride, as this library writes them: a strided copy beats a gather
+        if stride > 0 and high - low == stride * (len(at) - 1) and _evenly(at, stride):
+            return np.ndarray((len(at),), dtype, body.data, low, (stride,)).copy()
+    if dtype.kind == "V" or size == 1:
+        windows = np.ndarray((body.size - size + 1,), dtype, body.data, 0, (1,))
+        found: NDArray[Any] = windows[at]
+        return found
+    if int(np.bitwise_or.reduce(at)) & (size - 1):
+        body.fail(f"a {8 * size}-bit number is unaligned")
+    items = np.frombuffer(body.data, dtype, body.size // size)
+    return items[at >> (size.bit_length() - 1)]
+
+
+def _evenly(at: Positions, stride: int) -> bool:
+    return bool((at[1:] - at[:-1] == stride).all())
+
+
+def _field_offsets(
+    body: Body, vtables: Positions
+) -> tuple[NDArray[np.intp] | None, NDArray[np.int64]]:
+    """Field offsets of the vtables at the given positions.
+
+    Returns
+    -------
+    codes
+        Row of `offsets` for each vtable, None when they are all the same one.
+    offsets
+        int64, shape ``(distinct vtables, slots)``, 0 = absent.
+    """
+    if not len(vtables):
+        return None, np.zeros((0, 0), np.int64)
+    if (vtables == vtables[0]).all():
+        return None, np.array([body.vtable_at(int(vtables[0]))], np.int64)
+    distinct = np.unique(vtables)
+    codes = np.searchsorted(distinct, vtables)
+    u16 = np.dtype("<u2")
+    sizes = gather(body, distinct, u16).astype(np.int64)
+    if (sizes < 4).any() or (sizes % 2).any() or int((distinct + sizes).max()) > body.size:
+        body.fail("a vtable is out of bounds or has an invalid size")
+    # no Icechunk table has more than 16 fields: longer vtables come from later writers
+    slots = min((int(sizes.max()) - 4) // 2, 16)
+    offsets = np.zeros((len(distinct), slots), np.int64)
+    for slot in range(slots):
+        rows = np.flatnonzero(sizes >= 6 + 2 * slot)
+        offsets[rows, slot] = gather(body, distinct[rows] + 4 + 2 * slot, u16)
+    return codes, offsets
