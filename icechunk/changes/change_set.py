@@ -36,6 +36,9 @@ class ChangeSet:
         Chunk references written or removed.
     objects : set of ObjectId
         Chunk objects that this session wrote and that a commit must make durable.
+    kept : dict of NodeId to tuple of int
+        Smallest chunk grid that a resized array of the base had in between: chunks beyond it are
+        gone, also when the array grew again.
     """
 
     new: dict[str, NodeSnapshot] = field(default_factory=dict)
@@ -43,6 +46,7 @@ class ChangeSet:
     deleted: dict[NodeId, DeletedNode] = field(default_factory=dict)
     chunks: dict[NodeId, ChunkEdits] = field(default_factory=dict)
     objects: set[ObjectId] = field(default_factory=set)
+    kept: dict[NodeId, tuple[int, ...]] = field(default_factory=dict)
     _new_children: dict[str, dict[str, None]] = field(default_factory=dict)
 
     @property
@@ -67,6 +71,10 @@ class ChangeSet:
         """Replace the metadata of a node as the session sees it."""
         if array is not None:
             array = replace(array, manifests=())
+            assert node.array is not None
+            former = self.kept.get(node.id, node.array.num_chunks)
+            if len(former) == len(array.num_chunks):
+                self.kept[node.id] = tuple(map(min, former, array.num_chunks))
             edits = self.chunks.get(node.id)
             if edits is not None:
                 edits.regrid(array.num_chunks)
@@ -104,6 +112,7 @@ class ChangeSet:
             dict(self.deleted),
             {node_id: edits.copy() for node_id, edits in self.chunks.items()},
             set(self.objects),
+            dict(self.kept),
             {parent: dict(names) for parent, names in self._new_children.items()},
         )
 

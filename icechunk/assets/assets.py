@@ -1,0 +1,115 @@
+"""Fetch and write snapshots, manifests and transaction logs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from icechunk.assets.cache import WeightedCache
+from icechunk.assets.layout import log_key, manifest_key, snapshot_key
+from icechunk.config.resolve import Settings
+from icechunk.format.dialect import Dialect
+from icechunk.format.manifest import Manifest, decode_manifest, encode_manifest
+from icechunk.format.snapshot import decode_snapshot, encode_snapshot
+from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
+from icechunk.ground.ids import NodeId, ObjectId, new_object_id
+from icechunk.ground.runtime import SingleFlight
+from icechunk.model.chunk_table import ChunkTable
+from icechunk.model.snapshot import ManifestInfo, Snapshot
+from icechunk.model.txlog import TransactionLog
+from icechunk.storage.base import Storage
+
+
+class Assets:
+    """The immutable files of one repository.
+
+    Files never change once written, so what was decoded is kept (bounded by the caching settings)
+    and concurrent readers of one file share one request.
+
+    Parameters
+    ----------
+    storage : Storage
+        Where the files are.
+    settings : Settings
+        Compression level and cache sizes.
+    dialect : Dialect
+        How new files are written.
+    """
+
+    def __init__(self, storage: Storage, settings: Settings, dialect: Dialect) -> None:
+        self.storage = storage
+        self.dialect = dialect
+        self._level = settings.compression_level
+        self._snapshots: WeightedCache[ObjectId, Snapshot] = WeightedCache(
+            settings.num_snapshot_nodes
+        )
+        self._manifests: WeightedCache[ObjectId, Manifest] = WeightedCache(settings.num_chunk_refs)
+        self._logs: WeightedCache[ObjectId, TransactionLog] = WeightedCache(
+            settings.num_transaction_changes
+        )
+        self._flights: SingleFlight[str, Snapshot | Manifest] = SingleFlight()
+
+    def snapshot(self, snapshot_id: ObjectId) -> Snapshot:
+        """Decoded snapshot file."""
+        held = self._snapshots.get(snapshot_id)
+        if held is not None:
+            return held
+        key = snapshot_key(snapshot_id)
+
+        def load() -> Snapshot:
+            snapshot = decode_snapshot(self.storage.get(key).data, name=key)
+            self._snapshots.put(snapshot_id, snapshot, len(snapshot.nodes) + 1)
+            return snapshot
+
+        loaded = self._flights.run(key, load)
+        assert isinstance(loaded, Snapshot)
+        return loaded
+
+    def held_manifest(self, manifest_id: ObjectId) -> Manifest | None:
+        """Manifest that is in memory already, or None."""
+        return self._manifests.get(manifest_id)
+
+    def manifest(self, manifest_id: ObjectId, num_chunk_refs: int = 1) -> Manifest:
+        """Decoded manifest file; `num_chunk_refs` is its weight in the cache."""
+        held = self._manifests.get(manifest_id)
+        if held is not None:
+            return held
+        key = manifest_key(manifest_id)
+
+        def load() -> Manifest:
+            manifest = decode_manifest(self.storage.get(key).data, name=key)
+            self._manifests.put(manifest_id, manifest, num_chunk_refs)
+            return manifest
+
+        loaded = self._flights.run(key, load)
+        assert isinstance(loaded, Manifest)
+        return loaded
+
+    def log(self, snapshot_id: ObjectId) -> TransactionLog:
+        """Decoded transaction log of a snapshot."""
+        held = self._logs.get(snapshot_id)
+        if held is not None:
+            return held
+        key = log_key(snapshot_id)
+        log = decode_transaction_log(self.storage.get(key).data, name=key)
+        weight = sum(len(chunks) for chunks in log.updated_chunks.values()) + 1
+        self._logs.put(snapshot_id, log, weight)
+        return log
+
+    def write_manifest(self, arrays: Mapping[NodeId, ChunkTable]) -> ManifestInfo:
+        """Write the references of some arrays as one new manifest."""
+        manifest_id = new_object_id()
+        data = encode_manifest(manifest_id, arrays, dialect=self.dialect, level=self._level)
+        self.storage.put(manifest_key(manifest_id), data)
+        refs = sum(map(len, arrays.values()))
+        return ManifestInfo(manifest_id, len(data), refs)
+
+    def write_snapshot(self, snapshot: Snapshot) -> None:
+        """Write a snapshot file."""
+        data = encode_snapshot(snapshot, dialect=self.dialect, level=self._level)
+        self.storage.put(snapshot_key(snapshot.id), data)
+        self._snapshots.put(snapshot.id, snapshot, len(snapshot.nodes) + 1)
+
+    def write_log(self, log: TransactionLog) -> None:
+        """Write a transaction log file."""
+        data = encode_transaction_log(log, dialect=self.dialect, level=self._level)
+        self.storage.put(log_key(log.id), data)

@@ -1,0 +1,61 @@
+"""Differences between snapshots, and between a session and its base."""
+
+from __future__ import annotations
+
+from icechunk.changes.to_log import transaction_log
+from icechunk.engine.compare import compare
+from icechunk.engine.context import RepoContext
+from icechunk.engine.transaction import Transaction
+from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
+from icechunk.ground.ids import ObjectId
+from icechunk.model.diff import Diff, DiffBuilder
+from icechunk.model.snapshot_table import SnapshotRecord
+
+
+def status(transaction: Transaction) -> Diff:
+    """What a session changed since its base."""
+    builder = DiffBuilder()
+    builder.add(transaction_log(transaction.base.id, transaction.changes))
+    return builder.build(transaction.base.nodes, transaction.tree)
+
+
+def diff(ctx: RepoContext, before: ObjectId, after: ObjectId, *, any_states: bool = False) -> Diff:
+    """What the commits after one snapshot, up to another, changed.
+
+    Raises
+    ------
+    InvalidInputError
+        Kind ``bad-snapshot-chain-for-diff`` unless `before` is a proper ancestor of `after`, or
+        `any_states` is set.
+    """
+    commits = _between(ctx, before, after)
+    if commits is None:
+        if any_states:
+            return compare(ctx, before, after)
+        raise InvalidInputError(
+            "`to` snapshot ancestry doesn't include `from`; give the older state first, or pass "
+            "`any_states=True` to compare any two",
+            ErrorKind.BAD_SNAPSHOT_CHAIN_FOR_DIFF,
+        )
+    builder = DiffBuilder()
+    for record in commits:
+        for snapshot_id in (*record.pruned, record.id):
+            try:
+                builder.add(ctx.assets.log(snapshot_id))
+            except StorageError as error:
+                if snapshot_id == record.id or error.kind != ErrorKind.OBJECT_NOT_FOUND:
+                    raise
+                # A pruned ancestor's log was collected: what it said is gone, the rest is not.
+    return builder.build(ctx.assets.snapshot(before).nodes, ctx.assets.snapshot(after).nodes)
+
+
+def _between(ctx: RepoContext, before: ObjectId, after: ObjectId) -> list[SnapshotRecord] | None:
+    """Commits after one snapshot up to another, oldest first; None when they are not in line."""
+    if before == after:
+        return None
+    commits: list[SnapshotRecord] = []
+    for record in ctx.ledger.ancestry(after):
+        if record.id == before:
+            return commits[::-1]
+        commits.append(record)
+    return None

@@ -1,0 +1,144 @@
+"""Chunk bytes in and out: inline ones from memory, native ones from objects and packs."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+
+from icechunk.assets.layout import chunk_key
+from icechunk.ground.errors import ErrorKind, InternalError, InvalidInputError, StorageError
+from icechunk.ground.ids import ObjectId, new_object_id
+from icechunk.ground.runtime import process_generation
+from icechunk.model.chunk_table import INLINE, NATIVE, Location
+from icechunk.storage.base import Storage
+
+if TYPE_CHECKING:
+    from icechunk.storage.base import Pack
+
+INLINE_READ_LIMIT = 128 * 1024
+"""Largest read, in bytes, done on an event loop when the storage answers in microseconds.
+
+Above it a thread pays for itself (measured: 64 KiB takes 10 µs in place and 60 µs in a thread,
+1 MiB takes 460 µs and 220 µs).
+"""
+
+
+def byte_span(request: ByteRequest | None, length: int) -> tuple[int, int]:
+    """Offset and size of a byte request within a chunk of `length` bytes.
+
+    Raises
+    ------
+    InvalidInputError
+        Kind ``invalid-byte-range`` when the request reaches beyond the chunk.
+    TypeError
+        For anything that is not a Zarr byte request.
+    """
+    if request is None:
+        return 0, length
+    if isinstance(request, RangeByteRequest):
+        start, end = request.start, request.end
+    elif isinstance(request, OffsetByteRequest):
+        start, end = request.offset, length
+    elif isinstance(request, SuffixByteRequest):
+        start, end = length - request.suffix, length
+    else:
+        raise TypeError(f"Unexpected byte_range, got {request!r}.")
+    if not 0 <= start <= end <= length:
+        raise InvalidInputError(
+            f"byte range {request} is out of bounds for chunk of length {length}",
+            ErrorKind.INVALID_BYTE_RANGE,
+        )
+    return start, end - start
+
+
+def clip_span(request: ByteRequest | None, length: int) -> slice:
+    """Slice of a metadata document for a byte request, clipped as Zarr's own stores do."""
+    if request is None:
+        return slice(0, length)
+    if isinstance(request, RangeByteRequest):
+        return slice(request.start, request.end)
+    if isinstance(request, OffsetByteRequest):
+        return slice(request.offset, length)
+    if isinstance(request, SuffixByteRequest):
+        return slice(max(length - request.suffix, 0), length)
+    raise TypeError(f"Unexpected byte_range, got {request!r}.")
+
+
+def place(
+    location: Location, request: ByteRequest | None
+) -> bytes | memoryview | tuple[str, int, int]:
+    """Bytes of an inline chunk, or the object, offset and size to read for a native one."""
+    start, size = byte_span(request, location.length)
+    if location.kind == NATIVE:
+        assert location.id is not None
+        return chunk_key(location.id), location.offset + start, size
+    if location.kind == INLINE:
+        assert location.inline is not None
+        return location.inline[start : start + size]
+    raise StorageError(
+        f"error fetching virtual reference: {location.url}: this version of the library keeps "
+        "virtual references but cannot read them yet",
+        ErrorKind.VIRTUAL_CHUNK_FETCH,
+    )
+
+
+def read(storage: Storage, location: Location, request: ByteRequest | None) -> bytes | memoryview:
+    """Bytes of a chunk, or of a part of it."""
+    where = place(location, request)
+    return storage.read_range(*where) if isinstance(where, tuple) else where
+
+
+class ChunkWriter:
+    """Writes chunks of one session: several to a pack where the storage can append.
+
+    Parameters
+    ----------
+    storage : Storage
+        Where the objects go.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._lock = threading.Lock()
+        self._pack: Pack | None = None
+        self._pack_id: ObjectId | None = None
+        self._pack_size = 0
+        self._generation = process_generation()
+
+    def write(self, data: bytes | memoryview) -> tuple[ObjectId, int]:
+        """Store a chunk; returns its object and its offset there."""
+        length = len(data)
+        target = self._storage.pack_target_bytes
+        if length * 4 <= target:
+            pack, pack_id = self._open(length, target)
+            if pack is not None:
+                return pack_id, pack.append(data)
+        object_id = new_object_id()
+        self._storage.put(chunk_key(object_id), data)
+        return object_id, 0
+
+    def _open(self, length: int, target: int) -> tuple[Pack | None, ObjectId]:
+        """Pack to append to, a fresh one when the present one is full or another process's."""
+        with self._lock:
+            if self._generation != process_generation():
+                self._pack, self._generation = None, process_generation()
+            if self._pack is not None and self._pack_size + length > target:
+                self._pack.close()
+                self._pack = None
+            if self._pack is None:
+                self._pack_id = new_object_id()
+                self._pack = self._storage.open_pack(chunk_key(self._pack_id))
+                self._pack_size = 0
+            self._pack_size += length
+            if self._pack_id is None:
+                raise InternalError("a pack without an id", ErrorKind.CONCURRENCY)
+            return self._pack, self._pack_id
+
+    def close(self) -> None:
+        """Finish the present pack; the next write starts another."""
+        with self._lock:
+            if self._pack is not None and self._generation == process_generation():
+                self._pack.close()
+            self._pack = None

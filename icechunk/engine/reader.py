@@ -1,0 +1,181 @@
+"""From the coordinates of a chunk to where it is: the hot path of every read."""
+
+from __future__ import annotations
+
+from icechunk.assets.assets import Assets
+from icechunk.changes.change_set import ChangeSet
+from icechunk.changes.chunk_edits import DELETED
+from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.ground.ids import NodeId, id_text
+from icechunk.model.chunk_table import ChunkTable, Location
+from icechunk.model.extents import contains
+from icechunk.model.nodes import ManifestRef, NodeSnapshot, NodeTable
+from icechunk.model.snapshot import ManifestInfo, Snapshot
+
+Coords = tuple[int, ...]
+
+
+class NotHeld:
+    """Answer of `ArrayReader.locate` when a manifest must be fetched first."""
+
+    __slots__ = ("part",)
+
+    def __init__(self, part: int) -> None:
+        self.part = part
+
+
+class ArrayReader:
+    """Where the chunks of one array are, as a session sees them.
+
+    Parameters
+    ----------
+    node : NodeSnapshot
+        An array; its metadata as the session sees it, its manifests those of the base.
+    base : Snapshot
+        The session's base.
+    changes : ChangeSet or None
+        The session's changes, read live; None looks at the base alone.
+    assets : Assets
+        Fetches manifests.
+    """
+
+    __slots__ = (
+        "_assets",
+        "_bounds",
+        "_edits",
+        "_kept",
+        "_refs",
+        "_tables",
+        "_weights",
+        "node",
+    )
+
+    def __init__(
+        self, node: NodeSnapshot, base: Snapshot, changes: ChangeSet | None, assets: Assets
+    ) -> None:
+        assert node.array is not None
+        self.node = node
+        self._assets = assets
+        self._edits = {} if changes is None else changes.chunks
+        self._kept = None if changes is None else changes.kept.get(node.id)
+        self._bounds = tuple(max(count, 1) for count in node.array.num_chunks)
+        self._refs = node.array.manifests
+        self._weights = [_info(base, ref).num_chunk_refs for ref in self._refs]
+        self._tables: list[ChunkTable | None] = [None] * len(self._refs)
+
+    def in_grid(self, coords: Coords) -> bool:
+        """Whether coordinates have the array's rank and lie on its chunk grid."""
+        bounds = self._bounds
+        if len(coords) != len(bounds):
+            return False
+        for position, bound in zip(coords, bounds, strict=True):  # noqa: SIM110 - measured
+            if position >= bound:
+                return False
+        return True
+
+    def locate(self, coords: Coords) -> Location | NotHeld | None:
+        """Where a chunk is; None where there is none; `NotHeld` when a manifest is missing."""
+        edits = self._edits.get(self.node.id)
+        if edits is not None:
+            found = edits.find(coords)
+            if found is not None:
+                return None if found is DELETED else found
+        if not self.in_grid(coords) or not self._survived(coords):
+            return None
+        for part, ref in enumerate(self._refs):
+            if len(self._refs) == 1 or contains(ref.extents, coords):
+                table = self._tables[part]
+                if table is None:
+                    held = self._assets.held_manifest(ref.object_id)
+                    if held is None:
+                        return NotHeld(part)
+                    table = self._tables[part] = held.arrays[self.node.id]
+                row = table.find(coords)
+                return table.location(row) if row >= 0 else None
+        return None
+
+    def _survived(self, coords: Coords) -> bool:
+        """Whether a chunk of the base outlived the resizes of this session."""
+        kept = self._kept
+        return kept is None or all(p < max(k, 1) for p, k in zip(coords, kept, strict=True))
+
+    def load(self, part: int) -> None:
+        """Fetch one manifest of the array."""
+        ref = self._refs[part]
+        manifest = self._assets.manifest(ref.object_id, self._weights[part])
+        table = manifest.arrays.get(self.node.id)
+        if table is None:
+            raise FormatError(
+                f"manifest {id_text(ref.object_id)} has no references of array "
+                f"{self.node.path}, which its snapshot promises; the repository is damaged",
+                ErrorKind.MANIFEST_INFO_NOT_FOUND,
+            )
+        self._tables[part] = table
+
+    def find(self, coords: Coords) -> Location | None:
+        """Where a chunk is, fetching its manifest when necessary; None where there is none."""
+        while isinstance(found := self.locate(coords), NotHeld):
+            self.load(found.part)
+        return found
+
+    def base_table(self) -> ChunkTable:
+        """All references of the base that the session still sees, uncommitted edits aside."""
+        for part in range(len(self._refs)):
+            if self._tables[part] is None:
+                self.load(part)
+        tables = [table for table in self._tables if table is not None]
+        limits = self._bounds if self._kept is None else tuple(map(min, self._kept, self._bounds))
+        box = tuple((0, max(limit, 1)) for limit in limits)
+        return ChunkTable.concat([table.within(box) for table in tables], ndim=len(self._bounds))
+
+    def table(self) -> ChunkTable:
+        """All references as the session sees them."""
+        base = self.base_table()
+        edits = self._edits.get(self.node.id)
+        return base if edits is None else ChunkTable.merge(base, edits.table())
+
+
+def _info(base: Snapshot, ref: ManifestRef) -> ManifestInfo:
+    info = base.manifests.get(ref.object_id)
+    if info is None:
+        raise FormatError(
+            f"snapshot {id_text(base.id)} does not list manifest {id_text(ref.object_id)} that "
+            "one of its arrays refers to; the repository is damaged",
+            ErrorKind.MANIFEST_INFO_NOT_FOUND,
+        )
+    return info
+
+
+class SnapshotView:
+    """A committed snapshot whose chunks can be looked up; implements `ChunkReader`."""
+
+    def __init__(self, snapshot: Snapshot, assets: Assets) -> None:
+        self._snapshot = snapshot
+        self._assets = assets
+        self._readers: dict[NodeId, ArrayReader] = {}
+
+    @property
+    def nodes(self) -> NodeTable:
+        """The hierarchy."""
+        return self._snapshot.nodes
+
+    def get(self, path: str) -> NodeSnapshot | None:
+        """Node at an absolute path, or None."""
+        return self._snapshot.nodes.get(path)
+
+    def by_id(self, node_id: NodeId) -> NodeSnapshot | None:
+        """Node with an id, or None."""
+        return self._snapshot.nodes.by_id(node_id)
+
+    def reader(self, node: NodeSnapshot) -> ArrayReader:
+        """Reader of one of the snapshot's arrays."""
+        reader = self._readers.get(node.id)
+        if reader is None:
+            reader = ArrayReader(node, self._snapshot, None, self._assets)
+            self._readers[node.id] = reader
+        return reader
+
+    def chunk(self, node_id: NodeId, coords: Coords) -> Location | None:
+        """Where a chunk is, or None where it was never written."""
+        node = self._snapshot.nodes.by_id(node_id)
+        return None if node is None or node.array is None else self.reader(node).find(coords)

@@ -1,0 +1,136 @@
+"""Rebase: replay the commits that others made over a session's changes, oldest first."""
+
+from __future__ import annotations
+
+from icechunk.changes.change_set import ChangeSet
+from icechunk.changes.overlay import TreeView
+from icechunk.conflicts.detector import detect
+from icechunk.conflicts.model import (
+    Conflict,
+    ConflictReport,
+    ConflictSolver,
+    Unsolvable,
+    merge_conflicts,
+)
+from icechunk.engine.reader import SnapshotView
+from icechunk.engine.transaction import Mode, Transaction
+from icechunk.ground.errors import (
+    ErrorKind,
+    RebaseFailedError,
+    RefNotFoundError,
+    SessionStateError,
+    StorageError,
+)
+from icechunk.ground.ids import NodeId, ObjectId, id_text
+from icechunk.model.chunk_table import Location
+from icechunk.model.snapshot_table import SnapshotRecord
+from icechunk.model.txlog import TransactionLog
+
+
+class OwnView(TreeView):
+    """The session's hierarchy; its `chunk` answers from the state both sides started from."""
+
+    __slots__ = ("_origin",)
+
+    def __init__(self, transaction: Transaction, changes: ChangeSet, origin: SnapshotView) -> None:
+        super().__init__(transaction.base.nodes, changes)
+        self._origin = origin
+
+    def chunk(self, node_id: NodeId, coords: tuple[int, ...]) -> Location | None:
+        """Where a chunk was before either side changed it, or None."""
+        return self._origin.chunk(node_id, coords)
+
+
+def rebase(transaction: Transaction, solver: ConflictSolver) -> None:
+    """Move a transaction's base to the tip of its branch.
+
+    After every commit passed the base advances to it.  A failure leaves the changes intact over the
+    last commit passed, so that a retry continues from there.
+
+    Raises
+    ------
+    RebaseFailedError
+        The solver left conflicts with a commit.
+    SessionStateError
+        Kind ``commit-not-allowed`` for read-only sessions and forks.
+    """
+    _check(transaction)
+    origin = SnapshotView(transaction.base, transaction.ctx.assets)
+    for record in _to_replay(transaction):
+        changes = transaction.changes
+        theirs = transaction.ctx.assets.snapshot(record.id)
+        for log in _logs(transaction, record):
+            own = OwnView(transaction, changes, origin)
+            outcome = solver.solve(log, theirs.nodes, changes, own)
+            if isinstance(outcome, Unsolvable):
+                raise RebaseFailedError(id_text(record.id), outcome.conflicts)
+            changes = outcome.changes
+        transaction.move_base(record.id, changes)
+
+
+def plan(transaction: Transaction) -> ConflictReport:
+    """What a rebase would meet, over all commits since the base; nothing is changed."""
+    _check(transaction)
+    found: list[Conflict] = []
+    first: ObjectId | None = None
+    tip = transaction.base.id
+    for record in _to_replay(transaction):
+        theirs = transaction.ctx.assets.snapshot(record.id)
+        for log in _logs(transaction, record):
+            conflicts = detect(log, theirs.nodes, transaction.changes)
+            if conflicts and first is None:
+                first = record.id
+            found.extend(conflicts)
+        tip = record.id
+    assert transaction.branch is not None
+    return ConflictReport(
+        branch=transaction.branch,
+        base=id_text(transaction.base.id),
+        tip=id_text(tip),
+        snapshot=None if first is None else id_text(first),
+        conflicts=merge_conflicts(found),
+    )
+
+
+def _check(transaction: Transaction) -> None:
+    if transaction.mode is Mode.READONLY or transaction.branch is None:
+        raise SessionStateError(
+            "commits are not allowed on read-only or forked sessions, so there is nothing to "
+            "rebase; merge forked sessions back into the session they came from",
+            ErrorKind.COMMIT_NOT_ALLOWED,
+        )
+
+
+def _to_replay(transaction: Transaction) -> list[SnapshotRecord]:
+    """Commits between the base and the branch's tip, oldest first."""
+    assert transaction.branch is not None
+    try:
+        history = transaction.ctx.ledger.branch_ancestry(transaction.branch)
+    except RefNotFoundError:
+        return []
+    newer: list[SnapshotRecord] = []
+    for record in history:
+        if record.id == transaction.base.id:
+            return newer[::-1]
+        newer.append(record)
+    # The branch was reset to a history without our base: all of it is replayed but the root,
+    # which has nothing to replay.
+    return [record for record in newer[::-1] if record.parent_id is not None] or newer
+
+
+def _logs(transaction: Transaction, record: SnapshotRecord) -> list[TransactionLog]:
+    """Logs of a commit: those of pruned ancestors first, then its own."""
+    logs = []
+    for snapshot_id in (*record.pruned, record.id):
+        try:
+            logs.append(transaction.ctx.assets.log(snapshot_id))
+        except StorageError as error:
+            if error.kind != ErrorKind.OBJECT_NOT_FOUND:
+                raise
+            raise SessionStateError(
+                f"the transaction log of snapshot {id_text(snapshot_id)} is gone (expired and "
+                "collected), so this session cannot be rebased over it; open a new session and "
+                "apply the changes again",
+                ErrorKind.REBASE_TX_LOG_PRUNED,
+            ) from error
+    return logs

@@ -1,0 +1,300 @@
+"""A transaction: one base snapshot, the changes over it, and the rules of what may be changed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+from icechunk.assets.layout import chunk_key
+from icechunk.changes.change_set import ChangeSet
+from icechunk.changes.overlay import TreeView
+from icechunk.engine.context import RepoContext
+from icechunk.engine.payload import ChunkWriter
+from icechunk.engine.reader import ArrayReader
+from icechunk.ground.errors import (
+    AlreadyExistsError,
+    ErrorKind,
+    InvalidInputError,
+    NodeNotFoundError,
+    ReadOnlyError,
+    SessionStateError,
+    StorageError,
+)
+from icechunk.ground.ids import ObjectId
+from icechunk.ground.paths import check_path
+from icechunk.model.nodes import NodeSnapshot
+from icechunk.model.zarr_meta import parse_node
+
+Coords = tuple[int, ...]
+
+_log = logging.getLogger(__name__)
+
+
+class Mode(Enum):
+    """What a transaction may change."""
+
+    READONLY = 0
+    WRITABLE = 1
+    REARRANGE = 2
+
+
+class Transaction:
+    """What a session and its stores share.
+
+    Reads take no lock: the base is immutable, and edits are looked up in dictionaries.  The lock
+    guards the recording of changes and is never held while bytes move.
+
+    Parameters
+    ----------
+    ctx : RepoContext
+        The repository handle.
+    snapshot_id : ObjectId
+        Base.
+    mode : Mode
+        What may be changed.
+    branch : str or None
+        Branch that a commit moves; None for read-only transactions and forks.
+    """
+
+    def __init__(
+        self,
+        ctx: RepoContext,
+        snapshot_id: ObjectId,
+        *,
+        mode: Mode,
+        branch: str | None = None,
+        changes: ChangeSet | None = None,
+    ) -> None:
+        self.ctx = ctx
+        self.mode = mode
+        self.branch = branch
+        self.revision = 0
+        self.changes = ChangeSet() if changes is None else changes
+        self.base = ctx.assets.snapshot(snapshot_id)
+        self.lock = threading.RLock()
+        self._committing = False
+        self._writer = ChunkWriter(ctx.storage)
+        self._readers: dict[str, ArrayReader] = {}
+        self.tree = TreeView(self.base.nodes, self.changes)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def node(self, path: str) -> NodeSnapshot | None:
+        """Node at an absolute path as the session sees it, or None."""
+        return self.tree.get(path)
+
+    def reader(self, path: str) -> ArrayReader | None:
+        """Reader of the array at an absolute path, None when there is no array."""
+        reader = self._readers.get(path)
+        if reader is None:
+            node = self.tree.get(path)
+            if node is None or node.array is None:
+                return None
+            reader = ArrayReader(node, self.base, self.changes, self.ctx.assets)
+            self._readers[path] = reader
+        return reader
+
+    def array_reader(self, path: str) -> ArrayReader:
+        """Reader of the array at an absolute path.
+
+        Raises
+        ------
+        NodeNotFoundError
+            Kind ``node-not-found``.
+        InvalidInputError
+            Kind ``not-an-array`` for a group, ``invalid-path`` for a malformed path.
+        """
+        reader = self.reader(check_path(path))
+        if reader is None:
+            if self.tree.get(path) is not None:
+                raise InvalidInputError(
+                    f"there is not an array at `{path}`: it is a group", ErrorKind.NOT_AN_ARRAY
+                )
+            raise missing_node(path)
+        return reader
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def check_writable(self) -> None:
+        """Raise unless data may be written now."""
+        if self.mode is Mode.READONLY:
+            raise ReadOnlyError(
+                "Read only sessions cannot modify the repository; open one with "
+                "`Repository.writable_session`",
+                ErrorKind.READ_ONLY_SESSION,
+            )
+        if self.mode is Mode.REARRANGE:
+            raise SessionStateError(
+                "This session was created to rearrange the hierarchy, it can only move nodes; "
+                "use `Repository.writable_session` to write data",
+                ErrorKind.REARRANGE_SESSION_ONLY,
+            )
+        if self._committing:
+            raise SessionStateError(
+                "this session is being committed and takes no writes until that is done",
+                ErrorKind.NOT_ALLOWED,
+            )
+
+    def set_metadata(self, path: str, document: bytes) -> None:
+        """Create or replace the node at an absolute path by its ``zarr.json``."""
+        self.check_writable()
+        check_path(path)
+        array = parse_node(document)
+        with self.lock:
+            self.check_writable()
+            node = self.tree.get(path)
+            if node is None:
+                self.changes.add(path, document, array)
+            elif node.is_array != (array is not None):
+                raise AlreadyExistsError(
+                    f"node already exists at `{path}` as "
+                    f"{'an array' if node.is_array else 'a group'}; delete it first",
+                    ErrorKind.NODE_ALREADY_EXISTS,
+                )
+            elif node.user_data == document:
+                return
+            else:
+                self.changes.update(node, document, array)
+            self._readers.pop(path, None)
+            self.revision += 1
+
+    def delete_node(self, path: str) -> None:
+        """Remove the node at an absolute path and everything below; a missing one is fine."""
+        with self.lock:
+            node = self.tree.get(path)
+            doomed = [] if node is not None and node.is_array else self.tree.below(path)
+            if node is not None:
+                doomed.append(node)
+            if not doomed:
+                return
+            self.check_writable()
+            for one in doomed:
+                self.changes.remove(one)
+                self._readers.pop(one.path, None)
+            self.revision += 1
+
+    def writable_reader(self, path: str, coords: Coords) -> ArrayReader:
+        """Reader of an array that a chunk may be written to.
+
+        Raises
+        ------
+        NodeNotFoundError
+            When there is no node.
+        InvalidInputError
+            Kind ``invalid-chunk-index`` for coordinates off the array's chunk grid.
+        """
+        self.check_writable()
+        reader = self.array_reader(path)
+        if not reader.in_grid(coords):
+            assert reader.node.array is not None
+            raise InvalidInputError(
+                f"invalid chunk index: coordinates ChunkIndices({list(coords)}) are not valid for "
+                f"array at {path}, whose chunk grid is {list(reader.node.array.num_chunks)}",
+                ErrorKind.INVALID_CHUNK_INDEX,
+            )
+        return reader
+
+    def set_chunk(self, path: str, coords: Coords, data: bytes | memoryview) -> None:
+        """Write a chunk: small ones stay in the manifest, others go to the storage at once."""
+        reader = self.writable_reader(path, coords)
+        length = len(data)
+        if length == 0:
+            raise InvalidInputError(
+                f"zero-length chunk: the chunk {list(coords)} of {path} has no bytes; "
+                "delete the chunk instead",
+                ErrorKind.ZERO_LENGTH_CHUNK,
+            )
+        if length <= self.ctx.settings.inline_threshold:
+            with self.lock:
+                self.check_writable()
+                self.changes.edits(reader.node).set_inline(coords, data)
+                self.revision += 1
+            return
+        object_id, offset = self._writer.write(data)
+        with self.lock:
+            self.check_writable()
+            self.changes.objects.add(object_id)
+            self.changes.edits(reader.node).set_native(coords, object_id, offset, length)
+            self.revision += 1
+
+    def delete_chunk(self, path: str, coords: Coords) -> None:
+        """Remove a chunk; impossible ones are ignored."""
+        reader = self.reader(path)
+        if reader is None or not reader.in_grid(coords):
+            return
+        self.check_writable()
+        with self.lock:
+            self.check_writable()
+            self.changes.edits(reader.node).delete(coords)
+            self.revision += 1
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def replace_changes(self, changes: ChangeSet) -> None:
+        """Continue with other changes over the same base."""
+        with self.lock:
+            self.changes = changes
+            self._rebuild()
+
+    def move_base(self, snapshot_id: ObjectId, changes: ChangeSet | None = None) -> None:
+        """Continue from another base, with the same changes unless others are given."""
+        base = self.ctx.assets.snapshot(snapshot_id)
+        with self.lock:
+            self.base = base
+            if changes is not None:
+                self.changes = changes
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._readers = {}
+        self.tree = TreeView(self.base.nodes, self.changes)
+        self.revision += 1
+
+    @contextmanager
+    def committing(self) -> Iterator[ChangeSet]:
+        """Refuse writes while the changes are turned into files."""
+        with self.lock:
+            if self._committing:
+                raise SessionStateError(
+                    "this session is being committed by another thread", ErrorKind.NOT_ALLOWED
+                )
+            self._committing = True
+        try:
+            self._writer.close()
+            yield self.changes
+        finally:
+            self._committing = False
+
+    def finish(self, snapshot_id: ObjectId) -> None:
+        """Become read-only at the snapshot that was just written."""
+        with self.lock:
+            self.mode = Mode.READONLY
+            self.branch = None
+            self.move_base(snapshot_id, ChangeSet())
+
+    def discard_files(self, keys: Iterable[str]) -> None:
+        """Remove the files of a commit that did not come about, but not the session's chunks."""
+        chunks = {chunk_key(object_id) for object_id in self.changes.objects}
+        try:
+            self.ctx.storage.delete([key for key in keys if key not in chunks])
+        except StorageError:
+            _log.warning("files of an abandoned commit stay until garbage collection")
+
+    def seal(self) -> None:
+        """Make every chunk written so far durable, before references to them leave the process."""
+        self._writer.close()
+        with self.lock:
+            objects = list(self.changes.objects)
+        self.ctx.storage.sync([chunk_key(object_id) for object_id in objects])
+
+
+def missing_node(path: str) -> NodeNotFoundError:
+    """The error for a path without a node."""
+    return NodeNotFoundError(
+        f"node not found at `{path}`: existing node not found; list the store or open its root "
+        "group to see what there is",
+        ErrorKind.NODE_NOT_FOUND,
+    )

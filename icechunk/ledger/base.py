@@ -1,0 +1,101 @@
+"""What the engine asks of the mutable truth, whatever the spec version keeps it in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from icechunk.ground.ids import ObjectId
+from icechunk.model.snapshot_table import SnapshotRecord
+
+
+class Ledger(ABC):
+    """Branches, tags, ancestry and configuration of one repository.
+
+    Every method reads the storage anew: nothing mutable is cached beyond one call.
+    """
+
+    spec_version: int
+
+    @abstractmethod
+    def branches(self) -> Mapping[str, ObjectId]:
+        """Tip of every branch."""
+
+    @abstractmethod
+    def tags(self) -> Mapping[str, ObjectId]:
+        """Target of every tag."""
+
+    @abstractmethod
+    def branch_tip(self, name: str) -> ObjectId:
+        """Tip of a branch; `RefNotFoundError` when there is none."""
+
+    @abstractmethod
+    def tag_target(self, name: str) -> ObjectId:
+        """Target of a tag; `RefNotFoundError` when there is none."""
+
+    @abstractmethod
+    def snapshot(self, snapshot_id: ObjectId) -> SnapshotRecord:
+        """Record of a snapshot; `SnapshotNotFoundError` when the repository has none such."""
+
+    @abstractmethod
+    def ancestry(self, snapshot_id: ObjectId) -> Iterator[SnapshotRecord]:
+        """A snapshot and its ancestors, newest first."""
+
+    @abstractmethod
+    def commits(
+        self,
+    ) -> tuple[Mapping[str, ObjectId], Mapping[str, ObjectId], list[SnapshotRecord]]:
+        """Branches, tags and every snapshot they reach, newest first, all at one instant."""
+
+    @abstractmethod
+    def branch_ancestry(self, name: str) -> list[SnapshotRecord]:
+        """The tip of a branch and its ancestors, newest first, at one instant."""
+
+    @abstractmethod
+    def commit(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
+        """Move a branch from `expected` to a new snapshot.
+
+        Raises
+        ------
+        ConflictError
+            Kind ``commit-conflict`` when the branch points elsewhere by now.
+        RefNotFoundError
+            When the branch is gone.
+        """
+
+    @abstractmethod
+    def amend(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
+        """Replace the tip of a branch by a snapshot with the same parent."""
+
+    @abstractmethod
+    def detach(self, record: SnapshotRecord) -> None:
+        """Register a snapshot that no branch points to."""
+
+    @abstractmethod
+    def create_branch(self, name: str, target: ObjectId) -> None:
+        """Make a branch."""
+
+    @abstractmethod
+    def reset_branch(self, name: str, target: ObjectId, expected: ObjectId | None) -> None:
+        """Point a branch to any snapshot, if it still points to `expected` (when given)."""
+
+    @abstractmethod
+    def delete_branch(self, name: str) -> None:
+        """Remove a branch."""
+
+    @abstractmethod
+    def create_tag(self, name: str, target: ObjectId) -> None:
+        """Make a tag."""
+
+    @abstractmethod
+    def delete_tag(self, name: str) -> None:
+        """Remove a tag; its name is used up."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any] | None:
+        """Stored configuration in its plain form, None when there is none."""
+
+    @abstractmethod
+    def save_config(self, config: dict[str, Any]) -> None:
+        """Replace the stored configuration."""

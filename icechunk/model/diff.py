@@ -1,0 +1,184 @@
+"""The difference of two states: nodes made, changed, removed and moved, and chunks written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from icechunk.ground.ids import NodeId
+from icechunk.ground.paths import by_segments
+from icechunk.model.nodes import NodeTable
+from icechunk.model.protocols import NodeReader
+from icechunk.model.txlog import TransactionLog
+
+ChunkCoords = np.ndarray[Any, np.dtype[np.uint32]]
+
+
+class Diff:
+    """Changes by absolute path.
+
+    Attributes
+    ----------
+    new_groups, new_arrays : set of str
+        Nodes made.
+    deleted_groups, deleted_arrays : set of str
+        Nodes removed.
+    updated_groups, updated_arrays : set of str
+        Nodes with other metadata.
+    moved_nodes : list of (str, str)
+        From and to, sorted by the final path.
+    chunk_coordinates : dict of str to numpy.ndarray
+        For every array with written or removed chunks their coordinates, uint32, one row each,
+        in row-major order.
+    """
+
+    __module__ = "icechunk"
+
+    def __init__(
+        self,
+        *,
+        new_groups: Iterable[str] = (),
+        new_arrays: Iterable[str] = (),
+        deleted_groups: Iterable[str] = (),
+        deleted_arrays: Iterable[str] = (),
+        updated_groups: Iterable[str] = (),
+        updated_arrays: Iterable[str] = (),
+        chunk_coordinates: Mapping[str, ChunkCoords] | None = None,
+        moved_nodes: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        self.new_groups = set(new_groups)
+        self.new_arrays = set(new_arrays)
+        self.deleted_groups = set(deleted_groups)
+        self.deleted_arrays = set(deleted_arrays)
+        self.updated_groups = set(updated_groups)
+        self.updated_arrays = set(updated_arrays)
+        self.chunk_coordinates = dict(chunk_coordinates or {})
+        self.moved_nodes = sorted(moved_nodes, key=lambda move: by_segments(move[1]))
+
+    @cached_property
+    def updated_chunks(self) -> dict[str, list[list[int]]]:
+        """Coordinates of the written or removed chunks of every array, as nested lists."""
+        return {path: coords.tolist() for path, coords in self.chunk_coordinates.items()}
+
+    def is_empty(self) -> bool:
+        """Whether nothing differs."""
+        return not (
+            self.new_groups
+            or self.new_arrays
+            or self.deleted_groups
+            or self.deleted_arrays
+            or self.updated_groups
+            or self.updated_arrays
+            or self.chunk_coordinates
+            or self.moved_nodes
+        )
+
+    def _facts(self) -> tuple[Any, ...]:
+        return (
+            self.new_groups,
+            self.new_arrays,
+            self.deleted_groups,
+            self.deleted_arrays,
+            self.updated_groups,
+            self.updated_arrays,
+            self.updated_chunks,
+            self.moved_nodes,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return self._facts() == other._facts() if isinstance(other, Diff) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        sections = [
+            ("Groups created:", sorted(self.new_groups)),
+            ("Arrays created:", sorted(self.new_arrays)),
+            ("Groups updated:", sorted(self.updated_groups)),
+            ("Arrays updated:", sorted(self.updated_arrays)),
+            ("Chunks updated:", [_chunk_line(*item) for item in self.chunk_coordinates.items()]),
+            ("Groups deleted:", sorted(self.deleted_groups)),
+            ("Arrays deleted:", sorted(self.deleted_arrays)),
+            ("Nodes moved/renamed:", [f"{old} -> {new}" for old, new in self.moved_nodes]),
+        ]
+        return "\n\n".join(
+            "\n".join([title, *(f"    {line}" for line in lines)])
+            for title, lines in sections
+            if lines
+        )
+
+    __repr__ = __str__
+
+
+_LISTED = 10
+
+
+def _chunk_line(path: str, coords: ChunkCoords) -> str:
+    shown = ", ".join(str(row) for row in coords[:_LISTED].tolist())
+    more = len(coords) - _LISTED
+    return f"{path}: {shown}" + (f" ... {more} more" if more > 0 else "")
+
+
+class DiffBuilder:
+    """Unites transaction logs, then names what they touched.
+
+    Rules of ``Repository.diff``: id sets are united, moves are kept one by one, and ids become
+    paths by the earlier state's nodes overlaid by the later state's.
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[str, set[NodeId]] = {}
+        self._chunks: dict[NodeId, list[ChunkCoords]] = {}
+        self._moves: list[tuple[str, str]] = []
+
+    def add(self, log: TransactionLog) -> None:
+        """Take in one log."""
+        for name in _ID_SETS:
+            self._ids.setdefault(name, set()).update(getattr(log, name))
+        for node_id, coords in log.updated_chunks.items():
+            self._chunks.setdefault(node_id, []).append(coords)
+        self._moves.extend((move.source, move.target) for move in log.moved)
+
+    def build(self, before: NodeTable, after: NodeReader) -> Diff:
+        """Name everything taken in."""
+
+        def paths(name: str) -> set[str]:
+            found = (self._path(node_id, before, after) for node_id in self._ids.get(name, ()))
+            return {path for path in found if path is not None}
+
+        chunks: dict[str, ChunkCoords] = {}
+        for node_id, several in self._chunks.items():
+            path = self._path(node_id, before, after)
+            if path is not None:
+                chunks[path] = several[0] if len(several) == 1 else _unite(several)
+        return Diff(
+            **{name: paths(name) for name in _ID_SETS},
+            chunk_coordinates=dict(sorted(chunks.items())),
+            moved_nodes=self._moves,
+        )
+
+    @staticmethod
+    def _path(node_id: NodeId, before: NodeTable, after: NodeReader) -> str | None:
+        node = after.by_id(node_id) or before.by_id(node_id)
+        return None if node is None else node.path
+
+
+_ID_SETS = (
+    "new_groups",
+    "new_arrays",
+    "deleted_groups",
+    "deleted_arrays",
+    "updated_groups",
+    "updated_arrays",
+)
+
+
+def _unite(several: list[ChunkCoords]) -> ChunkCoords:
+    ranks = {coords.shape[1] for coords in several}
+    if len(ranks) > 1:  # the array was made anew with another rank: the last one counts
+        several = [coords for coords in several if coords.shape[1] == several[-1].shape[1]]
+    stacked = np.concatenate(several)
+    return np.unique(stacked, axis=0) if stacked.shape[1] else stacked[:1]
