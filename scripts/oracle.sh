@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 folder=$1
 
 check() {
-    "$folder/bin/python" -c '
+    # isolated: from here, `import icechunk` would find the project instead
+    "$folder/bin/python" -I -c '
 import icechunk, xarray, dask, scipy
 assert icechunk.__version__ == "2.3.0"' >/dev/null 2>&1
 }
