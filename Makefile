@@ -21,7 +21,7 @@ export PYTHON CHROMIUM
 INSTALL_INPUTS := pyproject.toml hatch_build.py icechunk/_version.py \
 	$(shell find jupyterlab_extension/labextension -type f 2>/dev/null)
 
-.PHONY: help demo lab test check env test-env oracle browser front test-python test-lab bench clean
+.PHONY: help demo lab test check env test-env oracle browser front test-python test-lab test-front bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -72,8 +72,12 @@ test-python: test-env oracle
 test-lab: test-env browser
 	$(RUN) -m pytest -m lab $(PYTEST) tests/lab
 
-test: check test-python test-lab
+test-front: front
 	@scripts/front.sh test
+
+# Every part runs, also after another one failed: one run tells everything.
+test:
+	@$(MAKE) --no-print-directory --keep-going check test-python test-lab test-front
 
 bench: oracle
 	@scripts/bench.sh $(BENCHENV) $(ORACLE)
