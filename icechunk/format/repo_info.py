@@ -1,0 +1,212 @@
+"""The `repo` object of spec 2: bytes to `RepoState` and back.
+
+Icechunk spec 2, repo info, table ``Repo``: 0 spec_version, 1 tags, 2 branches, 3 deleted_tags, 4
+snapshots, 5 status, 6 metadata, 7 latest_updates, 8 repo_before_updates, 9 config, 10
+enabled_feature_flags, 11 disabled_feature_flags, 12 extra.
+
+`extra` is carried along as bytes.  Fields that a later minor version may add to any table are
+dropped when the object is written again, as the reference library does: their types cannot be
+known.  Metadata values are FlexBuffers whatever the version of the snapshot files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from icechunk.format import flex
+from icechunk.format.envelope import FileType, pack, unpack
+from icechunk.format.flat_columns import TableColumn
+from icechunk.format.flat_read import Body
+from icechunk.format.flat_write import Builder, ref, u8, u32, u64
+from icechunk.format.snapshot_rows import read_rows, write_rows
+from icechunk.format.update_rows import read_updates, write_updates
+from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.model.repo_state import RepoState
+from icechunk.model.update_log import check_decreasing
+from icechunk.model.updates import RepoStatusValue
+
+if TYPE_CHECKING:
+    from icechunk.format.flat_read import Table
+    from icechunk.ground.ids import ObjectId
+    from icechunk.model.snapshot_table import SnapshotTable
+
+SPEC_VERSION = 2
+
+
+def decode_repo(data: bytes, *, name: str = "repo") -> RepoState:
+    """State of a repository from its `repo` object.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole object.
+    name : str
+        Its name, for error messages.
+
+    Raises
+    ------
+    FormatError
+        When the bytes are damaged, of another file type or of a newer spec version.
+    """
+    body = Body(unpack(data, FileType.REPO_INFO, name=name).body, name)
+    root = body.root()
+    version = root.u8(0)
+    if version > SPEC_VERSION:
+        raise FormatError(
+            f"this repository uses Icechunk format version {version}, but this library only "
+            f"supports up to version {SPEC_VERSION}. Please upgrade the icechunk library",
+            ErrorKind.UNSUPPORTED_SPEC_VERSION,
+        )
+    snapshots = read_rows(root, 4)
+    updates = read_updates(root, 7)
+    if not check_decreasing(updates.times):
+        body.fail("the times of the operations log do not decrease")
+    config = root.opt_bytes_vector(9)
+    return RepoState(
+        branches=_read_refs(root, 2, "branches", snapshots),
+        tags=_read_refs(root, 1, "tags", snapshots),
+        deleted_tags=frozenset(root.string_vector(3)),
+        snapshots=snapshots,
+        status=_read_status(root.table(5)),
+        updates=updates,
+        metadata=_read_metadata(root),
+        updates_before=root.opt_string(8),
+        config=None if config is None else _as_dict(body, flex.decode(config)),
+        flags_enabled=_read_flags(root, 10),
+        flags_disabled=_read_flags(root, 11),
+        extra=root.opt_bytes_vector(12),
+        spec_version=version,
+    )
+
+
+def _read_refs(root: Table, slot: int, what: str, snapshots: SnapshotTable) -> dict[str, ObjectId]:
+    """Names and targets of branches or tags."""
+    rows = TableColumn.of_vector(root, slot)
+    rows.require(0)
+    index = rows.u32(1).tolist()
+    if index and max(index) >= len(snapshots):
+        root.fail(f"one of the {what} points to a snapshot that does not exist")
+    names = [root.body.string_at(at) for at in rows.targets(0).tolist()]
+    refs = {name: snapshots.id_at(row) for name, row in zip(names, index, strict=True)}
+    if len(refs) != len(index):
+        root.fail(f"two of the {what} have one name")
+    return refs
+
+
+def _read_status(table: Table) -> RepoStatusValue:
+    set_at = table.u64(1)
+    if set_at >> 63:
+        table.fail("invalid timestamp in file")
+    return RepoStatusValue(table.u8(0), set_at, table.opt_string(2))
+
+
+def _read_metadata(root: Table) -> dict[str, Any]:
+    items = root.opt_vector_of_tables(6) or []
+    return {item.string(0): flex.decode(item.bytes_vector(1)) for item in items}
+
+
+def _read_flags(root: Table, slot: int) -> frozenset[int]:
+    raw = root.opt_struct_vector(slot, 2)
+    return frozenset() if raw is None else frozenset(np.frombuffer(raw, "<u2").tolist())
+
+
+def _as_dict(body: Body, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        body.fail("the configuration is not a map")
+    return value
+
+
+def encode_repo(state: RepoState, *, level: int = 3) -> bytes:
+    """Bytes of the `repo` object of a state.
+
+    Parameters
+    ----------
+    state : RepoState
+        What to write.
+    level : int
+        zstd compression level.
+
+    Raises
+    ------
+    FormatError
+        When the state cannot be written: beyond 2 GiB, or with updates of unknown kinds.
+    """
+    builder = Builder()
+    snapshots = builder.block(*write_rows(state.snapshots))
+    updates = builder.block(*write_updates(state.updates))
+    config = None if state.config is None else builder.bytes_vector(flex.encode(state.config))
+    before = None if state.updates_before is None else builder.string(state.updates_before)
+    extra = None if state.extra is None else builder.bytes_vector(state.extra)
+    root = builder.table(
+        {
+            0: u8(state.spec_version),
+            1: ref(_write_refs(builder, state.tags, state.snapshots)),
+            2: ref(_write_refs(builder, state.branches, state.snapshots)),
+            3: ref(_write_names(builder, state.deleted_tags)),
+            4: ref(snapshots),
+            5: ref(_write_status(builder, state.status)),
+            6: ref(_write_metadata(builder, state.metadata)),
+            7: ref(updates),
+            8: ref(before),
+            9: ref(config),
+            10: ref(_write_flags(builder, state.flags_enabled)),
+            11: ref(_write_flags(builder, state.flags_disabled)),
+            12: ref(extra),
+        }
+    )
+    return pack(FileType.REPO_INFO, state.spec_version, builder.finish(root), level)
+
+
+def _write_refs(builder: Builder, refs: Mapping[str, ObjectId], snapshots: SnapshotTable) -> int:
+    """Vector of branches or tags, sorted by name."""
+    names = sorted(refs, key=str.encode)
+    raw = b"".join(refs[name] for name in names)
+    index = snapshots.find_all(np.frombuffer(raw, np.uint8).reshape(-1, 12))
+    if (index < 0).any():
+        missing = names[int(np.flatnonzero(index < 0)[0])]
+        raise FormatError(
+            f"ref `{missing}` points to a snapshot that the repository does not list. "
+            "Point it elsewhere.",
+            ErrorKind.SERIALIZATION,
+        )
+    return builder.offset_vector(
+        [
+            builder.table({0: ref(builder.string(name)), 1: u32(row, default=0)})
+            for name, row in zip(names, index.tolist(), strict=True)
+        ]
+    )
+
+
+def _write_names(builder: Builder, names: Iterable[str]) -> int:
+    ordered = sorted(names, key=str.encode)
+    return builder.offset_vector([builder.string(name) for name in ordered])
+
+
+def _write_status(builder: Builder, status: RepoStatusValue) -> int:
+    reason = None if status.reason is None else builder.string(status.reason)
+    return builder.table({0: u8(status.availability), 1: u64(status.set_at), 2: ref(reason)})
+
+
+def _write_metadata(builder: Builder, metadata: Mapping[str, Any]) -> int | None:
+    if not metadata:
+        return None
+    return builder.offset_vector(
+        [
+            builder.table(
+                {
+                    0: ref(builder.string(name)),
+                    1: ref(builder.bytes_vector(flex.encode(metadata[name]))),
+                }
+            )
+            for name in sorted(metadata, key=str.encode)
+        ]
+    )
+
+
+def _write_flags(builder: Builder, flags: frozenset[int]) -> int | None:
+    if not flags:
+        return None
+    return builder.struct_vector(np.array(sorted(flags), "<u2").tobytes(), len(flags), 2)

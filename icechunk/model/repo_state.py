@@ -1,0 +1,595 @@
+"""The mutable truth of a spec 2 repository as one immutable value.
+
+Every change is a pure method: it checks the rules, appends to the operations log and returns a new
+state, or raises and changes nothing.  Publishing a state by compare-and-swap is somebody else's
+business.
+
+The keyword arguments shared by all changes: `at`, the present time in microseconds since 1970;
+`backup_path`, the name under which the state being replaced is kept; `limit`, how many updates one
+repo object holds (``num_updates_per_repo_info_file``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from icechunk.ground.clock import MAX_SKEW_US, to_datetime
+from icechunk.ground.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ErrorKind,
+    FormatError,
+    InvalidInputError,
+    ReadOnlyError,
+    RefNotFoundError,
+    SessionStateError,
+    SnapshotNotFoundError,
+)
+from icechunk.ground.ids import ObjectId, id_text
+from icechunk.model import updates as u
+from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
+from icechunk.model.update_log import UpdateLog
+from icechunk.model.updates import RepoStatusValue, Update, UpdateKind
+
+MAIN = "main"
+
+FLAG_IDS: Mapping[str, int] = {"move_node": 3, "create_tag": 4, "delete_tag": 5}
+"""Known feature flags; all are on by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepoState:
+    """Branches, tags, history, operations log and settings of a repository.
+
+    Attributes
+    ----------
+    branches, tags : dict of str to ObjectId
+        What each ref points to.
+    deleted_tags : frozenset of str
+        Names that can never be tags again.
+    snapshots : SnapshotTable
+        Every snapshot known, reachable from a ref or not.
+    status : RepoStatusValue
+        Whether changes are accepted.
+    metadata : dict
+        The repository's own metadata, JSON values.
+    updates : UpdateLog
+        Latest changes, newest first.
+    updates_before : str or None
+        Name, below ``overwritten/``, of the repo object where the log goes on.
+    config : dict or None
+        Stored configuration in its on-disk structure, None when none was ever stored.
+    flags_enabled, flags_disabled : frozenset of int
+        Feature flags set explicitly, unknown ids included.
+    extra : bytes or None
+        Reserved field of the repo object, carried along.
+    spec_version : int
+        Version stored in the repo object.
+    """
+
+    branches: dict[str, ObjectId]
+    tags: dict[str, ObjectId]
+    deleted_tags: frozenset[str]
+    snapshots: SnapshotTable
+    status: RepoStatusValue
+    updates: UpdateLog
+    metadata: dict[str, Any] = field(default_factory=dict)
+    updates_before: str | None = None
+    config: dict[str, Any] | None = None
+    flags_enabled: frozenset[int] = frozenset()
+    flags_disabled: frozenset[int] = frozenset()
+    extra: bytes | None = None
+    spec_version: int = 2
+
+    @classmethod
+    def initial(cls, snapshot: SnapshotRecord, config: dict[str, Any] | None, at: int) -> RepoState:
+        """State of a repository that was just created: `main` at its first snapshot."""
+        return cls(
+            branches={MAIN: snapshot.id},
+            tags={},
+            deleted_tags=frozenset(),
+            snapshots=SnapshotTable.from_records([snapshot]),
+            status=RepoStatusValue(u.ONLINE, snapshot.flushed_at),
+            updates=UpdateLog.from_updates([Update(u.RepoInitialized(), at)]),
+            config=config,
+        )
+
+    # ------------------------------------------------------------------ questions
+
+    def branch_tip(self, name: str) -> ObjectId:
+        """Snapshot a branch points to.
+
+        Raises
+        ------
+        RefNotFoundError
+            Kind ``ref-not-found``.
+        """
+        return _target(self.branches, name, "list_branches")
+
+    def tag_target(self, name: str) -> ObjectId:
+        """Snapshot a tag points to.
+
+        Raises
+        ------
+        RefNotFoundError
+            Kind ``ref-not-found``, deleted tags included.
+        """
+        return _target(self.tags, name, "list_tags")
+
+    def snapshot(self, snapshot_id: ObjectId) -> SnapshotRecord | None:
+        """What is known of a snapshot, None when it is not in the repository."""
+        return self.snapshots.get(snapshot_id)
+
+    def ancestry(self, snapshot_id: ObjectId) -> Iterator[SnapshotRecord]:
+        """Snapshots from a snapshot, itself first, back to the root of its history.
+
+        Raises
+        ------
+        SnapshotNotFoundError
+            At the call, not at the first step.
+        """
+        rows = self.snapshots.lineage(self.snapshots.row_of(snapshot_id))
+        return (self.snapshots.record(row) for row in rows)
+
+    def ancestor_ids(self, snapshot_id: ObjectId) -> Iterator[ObjectId]:
+        """Ids of `ancestry`, without making the records."""
+        rows = self.snapshots.lineage(self.snapshots.row_of(snapshot_id))
+        return (self.snapshots.id_at(row) for row in rows)
+
+    def is_ancestor(self, ancestor: ObjectId, of: ObjectId) -> bool:
+        """Whether `ancestor` is a proper ancestor of the snapshot `of`."""
+        wanted = self.snapshots.row_of(ancestor)
+        start = self.snapshots.row_of(of)
+        return start != wanted and any(row == wanted for row in self.snapshots.lineage(start))
+
+    def commits_between(self, tip: ObjectId, base: ObjectId) -> list[SnapshotRecord]:
+        """Snapshots from `tip` back to, without, `base`; newest first.
+
+        The whole history of `tip`, root included, when `base` is not in it (the branch was
+        reset), also when `base` is no longer in the repository.
+        """
+        stop = self.snapshots.find(base)
+        rows = []
+        for row in self.snapshots.lineage(self.snapshots.row_of(tip)):
+            if row == stop:
+                break
+            rows.append(row)
+        return [self.snapshots.record(row) for row in rows]
+
+    def as_of(self, branch: str, at: int) -> SnapshotRecord:
+        """Newest snapshot of a branch written at or before a time.
+
+        Raises
+        ------
+        RefNotFoundError
+            No such branch.
+        SnapshotNotFoundError
+            Kind ``no-snapshot-at-time``.
+        """
+        for row in self.snapshots.lineage(self.snapshots.row_of(self.branch_tip(branch))):
+            if int(self.snapshots.flushed_at[row]) <= at:
+                return self.snapshots.record(row)
+        raise SnapshotNotFoundError(
+            f"branch {branch} does not have a snapshots before or at {_when(at)}. "
+            "Ask for a later time; `Repository.ancestry` shows them.",
+            ErrorKind.NO_SNAPSHOT_AT_TIME,
+        )
+
+    def flag(self, name: str) -> bool:
+        """Whether a feature is on."""
+        return _flag_id(name) not in self.flags_disabled
+
+    def flag_setting(self, name: str) -> bool | None:
+        """Explicit setting of a feature flag, None for the default."""
+        flag_id = _flag_id(name)
+        if flag_id in self.flags_enabled:
+            return True
+        return False if flag_id in self.flags_disabled else None
+
+    def require_writable(self, what: str | None = None) -> None:
+        """Refuse when the repository's status does not allow changes.
+
+        Parameters
+        ----------
+        what : str, optional
+            What is refused, e.g. ``Cannot create writable session``.
+
+        Raises
+        ------
+        ReadOnlyError
+            Kind ``read-only-repository``.
+        """
+        if not self.status.writable:
+            doing = f"{what}; " if what else ""
+            raise ReadOnlyError(
+                f"the repository status is read-only: {doing}{self.status.describe()}. "
+                "`Repository.set_status` can put it online again.",
+                ErrorKind.READ_ONLY_REPOSITORY,
+            )
+
+    def require_flag(self, name: str, what: str) -> None:
+        """Refuse what a feature flag turns off.
+
+        Raises
+        ------
+        SessionStateError
+            Kind ``feature-flag-disabled``.
+        """
+        if not self.flag(name):
+            raise SessionStateError(
+                f"{what} is disabled by a feature flag ({name}). "
+                f"`Repository.set_feature_flag({name!r}, None)` allows it again.",
+                ErrorKind.FEATURE_FLAG_DISABLED,
+            )
+
+    # ------------------------------------------------------------------ commits
+
+    def with_commit(
+        self,
+        branch: str,
+        expected_parent: ObjectId,
+        record: SnapshotRecord,
+        *,
+        at: int,
+        backup_path: str,
+        limit: int,
+    ) -> RepoState:
+        """Register a snapshot and move a branch from its parent to it.
+
+        Raises
+        ------
+        RefNotFoundError
+            Kind ``branch-not-found``: the branch was deleted meanwhile.
+        ConflictError
+            Kind ``commit-conflict``: the branch is no longer at `expected_parent`.
+        FormatError
+            Kinds ``snapshot-timestamp`` (not later than its parent), ``duplicate-snapshot-id``.
+        """
+        self.require_writable()
+        self._check_tip(branch, expected_parent)
+        if record.parent_id != expected_parent:
+            record = replace(record, parent_id=expected_parent)
+        kind = u.NewCommit(branch, record.id)
+        state = self._with_snapshot(record, branch)
+        return state._logged(kind, at, backup_path, limit)
+
+    def with_amend(
+        self,
+        branch: str,
+        expected_tip: ObjectId,
+        record: SnapshotRecord,
+        *,
+        at: int,
+        backup_path: str,
+        limit: int,
+    ) -> RepoState:
+        """Replace the tip of a branch; the former tip stays known, without a ref.
+
+        The new snapshot gets the parent and the pruned ancestors of the former tip, whatever
+        `record` says.
+
+        Raises
+        ------
+        SessionStateError
+            Kind ``no-amend-for-initial-commit``.
+        RefNotFoundError, ConflictError, FormatError
+            As `with_commit`.
+        """
+        self.require_writable()
+        self._check_tip(branch, expected_tip)
+        row = self.snapshots.row_of(expected_tip)
+        parent = self.snapshots.parent_of(row)
+        if parent is None:
+            raise SessionStateError(
+                "the first commit in the repository cannot be an amend, create a new commit "
+                "instead: call `Session.commit`.",
+                ErrorKind.NO_AMEND_FOR_INITIAL_COMMIT,
+            )
+        record = replace(record, parent_id=parent, pruned=self.snapshots.pruned_of(row))
+        kind = u.CommitAmended(branch, expected_tip, record.id)
+        return self._with_snapshot(record, branch)._logged(kind, at, backup_path, limit)
+
+    def with_detached(
+        self, record: SnapshotRecord, *, at: int, backup_path: str, limit: int
+    ) -> RepoState:
+        """Register a snapshot that no branch points to."""
+        self.require_writable()
+        kind = u.NewDetachedSnapshot(record.id)
+        return self._with_snapshot(record, None)._logged(kind, at, backup_path, limit)
+
+    # ------------------------------------------------------------------ branches and tags
+
+    def with_branch(
+        self, name: str, snapshot_id: ObjectId, *, at: int, backup_path: str, limit: int
+    ) -> RepoState:
+        """Create a branch.
+
+        Raises
+        ------
+        SnapshotNotFoundError
+            The target is not in the repository.
+        AlreadyExistsError
+            Kind ``branch-already-exists``.
+        """
+        self.require_writable()
+        self.snapshots.row_of(snapshot_id)
+        if name in self.branches:
+            raise AlreadyExistsError(
+                f"branch already exists `{name} -> {id_text(self.branches[name])}`. "
+                "`Repository.reset_branch` moves it.",
+                ErrorKind.BRANCH_ALREADY_EXISTS,
+            )
+        state = replace(self, branches={**self.branches, name: snapshot_id})
+        return state._logged(u.BranchCreated(name), at, backup_path, limit)
+
+    def without_branch(self, name: str, *, at: int, backup_path: str, limit: int) -> RepoState:
+        """Delete a branch.
+
+        Raises
+        ------
+        SessionStateError
+            Kind ``cannot-delete-main``.
+        RefNotFoundError
+            Kind ``ref-not-found``.
+        """
+        if name == MAIN:
+            raise SessionStateError(
+                "main branch cannot be deleted; `Repository.reset_branch` can move it.",
+                ErrorKind.CANNOT_DELETE_MAIN,
+            )
+        self.require_writable()
+        kind = u.BranchDeleted(name, self.branch_tip(name))
+        branches = {other: tip for other, tip in self.branches.items() if other != name}
+        return replace(self, branches=branches)._logged(kind, at, backup_path, limit)
+
+    def with_branch_reset(
+        self,
+        name: str,
+        snapshot_id: ObjectId,
+        expected: ObjectId | None = None,
+        *,
+        at: int,
+        backup_path: str,
+        limit: int,
+    ) -> RepoState:
+        """Move a branch to any snapshot, optionally only from an expected one.
+
+        Raises
+        ------
+        RefNotFoundError, SnapshotNotFoundError
+            No such branch, or target.
+        ConflictError
+            Kind ``branch-update-conflict``: the branch is not at `expected`.
+        """
+        self.require_writable()
+        tip = self.branch_tip(name)
+        if expected is not None and expected != tip:
+            wanted, found = id_text(expected), id_text(tip)
+            raise ConflictError(
+                wanted,
+                found,
+                f"branch update conflict: `(Some({wanted})) != (Some({found}))`. "
+                "Look at the branch again before you move it.",
+                ErrorKind.BRANCH_UPDATE_CONFLICT,
+            )
+        self.snapshots.row_of(snapshot_id)
+        state = replace(self, branches={**self.branches, name: snapshot_id})
+        return state._logged(u.BranchReset(name, tip), at, backup_path, limit)
+
+    def with_tag(
+        self, name: str, snapshot_id: ObjectId, *, at: int, backup_path: str, limit: int
+    ) -> RepoState:
+        """Create a tag.
+
+        Raises
+        ------
+        SnapshotNotFoundError
+            The target is not in the repository.
+        AlreadyExistsError
+            Kinds ``tag-already-exists`` and ``tag-previously-deleted``.
+        SessionStateError
+            Kind ``feature-flag-disabled``.
+        """
+        self.require_writable()
+        self.require_flag("create_tag", "tag creation")
+        self.snapshots.row_of(snapshot_id)
+        if name in self.tags:
+            raise AlreadyExistsError(
+                f"tag already exists, tags are immutable: `{name}`. Choose another name.",
+                ErrorKind.TAG_ALREADY_EXISTS,
+            )
+        if name in self.deleted_tags:
+            raise AlreadyExistsError(
+                f"icechunk does not allow tag reuse and tag was already deleted `{name}`. "
+                "Choose another name.",
+                ErrorKind.TAG_PREVIOUSLY_DELETED,
+            )
+        state = replace(self, tags={**self.tags, name: snapshot_id})
+        return state._logged(u.TagCreated(name), at, backup_path, limit)
+
+    def without_tag(self, name: str, *, at: int, backup_path: str, limit: int) -> RepoState:
+        """Delete a tag for good.
+
+        Raises
+        ------
+        RefNotFoundError
+            Kind ``ref-not-found``.
+        SessionStateError
+            Kind ``feature-flag-disabled``.
+        """
+        self.require_writable()
+        self.require_flag("delete_tag", "tag delete")
+        kind = u.TagDeleted(name, self.tag_target(name))
+        tags = {other: target for other, target in self.tags.items() if other != name}
+        state = replace(self, tags=tags, deleted_tags=self.deleted_tags | {name})
+        return state._logged(kind, at, backup_path, limit)
+
+    # ------------------------------------------------------------------ settings
+
+    def with_config(
+        self, config: dict[str, Any], *, at: int, backup_path: str, limit: int
+    ) -> RepoState:
+        """Replace the stored configuration."""
+        self.require_writable()
+        state = replace(self, config=config)
+        return state._logged(u.ConfigChanged(), at, backup_path, limit)
+
+    def with_metadata(
+        self, metadata: dict[str, Any], *, at: int, backup_path: str, limit: int
+    ) -> RepoState:
+        """Replace the repository's own metadata."""
+        self.require_writable()
+        state = replace(self, metadata=metadata)
+        return state._logged(u.MetadataChanged(), at, backup_path, limit)
+
+    def with_status(
+        self, status: RepoStatusValue, *, at: int, backup_path: str, limit: int
+    ) -> RepoState:
+        """Set the status: the one change that is allowed whatever the status is."""
+        state = replace(self, status=status)
+        return state._logged(u.RepoStatusChanged(status), at, backup_path, limit)
+
+    def with_flag(
+        self, name: str, setting: bool | None, *, at: int, backup_path: str, limit: int
+    ) -> RepoState:
+        """Set a feature flag, or (None) return it to its default.
+
+        Raises
+        ------
+        InvalidInputError
+            Kind ``invalid-feature-flag``.
+        """
+        flag_id = _flag_id(name)
+        self.require_writable()
+        on, off = self.flags_enabled - {flag_id}, self.flags_disabled - {flag_id}
+        if setting is not None:
+            on, off = (on | {flag_id}, off) if setting else (on, off | {flag_id})
+        state = replace(self, flags_enabled=on, flags_disabled=off)
+        kind = u.FeatureFlagChanged(flag_id, setting)
+        return state._logged(kind, at, backup_path, limit)
+
+    # ------------------------------------------------------------------ upkeep
+
+    def with_history_cut(
+        self,
+        kind: u.ExpirationRan | u.GCRan,
+        removed: Collection[ObjectId],
+        adopted: Mapping[ObjectId, tuple[ObjectId | None, tuple[ObjectId, ...]]],
+        *,
+        branches: Collection[str] = (),
+        tags: Collection[str] = (),
+        at: int,
+        backup_path: str,
+        limit: int,
+    ) -> RepoState:
+        """Drop snapshots, and refs with them, as expiration and garbage collection decided.
+
+        Parameters
+        ----------
+        kind : ExpirationRan or GCRan
+            What goes into the log, also when nothing is dropped.
+        removed : collection of ObjectId
+            Snapshots that leave the list.
+        adopted : mapping of ObjectId to (parent id or None, pruned ids)
+            New parent and complete new list of pruned ancestors of survivors.
+        branches, tags : collection of str
+            Refs to delete; the tags' names are used up.
+
+        Raises
+        ------
+        FormatError
+            When a ref or a survivor would point to a dropped snapshot.
+        """
+        what = "Cannot expire" if isinstance(kind, u.ExpirationRan) else "Cannot garbage collect"
+        self.require_writable(what)
+        kept_branches = {n: tip for n, tip in self.branches.items() if n not in branches}
+        kept_tags = {n: target for n, target in self.tags.items() if n not in tags}
+        gone = frozenset(removed)
+        for name, target in (*kept_branches.items(), *kept_tags.items()):
+            if target in gone:
+                raise FormatError(
+                    f"ref `{name}` points to snapshot `{id_text(target)}`, which would be dropped. "
+                    "Plan the removal again.",
+                    ErrorKind.SERIALIZATION,
+                )
+        state = replace(
+            self,
+            branches=kept_branches,
+            tags=kept_tags,
+            deleted_tags=self.deleted_tags | (frozenset(tags) & self.tags.keys()),
+            snapshots=self.snapshots.without(gone, adopted),
+        )
+        return state._logged(kind, at, backup_path, limit)
+
+    # ------------------------------------------------------------------ shared parts
+
+    def _check_tip(self, branch: str, expected: ObjectId) -> None:
+        """Refuse unless the branch exists and points where the session started."""
+        tip = self.branches.get(branch)
+        if tip is None:
+            raise RefNotFoundError(
+                f"branch not found `{branch}`: it was deleted after the session started. "
+                "Create it again, or flush the session to keep its changes.",
+                ErrorKind.BRANCH_NOT_FOUND,
+            )
+        if tip != expected:
+            raise ConflictError(id_text(expected), id_text(tip))
+
+    def _with_snapshot(self, record: SnapshotRecord, branch: str | None) -> RepoState:
+        """Add a snapshot, later than its parent, and point a branch to it."""
+        if record.parent_id is not None:
+            parent = int(self.snapshots.flushed_at[self.snapshots.row_of(record.parent_id)])
+            if record.flushed_at <= parent:
+                raise FormatError(
+                    f"snapshot timestamp {_when(record.flushed_at)} is not later than its "
+                    f"parent's, {_when(parent)}. Check the clocks of the machines that write.",
+                    ErrorKind.SNAPSHOT_TIMESTAMP,
+                )
+        branches = self.branches if branch is None else {**self.branches, branch: record.id}
+        return replace(self, snapshots=self.snapshots.insert(record), branches=branches)
+
+    def _logged(self, kind: UpdateKind, at: int, backup_path: str, limit: int) -> RepoState:
+        """Put a change on top of the operations log, at a time later than the former entry's.
+
+        A clock that lags by up to ten minutes must not stop a change, so the entry is then dated
+        one microsecond after the former one; a larger distance means that a clock is wrong.
+        """
+        if len(self.updates):
+            former = int(self.updates.times[0])
+            if former - at > MAX_SKEW_US:
+                raise FormatError(
+                    f"update timestamp is invalid: the last change is dated {_when(former)}, but "
+                    f"it is {_when(at)} here. Check the clocks of the machines that write.",
+                    ErrorKind.SNAPSHOT_TIMESTAMP,
+                )
+            at = max(at, former + 1)
+        log, before = self.updates.pushed(kind, at, backup_path, limit)
+        return replace(
+            self, updates=log, updates_before=self.updates_before if before is None else before
+        )
+
+
+def _target(refs: dict[str, ObjectId], name: str, lister: str) -> ObjectId:
+    target = refs.get(name)
+    if target is None:
+        raise RefNotFoundError(
+            f"ref not found `{name}`. `Repository.{lister}` lists what exists.",
+            ErrorKind.REF_NOT_FOUND,
+        )
+    return target
+
+
+def _flag_id(name: str) -> int:
+    if name not in FLAG_IDS:
+        raise InvalidInputError(
+            f"invalid feature flag name: {name}. Known flags: {', '.join(FLAG_IDS)}.",
+            ErrorKind.INVALID_FEATURE_FLAG,
+        )
+    return FLAG_IDS[name]
+
+
+def _when(us: int) -> str:
+    text = to_datetime(us).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return text.removesuffix(".000000") + " UTC"

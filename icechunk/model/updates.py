@@ -1,0 +1,228 @@
+"""Entries of the operations log: one value class per kind of change to a repository.
+
+Source: Icechunk spec 2, repo info, union ``UpdateType``.  The `TAG` of each class is its union tag.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from icechunk.ground.clock import to_datetime
+
+if TYPE_CHECKING:
+    from icechunk.ground.ids import ObjectId
+
+ONLINE, READ_ONLY, OFFLINE = 0, 1, 2
+"""Values of `RepoStatusValue.availability`; the reference treats offline as online."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepoStatusValue:
+    """Whether the repository takes changes.
+
+    Attributes
+    ----------
+    availability : int
+        0 online, 1 read-only, 2 offline (which reads as online).
+    set_at : int
+        When it was set, microseconds since 1970, UTC.
+    reason : str or None
+        Why, in the words of whoever set it.
+    """
+
+    availability: int
+    set_at: int
+    reason: str | None = None
+
+    @property
+    def writable(self) -> bool:
+        """Whether changes other than of the status itself are accepted."""
+        return self.availability != READ_ONLY
+
+    def describe(self) -> str:
+        """Sentence that errors carry, in the reference library's words."""
+        name = "ReadOnly" if self.availability == READ_ONLY else "Online"
+        when = to_datetime(self.set_at).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
+        why = "None" if self.reason is None else f'Some("{self.reason}")'
+        return f"Repo status is {name}, set at {when}, reason: {why}"
+
+
+@dataclass(frozen=True, slots=True)
+class RepoInitialized:
+    """The repository was created."""
+
+    TAG: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RepoMigrated:
+    """The repository was moved from one spec version to another."""
+
+    TAG: ClassVar[int] = 2
+    from_version: int
+    to_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChanged:
+    """The stored configuration was replaced."""
+
+    TAG: ClassVar[int] = 3
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataChanged:
+    """The repository's own metadata was replaced."""
+
+    TAG: ClassVar[int] = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TagCreated:
+    """A tag was created."""
+
+    TAG: ClassVar[int] = 5
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagDeleted:
+    """A tag was deleted; its name cannot be used again."""
+
+    TAG: ClassVar[int] = 6
+    name: str
+    previous_snap_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class BranchCreated:
+    """A branch was created."""
+
+    TAG: ClassVar[int] = 7
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class BranchDeleted:
+    """A branch was deleted."""
+
+    TAG: ClassVar[int] = 8
+    name: str
+    previous_snap_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class BranchReset:
+    """A branch was moved to another snapshot."""
+
+    TAG: ClassVar[int] = 9
+    name: str
+    previous_snap_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommit:
+    """A commit became the tip of a branch."""
+
+    TAG: ClassVar[int] = 10
+    branch: str
+    new_snap_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAmended:
+    """The tip of a branch was replaced by an amended commit."""
+
+    TAG: ClassVar[int] = 11
+    branch: str
+    previous_snap_id: ObjectId
+    new_snap_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class NewDetachedSnapshot:
+    """A snapshot that no branch points to was registered."""
+
+    TAG: ClassVar[int] = 12
+    new_snap_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class GCRan:
+    """Garbage was collected."""
+
+    TAG: ClassVar[int] = 13
+
+
+@dataclass(frozen=True, slots=True)
+class ExpirationRan:
+    """Old snapshots were expired."""
+
+    TAG: ClassVar[int] = 14
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFlagChanged:
+    """A feature flag was set, or (None) returned to its default."""
+
+    TAG: ClassVar[int] = 15
+    id: int
+    new_value: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class RepoStatusChanged:
+    """The repository's availability was set."""
+
+    TAG: ClassVar[int] = 16
+    status: RepoStatusValue
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownUpdate:
+    """A kind of change that a newer library recorded; it can be shown, not written back."""
+
+    TAG: ClassVar[int] = 0
+    tag: int
+
+
+UpdateKind: TypeAlias = (
+    RepoInitialized
+    | RepoMigrated
+    | ConfigChanged
+    | MetadataChanged
+    | TagCreated
+    | TagDeleted
+    | BranchCreated
+    | BranchDeleted
+    | BranchReset
+    | NewCommit
+    | CommitAmended
+    | NewDetachedSnapshot
+    | GCRan
+    | ExpirationRan
+    | FeatureFlagChanged
+    | RepoStatusChanged
+    | UnknownUpdate
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One entry of the operations log.
+
+    Attributes
+    ----------
+    kind : UpdateKind
+        What changed.
+    updated_at : int
+        Microseconds since 1970, UTC; strictly increasing along the log.
+    backup_path : str or None
+        Name, below ``overwritten/``, of the repo object as this change left it, once a later
+        change has replaced it; None for the newest entry.
+    """
+
+    kind: UpdateKind
+    updated_at: int
+    backup_path: str | None = None
