@@ -87,7 +87,7 @@ class TableColumn:
         offset = self._offset(slot)
         if isinstance(offset, int):
             return np.full(len(self), offset != 0)
-        return offset != 0
+        return np.not_equal(offset, 0)
 
     def _gather(self, slot: int, dtype: np.dtype[Any], default: int) -> NDArray[Any]:
         """Field values of every row, `default` where absent."""
@@ -139,12 +139,12 @@ class TableColumn:
     def targets(self, slot: int) -> Positions:
         """Position each row's offset field points to, int64 of shape ``(n,)``, 0 = absent."""
         offset = self._offset(slot)
-        if isinstance(offset, int):
-            if not offset:
-                return np.zeros(len(self), np.int64)
-            at = self.positions + offset
-            return at + gather(self.body, at, np.dtype("<u4"))
         out = np.zeros(len(self), np.int64)
+        if isinstance(offset, int):
+            if offset:
+                at = self.positions + offset
+                np.add(at, gather(self.body, at, np.dtype("<u4")), out=out)
+            return out
         rows = np.flatnonzero(offset)
         at = self.positions[rows] + offset[rows]
         out[rows] = at + gather(self.body, at, np.dtype("<u4"))
@@ -245,8 +245,9 @@ def gather(body: Body, at: Positions, dtype: np.dtype[Any]) -> NDArray[Any]:
         return found
     if int(np.bitwise_or.reduce(at)) & (size - 1):
         body.fail(f"a {8 * size}-bit number is unaligned")
-    items = np.frombuffer(body.data, dtype, body.size // size)
-    return items[at >> (size.bit_length() - 1)]
+    items: NDArray[Any] = np.frombuffer(body.data, dtype, body.size // size)
+    values: NDArray[Any] = items[at >> (size.bit_length() - 1)]
+    return values
 
 
 def _evenly(at: Positions, stride: int) -> bool:

@@ -88,6 +88,15 @@ def ref(target: int | None) -> Field:
     return ("o", target)
 
 
+def too_large(size: int) -> FormatError:
+    """Error for a payload of `size` bytes, more than `MAX_BODY`."""
+    return FormatError(
+        f"the metadata file would have {size} bytes, the format allows {MAX_BODY}. "
+        "Write fewer references per manifest: set manifest splitting in the configuration",
+        kind=ErrorKind.SERIALIZATION,
+    )
+
+
 class _Layout:
     """Where the fields of one table shape go."""
 
@@ -247,10 +256,6 @@ class Builder:
         """
         total = self._size + 8 + -self._size % 8
         if total > MAX_BODY:
-            raise FormatError(
-                f"the metadata file would have {total} bytes, the format allows {MAX_BODY}. "
-                "Write fewer references per manifest: set manifest splitting in the configuration",
-                kind=ErrorKind.SERIALIZATION,
-            )
+            raise too_large(total)
         head = _struct.pack("<I4s", total - root, IDENTIFIER) + bytes(-self._size % 8)
         return b"".join((head, *reversed(self._parts)))

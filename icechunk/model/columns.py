@@ -218,6 +218,9 @@ class TextColumn:
 
 def _factorise(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(codes, first row of each code); runs are folded first since neighbours often agree."""
+    if (values[1:] > values[:-1]).all() or (values[1:] < values[:-1]).all():
+        rows = np.arange(len(values), dtype=np.int64)
+        return rows, rows
     change = np.concatenate(([True], values[1:] != values[:-1]))
     heads = np.flatnonzero(change)
     _, first, inverse = np.unique(values[heads], return_index=True, return_inverse=True)
