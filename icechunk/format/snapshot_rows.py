@@ -86,66 +86,96 @@ def write_rows(table: SnapshotTable) -> tuple[bytes, int]:
     """
     table = table.settled(flex.encode, flex.decode)
     count = len(table)
-    with_items = np.flatnonzero(table.packed.count)
-    with_pruned = np.flatnonzero(table.pruned_count)
-    items = spread(table.packed.first[with_items], table.packed.count[with_items])
-    pruned = spread(table.pruned_first[with_pruned], table.pruned_count[with_pruned])
     texts = table.messages.ready()
-    names, values = table.packed.names.ready(), table.packed.values.ready()
-
-    # Where each part goes
-    records_at = _VECTOR + (4 + 4 * count + 7) // 8 * 8
-    vectors_at = records_at + _RECORD.itemsize * count
-    items_at = vectors_at + 4 * (len(with_items) + len(items))
-    pruned_at = items_at + _ITEM.itemsize * len(items)
-    texts_at = pruned_at + 4 * len(with_pruned) + 12 * len(pruned)
-    names_at = texts_at + len(texts.data)
-    values_at = names_at + len(names.data)
-    end = values_at + len(values.data)
-    if end > MAX_BODY:
+    row_at = _VECTOR + _roundup(4 + 4 * count) + _RECORD.itemsize * np.arange(count)
+    records = np.zeros(count, _RECORD)
+    end = _VECTOR + _roundup(4 + 4 * count) + records.nbytes
+    items, with_items, vector_at = _item_block(table.packed, end)
+    end += sum(map(len, items))
+    pruned, with_pruned, pruned_at = _pruned_block(table, end)
+    end += len(pruned)
+    if end + len(texts.data) > MAX_BODY:
         raise FormatError(
-            f"the list of {count} snapshots needs {end} bytes, the format allows {MAX_BODY}. "
-            "Expire old snapshots.",
+            f"the list of {count} snapshots needs {end + len(texts.data)} bytes, the format allows "
+            f"{MAX_BODY}. Expire old snapshots.",
             ErrorKind.SERIALIZATION,
         )
-
-    row_at = records_at + _RECORD.itemsize * np.arange(count)
-    records = np.zeros(count, _RECORD)
     code = (table.packed.count > 0) + 2 * (table.pruned_count > 0)
     records["soffset"] = row_at - 16 * code
     records["id"] = table.ids
     records["flushed_at"] = table.flushed_at
     records["parent"] = table.parents
-    records["message"] = texts_at + texts.start - 4 - (row_at + 28)
+    records["message"] = end + texts.start - 4 - (row_at + 28)
+    records["metadata"][with_items] = vector_at - (row_at[with_items] + 32)
+    records["pruned"][with_pruned] = pruned_at - (row_at[with_pruned] + 36)
+    vector = offset_vector(_VECTOR, row_at)
+    return b"".join([_VTABLES, vector, records.tobytes(), *items, pruned, texts.data]), _VECTOR
 
-    widths = 1 + table.packed.count[with_items]
-    vector_word = np.cumsum(widths) - widths
-    records["metadata"][with_items] = vectors_at + 4 * vector_word - (row_at[with_items] + 32)
-    item_at = items_at + _ITEM.itemsize * np.arange(len(items))
-    vectors = np.empty(len(with_items) + len(items), "<u4")
-    item_words = spread(vector_word + 1, widths - 1)
-    vectors[vector_word] = widths - 1
-    vectors[item_words] = item_at - (vectors_at + 4 * item_words)
-    entries = np.empty(len(items), _ITEM)
-    entries["soffset"] = item_at - _ITEM_VTABLE
-    entries["name"] = names_at + names.start[items] - 4 - (item_at + 4)
-    entries["value"] = values_at + values.start[items] - 4 - (item_at + 8)
 
-    sizes = 4 + 12 * table.pruned_count[with_pruned]
-    pruned_start = np.cumsum(sizes) - sizes
-    records["pruned"][with_pruned] = pruned_at + pruned_start - (row_at[with_pruned] + 36)
-    pruned_words = np.empty((len(with_pruned) + 3 * len(pruned)), "<u4")
-    is_count = np.zeros(len(pruned_words), bool)
-    is_count[pruned_start // 4] = True
-    pruned_words[is_count] = table.pruned_count[with_pruned]
-    pruned_words[~is_count] = table.pruned_ids[pruned].reshape(-1).view("<u4")
+def _roundup(size: int) -> int:
+    """Next multiple of 8."""
+    return -(-size // 8) * 8
 
-    head = np.zeros((records_at - _VECTOR) // 4, "<u4")
-    head[0] = count
-    head[1 : 1 + count] = row_at - (_VECTOR + 4 + 4 * np.arange(count))
-    arrays = (head, records, vectors, entries, pruned_words)
-    parts = [_VTABLES, *(array.tobytes() for array in arrays)]
-    return b"".join([*parts, texts.data, names.data, values.data]), _VECTOR
+
+def offset_vector(at: int, targets: Ints) -> bytes:
+    """Vector of offsets to tables, padded to a multiple of 8 bytes.
+
+    Parameters
+    ----------
+    at : int
+        Position of the vector, a multiple of 8.
+    targets : int64 array, shape (n,)
+        Positions of the tables, behind it.
+    """
+    count = len(targets)
+    words = np.zeros(_roundup(4 + 4 * count) // 4, "<u4")
+    words[0] = count
+    words[1 : 1 + count] = targets - (at + 4 + 4 * np.arange(count))
+    return words.tobytes()
+
+
+def _item_block(packed: PackedItems, at: int) -> tuple[list[bytes], Ints, Ints]:
+    """Metadata of all rows, to be placed at a position.
+
+    Returns
+    -------
+    list of bytes
+        Vectors, tables, names and values.
+    rows, vectors : int64 array
+        Rows that have metadata, and the position of each one's vector.
+    """
+    rows = np.flatnonzero(packed.count)
+    count = packed.count[rows]
+    items = spread(packed.first[rows], count)
+    names, values = packed.names.ready(), packed.values.ready()
+    words = np.empty(len(rows) + len(items), "<u4")
+    item_at = at + words.nbytes + _ITEM.itemsize * np.arange(len(items))
+    vector_word = np.cumsum(1 + count) - (1 + count)
+    item_word = spread(vector_word + 1, count)
+    words[vector_word] = count
+    words[item_word] = item_at - (at + 4 * item_word)
+    tables = np.empty(len(items), _ITEM)
+    names_at = at + words.nbytes + tables.nbytes
+    values_at = names_at + len(names.data)
+    tables["soffset"] = item_at - _ITEM_VTABLE
+    tables["name"] = names_at + names.start[items] - 4 - (item_at + 4)
+    tables["value"] = values_at + values.start[items] - 4 - (item_at + 8)
+    parts = [words.tobytes(), tables.tobytes(), names.data, values.data]
+    return parts, rows, at + 4 * vector_word
+
+
+def _pruned_block(table: SnapshotTable, at: int) -> tuple[bytes, Ints, Ints]:
+    """Pruned ancestors of all rows; also the rows that have some and where each vector is."""
+    rows = np.flatnonzero(table.pruned_count)
+    count = table.pruned_count[rows]
+    ids = table.pruned_ids[spread(table.pruned_first[rows], count)]
+    starts = np.cumsum(1 + 3 * count) - (1 + 3 * count)
+    words = np.empty(len(rows) + 3 * len(ids), "<u4")
+    is_count = np.zeros(len(words), bool)
+    is_count[starts] = True
+    words[is_count] = count
+    words[~is_count] = ids.reshape(-1).view("<u4")
+    return words.tobytes(), rows, at + 4 * starts
 
 
 def read_rows(root: Table, slot: int) -> SnapshotTable:

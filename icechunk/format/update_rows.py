@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from icechunk.format.flat_columns import TableColumn
-from icechunk.format.snapshot_rows import read_times
+from icechunk.format.snapshot_rows import offset_vector, read_times
 from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.model import updates as u
 from icechunk.model.text_pool import ABSENT, TextPool
@@ -134,10 +134,8 @@ def write_updates(log: UpdateLog) -> tuple[bytes, int]:
     records["old"], records["new"] = log.old, log.new
     _write_numbers(records, log, row_at, texts_at + texts.start - 4)
 
-    head = np.zeros((records_at - len(_TABLES)) // 4, "<u4")
-    head[0] = count
-    head[1 : 1 + count] = row_at - (len(_TABLES) + 4 + 4 * np.arange(count))
-    parts = [_TABLES, head.tobytes(), records.tobytes(), texts.data, backups.data]
+    head = offset_vector(len(_TABLES), row_at)
+    parts = [_TABLES, head, records.tobytes(), texts.data, backups.data]
     return b"".join(parts), len(_TABLES)
 
 

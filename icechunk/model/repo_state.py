@@ -11,77 +11,32 @@ repo object holds (``num_updates_per_repo_info_file``).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from icechunk.ground.clock import MAX_SKEW_US, to_datetime
+from icechunk.ground.clock import MAX_SKEW_US
 from icechunk.ground.errors import (
     AlreadyExistsError,
     ConflictError,
     ErrorKind,
     FormatError,
-    InvalidInputError,
-    ReadOnlyError,
     RefNotFoundError,
     SessionStateError,
-    SnapshotNotFoundError,
 )
 from icechunk.ground.ids import ObjectId, id_text
 from icechunk.model import updates as u
+from icechunk.model.repo_facts import RepoFacts, flag_id, when
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk.model.update_log import UpdateLog
 from icechunk.model.updates import RepoStatusValue, Update, UpdateKind
 
 MAIN = "main"
 
-FLAG_IDS: Mapping[str, int] = {"move_node": 3, "create_tag": 4, "delete_tag": 5}
-"""Known feature flags; all are on by default."""
-
 
 @dataclass(frozen=True, slots=True)
-class RepoState:
-    """Branches, tags, history, operations log and settings of a repository.
-
-    Attributes
-    ----------
-    branches, tags : dict of str to ObjectId
-        What each ref points to.
-    deleted_tags : frozenset of str
-        Names that can never be tags again.
-    snapshots : SnapshotTable
-        Every snapshot known, reachable from a ref or not.
-    status : RepoStatusValue
-        Whether changes are accepted.
-    metadata : dict
-        The repository's own metadata, JSON values.
-    updates : UpdateLog
-        Latest changes, newest first.
-    updates_before : str or None
-        Name, below ``overwritten/``, of the repo object where the log goes on.
-    config : dict or None
-        Stored configuration in its on-disk structure, None when none was ever stored.
-    flags_enabled, flags_disabled : frozenset of int
-        Feature flags set explicitly, unknown ids included.
-    extra : bytes or None
-        Reserved field of the repo object, carried along.
-    spec_version : int
-        Version stored in the repo object.
-    """
-
-    branches: dict[str, ObjectId]
-    tags: dict[str, ObjectId]
-    deleted_tags: frozenset[str]
-    snapshots: SnapshotTable
-    status: RepoStatusValue
-    updates: UpdateLog
-    metadata: dict[str, Any] = field(default_factory=dict)
-    updates_before: str | None = None
-    config: dict[str, Any] | None = None
-    flags_enabled: frozenset[int] = frozenset()
-    flags_disabled: frozenset[int] = frozenset()
-    extra: bytes | None = None
-    spec_version: int = 2
+class RepoState(RepoFacts):
+    """Facts of a repository and the changes that can be made to them."""
 
     @classmethod
     def initial(cls, snapshot: SnapshotRecord, config: dict[str, Any] | None, at: int) -> RepoState:
@@ -95,134 +50,6 @@ class RepoState:
             updates=UpdateLog.from_updates([Update(u.RepoInitialized(), at)]),
             config=config,
         )
-
-    # ------------------------------------------------------------------ questions
-
-    def branch_tip(self, name: str) -> ObjectId:
-        """Snapshot a branch points to.
-
-        Raises
-        ------
-        RefNotFoundError
-            Kind ``ref-not-found``.
-        """
-        return _target(self.branches, name, "list_branches")
-
-    def tag_target(self, name: str) -> ObjectId:
-        """Snapshot a tag points to.
-
-        Raises
-        ------
-        RefNotFoundError
-            Kind ``ref-not-found``, deleted tags included.
-        """
-        return _target(self.tags, name, "list_tags")
-
-    def snapshot(self, snapshot_id: ObjectId) -> SnapshotRecord | None:
-        """What is known of a snapshot, None when it is not in the repository."""
-        return self.snapshots.get(snapshot_id)
-
-    def ancestry(self, snapshot_id: ObjectId) -> Iterator[SnapshotRecord]:
-        """Snapshots from a snapshot, itself first, back to the root of its history.
-
-        Raises
-        ------
-        SnapshotNotFoundError
-            At the call, not at the first step.
-        """
-        rows = self.snapshots.lineage(self.snapshots.row_of(snapshot_id))
-        return (self.snapshots.record(row) for row in rows)
-
-    def ancestor_ids(self, snapshot_id: ObjectId) -> Iterator[ObjectId]:
-        """Ids of `ancestry`, without making the records."""
-        rows = self.snapshots.lineage(self.snapshots.row_of(snapshot_id))
-        return (self.snapshots.id_at(row) for row in rows)
-
-    def is_ancestor(self, ancestor: ObjectId, of: ObjectId) -> bool:
-        """Whether `ancestor` is a proper ancestor of the snapshot `of`."""
-        wanted = self.snapshots.row_of(ancestor)
-        start = self.snapshots.row_of(of)
-        return start != wanted and any(row == wanted for row in self.snapshots.lineage(start))
-
-    def commits_between(self, tip: ObjectId, base: ObjectId) -> list[SnapshotRecord]:
-        """Snapshots from `tip` back to, without, `base`; newest first.
-
-        The whole history of `tip`, root included, when `base` is not in it (the branch was
-        reset), also when `base` is no longer in the repository.
-        """
-        stop = self.snapshots.find(base)
-        rows = []
-        for row in self.snapshots.lineage(self.snapshots.row_of(tip)):
-            if row == stop:
-                break
-            rows.append(row)
-        return [self.snapshots.record(row) for row in rows]
-
-    def as_of(self, branch: str, at: int) -> SnapshotRecord:
-        """Newest snapshot of a branch written at or before a time.
-
-        Raises
-        ------
-        RefNotFoundError
-            No such branch.
-        SnapshotNotFoundError
-            Kind ``no-snapshot-at-time``.
-        """
-        for row in self.snapshots.lineage(self.snapshots.row_of(self.branch_tip(branch))):
-            if int(self.snapshots.flushed_at[row]) <= at:
-                return self.snapshots.record(row)
-        raise SnapshotNotFoundError(
-            f"branch {branch} does not have a snapshots before or at {_when(at)}. "
-            "Ask for a later time; `Repository.ancestry` shows them.",
-            ErrorKind.NO_SNAPSHOT_AT_TIME,
-        )
-
-    def flag(self, name: str) -> bool:
-        """Whether a feature is on."""
-        return _flag_id(name) not in self.flags_disabled
-
-    def flag_setting(self, name: str) -> bool | None:
-        """Explicit setting of a feature flag, None for the default."""
-        flag_id = _flag_id(name)
-        if flag_id in self.flags_enabled:
-            return True
-        return False if flag_id in self.flags_disabled else None
-
-    def require_writable(self, what: str | None = None) -> None:
-        """Refuse when the repository's status does not allow changes.
-
-        Parameters
-        ----------
-        what : str, optional
-            What is refused, e.g. ``Cannot create writable session``.
-
-        Raises
-        ------
-        ReadOnlyError
-            Kind ``read-only-repository``.
-        """
-        if not self.status.writable:
-            doing = f"{what}; " if what else ""
-            raise ReadOnlyError(
-                f"the repository status is read-only: {doing}{self.status.describe()}. "
-                "`Repository.set_status` can put it online again.",
-                ErrorKind.READ_ONLY_REPOSITORY,
-            )
-
-    def require_flag(self, name: str, what: str) -> None:
-        """Refuse what a feature flag turns off.
-
-        Raises
-        ------
-        SessionStateError
-            Kind ``feature-flag-disabled``.
-        """
-        if not self.flag(name):
-            raise SessionStateError(
-                f"{what} is disabled by a feature flag ({name}). "
-                f"`Repository.set_feature_flag({name!r}, None)` allows it again.",
-                ErrorKind.FEATURE_FLAG_DISABLED,
-            )
 
     # ------------------------------------------------------------------ commits
 
@@ -461,13 +288,13 @@ class RepoState:
         InvalidInputError
             Kind ``invalid-feature-flag``.
         """
-        flag_id = _flag_id(name)
+        number = frozenset({flag_id(name)})
         self.require_writable()
-        on, off = self.flags_enabled - {flag_id}, self.flags_disabled - {flag_id}
+        on, off = self.flags_enabled - number, self.flags_disabled - number
         if setting is not None:
-            on, off = (on | {flag_id}, off) if setting else (on, off | {flag_id})
+            on, off = (on | number, off) if setting else (on, off | number)
         state = replace(self, flags_enabled=on, flags_disabled=off)
-        kind = u.FeatureFlagChanged(flag_id, setting)
+        kind = u.FeatureFlagChanged(flag_id(name), setting)
         return state._logged(kind, at, backup_path, limit)
 
     # ------------------------------------------------------------------ upkeep
@@ -543,8 +370,8 @@ class RepoState:
             parent = int(self.snapshots.flushed_at[self.snapshots.row_of(record.parent_id)])
             if record.flushed_at <= parent:
                 raise FormatError(
-                    f"snapshot timestamp {_when(record.flushed_at)} is not later than its "
-                    f"parent's, {_when(parent)}. Check the clocks of the machines that write.",
+                    f"snapshot timestamp {when(record.flushed_at)} is not later than its "
+                    f"parent's, {when(parent)}. Check the clocks of the machines that write.",
                     ErrorKind.SNAPSHOT_TIMESTAMP,
                 )
         branches = self.branches if branch is None else {**self.branches, branch: record.id}
@@ -560,8 +387,8 @@ class RepoState:
             former = int(self.updates.times[0])
             if former - at > MAX_SKEW_US:
                 raise FormatError(
-                    f"update timestamp is invalid: the last change is dated {_when(former)}, but "
-                    f"it is {_when(at)} here. Check the clocks of the machines that write.",
+                    f"update timestamp is invalid: the last change is dated {when(former)}, but "
+                    f"it is {when(at)} here. Check the clocks of the machines that write.",
                     ErrorKind.SNAPSHOT_TIMESTAMP,
                 )
             at = max(at, former + 1)
@@ -569,27 +396,3 @@ class RepoState:
         return replace(
             self, updates=log, updates_before=self.updates_before if before is None else before
         )
-
-
-def _target(refs: dict[str, ObjectId], name: str, lister: str) -> ObjectId:
-    target = refs.get(name)
-    if target is None:
-        raise RefNotFoundError(
-            f"ref not found `{name}`. `Repository.{lister}` lists what exists.",
-            ErrorKind.REF_NOT_FOUND,
-        )
-    return target
-
-
-def _flag_id(name: str) -> int:
-    if name not in FLAG_IDS:
-        raise InvalidInputError(
-            f"invalid feature flag name: {name}. Known flags: {', '.join(FLAG_IDS)}.",
-            ErrorKind.INVALID_FEATURE_FLAG,
-        )
-    return FLAG_IDS[name]
-
-
-def _when(us: int) -> str:
-    text = to_datetime(us).strftime("%Y-%m-%d %H:%M:%S.%f")
-    return text.removesuffix(".000000") + " UTC"

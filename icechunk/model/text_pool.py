@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.model.columns import copy_spans
 
 Ints = npt.NDArray[np.int64]
 
@@ -143,10 +144,7 @@ class TextPool:
         target = np.cumsum(sizes) - sizes + 4
         out = np.zeros(int(sizes.sum()), np.uint8)
         out.view("<u4")[target // 4 - 1] = length
-        ends = np.cumsum(length)
-        within = np.arange(int(ends[-1])) - np.repeat(ends - length, length)
-        source = np.frombuffer(self.data, np.uint8)
-        out[np.repeat(target, length) + within] = source[np.repeat(start, length) + within]
+        copy_spans(out, target, np.frombuffer(self.data, np.uint8), start, length)
         new_start = np.zeros(len(self), np.int64)
         new_start[there] = target[inverse.reshape(-1)]
         return TextPool(out.tobytes(), new_start, self.length, True)

@@ -1,0 +1,103 @@
+"""Branches and tags of spec 1: one small JSON object each.
+
+Icechunk spec 1, "References": ``refs/branch.NAME/ref.json`` and ``refs/tag.NAME/ref.json`` hold
+``{"snapshot":"<id>"}``; a deleted tag keeps its object and gets an empty tombstone next to it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from icechunk.ground.errors import ErrorKind, FormatError, InvalidInputError
+from icechunk.ground.ids import ObjectId, id_text, parse_object_id
+
+REFS = "refs/"
+_BRANCH, _TAG = "refs/branch.", "refs/tag."
+_REF, _TOMBSTONE = "/ref.json", "/ref.json.deleted"
+TOMBSTONE = b""
+"""Content of a tombstone."""
+
+
+def encode_ref(target: ObjectId) -> bytes:
+    """Content of ``ref.json``."""
+    return b'{"snapshot":"%b"}' % id_text(target).encode()
+
+
+def decode_ref(data: bytes, *, name: str) -> ObjectId:
+    """Snapshot that a ``ref.json`` points to.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole object.
+    name : str
+        Its name, for error messages.
+
+    Raises
+    ------
+    FormatError
+        Kind ``deserialization`` for anything else.
+    """
+    try:
+        content = json.loads(data)
+        return parse_object_id(content["snapshot"])
+    except (ValueError, TypeError, KeyError, RecursionError, InvalidInputError) as error:
+        raise FormatError(
+            f"error deserializing `{name}`: it does not name a snapshot. Restore the object, or "
+            "delete it if the ref is not needed.",
+            ErrorKind.DESERIALIZATION,
+        ) from error
+
+
+def check_ref_name(name: str) -> str:
+    """Return a name that spec 1 can store.
+
+    Raises
+    ------
+    InvalidInputError
+        Kind ``invalid-ref-name`` for empty names and names with a slash.
+    """
+    if not name or "/" in name:
+        raise InvalidInputError(
+            f"invalid ref name `{name}`: repositories of spec version 1 take no empty names and "
+            "no `/`. Choose another name, or upgrade the repository.",
+            ErrorKind.INVALID_REF_NAME,
+        )
+    return name
+
+
+def branch_key(name: str) -> str:
+    """Object name of a branch."""
+    return f"{_BRANCH}{check_ref_name(name)}{_REF}"
+
+
+def tag_key(name: str) -> str:
+    """Object name of a tag."""
+    return f"{_TAG}{check_ref_name(name)}{_REF}"
+
+
+def tombstone_key(name: str) -> str:
+    """Object name of a deleted tag's tombstone."""
+    return f"{_TAG}{check_ref_name(name)}{_TOMBSTONE}"
+
+
+def branch_of(key: str) -> str | None:
+    """Name of the branch that an object name stands for, None when it is no branch."""
+    return _middle(key, _BRANCH, _REF)
+
+
+def tag_of(key: str) -> str | None:
+    """Name of the tag that an object name stands for, None when it is no tag."""
+    return _middle(key, _TAG, _REF)
+
+
+def deleted_tag_of(key: str) -> str | None:
+    """Name of the tag whose tombstone an object name stands for, None when it is none."""
+    return _middle(key, _TAG, _TOMBSTONE)
+
+
+def _middle(key: str, start: str, end: str) -> str | None:
+    if not (key.startswith(start) and key.endswith(end)):
+        return None
+    name = key[len(start) : -len(end)]
+    return name if name and "/" not in name else None
