@@ -12,8 +12,8 @@ is_root() { [ "$(id -u)" = 0 ]; }
 apt_install() {
     is_root && command -v apt-get >/dev/null 2>&1 || return 1
     say "apt-get install $*"
-    DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 &&
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+    DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 # python_between LOW HIGH CANDIDATE...: the first candidate that runs as Python 3.LOW to 3.HIGH.
