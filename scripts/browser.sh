@@ -18,13 +18,27 @@ find_browser() {
     return 1
 }
 
-find_browser && exit 0
-if [ "${1:-}" = --install ] && ! grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null; then
-    apt_install chromium || true
-    find_browser && exit 0
+# Playwright's driver is a program of its own; the smallest systems lack a library that it needs.
+driver_can_run() {
+    [ -x /sbin/ldconfig ] || return 0
+    /sbin/ldconfig -p | grep -q 'libatomic\.so\.1'
+}
+
+found() { driver_can_run && find_browser; }
+
+found && exit 0
+if [ "${1:-}" = --install ]; then
+    driver_can_run || apt_install libatomic1 || true
+    # Ubuntu's package of this name is a stub for a snap
+    find_browser >/dev/null || grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null ||
+        apt_install chromium || true
+    found && exit 0
 fi
-say "MISSING: Chromium, needed by the tests that drive JupyterLab in a browser (tests/lab)."
-say "  Debian, as root:  apt-get install chromium"
-say "  any Linux:        .venv/bin/playwright install --with-deps chromium"
-say "  or name one:      make test CHROMIUM=/path/to/chrome"
+say "MISSING for the tests that drive JupyterLab in a browser (tests/lab):"
+if ! find_browser >/dev/null; then
+    say "  Chromium or Chrome.  Debian, as root:  apt-get install chromium"
+    say "                       any Linux:        .venv/bin/playwright install --with-deps chromium"
+    say "                       or name one:      make test CHROMIUM=/path/to/chrome"
+fi
+driver_can_run || say "  libatomic.           Debian, Ubuntu, as root:  apt-get install libatomic1"
 exit 1
