@@ -1,0 +1,104 @@
+/** Building elements. Text only ever becomes a text node, never markup. */
+
+export type Child = Node | string | number | null | undefined | false;
+
+export interface Props {
+  class?: string;
+  testid?: string;
+  [attribute: string]: string | number | boolean | null | undefined;
+}
+
+/** Create an element; `true` sets an empty attribute, `false`/`null` leaves it out. */
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  props: Props | null = null,
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  if (props) setProps(element, props);
+  append(element, children);
+  return element;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function s<K extends keyof SVGElementTagNameMap>(
+  tag: K,
+  props: Props | null = null,
+  ...children: Child[]
+): SVGElementTagNameMap[K] {
+  const element = document.createElementNS(SVG, tag) as SVGElementTagNameMap[K];
+  if (props) setProps(element, props);
+  append(element, children);
+  return element;
+}
+
+function setProps(element: Element, props: Props): void {
+  for (const [name, value] of Object.entries(props)) {
+    if (value === null || value === undefined || value === false) continue;
+    const attribute = name === "testid" ? "data-testid" : name;
+    element.setAttribute(attribute, value === true ? "" : String(value));
+  }
+}
+
+function append(element: Element, children: readonly Child[]): void {
+  for (const child of children) {
+    if (child === null || child === undefined || child === false) continue;
+    element.append(child instanceof Node ? child : String(child));
+  }
+}
+
+/** Replace everything inside an element. */
+export function fill(element: Element, ...children: Child[]): void {
+  element.replaceChildren();
+  append(element, children);
+}
+
+/** Set the text of an element only when it differs, so that live regions do not repeat. */
+export function say(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * A push button. Notebook front ends bind plain letters to commands, even while a button has the
+ * focus; the attribute keeps those off (it has to sit on the focused element itself).
+ */
+export function button(label: string, props: Props | null = null, ...children: Child[]): HTMLButtonElement {
+  const element = h(
+    "button",
+    { type: "button", class: "ick-button", "data-lm-suppress-shortcuts": true, ...props },
+    ...children,
+  );
+  if (label) element.append(label);
+  return element;
+}
+
+export function listen<K extends keyof HTMLElementEventMap>(
+  element: EventTarget,
+  type: K,
+  callback: (event: HTMLElementEventMap[K]) => void,
+  signal: AbortSignal,
+): void {
+  element.addEventListener(type, callback as EventListener, { signal });
+}
+
+/** The element with the attribute that an event happened in, for delegated listeners. */
+export function closest(event: Event, selector: string): HTMLElement | null {
+  const target = event.target;
+  return target instanceof Element ? target.closest<HTMLElement>(selector) : null;
+}
+
+/** Copy text to the clipboard where the page may; otherwise select it for the user. */
+export async function copyText(text: string, shown: HTMLElement): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const range = document.createRange();
+    range.selectNodeContents(shown);
+    const selection = getSelection();
+    selection?.removeAllRanges();
+    selection?.addRange(range);
+    return false;
+  }
+}

@@ -1,0 +1,197 @@
+/** What a view may know of the outside world, and its implementation over an anywidget model. */
+
+export interface Reply<T> {
+  result: T;
+  buffers: DataView[];
+}
+
+export interface PushEvent {
+  event: string;
+  [key: string]: unknown;
+}
+
+export interface RequestOptions {
+  /** Abandon the request; its promise rejects with kind `aborted`. */
+  signal?: AbortSignal;
+  /** Milliseconds before a silent kernel counts as dead (30 s by default). */
+  timeout?: number;
+}
+
+export interface Host {
+  get(name: string): unknown;
+  set(name: string, value: unknown): void;
+  onChange(name: string, callback: () => void, signal: AbortSignal): void;
+  request<T>(
+    method: string,
+    params?: Record<string, unknown>,
+    options?: RequestOptions,
+  ): Promise<Reply<T>>;
+  onEvent(callback: (event: PushEvent) => void, signal: AbortSignal): void;
+}
+
+export class HostError extends Error {
+  constructor(
+    readonly kind: string,
+    message: string,
+    readonly hint = "",
+  ) {
+    super(message);
+    this.name = "HostError";
+  }
+}
+
+/** The part of an anywidget model that is used here. */
+export interface WidgetModel {
+  get(name: string): unknown;
+  set(name: string, value: unknown): void;
+  save_changes(): void;
+  on(event: string, callback: (...args: never[]) => void): void;
+  off(event: string, callback: (...args: never[]) => void): void;
+  send(content: unknown, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
+}
+
+export const REQUEST_TIMEOUT = 30_000;
+
+interface Pending {
+  resolve(reply: Reply<unknown>): void;
+  reject(error: HostError): void;
+}
+
+let hosts = 0;
+
+/**
+ * Speak the request protocol over `msg:custom`.
+ *
+ * Several views may share one model, so request ids are unique per view and foreign replies are
+ * ignored. When `signal` aborts, every pending request rejects and no listener stays behind.
+ */
+export function anywidgetHost(model: WidgetModel, signal: AbortSignal): Host {
+  const prefix = `${Math.random().toString(36).slice(2, 10)}-${++hosts}`;
+  const pending = new Map<string, Pending>();
+  const listeners = new Set<(event: PushEvent) => void>();
+  let counter = 0;
+
+  const receive = (message: unknown, buffers?: DataView[]): void => {
+    if (typeof message !== "object" || message === null) return;
+    const content = message as Record<string, unknown>;
+    if (typeof content.event === "string") {
+      for (const listener of [...listeners]) listener(content as PushEvent);
+      return;
+    }
+    const waiting = pending.get(String(content.id));
+    if (!waiting) return;
+    if (content.ok === true) waiting.resolve({ result: content.result, buffers: buffers ?? [] });
+    else waiting.reject(errorFrom(content.error));
+  };
+
+  model.on("msg:custom", receive as (...args: never[]) => void);
+  signal.addEventListener(
+    "abort",
+    () => {
+      model.off("msg:custom", receive as (...args: never[]) => void);
+      for (const waiting of [...pending.values()])
+        waiting.reject(new HostError("closed", "This view was closed."));
+      listeners.clear();
+    },
+    { once: true },
+  );
+
+  return {
+    get: (name) => model.get(name),
+    set(name, value) {
+      model.set(name, value);
+      model.save_changes();
+    },
+    onChange(name, callback, scope) {
+      model.on(`change:${name}`, callback);
+      const stop = (): void => model.off(`change:${name}`, callback);
+      scope.addEventListener("abort", stop, { once: true });
+    },
+    onEvent(callback, scope) {
+      listeners.add(callback);
+      scope.addEventListener("abort", () => listeners.delete(callback), { once: true });
+    },
+    request<T>(method: string, params: Record<string, unknown> = {}, options: RequestOptions = {}) {
+      return new Promise<Reply<T>>((resolve, reject) => {
+        if (signal.aborted) return reject(new HostError("closed", "This view was closed."));
+        if (options.signal?.aborted) return reject(new HostError("aborted", "Request abandoned."));
+        const id = `${prefix}-${++counter}`;
+        const limit = options.timeout ?? REQUEST_TIMEOUT;
+        const finish = (): void => {
+          clearTimeout(timer);
+          pending.delete(id);
+          options.signal?.removeEventListener("abort", abandon);
+        };
+        const fail = (error: HostError): void => {
+          finish();
+          reject(error);
+        };
+        const abandon = (): void => fail(new HostError("aborted", "Request abandoned."));
+        const timer = setTimeout(
+          () =>
+            fail(
+              new HostError(
+                "timeout",
+                `The kernel did not answer within ${Math.round(limit / 1000)} s.`,
+                "If it is running a long cell, wait for it and try again; if it has stopped, restart it and run the cell.",
+              ),
+            ),
+          limit,
+        );
+        pending.set(id, {
+          resolve(reply) {
+            finish();
+            resolve(reply as Reply<T>);
+          },
+          reject: fail,
+        });
+        options.signal?.addEventListener("abort", abandon, { once: true });
+        try {
+          model.send({ id, method, params });
+        } catch (error) {
+          fail(
+            new HostError(
+              "no-kernel",
+              `The request could not be sent: ${error instanceof Error ? error.message : String(error)}`,
+              "Run the cell again to connect this view to a running kernel.",
+            ),
+          );
+        }
+      });
+    },
+  };
+}
+
+function errorFrom(raw: unknown): HostError {
+  const error = (typeof raw === "object" && raw !== null ? raw : {}) as Record<string, unknown>;
+  return new HostError(
+    String(error.kind ?? "error"),
+    String(error.message ?? "The kernel reported an error without a message."),
+    error.hint == null ? "" : String(error.hint),
+  );
+}
+
+/** Any thrown value as a HostError. */
+export function asHostError(error: unknown): HostError {
+  if (error instanceof HostError) return error;
+  return new HostError("error", error instanceof Error ? error.message : String(error));
+}
+
+/** True for errors that mean "nobody is waiting any more" and need no message. */
+export function isSilent(error: unknown): boolean {
+  return error instanceof HostError && (error.kind === "aborted" || error.kind === "closed");
+}
+
+/** The bytes of a received buffer. */
+export function bytesOf(view: DataView | undefined): Uint8Array<ArrayBuffer> {
+  if (!view) return new Uint8Array(0);
+  const bytes = new Uint8Array(view.byteLength);
+  bytes.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+  return bytes;
+}
+
+/** A received buffer of little-endian float32 values (copied, since it may not be aligned). */
+export function floatsOf(view: DataView | undefined): Float32Array {
+  const bytes = bytesOf(view);
+  return new Float32Array(bytes.buffer, 0, bytes.byteLength >> 2);
+}

@@ -1,0 +1,163 @@
+/** Shapes of the messages between the views and the kernel. */
+
+export type RefKind = "branch" | "tag";
+export type Choice = "ours" | "theirs" | "base";
+
+export interface Ref {
+  name: string;
+  id: string;
+  kind: RefKind;
+}
+
+export interface CommitRow {
+  id: string;
+  parent: string | null;
+  message: string;
+  /** ISO 8601, UTC. */
+  time: string;
+  author?: string | null;
+  metadata?: Record<string, unknown>;
+}
+
+export interface SessionState {
+  branch: string | null;
+  base: string;
+  dirty: boolean;
+  changes: number;
+}
+
+export interface HistoryReply {
+  commits: CommitRow[];
+  refs: Ref[];
+  session: SessionState | null;
+  truncated: boolean;
+}
+
+export interface CommitChanges {
+  new_groups?: string[];
+  new_arrays?: string[];
+  deleted_groups?: string[];
+  deleted_arrays?: string[];
+  updated_groups?: string[];
+  updated_arrays?: string[];
+  updated_chunks?: { path: string; chunks: number }[];
+  moved?: { from: string; to: string }[];
+  counts?: Record<string, number>;
+}
+
+export interface CommitReply extends CommitRow {
+  changes: CommitChanges | null;
+}
+
+export type NodeChange = "added" | "removed" | "changed" | "moved";
+
+export interface DiffNode {
+  path: string;
+  type: "array" | "group";
+  change: NodeChange;
+  from: string | null;
+  metadata_changed: boolean;
+  chunks_changed: number;
+  chunks_total: number;
+}
+
+export interface DiffReply {
+  a: { id: string; label: string };
+  b: { id: string; label: string };
+  nodes: DiffNode[];
+  counts: { added: number; removed: number; changed: number; moved: number; chunks: number };
+}
+
+export interface AxisLabel {
+  first: number | string;
+  last: number | string;
+  units: string | null;
+}
+
+export interface ChunkMapReply {
+  path: string;
+  shape: number[];
+  chunks: number[];
+  grid: number[];
+  dims: (string | null)[];
+  dtype: string;
+  labels: (AxisLabel | null)[];
+}
+
+export interface SideStats {
+  count: number;
+  nan: number;
+  min: number | null;
+  max: number | null;
+  mean: number | null;
+}
+
+export interface PreviewReply {
+  path: string;
+  chunk: number[];
+  shape: [number, number];
+  axes: [string | null, string | null];
+  extent: {
+    y: [number | string, number | string, string | null] | null;
+    x: [number | string, number | string, string | null] | null;
+  };
+  origin: number[];
+  vmin: number;
+  vmax: number;
+  fill: number | null;
+  other_axes: { axis: number; name: string | null; size: number; position: number }[];
+  sides: { side: string; label: string; stats: SideStats }[];
+  difference: { max_abs: number; mean_abs: number; rms: number; changed: number } | null;
+  dtype: string;
+  decimated?: boolean;
+}
+
+export interface ConflictItem {
+  key: number;
+  path: string;
+  type: string;
+  title: string;
+  kind: "chunks" | "node";
+  choices: Choice[];
+  chunks: number;
+  undecided: number;
+  choice: Choice | null;
+}
+
+export interface SideName {
+  label: string;
+  detail: string;
+}
+
+export interface ConflictsReply {
+  branch: string;
+  commit: { id: string; message: string; time: string } | null;
+  sides: Record<Choice, SideName>;
+  conflicts: ConflictItem[];
+  total: number;
+  undecided: number;
+  can_undo: boolean;
+  can_redo: boolean;
+}
+
+export interface DecideReply {
+  undecided: number;
+  total: number;
+  can_undo: boolean;
+  can_redo: boolean;
+  conflicts: { key: number; undecided: number; choice: Choice | null }[];
+}
+
+export interface RepositoryRow {
+  name: string;
+  location: string;
+  spec_version: number | null;
+  branches: { name: string; id: string; message: string; time: string; current: boolean }[];
+  tags: { name: string; id: string }[];
+  session: { branch: string | null; dirty: boolean; changes: number } | null;
+}
+
+export interface RepositoriesReply {
+  repositories: RepositoryRow[];
+  version: string;
+}

@@ -1,0 +1,604 @@
+/** The chunk grid of one array on a canvas: look, move, select. Shared by diff and resolver. */
+
+import { h, listen, say, s, fill } from "../core/dom";
+import { type Cell, ChunkGrid, type Slice } from "../core/grid";
+import type { ChunkMapReply } from "../core/protocol";
+import { eachIndex, packMaskOver, type Runs } from "../core/runs";
+import { axisName, coordinate, coverage, grouped, unitSign } from "../core/text";
+import { type Frame, onWidth, surface, uid } from "./frame";
+import { cellAt, inPlot, measure, type Metrics, paint } from "./gridpaint";
+import { type StateStyle, swatch } from "./states";
+
+export interface ChunkGridOptions {
+  styles: StateStyle[];
+  /** States that can be selected; without it the grid is for looking only. */
+  selectable?: (state: number) => boolean;
+  /** States worth going to: where the first slice is opened and what the strips count. */
+  wanted: (state: number) => boolean;
+  onCursor: (flat: number) => void;
+  onSelect?: () => void;
+  /** Keys the grid does not use itself; true when handled. */
+  onKey?: (event: KeyboardEvent) => boolean;
+}
+
+const MAX_HEIGHT = 340;
+
+export class ChunkGridView {
+  readonly element: HTMLElement;
+  readonly canvas: HTMLCanvasElement;
+  map: ChunkMapReply | null = null;
+  grid = new ChunkGrid([]);
+  states = new Uint8Array(0);
+  selection = new Uint8Array(0);
+  selectedCount = 0;
+  cursor = 0;
+  private slice: Slice = { y: -1, x: -1, fixed: [] };
+  private anchor: Cell = { row: 0, col: 0 };
+  private zoom = 1;
+  private centre: Cell = { row: 0, col: 0 };
+  private metrics: Metrics | null = null;
+  private drag: { a: Cell; b: Cell; moved: boolean; x: number; y: number } | null = null;
+  private everySlice = false;
+  private width = 520;
+  private focused = false;
+  private queued = false;
+  private readonly axes = h("div", { class: "ick-axes" });
+  private readonly legend = h("div", { class: "ick-legend" });
+  private readonly status = h("div", { class: "ick-gridstatus", "aria-live": "polite" });
+  private readonly stage = h("div", { class: "ick-stage" });
+
+  constructor(
+    private readonly frame: Frame,
+    private readonly options: ChunkGridOptions,
+  ) {
+    const help = uid();
+    this.canvas = h("canvas", {
+      class: "ick-canvas",
+      testid: "ick-grid",
+      tabindex: 0,
+      role: "application",
+      "aria-roledescription": "chunk grid",
+      "aria-describedby": help,
+      "data-lm-suppress-shortcuts": true,
+    });
+    this.stage.append(this.canvas);
+    const keys = options.selectable
+      ? "Arrow keys move, Space selects, Shift and arrows select a rectangle, Control A selects all, Page Up and Page Down change the slice, plus and minus zoom."
+      : "Arrow keys move, Page Up and Page Down change the slice, N goes to the next changed chunk, plus and minus zoom.";
+    this.element = h(
+      "div",
+      { class: "ick-chunkgrid" },
+      this.axes,
+      this.stage,
+      this.status,
+      this.legend,
+      h("span", { class: "ick-sr", id: help }, keys),
+    );
+    this.listen(frame.signal);
+    onWidth(this.stage, (width) => ((this.width = width || this.width), this.draw()), frame.signal);
+    frame.onTheme(() => this.draw());
+  }
+
+  /** Show an array; the cursor and slice stay where they were when it is the same one. */
+  show(map: ChunkMapReply, states: Uint8Array<ArrayBuffer>): void {
+    const same =
+      this.map?.path === map.path && String(this.map.grid) === String(map.grid) && this.grid.size > 0;
+    this.map = map;
+    this.states = states;
+    this.canvas.setAttribute("aria-label", `Chunks of ${map.path}`);
+    if (!same) {
+      this.grid = new ChunkGrid(map.grid);
+      this.selection = new Uint8Array(this.grid.size);
+      this.selectedCount = 0;
+      this.zoom = 1;
+      const first = states.findIndex((state) => this.options.wanted(state));
+      this.cursor = Math.max(0, first);
+      this.slice = this.grid.defaultSlice(this.cursor);
+      this.anchor = this.centre = this.grid.locate(this.slice, this.cursor);
+    }
+    this.buildAxes();
+    this.changed();
+    if (!same) this.options.onCursor(this.cursor);
+  }
+
+  /** New states for the array shown; positions in `runs` only, or everything. */
+  setStates(states: Uint8Array<ArrayBuffer>): void {
+    this.states = states;
+    this.changed();
+  }
+
+  private changed(): void {
+    this.drawStrips();
+    this.drawLegend();
+    this.draw();
+    this.describe();
+  }
+
+  // ---- selection ----------------------------------------------------------------------------
+
+  private can(flat: number): boolean {
+    return this.options.selectable?.(this.states[flat]!) ?? false;
+  }
+
+  private apply(runs: Runs, how: "replace" | "add" | "remove"): void {
+    if (!this.options.selectable) return;
+    if (how === "replace") this.selection.fill(0);
+    eachIndex(runs, this.grid.size, (i) => {
+      if (how === "remove") this.selection[i] = 0;
+      else if (this.can(i)) this.selection[i] = 1;
+    });
+    this.recount();
+  }
+
+  private recount(): void {
+    let count = 0;
+    for (const bit of this.selection) count += bit;
+    this.selectedCount = count;
+    this.draw();
+    this.options.onSelect?.();
+  }
+
+  selectAll(): void {
+    this.apply([0, this.grid.size], "replace");
+  }
+
+  selectNone(): void {
+    this.apply([], "replace");
+  }
+
+  selectSlice(): void {
+    const end = { row: this.grid.rows(this.slice) - 1, col: this.grid.cols(this.slice) - 1 };
+    this.apply(this.grid.rectangle(this.slice, { row: 0, col: 0 }, end), "replace");
+  }
+
+  invert(): void {
+    for (let i = 0; i < this.selection.length; i++)
+      this.selection[i] = this.can(i) && !this.selection[i] ? 1 : 0;
+    this.recount();
+  }
+
+  /** The selected chunks, or the chunk at the cursor when nothing is selected. */
+  target(): { runs: Runs; count: number; all: boolean } {
+    if (this.selectedCount === 0)
+      return this.grid.size && this.can(this.cursor)
+        ? { runs: [this.cursor, 1], count: 1, all: false }
+        : { runs: [], count: 0, all: false };
+    const touchable = Uint8Array.from(this.states, (state) =>
+      this.options.selectable!(state) ? 1 : 0,
+    );
+    let total = 0;
+    for (const bit of touchable) total += bit;
+    return {
+      runs: packMaskOver(this.selection, touchable),
+      count: this.selectedCount,
+      all: total === this.selectedCount,
+    };
+  }
+
+  // ---- moving ---------------------------------------------------------------------------------
+
+  /** Move the cursor, turning to its slice if another is on screen. */
+  moveTo(flat: number, keepAnchor = false): void {
+    if (flat < 0 || flat >= this.grid.size) return;
+    const place = this.grid.locate(this.slice, flat);
+    this.cursor = flat;
+    if (!place.inSlice) {
+      this.slice.fixed = this.grid.coords(flat);
+      this.syncSliders();
+    }
+    if (!keepAnchor) this.anchor = place;
+    this.centre = place;
+    this.draw();
+    this.describe();
+    this.options.onCursor(flat);
+  }
+
+  /** Go to the next wanted chunk after the cursor, around the end; false when there is none. */
+  next(step: 1 | -1 = 1): boolean {
+    const n = this.grid.size;
+    for (let k = 1; k <= n; k++) {
+      const at = (this.cursor + step * k + n * 2) % n;
+      if (this.options.wanted(this.states[at]!)) {
+        this.moveTo(at);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private setFixed(axis: number, position: number): void {
+    this.slice.fixed[axis] = Math.max(0, Math.min(this.grid.grid[axis]! - 1, position));
+    const place = this.grid.locate(this.slice, this.cursor);
+    this.syncSliders();
+    this.moveTo(this.grid.cell(this.slice, place.row, place.col));
+  }
+
+  // ---- events ---------------------------------------------------------------------------------
+
+  private listen(signal: AbortSignal): void {
+    const { canvas } = this;
+    listen(canvas, "keydown", (event) => this.key(event), signal);
+    listen(canvas, "focus", () => ((this.focused = true), this.draw()), signal);
+    listen(canvas, "blur", () => ((this.focused = false), this.draw()), signal);
+    listen(canvas, "pointerdown", (event) => this.down(event), signal);
+    listen(canvas, "pointermove", (event) => this.move(event), signal);
+    listen(canvas, "pointerup", (event) => this.up(event), signal);
+    listen(canvas, "pointercancel", () => ((this.drag = null), this.draw()), signal);
+    listen(canvas, "pointerleave", () => this.drag || this.describe(), signal);
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        if (!event.ctrlKey && !event.metaKey) return;
+        event.preventDefault();
+        this.setZoom(event.deltaY < 0 ? this.zoom * 1.5 : this.zoom / 1.5);
+      },
+      { signal, passive: false },
+    );
+    listen(
+      this.axes,
+      "input",
+      (event) => {
+        const input = event.target as HTMLInputElement;
+        if (input.dataset.axis) this.setFixed(Number(input.dataset.axis), Number(input.value));
+        if (input.dataset.every) this.everySlice = input.checked;
+      },
+      signal,
+    );
+    listen(
+      this.axes,
+      "change",
+      (event) => {
+        const select = event.target as HTMLSelectElement;
+        if (select.dataset.role) this.turn(select.dataset.role as "y" | "x", Number(select.value));
+      },
+      signal,
+    );
+    listen(
+      this.axes,
+      "click",
+      (event) => {
+        const bar = (event.target as Element).closest<SVGElement>("[data-position]");
+        if (bar) this.setFixed(Number(bar.dataset.strip), Number(bar.dataset.position));
+      },
+      signal,
+    );
+  }
+
+  private point(event: MouseEvent): [number, number] {
+    const box = this.canvas.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  private at(x: number, y: number): Cell {
+    return cellAt(this.metrics!, this.grid.rows(this.slice), this.grid.cols(this.slice), x, y);
+  }
+
+  private down(event: PointerEvent): void {
+    if (event.button !== 0 || !this.metrics || !this.grid.size) return;
+    const [x, y] = this.point(event);
+    if (!inPlot(this.metrics, x, y)) return;
+    this.canvas.focus({ preventScroll: true });
+    event.preventDefault();
+    event.stopPropagation();
+    this.canvas.setPointerCapture?.(event.pointerId);
+    const cell = this.at(x, y);
+    this.drag = { a: cell, b: cell, moved: false, x, y };
+  }
+
+  private move(event: PointerEvent): void {
+    if (!this.metrics || !this.grid.size) return;
+    const [x, y] = this.point(event);
+    if (!this.drag) {
+      if (inPlot(this.metrics, x, y)) {
+        const { row, col } = this.at(x, y);
+        this.describe(this.grid.cell(this.slice, row, col));
+      } else this.describe();
+      return;
+    }
+    if (Math.hypot(x - this.drag.x, y - this.drag.y) > 3) this.drag.moved = true;
+    this.drag.b = this.at(x, y);
+    this.draw(event.altKey);
+  }
+
+  private up(event: PointerEvent): void {
+    const drag = this.drag;
+    if (!drag) return;
+    event.stopPropagation();
+    this.drag = null;
+    const moved = drag.moved && (drag.a.row !== drag.b.row || drag.a.col !== drag.b.col);
+    const flat = this.grid.cell(this.slice, drag.b.row, drag.b.col);
+    this.moveTo(flat, event.shiftKey);
+    const every = moved && this.everySlice;
+    const runs = this.grid.rectangle(this.slice, drag.a, drag.b, every);
+    if (event.altKey) this.apply(runs, "remove");
+    else if (event.shiftKey) this.apply(runs, "add");
+    else if ((event.ctrlKey || event.metaKey) && !moved)
+      this.apply(runs, this.selection[flat] ? "remove" : "add");
+    else this.apply(runs, "replace");
+    if (moved) this.frame.announce(`${grouped(this.selectedCount)} chunks selected`);
+  }
+
+  private key(event: KeyboardEvent): void {
+    if (!this.grid.size || event.key === "Tab") return;
+    // Front ends read single letters as commands; nothing typed here is meant for them.
+    event.stopPropagation();
+    if (this.gridKey(event) || this.options.onKey?.(event)) event.preventDefault();
+  }
+
+  private gridKey(event: KeyboardEvent): boolean {
+    const { key } = event;
+    const command = event.ctrlKey || event.metaKey;
+    const rows = this.grid.rows(this.slice);
+    const cols = this.grid.cols(this.slice);
+    const place = this.grid.locate(this.slice, this.cursor);
+    const go = (row: number, col: number): true => {
+      const target = {
+        row: Math.max(0, Math.min(rows - 1, row)),
+        col: Math.max(0, Math.min(cols - 1, col)),
+      };
+      this.moveTo(this.grid.cell(this.slice, target.row, target.col), event.shiftKey);
+      if (event.shiftKey) this.apply(this.grid.rectangle(this.slice, this.anchor, target), "replace");
+      return true;
+    };
+    if (command && key.toLowerCase() === "a") return this.selectAll(), true;
+    if (command || event.altKey) return false;
+    switch (key) {
+      case "ArrowUp":
+        return go(place.row - 1, place.col);
+      case "ArrowDown":
+        return go(place.row + 1, place.col);
+      case "ArrowLeft":
+        return go(place.row, place.col - 1);
+      case "ArrowRight":
+        return go(place.row, place.col + 1);
+      case "Home":
+        return go(place.row, 0);
+      case "End":
+        return go(place.row, cols - 1);
+      case "PageUp":
+      case "PageDown": {
+        const axis = this.grid.fixedAxes(this.slice)[0];
+        if (axis !== undefined)
+          this.setFixed(axis, this.slice.fixed[axis]! + (key === "PageDown" ? 1 : -1));
+        return true;
+      }
+      case " ":
+        this.apply([this.cursor, 1], this.selection[this.cursor] ? "remove" : "add");
+        return true;
+      case "Escape":
+        this.selectNone();
+        return true;
+      case "n":
+      case "N":
+        this.next(key === "N" ? -1 : 1);
+        return true;
+      case "+":
+      case "=":
+        return this.setZoom(this.zoom * 1.5), true;
+      case "-":
+        return this.setZoom(this.zoom / 1.5), true;
+      case "0":
+        return this.setZoom(1), true;
+      default:
+        return false;
+    }
+  }
+
+  private setZoom(zoom: number): void {
+    this.zoom = Math.max(1, Math.min(64, zoom));
+    this.centre = this.grid.locate(this.slice, this.cursor);
+    this.draw();
+  }
+
+  /** Put another axis on screen; the one it replaces goes where it was. */
+  private turn(role: "y" | "x", axis: number): void {
+    const other = role === "y" ? "x" : "y";
+    if (this.slice[other] === axis) this.slice[other] = this.slice[role];
+    this.slice[role] = axis;
+    this.slice.fixed = this.grid.coords(this.cursor);
+    this.zoom = 1;
+    this.anchor = this.centre = this.grid.locate(this.slice, this.cursor);
+    this.buildAxes();
+    this.changed();
+  }
+
+  // ---- controls for axes ------------------------------------------------------------------------
+
+  private buildAxes(): void {
+    const map = this.map!;
+    const parts: HTMLElement[] = [];
+    if (this.grid.ndim > 2) {
+      const choose = (role: "y" | "x", label: string): HTMLElement => {
+        const select = h("select", { class: "ick-select", "data-role": role });
+        for (let axis = 0; axis < this.grid.ndim; axis++)
+          select.append(
+            h("option", { value: axis, selected: axis === this.slice[role] }, axisName(map.dims, axis)),
+          );
+        return h("label", { class: "ick-field" }, h("span", null, label), select);
+      };
+      const picks = h("div", { class: "ick-axispick" }, choose("y", "Rows"), choose("x", "Columns"));
+      if (this.options.selectable && this.grid.fixedAxes(this.slice).length) {
+        const names = this.grid.fixedAxes(this.slice).map((axis) => axisName(map.dims, axis));
+        const box = h("input", { type: "checkbox", "data-every": 1, checked: this.everySlice });
+        picks.append(
+          h("label", { class: "ick-check" }, box, `Rectangle spans every ${names.join(" and ")}`),
+        );
+      }
+      parts.push(picks);
+    }
+    for (const axis of this.grid.fixedAxes(this.slice)) {
+      const id = uid();
+      parts.push(
+        h(
+          "div",
+          { class: "ick-slider", "data-slider": axis },
+          h("label", { for: id }, axisName(map.dims, axis)),
+          h(
+            "div",
+            { class: "ick-track" },
+            h("div", { class: "ick-strip", "data-stripof": axis, "aria-hidden": "true" }),
+            h("input", {
+              id,
+              type: "range",
+              min: 0,
+              max: this.grid.grid[axis]! - 1,
+              value: this.slice.fixed[axis]!,
+              "data-axis": axis,
+              "data-lm-suppress-shortcuts": true,
+            }),
+          ),
+          h("output", { for: id }),
+        ),
+      );
+    }
+    fill(this.axes, ...parts);
+    this.syncSliders();
+  }
+
+  private syncSliders(): void {
+    for (const row of this.axes.querySelectorAll<HTMLElement>("[data-slider]")) {
+      const axis = Number(row.dataset.slider);
+      const position = this.slice.fixed[axis]!;
+      const input = row.querySelector("input")!;
+      input.value = String(position);
+      const text = coverage(this.map!, axis, position);
+      input.setAttribute("aria-valuetext", `${text}, ${position + 1} of ${this.grid.grid[axis]}`);
+      const name = axisName(this.map!.dims, axis);
+      say(
+        row.querySelector("output")!,
+        `${text.startsWith(`${name} `) ? text.slice(name.length + 1) : text} · ${position + 1}/${this.grid.grid[axis]}`,
+      );
+      for (const bar of row.querySelectorAll<SVGElement>("[data-position]"))
+        bar.classList.toggle("ick-here", Number(bar.dataset.position) <= position && position < Number(bar.dataset.end));
+    }
+  }
+
+  /** Above every slider, how many wanted chunks each position holds. */
+  private drawStrips(): void {
+    for (const strip of this.axes.querySelectorAll<HTMLElement>("[data-stripof]")) {
+      const axis = Number(strip.dataset.stripof);
+      const counts = this.grid.profile(this.states, axis, this.options.wanted);
+      const per = Math.ceil(counts.length / 96);
+      const bars = Math.ceil(counts.length / per);
+      const sums = Array.from({ length: bars }, (_, b) =>
+        counts.slice(b * per, (b + 1) * per).reduce((sum, n) => sum + n, 0),
+      );
+      const most = Math.max(1, ...sums);
+      const svg = s("svg", { viewBox: `0 0 ${bars} 10`, preserveAspectRatio: "none" });
+      sums.forEach((sum, b) => {
+        const height = sum ? 2.2 + 7.8 * (sum / most) : 1;
+        svg.append(
+          s(
+            "rect",
+            {
+              x: b + 0.08,
+              y: 10 - height,
+              width: 0.84,
+              height,
+              class: sum ? "ick-bar" : "ick-bar ick-bar-none",
+              "data-strip": axis,
+              "data-position": b * per,
+              "data-end": (b + 1) * per,
+            },
+            s("title", null, `${coverage(this.map!, axis, b * per)}: ${grouped(sum)}`),
+          ),
+        );
+      });
+      fill(strip, svg);
+    }
+    this.syncSliders();
+  }
+
+  private drawLegend(): void {
+    const counts = new Map<number, number>();
+    for (const state of this.states) counts.set(state, (counts.get(state) ?? 0) + 1);
+    const items = this.options.styles.flatMap((style, state) => {
+      const count = counts.get(state) ?? 0;
+      if (!count) return [];
+      return [
+        h("span", { class: "ick-key" }, swatch(style), `${style.label} `, h("b", null, grouped(count))),
+      ];
+    });
+    fill(this.legend, ...items);
+  }
+
+  // ---- drawing ----------------------------------------------------------------------------------
+
+  private describe(flat = this.cursor): void {
+    if (!this.map || !this.grid.size) return say(this.status, "");
+    const coords = this.grid.coords(flat);
+    const where = coords.map((position, axis) => coverage(this.map!, axis, position));
+    const state = this.options.styles[this.states[flat]!]?.label ?? "";
+    say(this.status, [`[${coords.join(", ")}]`, ...where, state].join("  ·  "));
+  }
+
+  private title(axis: number): string {
+    if (axis < 0 || !this.map) return "";
+    const { dims, labels, shape } = this.map;
+    const label = labels[axis];
+    const name = axisName(dims, axis);
+    if (!label) return `${name}  0 … ${shape[axis]! - 1}`;
+    const units = label.units ? ` ${unitSign(label.units)}` : "";
+    return `${name}  ${coordinate(label, 0, shape[axis]!)} … ${coordinate(label, shape[axis]! - 1, shape[axis]!)}${units}`;
+  }
+
+  private removing = false;
+
+  private draw(removing = false): void {
+    this.removing = removing;
+    this.layout();
+    if (this.queued) return;
+    this.queued = true;
+    requestAnimationFrame(() => {
+      this.queued = false;
+      if (!this.frame.signal.aborted) this.render();
+    });
+  }
+
+  private layout(): void {
+    if (!this.map) return;
+    const { slice, map } = this;
+    const aspect = slice.y < 0 || slice.x < 0 ? 1.4 : map.chunks[slice.x]! / map.chunks[slice.y]!;
+    const rows = this.grid.rows(slice);
+    const cols = this.grid.cols(slice);
+    const m = measure(rows, cols, aspect, this.width, MAX_HEIGHT, this.zoom, this.centre);
+    this.metrics = m;
+    Object.assign(this.canvas.dataset, {
+      gridRows: String(rows),
+      gridCols: String(cols),
+      cellWidth: String(m.cellWidth),
+      cellHeight: String(m.cellHeight),
+      originX: String(m.originX),
+      originY: String(m.originY),
+    });
+  }
+
+  private render(): void {
+    const m = this.metrics;
+    if (!m || !this.map) return;
+    const drawn = surface(this.canvas, m.width, m.height);
+    if (!drawn) return;
+    const { slice } = this;
+    const place = this.grid.locate(slice, this.cursor);
+    paint(
+      drawn.context,
+      {
+        metrics: m,
+        rows: this.grid.rows(slice),
+        cols: this.grid.cols(slice),
+        states: this.grid.slice(this.states, slice),
+        selected: this.grid.slice(this.selection, slice),
+        styles: this.options.styles,
+        cursor: this.grid.size && place.inSlice ? place : null,
+        focused: this.focused,
+        drag: this.drag?.moved
+          ? { a: this.drag.a, b: this.drag.b, remove: this.removing }
+          : null,
+        xTitle: this.title(slice.x),
+        yTitle: this.title(slice.y),
+        ratio: drawn.ratio,
+      },
+      this.frame.palette(),
+    );
+  }
+}

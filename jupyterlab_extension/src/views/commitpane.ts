@@ -1,0 +1,171 @@
+/** Details beside the history: one commit, two commits compared, or the working session. */
+
+import { button, copyText, fill, h, type Child } from "../core/dom";
+import type { CommitChanges, CommitReply, CommitRow, DiffReply, Ref, SessionState } from "../core/protocol";
+import { plural, shortId } from "../core/text";
+import { absoluteTime, relativeTime } from "../core/time";
+import { refLabel } from "./historylist";
+import { mark, nodeDetail, pathText, share, summaryText } from "./nodes";
+
+const SECTIONS: [keyof CommitChanges, "added" | "removed" | "changed", string][] = [
+  ["new_groups", "added", "group"],
+  ["new_arrays", "added", "array"],
+  ["deleted_groups", "removed", "group"],
+  ["deleted_arrays", "removed", "array"],
+  ["updated_groups", "changed", "metadata"],
+  ["updated_arrays", "changed", "metadata"],
+];
+
+const MOST = 200;
+
+export function hint(pane: HTMLElement, text: string): void {
+  fill(pane, h("p", { class: "ick-hint" }, text));
+}
+
+/** A commit before its changes are known; `showCommit` completes it. */
+export function showCommit(
+  pane: HTMLElement,
+  commit: CommitRow,
+  refs: Ref[],
+  reply: CommitReply | null,
+): void {
+  const [title, ...rest] = commit.message.split("\n");
+  const body = rest.join("\n").trim();
+  const metadata = Object.entries(reply?.metadata ?? commit.metadata ?? {});
+  const copy = button("Copy", { class: "ick-button ick-quiet ick-small", "data-copy": commit.id });
+  fill(
+    pane,
+    h("h3", { class: "ick-title" }, title || "(no message)"),
+    body ? h("p", { class: "ick-bodytext" }, body) : null,
+    refs.length
+      ? h("div", { class: "ick-reflist" }, ...refs.map((ref) => refLabel(ref, "var(--ick-accent)")))
+      : null,
+    facts([
+      ["Snapshot", h("span", { class: "ick-idline" }, h("code", { "data-id": true }, commit.id), copy)],
+      commit.parent
+        ? ["Parent", button(shortId(commit.parent), { class: "ick-link", "data-goto": commit.parent })]
+        : ["Parent", "none – the first snapshot"],
+      ["Written", h("span", { title: absoluteTime(commit.time) }, `${absoluteTime(commit.time)} (${relativeTime(commit.time)})`)],
+      commit.author ? ["Author", commit.author] : null,
+    ]),
+    h("h4", null, "Changes against the parent"),
+    changes(reply),
+    metadata.length ? h("h4", null, "Metadata") : null,
+    metadata.length ? facts(metadata.map(([key, value]) => [key, code(value)])) : null,
+  );
+}
+
+export function showSession(pane: HTMLElement, session: SessionState): void {
+  fill(
+    pane,
+    h("h3", { class: "ick-title" }, "Uncommitted changes"),
+    facts([
+      ["Branch", session.branch ?? "none"],
+      ["Based on", button(shortId(session.base), { class: "ick-link", "data-goto": session.base })],
+      ["Changes", plural(session.changes, "change")],
+    ]),
+    h("p", { class: "ick-hint" }, "Nothing here is stored yet. Commit the session to keep it."),
+  );
+}
+
+export function showComparison(
+  pane: HTMLElement,
+  a: CommitRow,
+  b: CommitRow,
+  reply: DiffReply | null,
+): void {
+  const side = (name: string, row: CommitRow): HTMLElement =>
+    h(
+      "div",
+      { class: "ick-compareside" },
+      h("span", { class: "ick-muted" }, name),
+      h("code", null, shortId(row.id)),
+      h("span", { class: "ick-message", title: row.message }, row.message.split("\n")[0] ?? ""),
+    );
+  fill(
+    pane,
+    h("h3", { class: "ick-title" }, "Comparison"),
+    h("div", { class: "ick-compare" }, side("from", a), side("to", b)),
+    reply ? h("p", { class: "ick-summary" }, summaryText(reply.counts)) : busy(),
+    reply?.nodes.length
+      ? h(
+          "ul",
+          { class: "ick-nodes", "aria-label": "Changed nodes" },
+          ...reply.nodes
+            .slice(0, MOST)
+            .map((node) =>
+              h(
+                "li",
+                { class: "ick-node", testid: "ick-diff-node" },
+                mark(node.change),
+                pathText(node.path),
+                h("span", { class: "ick-nodedetail" }, nodeDetail(node)),
+                share(node),
+              ),
+            ),
+          reply.nodes.length > MOST
+            ? h("li", { class: "ick-muted" }, `and ${reply.nodes.length - MOST} more`)
+            : null,
+        )
+      : null,
+  );
+}
+
+function changes(reply: CommitReply | null): HTMLElement {
+  if (!reply) return busy();
+  const found = reply.changes;
+  if (!found) return h("p", { class: "ick-hint" }, "The first snapshot has no parent to compare with.");
+  const chunks = new Map((found.updated_chunks ?? []).map((item) => [item.path, item.chunks]));
+  const items: HTMLElement[] = [];
+  for (const [key, change, kind] of SECTIONS) {
+    for (const path of (found[key] as string[] | undefined) ?? []) {
+      const count = chunks.get(path);
+      chunks.delete(path);
+      const detail = count === undefined ? kind : `${kind} · ${plural(count, "chunk")}`;
+      items.push(item(change, path, detail));
+    }
+  }
+  for (const [path, count] of chunks) items.push(item("changed", path, plural(count, "chunk")));
+  for (const move of found.moved ?? []) items.push(item("moved", move.to, `from ${move.from}`));
+  if (!items.length) return h("p", { class: "ick-hint" }, "No changes: an empty commit.");
+  const more = items.length - MOST;
+  return h(
+    "ul",
+    { class: "ick-nodes" },
+    ...items.slice(0, MOST),
+    more > 0 ? h("li", { class: "ick-muted" }, `and ${more} more`) : null,
+  );
+}
+
+function item(change: "added" | "removed" | "changed" | "moved", path: string, detail: string): HTMLElement {
+  return h(
+    "li",
+    { class: "ick-node" },
+    mark(change),
+    pathText(path),
+    h("span", { class: "ick-nodedetail" }, detail),
+  );
+}
+
+function facts(rows: ([string, Child] | null)[]): HTMLElement {
+  const list = h("dl", { class: "ick-facts" });
+  for (const row of rows) if (row) list.append(h("dt", null, row[0]), h("dd", null, row[1]));
+  return list;
+}
+
+function code(value: unknown): Child {
+  return typeof value === "string" ? value : h("code", null, JSON.stringify(value));
+}
+
+export function busy(text = "Loading…"): HTMLElement {
+  return h("p", { class: "ick-hint ick-loading" }, text);
+}
+
+/** Handle a click on a copy button; true when it was one. */
+export function handleCopy(target: HTMLElement, announce: (text: string) => void): boolean {
+  const text = target.dataset.copy;
+  const shown = target.parentElement?.querySelector<HTMLElement>("code, pre");
+  if (text === undefined || !shown) return false;
+  void copyText(text, shown).then((done) => announce(done ? "Copied" : "Press Control C to copy"));
+  return true;
+}

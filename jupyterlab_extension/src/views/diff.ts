@@ -1,0 +1,294 @@
+/** What differs between two states of a repository: nodes, chunks, values. */
+
+import { closest, fill, h, listen, say } from "../core/dom";
+import { bytesOf, type Host } from "../core/host";
+import type { ChunkMapReply, DiffNode, DiffReply, NodeChange } from "../core/protocol";
+import { grouped, plural } from "../core/text";
+import { ChunkGridView } from "./chunkgrid";
+import { createFrame, type Dispose, uid } from "./frame";
+import { CHANGES, mark, nodeDetail, pathText, share, summaryText } from "./nodes";
+import { PreviewPanel } from "./preview";
+import { DIFF_STATES } from "./states";
+
+const MOST = 500;
+
+export function mount(el: HTMLElement, host: Host): Dispose {
+  const frame = createFrame(el, host, {
+    name: "diff",
+    testid: "ick-diff",
+    label: String(host.get("title") || "Differences"),
+  });
+  const { signal } = frame;
+  const prefix = uid();
+  let reply: DiffReply | null = null;
+  let shown: DiffNode[] = [];
+  let path = "";
+  let hidden = new Set<NodeChange>();
+  let scope: AbortController | null = null;
+  let quiet = false;
+
+  const title = h("h2", { class: "ick-heading" });
+  const between = h("span", { class: "ick-between" });
+  const counts = h("span", { class: "ick-counts" });
+  const filters = h("div", { class: "ick-filters", role: "group", "aria-label": "Show" });
+  const list = h("div", {
+    class: "ick-nodelist",
+    role: "listbox",
+    tabindex: 0,
+    "aria-label": "Changed nodes",
+    "data-lm-suppress-shortcuts": true,
+  });
+  const heading = h("div", { class: "ick-nodehead" });
+  const note = h("div", { class: "ick-hint" });
+  const preview = new PreviewPanel(frame, host, {
+    sides: [
+      { side: "before", label: "before" },
+      { side: "after", label: "after" },
+    ],
+    difference: [1, 0],
+    differenceLabel: "after − before",
+  });
+  const grid = new ChunkGridView(frame, {
+    styles: DIFF_STATES,
+    wanted: (state) => state !== 0,
+    onCursor: (flat) => preview.show(path, grid.grid.coords(flat)),
+  });
+  const work = h("div", { class: "ick-work", hidden: true }, grid.element, preview.element);
+  fill(
+    frame.body,
+    h("header", { class: "ick-head" }, title, between, h("span", { class: "ick-grow" }), counts),
+    h(
+      "div",
+      { class: "ick-difsplit" },
+      h("div", { class: "ick-left" }, filters, list),
+      h("div", { class: "ick-right" }, heading, note, work),
+    ),
+  );
+
+  async function load(): Promise<void> {
+    try {
+      const answer = await host.request<DiffReply>("diff");
+      if (signal.aborted) return;
+      reply = answer.result;
+      frame.clearError();
+      present(reply);
+    } catch (error) {
+      frame.fail(error, () => void load());
+    }
+  }
+
+  function present(state: DiffReply): void {
+    say(title, String(host.get("title") || "Differences"));
+    fill(
+      between,
+      h("span", { class: "ick-state", title: state.a.id }, state.a.label),
+      h("span", { "aria-label": "to" }, " → "),
+      h("span", { class: "ick-state", title: state.b.id }, state.b.label),
+    );
+    say(counts, summaryText(state.counts));
+    const present = CHANGES.filter((change) => state.nodes.some((node) => node.change === change));
+    fill(
+      filters,
+      ...(present.length > 1
+        ? present.map((change) =>
+            h(
+              "button",
+              {
+                type: "button",
+                class: "ick-chip",
+                "data-change": change,
+                "aria-pressed": String(!hidden.has(change)),
+                "data-lm-suppress-shortcuts": true,
+              },
+              mark(change),
+              `${change} `,
+              h("b", null, grouped(state.counts[change])),
+            ),
+          )
+        : []),
+    );
+    listNodes(state);
+    const wanted = path || String(host.get("selected_path") || "");
+    const start =
+      shown.find((node) => node.path === wanted) ??
+      shown.find((node) => node.type === "array" && node.chunks_changed > 0) ??
+      shown[0];
+    if (start) select(start, true);
+    else {
+      heading.replaceChildren();
+      say(note, state.nodes.length ? "Everything is filtered out." : "The two states are the same.");
+      work.hidden = true;
+    }
+  }
+
+  function listNodes(state: DiffReply): void {
+    shown = state.nodes
+      .filter((node) => !hidden.has(node.change))
+      .sort((a, b) => (a.path < b.path ? -1 : 1));
+    fill(
+      list,
+      ...shown.slice(0, MOST).map((node, i) =>
+        h(
+          "div",
+          {
+            class: "ick-option",
+            role: "option",
+            id: `${prefix}-${i}`,
+            testid: "ick-diff-node",
+            "data-path": node.path,
+            "aria-selected": String(node.path === path),
+          },
+          mark(node.change),
+          h(
+            "span",
+            { class: "ick-optiontext" },
+            pathText(node.path),
+            h("span", { class: "ick-nodedetail" }, nodeDetail(node) || node.type),
+          ),
+          share(node),
+        ),
+      ),
+      shown.length > MOST
+        ? h("div", { class: "ick-hint" }, `and ${grouped(shown.length - MOST)} more`)
+        : null,
+    );
+  }
+
+  function select(node: DiffNode, fresh = false): void {
+    const changed = fresh || node.path !== path;
+    path = node.path;
+    shown.forEach((other, i) => {
+      const option = list.children[i];
+      if (!(option instanceof HTMLElement) || !option.id) return;
+      option.setAttribute("aria-selected", String(other.path === path));
+      if (other.path === path) {
+        list.setAttribute("aria-activedescendant", option.id);
+        option.scrollIntoView?.({ block: "nearest" });
+      }
+    });
+    if (!changed) return;
+    if (host.get("selected_path") !== path) {
+      quiet = true;
+      host.set("selected_path", path);
+      quiet = false;
+    }
+    fill(
+      heading,
+      mark(node.change),
+      pathText(node.path),
+      h("span", { class: "ick-nodedetail" }, nodeDetail(node)),
+    );
+    void showNode(node);
+  }
+
+  async function showNode(node: DiffNode): Promise<void> {
+    scope?.abort();
+    const running = (scope = new AbortController());
+    if (node.type !== "array" || node.chunks_changed === 0) {
+      work.hidden = true;
+      preview.clear();
+      say(note, explain(node));
+      return;
+    }
+    say(note, "");
+    work.classList.add("ick-busy");
+    try {
+      const { result, buffers } = await host.request<ChunkMapReply>(
+        "chunk_map",
+        { path: node.path },
+        { signal: running.signal },
+      );
+      if (running.signal.aborted || signal.aborted) return;
+      work.hidden = false;
+      grid.show(result, bytesOf(buffers[0]));
+      preview.show(node.path, grid.grid.coords(grid.cursor));
+    } catch (error) {
+      work.hidden = true;
+      frame.fail(error, () => void showNode(node));
+    } finally {
+      if (scope === running) work.classList.remove("ick-busy");
+    }
+  }
+
+  listen(
+    list,
+    "click",
+    (event) => {
+      const option = closest(event, "[data-path]");
+      const node = shown.find((other) => other.path === option?.dataset.path);
+      if (node) select(node);
+    },
+    signal,
+  );
+  listen(
+    list,
+    "keydown",
+    (event) => {
+      if (event.key === "Tab") return;
+      event.stopPropagation();
+      const at = shown.findIndex((node) => node.path === path);
+      const moves: Record<string, number> = {
+        ArrowUp: at - 1,
+        ArrowDown: at + 1,
+        Home: 0,
+        End: shown.length - 1,
+      };
+      const to = moves[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      const node = shown[Math.max(0, Math.min(shown.length - 1, to))];
+      if (node) select(node);
+    },
+    signal,
+  );
+  listen(
+    filters,
+    "click",
+    (event) => {
+      const chip = closest(event, "[data-change]");
+      if (!chip || !reply) return;
+      const change = chip.dataset.change as NodeChange;
+      hidden = new Set(hidden);
+      if (!hidden.delete(change)) hidden.add(change);
+      chip.setAttribute("aria-pressed", String(!hidden.has(change)));
+      listNodes(reply);
+      const node = shown.find((other) => other.path === path) ?? shown[0];
+      if (node) select(node);
+      frame.announce(plural(shown.length, "node"));
+    },
+    signal,
+  );
+  host.onChange("revision", () => void load(), signal);
+  host.onChange("title", () => say(title, String(host.get("title") || "Differences")), signal);
+  host.onChange(
+    "selected_path",
+    () => {
+      if (quiet) return;
+      const node = shown.find((other) => other.path === host.get("selected_path"));
+      if (node) select(node);
+    },
+    signal,
+  );
+  host.onEvent((event) => event.event === "changed" && void load(), signal);
+  signal.addEventListener("abort", () => scope?.abort(), { once: true });
+  say(title, String(host.get("title") || "Differences"));
+  say(note, "Loading…");
+  void load();
+  return frame.dispose;
+}
+
+function explain(node: DiffNode): string {
+  const kind = node.type;
+  switch (node.change) {
+    case "added":
+      return `This ${kind} is new${kind === "array" ? " and has no stored chunks" : ""}.`;
+    case "removed":
+      return `This ${kind} was removed${kind === "array" ? " and had no stored chunks" : ""}.`;
+    case "moved":
+      return node.metadata_changed
+        ? `This ${kind} was moved and its metadata changed; its chunks are the same.`
+        : `This ${kind} was moved; its content is the same.`;
+    default:
+      return `Only the metadata of this ${kind} changed; its chunks are the same.`;
+  }
+}

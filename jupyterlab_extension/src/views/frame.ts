@@ -1,0 +1,194 @@
+/** What all views share: the root element, the error banner, the live region and the theme. */
+
+import { luminance, parseCss, type Rgb } from "../core/colour";
+import { button, fill, h, listen, say } from "../core/dom";
+import { asHostError, type Host, isSilent } from "../core/host";
+
+export type Dispose = () => void;
+
+/** Colours for canvases, resolved from the page's theme. */
+export interface Palette {
+  fg: string;
+  bg: string;
+  muted: string;
+  line: string;
+  soft: string;
+  accent: string;
+  fgRgb: Rgb;
+  bgRgb: Rgb;
+  dark: boolean;
+}
+
+export interface Frame {
+  root: HTMLElement;
+  body: HTMLElement;
+  signal: AbortSignal;
+  /** Announce to screen readers, politely. */
+  announce(text: string): void;
+  /** Show an error with an optional way to try again; silent ones are dropped. */
+  fail(error: unknown, retry?: () => void): void;
+  clearError(): void;
+  palette(): Palette;
+  onTheme(callback: () => void): void;
+  dispose: Dispose;
+}
+
+let frames = 0;
+
+/** A number for element ids, unique within the page. */
+export function uid(): string {
+  return `ick-${++frames}`;
+}
+
+export function createFrame(
+  el: HTMLElement,
+  host: Host,
+  options: { name: string; testid: string; label: string },
+): Frame {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const live = h("div", { class: "ick-sr", role: "status", "aria-live": "polite" });
+  const banner = h("div", { class: "ick-error", role: "alert", hidden: true });
+  const body = h("div", { class: "ick-body" });
+  const root = h(
+    "section",
+    { class: `ick-root ick-${options.name}`, testid: options.testid, "aria-label": options.label },
+    banner,
+    body,
+    live,
+  );
+  el.append(root);
+
+  const themed = new Set<() => void>();
+  let palette: Palette | null = null;
+  const refresh = (): void => {
+    palette = null;
+    const forced = host.get("theme");
+    if (forced === "light" || forced === "dark") root.dataset.ickTheme = forced;
+    else delete root.dataset.ickTheme;
+    const now = read();
+    root.toggleAttribute("data-ick-dark", now.dark);
+    for (const callback of themed) callback();
+  };
+  const read = (): Palette => (palette ??= resolve(root));
+  watchTheme(refresh, signal);
+  host.onChange("theme", refresh, signal);
+  refresh();
+
+  return {
+    root,
+    body,
+    signal,
+    announce: (text) => say(live, text),
+    fail(error, retry) {
+      if (isSilent(error) || signal.aborted) return;
+      const shown = asHostError(error);
+      const text = h(
+        "div",
+        { class: "ick-error-text" },
+        h("strong", null, shown.message),
+        shown.hint ? h("span", null, shown.hint) : null,
+      );
+      const close = button("Dismiss", { class: "ick-button ick-quiet" });
+      listen(close, "click", () => (banner.hidden = true), signal);
+      fill(banner, text);
+      if (retry) {
+        const again = button("Try again");
+        listen(again, "click", () => ((banner.hidden = true), retry()), signal);
+        banner.append(again);
+      }
+      banner.append(close);
+      banner.hidden = false;
+    },
+    clearError: () => void (banner.hidden = true),
+    palette: read,
+    onTheme: (callback) => void themed.add(callback),
+    dispose() {
+      controller.abort();
+      themed.clear();
+      root.remove();
+    },
+  };
+}
+
+function watchTheme(callback: () => void, signal: AbortSignal): void {
+  let queued = 0;
+  const later = (): void => {
+    // Themes arrive as a burst of style sheets and attributes; look once when it is over.
+    clearTimeout(queued);
+    queued = window.setTimeout(callback, 60);
+  };
+  const observer = new MutationObserver(later);
+  const options = { attributes: true, attributeFilter: ["class", "data-jp-theme-name", "data-theme"] };
+  observer.observe(document.body, options);
+  observer.observe(document.documentElement, options);
+  window.matchMedia?.("(prefers-color-scheme: dark)").addEventListener?.("change", later, { signal });
+  signal.addEventListener(
+    "abort",
+    () => {
+      clearTimeout(queued);
+      observer.disconnect();
+    },
+    { once: true },
+  );
+  // The view may be measured before it is in the page; look again when it is.
+  later();
+}
+
+function resolve(root: HTMLElement): Palette {
+  const style = getComputedStyle(root);
+  const fgRgb = parseCss(style.color) ?? [34, 34, 34];
+  const bgRgb = parseCss(style.backgroundColor) ?? [255, 255, 255];
+  const dark = luminance(bgRgb) < 0.25;
+  const ink = mixRgb(fgRgb, bgRgb, 0.9);
+  return {
+    fg: css(ink),
+    bg: css(bgRgb),
+    muted: css(mixRgb(fgRgb, bgRgb, 0.68)),
+    line: css(mixRgb(fgRgb, bgRgb, 0.2)),
+    soft: css(mixRgb(fgRgb, bgRgb, dark ? 0.1 : 0.065)),
+    accent: dark ? "#6cb6f0" : "#0b6cb3",
+    fgRgb: ink,
+    bgRgb,
+    dark,
+  };
+}
+
+export function mixRgb(a: Rgb, b: Rgb, share: number): Rgb {
+  return [0, 1, 2].map((c) => Math.round(a[c]! * share + b[c]! * (1 - share))) as unknown as Rgb;
+}
+
+export function css([r, g, b]: Rgb): string {
+  return `rgb(${r}, ${g}, ${b})`;
+}
+
+/** Size a canvas for the screen's pixels; null where there is no drawing surface. */
+export function surface(
+  canvas: HTMLCanvasElement,
+  width: number,
+  height: number,
+): { context: CanvasRenderingContext2D; ratio: number } | null {
+  const ratio = Math.max(1, window.devicePixelRatio || 1);
+  canvas.width = Math.max(1, Math.round(width * ratio));
+  canvas.height = Math.max(1, Math.round(height * ratio));
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext("2d");
+  if (!context) return null;
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return { context, ratio };
+}
+
+/** Call back when the element's width changes, if the platform can tell. */
+export function onWidth(element: HTMLElement, callback: (width: number) => void, signal: AbortSignal): void {
+  if (typeof ResizeObserver === "undefined") return;
+  let last = -1;
+  const observer = new ResizeObserver((entries) => {
+    const width = Math.floor(entries[entries.length - 1]!.contentRect.width);
+    if (width === last) return;
+    last = width;
+    callback(width);
+  });
+  observer.observe(element);
+  signal.addEventListener("abort", () => observer.disconnect(), { once: true });
+}

@@ -1,0 +1,424 @@
+/** Settling the conflicts of a rebase: see, compare, choose per chunk, complete. */
+
+import { button, closest, fill, h, listen, say } from "../core/dom";
+import { bytesOf, type Host, type PushEvent } from "../core/host";
+import type { ChunkMapReply, Choice, ConflictItem, ConflictsReply, DecideReply } from "../core/protocol";
+import { eachIndex, type Runs } from "../core/runs";
+import { grouped, plural, shortId } from "../core/text";
+import { absoluteTime, relativeTime } from "../core/time";
+import { handleCopy } from "./commitpane";
+import { ChunkGridView } from "./chunkgrid";
+import { ConflictList } from "./conflictlist";
+import { createFrame, type Dispose } from "./frame";
+import { PreviewPanel } from "./preview";
+import { CompleteBar } from "./completebar";
+import { RESOLVER_STATES, swatch } from "./states";
+
+export const CHOICES: Choice[] = ["ours", "theirs", "base"];
+const STATE: Record<Choice, number> = { ours: 2, theirs: 3, base: 4 };
+const WORD: Record<Choice, string> = { ours: "mine", theirs: "theirs", base: "base" };
+const KEY: Record<string, Choice> = { o: "ours", t: "theirs", b: "base" };
+const inConflict = (state: number): boolean => state >= 1 && state <= 4;
+
+export function mount(el: HTMLElement, host: Host): Dispose {
+  const frame = createFrame(el, host, {
+    name: "resolver",
+    testid: "ick-resolver",
+    label: String(host.get("title") || "Resolve conflicts"),
+  });
+  const { signal } = frame;
+  let reply: ConflictsReply | null = null;
+  let current: ConflictItem | null = null;
+  let scope: AbortController | null = null;
+  let map: ChunkMapReply | null = null;
+  let deciding = false;
+
+  const title = h("h2", { class: "ick-heading" });
+  const onto = h("span", { class: "ick-between" });
+  const undo = button("Undo", { class: "ick-button ick-quiet", title: "Ctrl Z", disabled: true });
+  const redo = button("Redo", { class: "ick-button ick-quiet", title: "Ctrl Shift Z", disabled: true });
+  const script = button("Show as Python", { class: "ick-button ick-quiet", "aria-expanded": "false" });
+  const codeBox = h("div", { class: "ick-code", hidden: true });
+  const notice = h("div", { class: "ick-notice", role: "status", hidden: true });
+  const list = new ConflictList(frame, (item) => select(item));
+  const heading = h("div", { class: "ick-nodehead" });
+  const preview = new PreviewPanel(frame, host, {
+    sides: CHOICES.map((side) => ({
+      side,
+      label: WORD[side],
+      style: RESOLVER_STATES[STATE[side]]!,
+    })),
+    difference: [0, 1],
+    differenceLabel: "mine − theirs",
+  });
+  const grid = new ChunkGridView(frame, {
+    styles: RESOLVER_STATES,
+    selectable: inConflict,
+    wanted: (state) => state === 1,
+    onCursor: (flat) => {
+      if (current) preview.show(current.path, grid.grid.coords(flat));
+      updateKeep();
+    },
+    onSelect: () => updateKeep(),
+    onKey: (event) => key(event),
+  });
+  const selectAll = button("All", { class: "ick-button ick-quiet ick-small", testid: "ick-select-all", title: "Select every conflicting chunk of this array (Ctrl A)" });
+  const selectSlice = button("This slice", { class: "ick-button ick-quiet ick-small", title: "Select the conflicting chunks on screen" });
+  const invert = button("Invert", { class: "ick-button ick-quiet ick-small" });
+  const none = button("None", { class: "ick-button ick-quiet ick-small", title: "Esc" });
+  const nextOpen = button("Next undecided", { class: "ick-button ick-quiet ick-small", title: "N" });
+  const selected = h("span", { class: "ick-muted ick-selected" });
+  const tools = h(
+    "div",
+    { class: "ick-tools", role: "group", "aria-label": "Selection" },
+    h("span", { class: "ick-muted" }, "Select"),
+    selectAll,
+    selectSlice,
+    invert,
+    none,
+    h("span", { class: "ick-grow" }),
+    selected,
+    nextOpen,
+  );
+  const keep = new Map(CHOICES.map((choice) => [choice, keepButton(choice)]));
+  const clear = button("Back to undecided", { class: "ick-button ick-quiet ick-small ick-undecide" });
+  const keeps = h("div", { class: "ick-keeps", role: "group", "aria-label": "Decision" }, ...[...keep.values()].map((k) => k.element));
+  const explain = h("p", { class: "ick-hint" });
+  const centre = h("div", { class: "ick-centre" }, heading, explain, tools, grid.element, keeps, h("div", { class: "ick-keepnote" }, clear));
+  const aside = h("div", { class: "ick-aside" }, preview.element);
+  const bar = new CompleteBar(frame, host, { reload: () => void load(), notice: showNotice });
+  fill(
+    frame.body,
+    h("header", { class: "ick-head" }, title, onto, h("span", { class: "ick-grow" }), undo, redo, script),
+    notice,
+    codeBox,
+    h("div", { class: "ick-three" }, list.element, centre, aside),
+    bar.element,
+  );
+
+  function showNotice(text: string): void {
+    notice.hidden = !text;
+    say(notice, text);
+  }
+
+  // ---- state --------------------------------------------------------------------------------------
+
+  async function load(): Promise<void> {
+    try {
+      const answer = await host.request<ConflictsReply>("conflicts");
+      if (signal.aborted) return;
+      frame.clearError();
+      present(answer.result);
+    } catch (error) {
+      frame.fail(error, () => void load());
+    }
+  }
+
+  function present(state: ConflictsReply): void {
+    reply = state;
+    say(title, String(host.get("title") || "Resolve conflicts"));
+    fill(
+      onto,
+      "rebase onto ",
+      h("span", { class: "ick-state" }, state.branch),
+      state.commit
+        ? h(
+            "span",
+            { title: `${state.commit.id}\n${absoluteTime(state.commit.time)}` },
+            ` @ ${shortId(state.commit.id)} “${state.commit.message}”, ${relativeTime(state.commit.time)}`,
+          )
+        : null,
+    );
+    for (const choice of CHOICES) keep.get(choice)!.name(state.sides[choice]?.label ?? WORD[choice], state.sides[choice]?.detail ?? "");
+    preview.name(CHOICES.map((choice) => state.sides[choice]?.label ?? WORD[choice]));
+    list.show(state.conflicts);
+    tally();
+    const again = state.conflicts.find(
+      (item) => item.path === current?.path && item.type === current?.type,
+    );
+    const start = again ?? state.conflicts.find((item) => item.undecided > 0) ?? state.conflicts[0];
+    current = null;
+    if (start) select(start);
+    else {
+      fill(heading);
+      centre.dataset.kind = "none";
+      say(explain, "No conflicts: the session can be rebased and committed as it is.");
+      preview.clear();
+    }
+  }
+
+  function tally(): void {
+    if (!reply) return;
+    undo.disabled = !reply.can_undo;
+    redo.disabled = !reply.can_redo;
+    bar.tally(reply.undecided, reply.total, reply.conflicts);
+  }
+
+  function absorb(small: DecideReply): void {
+    if (!reply) return;
+    Object.assign(reply, {
+      undecided: small.undecided,
+      total: small.total,
+      can_undo: small.can_undo,
+      can_redo: small.can_redo,
+    });
+    const now = new Map(small.conflicts.map((item) => [item.key, item]));
+    for (const item of reply.conflicts) {
+      const update = now.get(item.key);
+      if (update) Object.assign(item, { undecided: update.undecided, choice: update.choice });
+    }
+    list.update(reply.conflicts);
+    tally();
+    updateKeep();
+  }
+
+  function select(item: ConflictItem): void {
+    if (current?.key === item.key) return;
+    if (map?.path !== item.path) map = null;
+    current = item;
+    list.select(item.key);
+    fill(heading, h("span", { class: "ick-path" }, item.path), h("span", { class: "ick-nodedetail" }, item.title));
+    centre.dataset.kind = item.kind;
+    const node = item.kind === "node";
+    say(explain, node ? nodeText(item) : "");
+    tools.hidden = node;
+    grid.element.hidden = node;
+    for (const choice of CHOICES) keep.get(choice)!.element.hidden = !item.choices.includes(choice);
+    aside.hidden = node;
+    updateKeep();
+    if (node) {
+      scope?.abort();
+      preview.clear();
+    } else void loadMap(item);
+  }
+
+  async function loadMap(item: ConflictItem): Promise<void> {
+    scope?.abort();
+    const running = (scope = new AbortController());
+    grid.element.classList.add("ick-busy");
+    try {
+      const { result, buffers } = await host.request<ChunkMapReply>(
+        "chunk_map",
+        { path: item.path },
+        { signal: running.signal },
+      );
+      if (running.signal.aborted || signal.aborted) return;
+      map = result;
+      grid.show(result, bytesOf(buffers[0]));
+      selectSlice.hidden = grid.grid.ndim < 3;
+      preview.show(item.path, grid.grid.coords(grid.cursor));
+      updateKeep();
+    } catch (error) {
+      frame.fail(error, () => void loadMap(item));
+    } finally {
+      if (scope === running) grid.element.classList.remove("ick-busy");
+    }
+  }
+
+  // ---- deciding -------------------------------------------------------------------------------------
+
+  function updateKeep(): void {
+    const node = current?.kind === "node";
+    const count = node ? 1 : (map && current ? grid.target().count : 0);
+    say(selected, grid.selectedCount ? `${grouped(grid.selectedCount)} selected` : "");
+    for (const choice of CHOICES) {
+      const control = keep.get(choice)!;
+      control.count(node ? null : count, grid.selectedCount > 0);
+      control.element.disabled = !current || count === 0;
+      control.element.setAttribute("aria-pressed", String(node && current?.choice === choice));
+    }
+    const state = grid.states[grid.cursor] ?? 0;
+    clear.hidden = node ? current?.choice === null : grid.selectedCount === 0 && state < 2;
+  }
+
+  async function decide(choice: Choice | null): Promise<void> {
+    if (!current || deciding) return;
+    if (choice && !current.choices.includes(choice)) return;
+    const item = current;
+    const target =
+      item.kind === "node" ? { runs: null, count: 1 } : chunkTarget();
+    if (!target) return frame.announce("This chunk is not in conflict");
+    deciding = true;
+    try {
+      const { result } = await host.request<DecideReply>("decide", {
+        path: item.path,
+        type: item.type,
+        choice,
+        runs: target.runs,
+      });
+      if (signal.aborted) return;
+      if (item.kind === "chunks" && current === item) paintChoice(target.runs, choice, target.count);
+      absorb(result);
+      const what = item.kind === "node" ? item.path : plural(target.count, "chunk");
+      const verb = choice ? `keep ${WORD[choice]}` : "undecided again";
+      frame.announce(`${what}: ${verb}. ${grouped(result.undecided)} of ${grouped(result.total)} undecided.`);
+    } catch (error) {
+      frame.fail(error, () => void decide(choice));
+    } finally {
+      deciding = false;
+    }
+  }
+
+  function chunkTarget(): { runs: Runs | null; count: number } | null {
+    // Until the map of this array has arrived, the grid still shows another one.
+    if (!map) return null;
+    const { runs, count, all } = grid.target();
+    if (!count) return null;
+    return { runs: all ? null : runs, count };
+  }
+
+  /** Colour the decided chunks; a lone chunk hands over to the next undecided one. */
+  function paintChoice(runs: Runs | null, choice: Choice | null, count: number): void {
+    const states = grid.states.slice();
+    const value = choice ? STATE[choice] : 1;
+    eachIndex(runs ?? [0, states.length], states.length, (i) => {
+      if (inConflict(states[i]!)) states[i] = value;
+    });
+    grid.setStates(states);
+    grid.selectNone();
+    if (count === 1 && choice) grid.next();
+  }
+
+  async function travel(method: "undo" | "redo"): Promise<void> {
+    if (deciding) return;
+    deciding = true;
+    try {
+      const { result } = await host.request<DecideReply>(method);
+      if (signal.aborted) return;
+      absorb(result);
+      if (current?.kind === "chunks") await loadMap(current);
+      frame.announce(`${method === "undo" ? "Undone" : "Redone"}. ${grouped(result.undecided)} of ${grouped(result.total)} undecided.`);
+    } catch (error) {
+      frame.fail(error);
+    } finally {
+      deciding = false;
+    }
+  }
+
+  async function showScript(): Promise<void> {
+    if (!codeBox.hidden) {
+      codeBox.hidden = true;
+      script.setAttribute("aria-expanded", "false");
+      return;
+    }
+    try {
+      const { result } = await host.request<{ text: string }>("script");
+      if (signal.aborted) return;
+      fill(
+        codeBox,
+        button("Copy", { class: "ick-button ick-quiet ick-small", "data-copy": result.text }),
+        h("pre", { tabindex: 0, "aria-label": "Decisions as Python" }, result.text),
+      );
+      codeBox.hidden = false;
+      script.setAttribute("aria-expanded", "true");
+    } catch (error) {
+      frame.fail(error, () => void showScript());
+    }
+  }
+
+  // ---- events ---------------------------------------------------------------------------------------
+
+  function key(event: KeyboardEvent): boolean {
+    const command = event.ctrlKey || event.metaKey;
+    const letter = event.key.toLowerCase();
+    if (command && letter === "z") {
+      const method = event.shiftKey ? "redo" : "undo";
+      if (method === "undo" ? reply?.can_undo : reply?.can_redo) void travel(method);
+      return true;
+    }
+    if (command && letter === "y") {
+      if (reply?.can_redo) void travel("redo");
+      return true;
+    }
+    if (command || event.altKey) return false;
+    const choice = KEY[letter];
+    if (choice) void decide(choice);
+    else if (letter === "u" || event.key === "Delete") void decide(null);
+    else return false;
+    return true;
+  }
+
+  listen(
+    frame.root,
+    "keydown",
+    (event) => {
+      const target = event.target as HTMLElement;
+      if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) && (target as HTMLInputElement).type !== "range") return;
+      if (bar.busy || !key(event)) return;
+      event.preventDefault();
+      event.stopPropagation();
+    },
+    signal,
+  );
+  listen(undo, "click", () => void travel("undo"), signal);
+  listen(redo, "click", () => void travel("redo"), signal);
+  listen(script, "click", () => void showScript(), signal);
+  listen(selectAll, "click", () => grid.selectAll(), signal);
+  listen(selectSlice, "click", () => grid.selectSlice(), signal);
+  listen(invert, "click", () => grid.invert(), signal);
+  listen(none, "click", () => grid.selectNone(), signal);
+  listen(nextOpen, "click", () => void (grid.next() || list.next()), signal);
+  listen(clear, "click", () => void decide(null), signal);
+  for (const choice of CHOICES) listen(keep.get(choice)!.element, "click", () => void decide(choice), signal);
+  listen(codeBox, "click", (event) => {
+    const target = closest(event, "[data-copy]");
+    if (target) handleCopy(target, frame.announce);
+  }, signal);
+  host.onChange("revision", () => void load(), signal);
+  host.onChange("title", () => say(title, String(host.get("title") || "Resolve conflicts")), signal);
+  host.onEvent((event: PushEvent) => {
+    if (event.event === "changed") void load();
+    if (event.event === "state") {
+      showNotice(String(event.notice ?? "The branch has another commit that conflicts. Your earlier decisions are kept."));
+      bar.reopen();
+      current = null;
+      void load();
+    }
+  }, signal);
+  signal.addEventListener("abort", () => scope?.abort(), { once: true });
+  say(title, String(host.get("title") || "Resolve conflicts"));
+  void load();
+  return frame.dispose;
+}
+
+function nodeText(item: ConflictItem): string {
+  return item.choices.length
+    ? "This conflict concerns the whole node. Choose which side to keep."
+    : "This conflict cannot be settled here. Cancel, change the session, and try again.";
+}
+
+interface KeepButton {
+  element: HTMLButtonElement;
+  name(label: string, detail: string): void;
+  count(count: number | null, selection: boolean): void;
+}
+
+function keepButton(choice: Choice): KeepButton {
+  const label = h("span", { class: "ick-keeplabel" }, WORD[choice]);
+  const small = h("span", { class: "ick-keepsmall" });
+  const amount = h("span", { class: "ick-keepcount" });
+  const element = button("", { class: "ick-button ick-keep", testid: `ick-keep-${choice}`, disabled: true });
+  let detail = "";
+  element.append(
+    swatch(RESOLVER_STATES[STATE[choice]]!),
+    h(
+      "span",
+      { class: "ick-keeptext" },
+      h("span", { class: "ick-keeptop" }, `Keep ${WORD[choice]}`, amount),
+      label,
+      small,
+    ),
+  );
+  return {
+    element,
+    name(text, more) {
+      detail = more;
+      say(label, text);
+      say(small, [choice, more, `key ${choice[0]!.toUpperCase()}`].filter(Boolean).join(" · "));
+      element.title = [text, detail].filter(Boolean).join("\n");
+    },
+    count(count, selection) {
+      say(amount, count === null || count === 0 ? "" : selection ? plural(count, "chunk") : "this chunk");
+    },
+  };
+}

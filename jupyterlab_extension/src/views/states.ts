@@ -1,0 +1,46 @@
+/** How the states of a chunk look: a colour, a letter and a pattern, never colour alone. */
+
+import { inkOn, OKABE_ITO } from "../core/colour";
+import { h } from "../core/dom";
+
+export interface StateStyle {
+  label: string;
+  letter: string;
+  /** Null for a quiet cell in the colour of the page. */
+  colour: string | null;
+  hatch?: boolean;
+  /** A pale cell with a small mark, for chunks that need no attention. */
+  tint?: boolean;
+}
+
+export const DIFF_STATES: StateStyle[] = [
+  { label: "same", letter: "", colour: null },
+  { label: "changed", letter: "~", colour: OKABE_ITO.orange },
+  { label: "added", letter: "+", colour: OKABE_ITO.green },
+  { label: "removed", letter: "−", colour: OKABE_ITO.vermillion, hatch: true },
+];
+
+export const RESOLVER_STATES: StateStyle[] = [
+  { label: "not in conflict", letter: "", colour: null },
+  { label: "undecided", letter: "?", colour: OKABE_ITO.orange, hatch: true },
+  { label: "keep mine", letter: "O", colour: OKABE_ITO.blue },
+  { label: "keep theirs", letter: "T", colour: OKABE_ITO.green },
+  { label: "keep base", letter: "B", colour: OKABE_ITO.purple },
+  { label: "changed only by me", letter: "·", colour: OKABE_ITO.blue, tint: true },
+  { label: "changed only by them", letter: ":", colour: OKABE_ITO.green, tint: true },
+];
+
+/** A small square that looks like a cell of that state. */
+export function swatch(style: StateStyle): HTMLElement {
+  const kind = style.colour === null ? "quiet" : style.tint ? "tint" : style.hatch ? "hatch" : "solid";
+  const element = h(
+    "span",
+    { class: `ick-swatch ick-swatch-${kind}`, "aria-hidden": "true" },
+    style.letter,
+  );
+  if (style.colour) {
+    element.style.setProperty("--ick-cell", style.colour);
+    if (kind === "solid" || kind === "hatch") element.style.color = inkOn(style.colour);
+  }
+  return element;
+}

@@ -1,0 +1,27 @@
+/** From an anywidget model to a mounted view. */
+
+import { anywidgetHost, type Host, type WidgetModel } from "../core/host";
+import type { Dispose } from "../views/frame";
+
+export interface RenderContext {
+  model: WidgetModel;
+  el: HTMLElement;
+  signal?: AbortSignal;
+}
+
+export function renderer(mount: (el: HTMLElement, host: Host) => Dispose) {
+  return {
+    render({ model, el, signal }: RenderContext): Dispose {
+      const controller = new AbortController();
+      const dispose = mount(el, anywidgetHost(model, controller.signal));
+      const end = (): void => {
+        if (controller.signal.aborted) return;
+        dispose();
+        controller.abort();
+      };
+      // Newer loaders say goodbye through the signal, older ones through the returned function.
+      signal?.addEventListener("abort", end, { once: true });
+      return end;
+    },
+  };
+}

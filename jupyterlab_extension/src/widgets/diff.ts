@@ -1,0 +1,6 @@
+/** anywidget entry point of the diff view. */
+
+import { renderer } from "./afm";
+import { mount } from "../views/diff";
+
+export default renderer(mount);

@@ -1,0 +1,6 @@
+/** anywidget entry point of the history view. */
+
+import { renderer } from "./afm";
+import { mount } from "../views/history";
+
+export default renderer(mount);

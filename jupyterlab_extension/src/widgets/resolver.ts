@@ -1,0 +1,6 @@
+/** anywidget entry point of the resolver view. */
+
+import { renderer } from "./afm";
+import { mount } from "../views/resolver";
+
+export default renderer(mount);
