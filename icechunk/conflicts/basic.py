@@ -1,0 +1,117 @@
+"""One policy for all: whose chunks stay, and whether deletes may hit changed nodes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from icechunk.conflicts.detector import detect
+from icechunk.conflicts.model import (
+    Conflict,
+    ConflictSolver,
+    ConflictType,
+    Patched,
+    Unsolvable,
+    VersionSelection,
+)
+
+if TYPE_CHECKING:
+    from icechunk.changes.change_set import ChangeSet
+    from icechunk.model.protocols import ChunkReader, NodeReader
+    from icechunk.model.txlog import TransactionLog
+
+
+class BasicConflictSolver(ConflictSolver):
+    """Solve the conflicts that a general rule can settle.
+
+    Parameters
+    ----------
+    on_chunk_conflict : VersionSelection, optional
+        What happens to chunks that both sides changed; ours stay by default.
+    fail_on_delete_of_updated_array, fail_on_delete_of_updated_group : bool, optional
+        Stop when we deleted something they changed; by default it is deleted.
+    on_user_attributes_conflict : VersionSelection, optional
+        What happens when both sides changed nothing but the attributes of a node. Metadata
+        conflicts stop the rebase when this is not given.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_chunk_conflict: VersionSelection = VersionSelection.UseOurs,
+        fail_on_delete_of_updated_array: bool = False,
+        fail_on_delete_of_updated_group: bool = False,
+        on_user_attributes_conflict: VersionSelection | None = None,
+    ) -> None:
+        self._on_chunks = _selection(on_chunk_conflict)
+        self._on_attributes = VersionSelection.Fail
+        if on_user_attributes_conflict is not None:
+            self._on_attributes = _selection(on_user_attributes_conflict)
+        self._solvable = set()
+        if self._on_chunks is not VersionSelection.Fail:
+            self._solvable.add(ConflictType.ChunkDoubleUpdate)
+        if not fail_on_delete_of_updated_array:
+            self._solvable.add(ConflictType.DeleteOfUpdatedArray)
+        if not fail_on_delete_of_updated_group:
+            self._solvable.add(ConflictType.DeleteOfUpdatedGroup)
+
+    def solve(
+        self,
+        previous_change: TransactionLog,
+        previous_repo: NodeReader,
+        current_changes: ChangeSet,
+        current_repo: ChunkReader,
+    ) -> Patched | Unsolvable:
+        """Apply the rules, or report every conflict when one is not covered by them."""
+        conflicts = detect(previous_change, previous_repo, current_changes, current_repo)
+        if not all(
+            conflict.conflict_type in self._solvable
+            or self._only_attributes(conflict, previous_repo, current_repo)
+            for conflict in conflicts
+        ):
+            return Unsolvable(conflicts)
+        dropped = [conflict for conflict in conflicts if self._is_theirs(conflict)]
+        if not dropped:
+            return Patched(current_changes)
+        changes = current_changes.copy()
+        for conflict in dropped:
+            node = current_repo.get(conflict.path)
+            assert node is not None
+            if conflict.chunk_array is not None:
+                changes.chunks[node.id].drop(conflict.chunk_array)
+            else:
+                del changes.updated[node.id]
+        return Patched(changes)
+
+    def _is_theirs(self, conflict: Conflict) -> bool:
+        if conflict.conflict_type is ConflictType.ChunkDoubleUpdate:
+            return self._on_chunks is VersionSelection.UseTheirs
+        if conflict.conflict_type is ConflictType.ZarrMetadataDoubleUpdate:
+            return self._on_attributes is VersionSelection.UseTheirs
+        return False
+
+    def _only_attributes(
+        self, conflict: Conflict, previous_repo: NodeReader, current_repo: NodeReader
+    ) -> bool:
+        """Whether a metadata conflict is about attributes alone, and attributes are decided."""
+        if (
+            conflict.conflict_type is not ConflictType.ZarrMetadataDoubleUpdate
+            or self._on_attributes is VersionSelection.Fail
+        ):
+            return False
+        ours, theirs = current_repo.get(conflict.path), previous_repo.get(conflict.path)
+        if ours is None or theirs is None:
+            return False
+        return _without_attributes(ours.user_data) == _without_attributes(theirs.user_data)
+
+
+def _without_attributes(document: bytes) -> dict[str, Any]:
+    meta: dict[str, Any] = json.loads(document)
+    meta.pop("attributes", None)
+    return meta
+
+
+def _selection(value: VersionSelection) -> VersionSelection:
+    if not isinstance(value, VersionSelection):
+        raise TypeError(f"'{type(value).__name__}' object is not an instance of 'VersionSelection'")
+    return value

@@ -1,0 +1,160 @@
+"""One decision about one conflict, as a value and in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from icechunk.conflicts.model import ConflictType
+from icechunk.conflicts.selection import ChunkSelection, selection_from
+from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.ground.paths import check_path
+
+CHOICES: Final[Mapping[ConflictType, tuple[str, ...]]] = {
+    ConflictType.NewNodeConflictsWithExistingNode: ("theirs", "rename"),
+    ConflictType.NewNodeInInvalidGroup: ("theirs", "rename"),
+    ConflictType.ZarrMetadataDoubleUpdate: ("ours", "theirs", "custom"),
+    ConflictType.ZarrMetadataUpdateOfDeletedArray: ("theirs",),
+    ConflictType.ZarrMetadataUpdateOfDeletedGroup: ("theirs",),
+    ConflictType.ChunkDoubleUpdate: ("ours", "theirs", "base"),
+    ConflictType.ChunksUpdatedInDeletedArray: ("theirs",),
+    ConflictType.ChunksUpdatedInUpdatedArray: ("ours", "theirs"),
+    ConflictType.DeleteOfUpdatedArray: ("ours", "theirs"),
+    ConflictType.DeleteOfUpdatedGroup: ("ours", "theirs"),
+    ConflictType.MoveOperationCannotBeRebased: (),
+}
+"""What can be decided about each kind of conflict."""
+
+_NAMES: Final = dict(ConflictType.__members__)
+_KEYS: Final = {
+    "path",
+    "type",
+    "choice",
+    "chunks",
+    "runs",
+    "boxes",
+    "grid",
+    "metadata",
+    "new_path",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about the conflicts of one kind at one node.
+
+    Attributes
+    ----------
+    path : str
+        Path of the conflict.
+    type : ConflictType
+        Kind of the conflict.
+    choice : str
+        ``"ours"`` keeps our change, ``"theirs"`` drops it, ``"base"`` puts back what both sides
+        started from, ``"custom"`` takes `metadata`, ``"rename"`` moves our node to `new_path`;
+        `CHOICES` tells which are possible.
+    selection : ChunkSelection, optional
+        The chunks it is about, all by default; only for ``ChunkDoubleUpdate``.
+    metadata : mapping, optional
+        The ``zarr.json`` document of ``"custom"``.
+    new_path : str, optional
+        The free path for ``"rename"``.
+
+    Raises
+    ------
+    InvalidInputError
+        When the parts do not fit together; the message tells what is allowed.
+    """
+
+    path: str
+    type: ConflictType
+    choice: str
+    selection: ChunkSelection | None = None
+    metadata: Mapping[str, Any] | None = None
+    new_path: str | None = None
+
+    def __post_init__(self) -> None:
+        allowed = CHOICES[self.type]
+        if not allowed:
+            raise _bad(f"nothing can be decided about {self.type.name}", ErrorKind.NOT_ALLOWED)
+        if self.choice not in allowed:
+            raise _bad(
+                f"`choice` is {self.choice!r}; for {self.type.name} it must be "
+                + " or ".join(map(repr, allowed)),
+                ErrorKind.NOT_ALLOWED,
+            )
+        check_path(self.path)
+        if self.selection is not None and self.type is not ConflictType.ChunkDoubleUpdate:
+            raise _bad(f"{self.type.name} is about the whole node: leave out the chunks")
+        if (self.metadata is not None) != (self.choice == "custom"):
+            raise _bad("`metadata`, an object, goes with the choice 'custom' and only with it")
+        if (self.new_path is not None) != (self.choice == "rename"):
+            raise _bad("`new_path`, a string, goes with the choice 'rename' and only with it")
+        if self.new_path is not None:
+            check_path(self.new_path)
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> Decision:
+        """Read the JSON form.
+
+        Parameters
+        ----------
+        entry : mapping
+            ``path``, ``type`` (name of a `ConflictType`), ``choice``, and where they apply
+            ``chunks`` (list of coordinates), ``runs`` (``[start, length, ...]`` in row-major
+            order over the chunk grid, or over ``grid`` when given) or ``boxes`` (list of
+            ``[[start, stop], ...]``), ``metadata``, ``new_path``.
+
+        Raises
+        ------
+        InvalidInputError
+            When something is missing, unknown or of the wrong form.
+        """
+        if not isinstance(entry, Mapping):
+            raise _bad(f"must be an object with `path`, `type` and `choice`, not {entry!r}")
+        unknown = sorted(set(map(str, entry)) - _KEYS)
+        if unknown:
+            raise _bad(f"unknown `{unknown[0]}`; known are {', '.join(sorted(_KEYS))}")
+        for name in ("path", "choice"):
+            if not isinstance(entry.get(name), str):
+                raise _bad(f"`{name}` must be a string, not {entry.get(name)!r}")
+        if not isinstance(entry.get("metadata"), Mapping | None):
+            raise _bad("`metadata` must be an object, the whole `zarr.json`")
+        if not isinstance(entry.get("new_path"), str | None):
+            raise _bad("`new_path` must be a string")
+        return cls(
+            path=entry["path"],
+            type=_conflict_type(entry.get("type")),
+            choice=entry["choice"],
+            selection=selection_from(entry),
+            metadata=entry.get("metadata"),
+            new_path=entry.get("new_path"),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form, the inverse of `from_dict`."""
+        form: dict[str, Any] = {
+            "path": self.path,
+            "type": self.type.name,
+            "choice": self.choice,
+        }
+        if self.selection is not None:
+            form |= self.selection.to_dict()
+        if self.metadata is not None:
+            form["metadata"] = dict(self.metadata)
+        if self.new_path is not None:
+            form["new_path"] = self.new_path
+        return form
+
+
+def _conflict_type(value: object) -> ConflictType:
+    if isinstance(value, ConflictType):
+        return value
+    if isinstance(value, str) and value in _NAMES:
+        return _NAMES[value]
+    raise _bad(f"`type` is {value!r}; it must be one of {', '.join(k.name for k in ConflictType)}")
+
+
+def _bad(why: str, kind: ErrorKind = ErrorKind.DESERIALIZATION) -> InvalidInputError:
+    return InvalidInputError(why, kind)

@@ -1,0 +1,154 @@
+"""A solver that does what somebody decided, conflict by conflict and chunk by chunk."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from icechunk.conflicts.decision import Decision
+from icechunk.conflicts.detector import detect
+from icechunk.conflicts.model import ConflictSolver, ConflictType, Patched, Unsolvable
+from icechunk.conflicts.resolution import Draft
+from icechunk.ground.errors import ErrorKind, InvalidInputError
+
+if TYPE_CHECKING:
+    from icechunk.changes.change_set import ChangeSet
+    from icechunk.model.protocols import ChunkReader, NodeReader
+    from icechunk.model.txlog import TransactionLog
+
+_VERSION = 1
+
+
+class DecisionSolver(ConflictSolver):
+    """Solve conflicts as decided, and stop at what was not.
+
+    A decision names conflicts by path and kind. Of several decisions about one chunk, or about
+    one node, the last wins. Decisions about conflicts that do not occur are ignored, so one list
+    serves a rebase over several commits.
+
+    Parameters
+    ----------
+    decisions : iterable of Decision or mapping
+        In the order they were made; mappings as `Decision.from_dict` reads them.
+
+    Raises
+    ------
+    InvalidInputError
+        When an entry is wrong; the message starts with its place in the list.
+
+    Examples
+    --------
+    >>> DecisionSolver([
+    ...     {"path": "/sst", "type": "ChunkDoubleUpdate", "choice": "theirs"},
+    ...     {"path": "/sst", "type": "ChunkDoubleUpdate", "choice": "ours", "chunks": [[0, 1]]},
+    ... ])
+    DecisionSolver([{'path': '/sst', 'type': 'ChunkDoubleUpdate', 'choice': 'theirs'}, \
+{'path': '/sst', 'type': 'ChunkDoubleUpdate', 'choice': 'ours', 'chunks': [[0, 1]]}])
+    """
+
+    def __init__(self, decisions: Iterable[Decision | Mapping[str, Any]]) -> None:
+        self._decisions = tuple(_numbered(*entry) for entry in enumerate(decisions))
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The decisions, in the order they were made."""
+        return self._decisions
+
+    def solve(
+        self,
+        previous_change: TransactionLog,
+        previous_repo: NodeReader,
+        current_changes: ChangeSet,
+        current_repo: ChunkReader,
+    ) -> Patched | Unsolvable:
+        """Edit a copy of our changes as decided.
+
+        Returns
+        -------
+        Patched or Unsolvable
+            Unsolvable with exactly those conflicts, and chunks, that nobody decided.
+
+        Raises
+        ------
+        InvalidInputError
+            When a decision cannot be carried out: our chunks do not fit the array any more, a
+            new path is taken, chunks are named for another number of dimensions.
+        """
+        conflicts = detect(previous_change, previous_repo, current_changes, current_repo)
+        if not conflicts:
+            return Patched(current_changes)
+        by_key: dict[tuple[ConflictType, str], list[Decision]] = {}
+        for decision in self._decisions:
+            by_key.setdefault((decision.type, decision.path), []).append(decision)
+        draft = Draft(current_changes.copy(), previous_repo, current_repo, by_key)
+        # Looked for again in the edited changes: an edit may settle other conflicts as well, or
+        # make new ones, as when a node lives again where we made another.
+        while draft.settle(conflicts):
+            conflicts = detect(previous_change, previous_repo, draft.changes, current_repo)
+        left = draft.remainder(conflicts)
+        return Unsolvable(left) if left else Patched(draft.changes)
+
+    def to_json(self) -> str:
+        """JSON text of the decisions."""
+        entries = [decision.to_dict() for decision in self._decisions]
+        return json.dumps({"version": _VERSION, "decisions": entries})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> DecisionSolver:
+        """Read the text of `to_json`, or a bare list of decisions.
+
+        Raises
+        ------
+        InvalidInputError
+            When it is not JSON, of another version, or an entry is wrong.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise InvalidInputError(
+                f"decisions are not JSON: {error}", ErrorKind.DESERIALIZATION
+            ) from error
+        if isinstance(document, dict):
+            if document.get("version") != _VERSION:
+                raise InvalidInputError(
+                    f"decisions have version {document.get('version')!r}; "
+                    f"this release reads version {_VERSION}",
+                    ErrorKind.DESERIALIZATION,
+                )
+            document = document.get("decisions")
+        if not isinstance(document, list):
+            raise InvalidInputError(
+                'decisions must be a list, or {"version": 1, "decisions": [...]}',
+                ErrorKind.DESERIALIZATION,
+            )
+        return cls(document)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the decisions to a file, to use them again."""
+        Path(path).write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> DecisionSolver:
+        """Read a file written by `save`."""
+        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DecisionSolver) and self._decisions == other._decisions
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"DecisionSolver({[decision.to_dict() for decision in self._decisions]})"
+
+
+def _numbered(place: int, entry: Decision | Mapping[str, Any]) -> Decision:
+    """A decision from its entry; errors tell the place in the list."""
+    if isinstance(entry, Decision):
+        return entry
+    try:
+        return Decision.from_dict(entry)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"decisions[{place}]: {error.message}", error.kind) from None

@@ -1,0 +1,299 @@
+"""What a conflict is, what a solver answers, and how a planned rebase is reported."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from icechunk.changes.change_set import ChangeSet
+    from icechunk.model.coordinates import Coords
+    from icechunk.model.protocols import ChunkReader, NodeReader
+    from icechunk.model.txlog import TransactionLog
+
+_SHOWN_CHUNKS = 1000
+
+
+def _not_a(wanted: str, value: object) -> str:
+    return f"'{type(value).__name__}' object is not an instance of '{wanted}'"
+
+
+class ConflictType(Enum):
+    """Kind of a conflict between uncommitted changes and a commit made meanwhile.
+
+    "We" are the session being rebased, "they" the commit. ``str()`` gives a sentence, ``int()``
+    the number 1 to 11.
+    """
+
+    NewNodeConflictsWithExistingNode = 1
+    """We made a node where they have one."""
+    NewNodeInInvalidGroup = 2
+    """We made a node below something that is an array for them; the path is the array's."""
+    ZarrMetadataDoubleUpdate = 3
+    """Both changed the metadata of a node."""
+    ZarrMetadataUpdateOfDeletedArray = 4
+    """We changed the metadata of an array they deleted."""
+    ZarrMetadataUpdateOfDeletedGroup = 5
+    """We changed the metadata of a group they deleted."""
+    ChunkDoubleUpdate = 6
+    """Both wrote or deleted the same chunks."""
+    ChunksUpdatedInDeletedArray = 7
+    """We wrote chunks of an array they deleted."""
+    ChunksUpdatedInUpdatedArray = 8
+    """We wrote chunks of an array whose metadata they changed."""
+    DeleteOfUpdatedArray = 9
+    """We deleted an array they changed."""
+    DeleteOfUpdatedGroup = 10
+    """We deleted a group they changed."""
+    MoveOperationCannotBeRebased = 11
+    """They moved nodes; nothing can be rebased over that."""
+    # Names used before metadata conflicts were distinguished by the type of the node.
+    UserAttributesDoubleUpdate = 3  # noqa: PIE796
+    UserAttributesUpdateOfDeletedNode = 4  # noqa: PIE796
+
+    @classmethod
+    def _missing_(cls, value: object) -> ConflictType:
+        if not isinstance(value, int):
+            raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
+        raise ValueError(f"Invalid ConflictType value: {value}")
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __str__(self) -> str:
+        words = "".join(f" {char.lower()}" if char.isupper() else char for char in self.name)
+        return words[1].upper() + words[2:]
+
+
+class VersionSelection(Enum):
+    """Whose version `BasicConflictSolver` keeps."""
+
+    Fail = 0
+    """Nobody's: the rebase stops."""
+    UseOurs = 1
+    """The one of the session being rebased."""
+    UseTheirs = 2
+    """The one of the commit made meanwhile."""
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __repr__(self) -> str:
+        return f"VersionSelection.{self.name}"
+
+    __str__ = __repr__
+
+
+class Conflict:
+    """One conflict between uncommitted changes and a commit made meanwhile.
+
+    Compares and hashes by value.
+
+    Parameters
+    ----------
+    conflict_type : ConflictType
+        Its kind.
+    path : str
+        Absolute path of the node; empty for moves.
+    conflicted_chunks : sequence of sequence of int, optional
+        Coordinates of the chunks both sides changed; only for ``ChunkDoubleUpdate``.
+    """
+
+    __slots__ = ("_array", "_chunks", "_path", "_type")
+
+    def __init__(
+        self,
+        conflict_type: ConflictType,
+        path: str,
+        conflicted_chunks: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        if not isinstance(conflict_type, ConflictType):
+            raise TypeError(_not_a("ConflictType", conflict_type))
+        if not isinstance(path, str):
+            raise TypeError(_not_a("str", path))
+        self._type = conflict_type
+        self._path = path
+        self._array: Coords | None = None
+        self._chunks: list[list[int]] | None = None
+        if conflicted_chunks is not None:
+            self._chunks = [[int(position) for position in chunk] for chunk in conflicted_chunks]
+
+    @classmethod
+    def of_chunks(cls, path: str, coords: Coords) -> Conflict:
+        """Chunk double update, with its coordinates as an array.
+
+        Parameters
+        ----------
+        path : str
+            Absolute path of the array.
+        coords : ndarray
+            uint32, shape ``(n, d)``, in lexicographic order.
+        """
+        conflict = cls(ConflictType.ChunkDoubleUpdate, path)
+        conflict._array = coords
+        return conflict
+
+    @property
+    def conflict_type(self) -> ConflictType:
+        """Kind of the conflict."""
+        return self._type
+
+    @property
+    def path(self) -> str:
+        """Absolute path of the node; empty for moves."""
+        return self._path
+
+    @property
+    def conflicted_chunks(self) -> list[list[int]] | None:
+        """Coordinates of the chunks both sides changed; None for other kinds."""
+        if self._chunks is None and self._array is not None:
+            self._chunks = self._array.tolist()
+        return self._chunks
+
+    @property
+    def chunk_array(self) -> Coords | None:
+        """The same coordinates as an array, uint32 of shape ``(n, d)``; None for other kinds."""
+        if self._array is None and self._chunks is not None:
+            rank = len(self._chunks[0]) if self._chunks else 0
+            self._array = np.array(self._chunks, np.uint32).reshape(len(self._chunks), rank)
+        return self._array
+
+    @property
+    def num_chunks(self) -> int:
+        """How many chunks both sides changed; 0 for other kinds."""
+        held = self._chunks if self._array is None else self._array
+        return 0 if held is None else len(held)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form: ``type``, ``path`` and ``chunks``."""
+        return {"type": self._type.name, "path": self._path, "chunks": self.conflicted_chunks}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Conflict):
+            return NotImplemented
+        if (self._type, self._path) != (other._type, other._path):
+            return False
+        mine, theirs = self.chunk_array, other.chunk_array
+        if mine is None or theirs is None:
+            return mine is theirs
+        return bool(np.array_equal(mine, theirs))
+
+    def __hash__(self) -> int:
+        return hash((self._type, self._path, self.num_chunks))
+
+    def __repr__(self) -> str:
+        chunks: object = None
+        if self._array is not None and len(self._array) > _SHOWN_CHUNKS:
+            # Millions of coordinates in a traceback or a notebook cell would help nobody.
+            first = str(self._array[:_SHOWN_CHUNKS].tolist())[:-1]
+            chunks = f"{first}, ... {len(self._array) - _SHOWN_CHUNKS} more]"
+        else:
+            chunks = self.conflicted_chunks
+        return (
+            "<icechunk.conflicts.Conflict>\n"
+            f"conflict_type: {self._type.name}\n"
+            f"path: {self._path}\n"
+            f"conflicted_chunks: {chunks}\n"
+        )
+
+    def __reduce__(self) -> tuple[Callable[..., Conflict], tuple[Any, ...]]:
+        if self._array is not None:
+            return Conflict.of_chunks, (self._path, self._array)
+        return Conflict, (self._type, self._path, self._chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """A solver's answer: these changes can stand after the commit."""
+
+    changes: ChangeSet
+
+
+@dataclass(frozen=True, slots=True)
+class Unsolvable:
+    """A solver's answer: these conflicts stay, the rebase stops here."""
+
+    conflicts: list[Conflict]
+
+
+class ConflictSolver(ABC):
+    """Decides whether, and with which changes, a session can pass a commit made meanwhile.
+
+    Subclass it for a policy of your own. `solve` must not modify `current_changes`; it edits a
+    ``copy()`` and returns that.
+    """
+
+    @abstractmethod
+    def solve(
+        self,
+        previous_change: TransactionLog,
+        previous_repo: NodeReader,
+        current_changes: ChangeSet,
+        current_repo: ChunkReader,
+    ) -> Patched | Unsolvable:
+        """Bring our changes past one commit.
+
+        Parameters
+        ----------
+        previous_change : TransactionLog
+            What the commit touched.
+        previous_repo : NodeReader
+            The hierarchy of that commit.
+        current_changes : ChangeSet
+            Our uncommitted changes.
+        current_repo : ChunkReader
+            The hierarchy as our session sees it; `chunk` answers from the snapshot that both
+            sides started from.
+
+        Returns
+        -------
+        Patched or Unsolvable
+            The changes to go on with, or the conflicts that stop the rebase.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictReport:
+    """What a rebase would meet, found without changing anything.
+
+    Attributes
+    ----------
+    branch : str
+        The session's branch.
+    base : str
+        Id of the snapshot the session stands on.
+    tip : str
+        Id of the snapshot the branch points to.
+    snapshot : str or None
+        Id of the first commit that conflicts; None when the rebase would pass.
+    conflicts : list of Conflict
+        What conflicts there.
+    """
+
+    branch: str
+    base: str
+    tip: str
+    snapshot: str | None
+    conflicts: list[Conflict]
+
+    def __len__(self) -> int:
+        """Number of conflicts."""
+        return len(self.conflicts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form with the same field names."""
+        return {
+            "branch": self.branch,
+            "base": self.base,
+            "tip": self.tip,
+            "snapshot": self.snapshot,
+            "conflicts": [conflict.to_dict() for conflict in self.conflicts],
+        }

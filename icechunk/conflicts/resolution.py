@@ -1,0 +1,266 @@
+"""How each choice edits our changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from icechunk.changes.chunk_edits import DELETED
+from icechunk.conflicts.decision import Decision
+from icechunk.conflicts.model import Conflict, ConflictType
+from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.ground.paths import ancestors, is_below, parent_and_name
+from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
+from icechunk.model.coordinates import inside, member
+from icechunk.model.zarr_meta import parse_node
+
+if TYPE_CHECKING:
+    from icechunk.changes.change_set import ChangeSet
+    from icechunk.model.coordinates import Coords
+    from icechunk.model.nodes import NodeSnapshot
+    from icechunk.model.protocols import ChunkReader, NodeReader
+
+_UNDECIDED, _OURS, _THEIRS, _BASE = range(4)
+_CODES = {"ours": _OURS, "theirs": _THEIRS, "base": _BASE}
+Key = tuple[ConflictType, str]
+
+
+@dataclass(slots=True)
+class Draft:
+    """Our changes while decisions are worked into them.
+
+    Attributes
+    ----------
+    changes : ChangeSet
+        A copy that may be edited.
+    theirs : NodeReader
+        The hierarchy of the commit to pass.
+    ours : ChunkReader
+        The hierarchy as the session sees it, before any decision.
+    met : set of (ConflictType, str)
+        Conflicts dealt with so far, decided or not.
+    kept : set of (ConflictType, str)
+        Conflicts that stay because our side was chosen.
+    kept_chunks : dict of str to ndarray
+        Likewise, coordinates by path.
+    decisions : dict of (ConflictType, str) to list of Decision
+        All decisions, in the order they were made.
+    contested : set of str
+        Paths of nodes that we deleted and they changed.
+    """
+
+    changes: ChangeSet
+    theirs: NodeReader
+    ours: ChunkReader
+    decisions: dict[Key, list[Decision]]
+    contested: set[str] = field(default_factory=set)
+    met: set[Key] = field(default_factory=set)
+    kept: set[Key] = field(default_factory=set)
+    kept_chunks: dict[str, Coords] = field(default_factory=dict)
+
+    def settle(self, conflicts: Iterable[Conflict]) -> bool:
+        """Work in what was decided about conflicts not met before; whether there were any."""
+        fresh = [
+            conflict
+            for conflict in dict.fromkeys(conflicts)
+            if (conflict.conflict_type, conflict.path) not in self.met
+        ]
+        self.contested.update(c.path for c in fresh if c.conflict_type in _DELETES)
+        for conflict in fresh:
+            self.met.add((conflict.conflict_type, conflict.path))
+            self.apply(conflict)
+        return bool(fresh)
+
+    def apply(self, conflict: Conflict) -> None:
+        """Work in what was decided about a conflict; nothing when nothing was."""
+        key = conflict.conflict_type, conflict.path
+        decided = self.decisions.get(key)
+        if not decided:
+            return
+        if conflict.chunk_array is not None:
+            self._chunks(conflict.path, conflict.chunk_array, decided)
+        elif decided[-1].choice == "ours":
+            _KEEP.get(conflict.conflict_type, Draft._keep)(self, decided[-1])
+        elif decided[-1].choice == "theirs":
+            _DROP[conflict.conflict_type](self, decided[-1])
+        elif decided[-1].choice == "custom":
+            self._replace_metadata(decided[-1])
+        else:
+            self._rename(decided[-1])
+
+    def remainder(self, conflicts: Sequence[Conflict]) -> list[Conflict]:
+        """Those conflicts of the edited changes that nobody decided."""
+        left = []
+        for conflict in conflicts:
+            coords = conflict.chunk_array
+            if coords is None:
+                if (conflict.conflict_type, conflict.path) not in self.kept:
+                    left.append(conflict)
+                continue
+            undecided = coords
+            kept = self.kept_chunks.get(conflict.path)
+            if kept is not None:
+                undecided = coords[~member(coords, kept)]
+            if len(undecided):
+                left.append(Conflict.of_chunks(conflict.path, undecided))
+        return left
+
+    # nodes
+
+    def _node(self, path: str) -> NodeSnapshot:
+        node = self.ours.get(path)
+        assert node is not None
+        return node
+
+    def _keep(self, decision: Decision) -> None:
+        self.kept.add((decision.type, decision.path))
+
+    def _keep_chunks(self, decision: Decision) -> None:
+        """Keep our chunks of an array that they described anew."""
+        node = self._node(decision.path)
+        final = self.changes.updated.get(node.id) or self.theirs.by_id(node.id)
+        edits = self.changes.chunks[node.id]
+        if final is None or final.array is None:
+            return
+        table = edits.table()
+        written = table.coords(np.flatnonzero(table.kind != TOMBSTONE))
+        bounds = tuple((0, count) for count in final.array.num_chunks)
+        same = _encoding(node.user_data) == _encoding(final.user_data)
+        if not same or not inside(written, bounds).all():
+            what = "chunk shape, data type or codecs differ" if not same else "it became smaller"
+            raise InvalidInputError(
+                f"our chunks of `{decision.path}` do not fit the array any more: {what}; "
+                "choose 'theirs' for ChunksUpdatedInUpdatedArray, or our metadata",
+                ErrorKind.NOT_ALLOWED,
+            )
+        edits.regrid(final.array.num_chunks)
+        self._keep(decision)
+
+    def _drop_update(self, decision: Decision) -> None:
+        self.changes.updated.pop(self._node(decision.path).id, None)
+
+    def _drop_chunks(self, decision: Decision) -> None:
+        self.changes.chunks.pop(self._node(decision.path).id, None)
+
+    def _drop_new(self, decision: Decision) -> None:
+        node = self.changes.new.get(decision.path)
+        if node is not None:
+            self.changes.remove(node)
+
+    def _drop_below(self, decision: Decision) -> None:
+        for node in list(self.changes.new_below(decision.path)):
+            self.changes.remove(node)
+
+    def _undelete(self, decision: Decision) -> None:
+        """Let a node live again, with the groups it is in and what it held.
+
+        Nodes below that they changed too are left to their own decisions.
+        """
+        again = {decision.path, *ancestors(decision.path)}
+        for node in list(self.changes.deleted.values()):
+            below = is_below(node.path, decision.path) and node.path not in self.contested
+            if node.path in again or below:
+                del self.changes.deleted[node.id]
+
+    def _replace_metadata(self, decision: Decision) -> None:
+        node = self._node(decision.path)
+        document = json.dumps(decision.metadata).encode()
+        array = parse_node(document)
+        if (array is None) != (node.array is None) or (
+            array is not None
+            and node.array is not None
+            and len(array.shape) != len(node.array.shape)
+        ):
+            raise InvalidInputError(
+                f"`metadata` for `{decision.path}` describes another kind of node; "
+                "it must stay a group, or an array of the same number of dimensions",
+                ErrorKind.BAD_METADATA,
+            )
+        self.changes.updated[node.id] = replace(node, user_data=document, array=array)
+        self._keep(decision)
+
+    def _rename(self, decision: Decision) -> None:
+        """Move our new nodes at or below a path to another one."""
+        source, target = decision.path, decision.new_path
+        assert target is not None
+        moving = [
+            node
+            for path, node in self.changes.new.items()
+            if is_below(path, source)
+            or (path == source and decision.type is not ConflictType.NewNodeInInvalidGroup)
+        ]
+        parent = parent_and_name(target)[0]
+        group = self.changes.new.get(parent) or self.theirs.get(parent)
+        if group is not None and group.id in self.changes.deleted:
+            group = None
+        if target == source or is_below(target, source):
+            why = f"`{target}` is `{source}` itself or below it"
+        elif group is None or group.is_array:
+            why = f"there is no group `{parent}`"
+        else:
+            why = ""
+        for node in moving:
+            path = target + node.path[len(source) :]
+            if path in self.changes.new or self.theirs.get(path) is not None:
+                why = f"`{path}` exists already"
+        if why:
+            raise InvalidInputError(
+                f"cannot rename `{source}`: {why}; choose another `new_path`",
+                ErrorKind.INVALID_PATH,
+            )
+        for node in moving:
+            edits = self.changes.chunks.get(node.id)
+            self.changes.remove(node)
+            self.changes.insert(replace(node, path=target + node.path[len(source) :]))
+            if edits is not None:
+                self.changes.chunks[node.id] = edits
+
+    # chunks
+
+    def _chunks(self, path: str, coords: Coords, decided: list[Decision]) -> None:
+        node = self._node(path)
+        edits = self.changes.chunks.get(node.id)
+        if edits is None or node.array is None:
+            return
+        codes = np.zeros(len(coords), np.uint8)
+        for decision in decided:
+            code = _CODES[decision.choice]
+            if decision.selection is None:
+                codes[:] = code
+            else:
+                codes[decision.selection.mask(coords, node.array.num_chunks)] = code
+        edits.drop(coords[codes == _THEIRS])
+        base = coords[codes == _BASE]
+        if len(base):
+            rows: list[tuple[int, ...]] = [tuple(row) for row in base.tolist()]
+            found = [(row, self.ours.chunk(node.id, row) or DELETED) for row in rows]
+            edits.extend(ChunkTable.from_locations(base.shape[1], found))
+        self.kept_chunks[path] = coords[(codes == _OURS) | (codes == _BASE)]
+
+
+_Edit = Callable[[Draft, Decision], None]
+_DELETES = (ConflictType.DeleteOfUpdatedArray, ConflictType.DeleteOfUpdatedGroup)
+_KEEP: dict[ConflictType, _Edit] = {
+    ConflictType.ChunksUpdatedInUpdatedArray: Draft._keep_chunks,
+}
+_DROP: dict[ConflictType, _Edit] = {
+    ConflictType.NewNodeConflictsWithExistingNode: Draft._drop_new,
+    ConflictType.NewNodeInInvalidGroup: Draft._drop_below,
+    ConflictType.ZarrMetadataDoubleUpdate: Draft._drop_update,
+    ConflictType.ZarrMetadataUpdateOfDeletedArray: Draft._drop_update,
+    ConflictType.ZarrMetadataUpdateOfDeletedGroup: Draft._drop_update,
+    ConflictType.ChunksUpdatedInDeletedArray: Draft._drop_chunks,
+    ConflictType.ChunksUpdatedInUpdatedArray: Draft._drop_chunks,
+    ConflictType.DeleteOfUpdatedArray: Draft._undelete,
+    ConflictType.DeleteOfUpdatedGroup: Draft._undelete,
+}
+
+
+def _encoding(document: bytes) -> tuple[Any, ...]:
+    """What must be equal for a chunk's bytes to mean the same values at the same place."""
+    meta = json.loads(document)
+    return meta.get("chunk_grid"), meta.get("data_type"), meta.get("codecs")
