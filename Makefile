@@ -10,7 +10,7 @@
 
 VENV   ?= .venv
 ORACLE ?= .oracle
-BENCHENV ?= .bench
+NEWEST ?= .newest
 JOBS   ?= 2
 PYTEST ?=
 RUN    := $(VENV)/bin/python
@@ -21,7 +21,7 @@ export PYTHON CHROMIUM
 INSTALL_INPUTS := pyproject.toml hatch_build.py icechunk/_version.py \
 	$(shell find jupyterlab_extension/labextension -type f 2>/dev/null)
 
-.PHONY: help demo lab test check env test-env oracle browser front test-python test-lab test-front bench clean
+.PHONY: help demo lab test check env test-env oracle newest browser front test-python test-newest test-lab test-front bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -68,6 +68,15 @@ check: test-env front
 test-python: test-env oracle
 	$(RUN) -m pytest -n $(JOBS) --dist loadfile -m "not lab" $(PYTEST)
 
+newest: oracle
+	@scripts/newest.sh $(NEWEST) $(ORACLE)
+
+# Once more where zarr is newer and offers more (synchronous stores); the slow ones once are enough.
+test-newest: newest
+	@if test -x $(NEWEST)/bin/python; then set -x; \
+	    $(NEWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
+	    -m "not lab and not slow and not node" $(PYTEST); fi
+
 # One JupyterLab and one browser at a time: these tests wait for real clicks and real repaints.
 test-lab: test-env browser
 	$(RUN) -m pytest -m lab $(PYTEST) tests/lab
@@ -77,14 +86,14 @@ test-front: front
 
 # Every part runs, also after another one failed: one run tells everything.
 test:
-	@$(MAKE) --no-print-directory --keep-going check test-python test-lab test-front
+	@$(MAKE) --no-print-directory --keep-going check test-python test-newest test-lab test-front
 
-bench: oracle
-	@scripts/bench.sh $(BENCHENV) $(ORACLE)
-	$(BENCHENV)/bin/python benchmarks/run.py --reference $(ORACLE)/bin/python $(BENCH)
+bench: test-env newest
+	@if test -x $(NEWEST)/bin/python; then python=$(NEWEST)/bin/python; else python=$(RUN); fi; \
+	    set -x; $$python benchmarks/run.py --reference $(ORACLE)/bin/python $(BENCH)
 
 clean:
-	rm -rf $(VENV) $(ORACLE) $(BENCHENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(ORACLE) $(NEWEST) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf tests/lab/artifacts benchmarks/results examples/output
 	rm -rf jupyterlab_extension/node_modules jupyterlab_extension/lib
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
