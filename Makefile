@@ -23,6 +23,7 @@ INSTALL_INPUTS := pyproject.toml hatch_build.py icechunk/_version.py \
 
 .PHONY: help demo lab test check env test-env oracle newest browser front test-python test-newest test-lab test-front bench clean
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 help:
 	@sed -n 's/^# //p; /^$$/q' Makefile
