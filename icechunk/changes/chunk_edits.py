@@ -132,7 +132,9 @@ class ChunkEdits:
         if not len(coords):
             return
         table = self.table()
-        keep = ~table.contains(coords)
+        rows = table.find_many(coords)
+        keep = np.ones(len(table), np.bool_)
+        keep[rows[rows >= 0]] = False
         self._start(self.num_chunks)
         self._layers = [table.select(keep)] if keep.any() else []
 

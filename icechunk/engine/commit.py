@@ -7,7 +7,7 @@ from typing import Any
 from icechunk.conflicts.model import ConflictSolver
 from icechunk.engine.flush import flush
 from icechunk.engine.rebase import rebase
-from icechunk.engine.transaction import Mode, Transaction
+from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.ground.errors import (
     ConflictError,
     ErrorKind,
@@ -17,6 +17,7 @@ from icechunk.ground.errors import (
     SessionStateError,
 )
 from icechunk.ground.ids import ObjectId, id_text
+from icechunk.model.snapshot import Snapshot
 from icechunk.model.snapshot_table import SnapshotRecord
 
 
@@ -71,7 +72,7 @@ def _own(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(transaction: Transaction, allow_empty: bool) -> None:
-    if transaction.mode is Mode.READONLY or transaction.branch is None:
+    if transaction.mode is SessionMode.readonly or transaction.branch is None:
         raise SessionStateError(
             "commits are not allowed on read-only or forked sessions, merge forked sessions back "
             "into the session they came from, or open a new one with "
@@ -84,6 +85,52 @@ def _check(transaction: Transaction, allow_empty: bool) -> None:
             "anyway)",
             ErrorKind.NO_CHANGES_TO_COMMIT,
         )
+
+
+def flush_detached(
+    transaction: Transaction, message: str, metadata: dict[str, Any] | None
+) -> ObjectId:
+    """Write a snapshot that no branch points to; the transaction becomes read-only on it.
+
+    Raises
+    ------
+    SessionStateError
+        Kind ``commit-not-allowed`` for a read-only transaction or a fork.
+    """
+    if transaction.mode is SessionMode.readonly or transaction.branch is None:
+        raise SessionStateError(
+            "cannot flush a read-only or forked session, merge forked sessions back into the "
+            "session they came from",
+            ErrorKind.COMMIT_NOT_ALLOWED,
+        )
+    with transaction.committing():
+        snapshot = write_detached(transaction, message, metadata)
+    transaction.finish(snapshot.id)
+    return snapshot.id
+
+
+def write_detached(
+    transaction: Transaction,
+    message: str,
+    metadata: dict[str, Any] | None = None,
+    *,
+    register: bool = True,
+) -> Snapshot:
+    """Write what a transaction sees as a snapshot that no branch points to.
+
+    One that is not registered is known only to whoever holds its id: the base of forks.
+    """
+    ctx, base = transaction.ctx, transaction.base
+    merged = {**ctx.default_metadata, **(metadata or {})}
+    flushed = flush(ctx, base, transaction.changes, message, merged)
+    ctx.storage.sync(flushed.keys)
+    snapshot = flushed.snapshot
+    if register:
+        at = snapshot.flushed_at
+        ctx.ledger.detach(
+            SnapshotRecord(snapshot.id, base.id, at, message, snapshot.metadata, ())
+        )
+    return snapshot
 
 
 def _commit_once(transaction: Transaction, message: str, metadata: dict[str, Any]) -> ObjectId:

@@ -7,9 +7,9 @@ import numpy as np
 from icechunk.engine.context import RepoContext
 from icechunk.engine.reader import SnapshotView
 from icechunk.ground.ids import ObjectId
-from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.diff import ChunkCoords, Diff
 from icechunk.model.nodes import NodeSnapshot
+from icechunk.model.references import changed
 
 
 def compare(ctx: RepoContext, before: ObjectId, after: ObjectId) -> Diff:
@@ -30,8 +30,8 @@ def compare(ctx: RepoContext, before: ObjectId, after: ObjectId) -> Diff:
             (result.new_arrays if node.is_array else result.new_groups).add(node.path)
         else:
             if former.user_data != node.user_data:
-                changed = result.updated_arrays if node.is_array else result.updated_groups
-                changed.add(node.path)
+                updated = result.updated_arrays if node.is_array else result.updated_groups
+                updated.add(node.path)
             if former.path != node.path:
                 result.moved_nodes.append((former.path, node.path))
         if node.array is not None:
@@ -51,4 +51,4 @@ def _changed_chunks(
         return theirs.table().coords()
     if former.array.manifests == node.array.manifests:
         return np.empty((0, len(node.array.num_chunks)), np.uint32)
-    return ChunkTable.changed_coords(old.reader(former).table(), theirs.table())
+    return changed(old.reader(former).table(), theirs.table())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from icechunk.assets.assets import Assets
 from icechunk.config.repository import RepositoryConfig
-from icechunk.config.resolve import Settings
+from icechunk.config.resolve import Settings, resolve
+from icechunk.format.dialect import dialect_for
 from icechunk.ledger.base import Ledger
+from icechunk.ledger.v2 import RepoLedger
 from icechunk.storage.base import Storage
 
 
@@ -35,3 +38,47 @@ class RepoContext:
     ledger: Ledger
     default_metadata: dict[str, Any] = field(default_factory=dict)
     authorized: dict[str, Any] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return unpickle, (self.storage, self.config, self.default_metadata, self.authorized)
+
+    def with_metadata(self, metadata: dict[str, Any]) -> RepoContext:
+        """The same handle with other default commit metadata."""
+        return replace(self, default_metadata=metadata)
+
+
+def make_context(
+    storage: Storage,
+    config: RepositoryConfig,
+    ledger: Ledger,
+    *,
+    default_metadata: dict[str, Any] | None = None,
+    authorized: dict[str, Any] | None = None,
+) -> RepoContext:
+    """Assemble a handle from its mutable truth and effective configuration."""
+    settings = resolve(config)
+    assets = Assets(storage, settings, dialect_for(ledger.spec_version))
+    return RepoContext(
+        storage, config, settings, assets, ledger, default_metadata or {}, authorized or {}
+    )
+
+
+_unpickled: WeakValueDictionary[str, Assets] = WeakValueDictionary()
+
+
+def unpickle(
+    storage: Storage,
+    config: RepositoryConfig,
+    default_metadata: dict[str, Any],
+    authorized: dict[str, Any],
+) -> RepoContext:
+    """The handle again in this process; all copies that arrive here share one cache."""
+    ctx = make_context(
+        storage,
+        config,
+        RepoLedger(storage, resolve(config)),
+        default_metadata=default_metadata,
+        authorized=authorized,
+    )
+    shared = _unpickled.setdefault(f"{storage.identity} {ctx.settings!r}", ctx.assets)
+    return replace(ctx, assets=shared, storage=shared.storage)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.overlay import TreeView
 from icechunk.conflicts.detector import detect
@@ -9,11 +11,11 @@ from icechunk.conflicts.model import (
     Conflict,
     ConflictReport,
     ConflictSolver,
+    ConflictType,
     Unsolvable,
-    merge_conflicts,
 )
 from icechunk.engine.reader import SnapshotView
-from icechunk.engine.transaction import Mode, Transaction
+from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.ground.errors import (
     ErrorKind,
     RebaseFailedError,
@@ -23,6 +25,7 @@ from icechunk.ground.errors import (
 )
 from icechunk.ground.ids import NodeId, ObjectId, id_text
 from icechunk.model.chunk_table import Location
+from icechunk.model.coordinates import sorted_unique
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.model.txlog import TransactionLog
 
@@ -77,7 +80,7 @@ def plan(transaction: Transaction) -> ConflictReport:
     for record in _to_replay(transaction):
         theirs = transaction.ctx.assets.snapshot(record.id)
         for log in _logs(transaction, record):
-            conflicts = detect(log, theirs.nodes, transaction.changes)
+            conflicts = detect(log, theirs.nodes, transaction.changes, transaction.tree)
             if conflicts and first is None:
                 first = record.id
             found.extend(conflicts)
@@ -88,12 +91,12 @@ def plan(transaction: Transaction) -> ConflictReport:
         base=id_text(transaction.base.id),
         tip=id_text(tip),
         snapshot=None if first is None else id_text(first),
-        conflicts=merge_conflicts(found),
+        conflicts=_united(found),
     )
 
 
 def _check(transaction: Transaction) -> None:
-    if transaction.mode is Mode.READONLY or transaction.branch is None:
+    if transaction.mode is SessionMode.readonly or transaction.branch is None:
         raise SessionStateError(
             "commits are not allowed on read-only or forked sessions, so there is nothing to "
             "rebase; merge forked sessions back into the session they came from",
@@ -134,3 +137,17 @@ def _logs(transaction: Transaction, record: SnapshotRecord) -> list[TransactionL
                 ErrorKind.REBASE_TX_LOG_PRUNED,
             ) from error
     return logs
+
+
+def _united(found: list[Conflict]) -> list[Conflict]:
+    """One conflict per kind and path, the chunks of several commits taken together."""
+    united: dict[tuple[ConflictType, str], Conflict] = {}
+    for conflict in found:
+        key = conflict.conflict_type, conflict.path
+        former, chunks = united.get(key), conflict.chunk_array
+        if former is None or former.chunk_array is None or chunks is None:
+            united[key] = conflict
+        else:
+            stacked = np.concatenate((former.chunk_array, chunks))
+            united[key] = Conflict.of_chunks(conflict.path, sorted_unique(stacked))
+    return list(united.values())

@@ -33,12 +33,20 @@ Coords = tuple[int, ...]
 _log = logging.getLogger(__name__)
 
 
-class Mode(Enum):
-    """What a transaction may change."""
+class SessionMode(Enum):
+    """What a session may change."""
 
-    READONLY = 0
-    WRITABLE = 1
-    REARRANGE = 2
+    __module__ = "icechunk"
+
+    readonly = 0
+    writable = 1
+    rearrange = 2
+
+    def __int__(self) -> int:
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"SessionMode.{self.name}"
 
 
 class Transaction:
@@ -53,7 +61,7 @@ class Transaction:
         The repository handle.
     snapshot_id : ObjectId
         Base.
-    mode : Mode
+    mode : SessionMode
         What may be changed.
     branch : str or None
         Branch that a commit moves; None for read-only transactions and forks.
@@ -64,7 +72,7 @@ class Transaction:
         ctx: RepoContext,
         snapshot_id: ObjectId,
         *,
-        mode: Mode,
+        mode: SessionMode,
         branch: str | None = None,
         changes: ChangeSet | None = None,
     ) -> None:
@@ -75,6 +83,8 @@ class Transaction:
         self.changes = ChangeSet() if changes is None else changes
         self.base = ctx.assets.snapshot(snapshot_id)
         self.lock = threading.RLock()
+        self.origin: ObjectId | None = None  # of a fork: the base of the session it came from
+        self.given_out: dict[ObjectId, ChangeSet] = {}  # by base: what forks of it already saw
         self._committing = False
         self._writer = ChunkWriter(ctx.storage)
         self._readers: dict[str, ArrayReader] = {}
@@ -120,13 +130,13 @@ class Transaction:
 
     def check_writable(self) -> None:
         """Raise unless data may be written now."""
-        if self.mode is Mode.READONLY:
+        if self.mode is SessionMode.readonly:
             raise ReadOnlyError(
                 "Read only sessions cannot modify the repository; open one with "
                 "`Repository.writable_session`",
                 ErrorKind.READ_ONLY_SESSION,
             )
-        if self.mode is Mode.REARRANGE:
+        if self.mode is SessionMode.rearrange:
             raise SessionStateError(
                 "This session was created to rearrange the hierarchy, it can only move nodes; "
                 "use `Repository.writable_session` to write data",
@@ -231,6 +241,10 @@ class Transaction:
             self.changes.edits(reader.node).delete(coords)
             self.revision += 1
 
+    def shared_with(self, child: Transaction) -> ChangeSet:
+        """Changes that a child of this transaction saw in its base, and may write over."""
+        return self.given_out.get(child.base.id, ChangeSet())
+
     # -- life ------------------------------------------------------------------------------------
 
     def replace_changes(self, changes: ChangeSet) -> None:
@@ -271,7 +285,7 @@ class Transaction:
     def finish(self, snapshot_id: ObjectId) -> None:
         """Become read-only at the snapshot that was just written."""
         with self.lock:
-            self.mode = Mode.READONLY
+            self.mode = SessionMode.readonly
             self.branch = None
             self.move_base(snapshot_id, ChangeSet())
 

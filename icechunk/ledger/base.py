@@ -31,6 +31,10 @@ class Ledger(ABC):
         """Tip of a branch; `RefNotFoundError` when there is none."""
 
     @abstractmethod
+    def writable_tip(self, name: str) -> ObjectId:
+        """Tip of a branch that may be written to; `ReadOnlyError` when the status forbids it."""
+
+    @abstractmethod
     def tag_target(self, name: str) -> ObjectId:
         """Target of a tag; `RefNotFoundError` when there is none."""
 

@@ -8,7 +8,7 @@ from icechunk.assets.layout import REPO, log_key, snapshot_key
 from icechunk.config.resolve import Settings
 from icechunk.format.dialect import V2
 from icechunk.format.repo_info import encode_repo
-from icechunk.format.snapshot import encode_snapshot
+from icechunk.format.snapshot import encode_snapshot, initial_snapshot
 from icechunk.format.txlog import encode_transaction_log
 from icechunk.ground.clock import now_us
 from icechunk.ground.errors import (
@@ -18,18 +18,14 @@ from icechunk.ground.errors import (
     InvalidInputError,
     RepositoryNotFoundError,
 )
-from icechunk.ground.ids import INITIAL_SNAPSHOT_ID
 from icechunk.ledger.base import Ledger
 from icechunk.ledger.v2 import RepoLedger
 from icechunk.model.repo_state import RepoState
-from icechunk.model.snapshot import Snapshot
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.model.txlog import TransactionLog
 from icechunk.storage.base import Storage
 
 _V1_MARK = "refs/branch.main/ref.json"
-_INITIAL_METADATA = {"__icechunk": {"is_root": True}}
-_INITIAL_MESSAGE = "Repository initialized"
 
 
 def detect(storage: Storage) -> int | None:
@@ -98,13 +94,11 @@ def create_ledger(
             )
     at = now_us()
     level = settings.compression_level
-    record = SnapshotRecord(
-        INITIAL_SNAPSHOT_ID, None, at, _INITIAL_MESSAGE, dict(_INITIAL_METADATA), ()
-    )
-    snapshot = Snapshot(INITIAL_SNAPSHOT_ID, None, at, _INITIAL_MESSAGE, dict(_INITIAL_METADATA))
-    log = TransactionLog.empty(INITIAL_SNAPSHOT_ID)
+    snapshot = initial_snapshot(at)
+    record = SnapshotRecord(snapshot.id, None, at, snapshot.message, snapshot.metadata, ())
+    log = TransactionLog(snapshot.id)
     state = RepoState.initial(record, config, at=at)
-    initial = [snapshot_key(INITIAL_SNAPSHOT_ID), log_key(INITIAL_SNAPSHOT_ID)]
+    initial = [snapshot_key(snapshot.id), log_key(snapshot.id)]
     with storage.lock(REPO):
         if storage.head(REPO) is not None:
             raise _taken(storage)

@@ -123,6 +123,11 @@ class RepoLedger(Ledger):
     def branch_tip(self, name: str) -> ObjectId:
         return self.state().branch_tip(name)
 
+    def writable_tip(self, name: str) -> ObjectId:
+        state = self.state()
+        state.require_writable("Cannot create writable session")
+        return state.branch_tip(name)
+
     def tag_target(self, name: str) -> ObjectId:
         return self.state().tag_target(name)
 

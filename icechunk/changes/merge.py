@@ -1,0 +1,124 @@
+"""Bring the changes of a fork into the session it came from; never losing a write silently."""
+
+from __future__ import annotations
+
+from icechunk.changes.change_set import ChangeSet
+from icechunk.changes.overlay import TreeView
+from icechunk.ground.errors import ConflictError, ErrorKind
+from icechunk.ground.ids import NodeId
+from icechunk.model.chunk_table import ChunkTable
+from icechunk.model.nodes import NodeSnapshot
+from icechunk.model.references import clashing
+
+_NAMED = 10
+
+
+def merge(into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet) -> None:
+    """Add another change set to one; both were made over the same hierarchy.
+
+    Parameters
+    ----------
+    into : ChangeSet
+        Receives the changes; untouched when anything collides.
+    other : ChangeSet
+        The fork's own changes.
+    tree : TreeView
+        The hierarchy of the receiving session, to name nodes.
+    known : ChangeSet
+        Changes that the receiving session had when it was forked: the fork may overwrite those.
+
+    Raises
+    ------
+    ConflictError
+        Kind ``merge-failed``: both made the same node, changed the same metadata differently,
+        removed what the other changed, or wrote the same chunk differently.
+    """
+    problems = [*_node_problems(into, other), *_chunk_problems(into, other, tree, known)]
+    if problems:
+        raise ConflictError(
+            message="cannot merge the forked sessions, both sides changed the same things: "
+            + "; ".join(problems)
+            + ". Let every fork write chunks of its own (align the regions to chunks and shards)",
+            kind=ErrorKind.MERGE_FAILED,
+        )
+    for node in other.deleted.values():
+        if node.id not in into.deleted:
+            into.deleted[node.id] = node
+            into.updated.pop(node.id, None)
+            into.chunks.pop(node.id, None)
+    for made in other.new.values():
+        into.insert(made)
+    for node_id, changed in other.updated.items():
+        _update(into, node_id, changed)
+    for node_id, edits in other.chunks.items():
+        mine = into.chunks.get(node_id)
+        if mine is None:
+            into.chunks[node_id] = edits.copy()
+        else:
+            mine.extend(edits.table())
+    for node_id, grid in other.kept.items():
+        former = into.kept.get(node_id, grid)
+        into.kept[node_id] = tuple(map(min, former, grid))
+    into.objects |= other.objects
+
+
+def _update(into: ChangeSet, node_id: NodeId, changed: NodeSnapshot) -> None:
+    made = into.new.get(changed.path)
+    if made is not None and made.id == node_id:
+        into.new[changed.path] = changed
+    else:
+        into.updated[node_id] = changed
+    edits = into.chunks.get(node_id)
+    if edits is not None and changed.array is not None:
+        edits.regrid(changed.array.num_chunks)
+
+
+def _node_problems(into: ChangeSet, other: ChangeSet) -> list[str]:
+    problems = [
+        f"both created {path}"
+        for path, node in other.new.items()
+        if path in into.new and into.new[path].id != node.id
+    ]
+    problems += [
+        f"both changed the metadata of {node.path}"
+        for node_id, node in other.updated.items()
+        if node_id in into.updated and into.updated[node_id].user_data != node.user_data
+    ]
+    for one, two in ((into, other), (other, into)):
+        problems += [
+            f"one deleted {node.path}, the other changed it"
+            for node_id, node in one.deleted.items()
+            if node_id in two.updated or node_id in two.chunks
+        ]
+    return problems
+
+
+def _chunk_problems(
+    into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet
+) -> list[str]:
+    problems = []
+    for node_id, edits in other.chunks.items():
+        mine = into.chunks.get(node_id)
+        if mine is None:
+            continue
+        mine_table = mine.table()
+        before = known.chunks.get(node_id)
+        if before is not None:
+            mine_table = _since(mine_table, before.table())
+        both = clashing(mine_table, edits.table())
+        if len(both):
+            node = tree.by_id(node_id)
+            shown = ", ".join(str(row) for row in both[:_NAMED].tolist())
+            more = len(both) - _NAMED
+            problems.append(
+                f"both wrote chunks of {node.path if node else 'an array'}: {shown}"
+                + (f" and {more} more" if more > 0 else "")
+            )
+    return problems
+
+
+def _since(now: ChunkTable, before: ChunkTable) -> ChunkTable:
+    """Rows of `now` that `before` does not hold identically."""
+    fresh = ~before.contains(now.coords())
+    fresh[now.find_many(clashing(now, before))] = True
+    return now.select(fresh)

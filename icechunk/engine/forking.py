@@ -1,0 +1,98 @@
+"""Forks: children of a transaction that travel to other threads and processes and come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from icechunk.changes.change_set import ChangeSet
+from icechunk.engine.commit import write_detached
+from icechunk.engine.context import RepoContext
+from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.ground.errors import ConflictError, ErrorKind, SessionStateError
+from icechunk.ground.ids import ObjectId, id_text
+
+
+def fork(transaction: Transaction) -> Transaction:
+    """A child over what the transaction sees now, with no changes of its own.
+
+    Raises
+    ------
+    SessionStateError
+        Kind ``cannot-fork-read-only-session``.
+    """
+    if transaction.mode is SessionMode.readonly:
+        raise SessionStateError(
+            "cannot fork a read-only session; fork one made by `Repository.writable_session`, or "
+            "send the read-only session itself, which can be pickled",
+            ErrorKind.CANNOT_FORK_READ_ONLY_SESSION,
+        )
+    with transaction.lock:
+        known = transaction.changes
+        if known.is_empty:
+            base = transaction.base.id
+        else:
+            known = known.copy()
+            base = write_detached(transaction, "fork", register=False).id
+    child = Transaction(transaction.ctx, base, mode=SessionMode.writable)
+    child.origin = transaction.base.id if transaction.origin is None else transaction.origin
+    if base != transaction.base.id:
+        transaction.given_out[base] = known
+    return child
+
+
+def check_mergeable(into: Transaction, child: Transaction) -> None:
+    """Raise unless a child's changes can be added to a transaction.
+
+    Raises
+    ------
+    SessionStateError
+        Kind ``merge-not-allowed`` for a branch session merged into a fork.
+    ReadOnlyError
+        When `into` takes no writes.
+    ConflictError
+        Kind ``merge-failed`` when the child was made over another snapshot: its chunks could
+        silently undo commits in between.
+    """
+    into.check_writable()
+    if into.origin is not None and child.origin is None:
+        raise SessionStateError(
+            "cannot merge a branch session into a fork session; merge forks into the session they "
+            "came from",
+            ErrorKind.MERGE_NOT_ALLOWED,
+        )
+    if child.mode is SessionMode.readonly:
+        return
+    base = child.base.id if child.origin is None else child.origin
+    if base != (into.base.id if into.origin is None else into.origin):
+        raise ConflictError(
+            message=f"cannot merge a session based on snapshot {id_text(base)} into one based on "
+            f"{id_text(into.base.id)}: what was committed in between would be undone silently; "
+            "fork again from the present session",
+            kind=ErrorKind.MERGE_FAILED,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ForkRecipe:
+    """What travels of a fork: references and settings, never clients."""
+
+    ctx: RepoContext
+    base: ObjectId
+    origin: ObjectId | None
+    changes: ChangeSet
+
+    @classmethod
+    def of(cls, transaction: Transaction) -> ForkRecipe:
+        """Recipe of a fork; its chunks are durable from here on."""
+        transaction.seal()
+        with transaction.lock:
+            changes = transaction.changes.copy()
+        return cls(transaction.ctx, transaction.base.id, transaction.origin, changes)
+
+    def restore(self) -> Transaction:
+        """The fork again, in this process."""
+        child = Transaction(
+            self.ctx, self.base, mode=SessionMode.writable, changes=self.changes
+        )
+        child.origin = self.origin
+        return child

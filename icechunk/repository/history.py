@@ -1,0 +1,197 @@
+"""Ancestry and differences of the snapshots of a repository."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+from typing import Any, overload
+
+from icechunk.engine.context import RepoContext
+from icechunk.engine.diffing import diff
+from icechunk.ground.clock import from_datetime
+from icechunk.ground.errors import ErrorKind, SnapshotNotFoundError
+from icechunk.ground.ids import ObjectId, id_text, parse_object_id
+from icechunk.ground.runtime import twin
+from icechunk.model.diff import Diff
+from icechunk.model.snapshot_info import SnapshotInfo
+
+SELECTORS = "Must provide one of branch, tag, or snapshot_id"
+
+
+class AncestryIterator(Sequence[SnapshotInfo]):
+    """Snapshots newest first: an iterator, an asynchronous iterator and a sequence in one."""
+
+    def __init__(self, infos: list[SnapshotInfo]) -> None:
+        self._infos = infos
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._infos)
+
+    @overload
+    def __getitem__(self, index: int) -> SnapshotInfo: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[SnapshotInfo]: ...
+
+    def __getitem__(self, index: int | slice) -> SnapshotInfo | list[SnapshotInfo]:
+        return self._infos[index]
+
+    def __iter__(self) -> Iterator[SnapshotInfo]:
+        return self if self._next else iter(self._infos)
+
+    def __next__(self) -> SnapshotInfo:
+        if self._next >= len(self._infos):
+            raise StopIteration
+        self._next += 1
+        return self._infos[self._next - 1]
+
+    def __aiter__(self) -> AsyncIterator[SnapshotInfo]:
+        return self
+
+    async def __anext__(self) -> SnapshotInfo:
+        try:
+            return next(self)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        """Stop early."""
+        self._next = len(self._infos)
+
+
+class History:
+    """What a repository was, and how two of its states differ."""
+
+    _ctx: RepoContext
+
+    def _resolve(
+        self, branch: str | None, tag: str | None, snapshot_id: str | None
+    ) -> ObjectId:
+        """Snapshot of exactly one selector."""
+        if [branch, tag, snapshot_id].count(None) != 2:
+            raise ValueError(SELECTORS)
+        if branch is not None:
+            return self._ctx.ledger.branch_tip(branch)
+        if tag is not None:
+            return self._ctx.ledger.tag_target(tag)
+        assert snapshot_id is not None
+        wanted = parse_object_id(snapshot_id)
+        self._ctx.ledger.snapshot(wanted)
+        return wanted
+
+    def _resolve_at(self, branch: str, as_of: datetime) -> ObjectId:
+        """Newest snapshot of a branch written at or before a time."""
+        at = from_datetime(as_of)
+        for record in self._ctx.ledger.branch_ancestry(branch):
+            if record.flushed_at <= at:
+                return record.id
+        raise SnapshotNotFoundError(
+            f"branch {branch} does not have a snapshots before or at {as_of.isoformat()}; "
+            "`Repository.ancestry` shows when each was written",
+            ErrorKind.NO_SNAPSHOT_AT_TIME,
+        )
+
+    def ancestry(
+        self,
+        *,
+        branch: str | None = None,
+        tag: str | None = None,
+        snapshot_id: str | None = None,
+        snapshot: str | None = None,
+    ) -> AncestryIterator:
+        """A snapshot and its ancestors, newest first.
+
+        Parameters
+        ----------
+        branch, tag, snapshot_id : str
+            Exactly one of them; `snapshot` is an older name of `snapshot_id`.
+
+        Returns
+        -------
+        AncestryIterator of SnapshotInfo
+            For ``for``, ``async for`` and indexing.
+
+        Raises
+        ------
+        RefNotFoundError, SnapshotNotFoundError
+            At the call, for an unknown selector.
+        """
+        if snapshot is not None and snapshot_id is not None:
+            raise ValueError(SELECTORS)
+        start = self._resolve(branch, tag, snapshot_id if snapshot is None else snapshot)
+        return AncestryIterator(
+            [SnapshotInfo.of(record) for record in self._ctx.ledger.ancestry(start)]
+        )
+
+    def async_ancestry(
+        self,
+        *,
+        branch: str | None = None,
+        tag: str | None = None,
+        snapshot_id: str | None = None,
+    ) -> AncestryIterator:
+        """Same as `ancestry`, for ``async for``."""
+        return self.ancestry(branch=branch, tag=tag, snapshot_id=snapshot_id)
+
+    def lookup_snapshot(self, snapshot_id: str) -> SnapshotInfo:
+        """One snapshot.
+
+        Raises
+        ------
+        SnapshotNotFoundError
+            When there is no such snapshot.
+        """
+        return SnapshotInfo.of(self._ctx.ledger.snapshot(parse_object_id(snapshot_id)))
+
+    def diff(
+        self,
+        *,
+        from_branch: str | None = None,
+        from_tag: str | None = None,
+        from_snapshot_id: str | None = None,
+        to_branch: str | None = None,
+        to_tag: str | None = None,
+        to_snapshot_id: str | None = None,
+        any_states: bool = False,
+    ) -> Diff:
+        """What changed between two states.
+
+        Parameters
+        ----------
+        from_branch, from_tag, from_snapshot_id : str
+            The older state, exactly one of them.
+        to_branch, to_tag, to_snapshot_id : str
+            The newer state, exactly one of them.
+        any_states : bool
+            Compare also siblings, newer with older, and equal states, by what they hold.
+
+        Raises
+        ------
+        InvalidInputError
+            Kind ``bad-snapshot-chain-for-diff`` when the older state is no proper ancestor of
+            the newer one and `any_states` is not set.
+        """
+        before = self._resolve(from_branch, from_tag, from_snapshot_id)
+        after = self._resolve(to_branch, to_tag, to_snapshot_id)
+        return diff(self._ctx, before, after, any_states=any_states)
+
+    def history(self) -> dict[str, Any]:
+        """Branches, tags and every commit they reach, read at one instant.
+
+        Returns
+        -------
+        dict
+            ``branches`` and ``tags`` (dict of name to snapshot id) and ``commits`` (list of
+            `SnapshotInfo`, newest first).
+        """
+        branches, tags, records = self._ctx.ledger.commits()
+        return {
+            "branches": {name: id_text(target) for name, target in branches.items()},
+            "tags": {name: id_text(target) for name, target in tags.items()},
+            "commits": [SnapshotInfo.of(record) for record in records],
+        }
+
+    lookup_snapshot_async = twin(lookup_snapshot)
+    diff_async = twin(diff)
+

@@ -1,0 +1,333 @@
+"""`Repository`: create and open repositories, and check out sessions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from icechunk.config.flags import Attribution
+from icechunk.config.repository import RepositoryConfig
+from icechunk.config.resolve import resolve
+from icechunk.config.serde import from_plain, to_plain
+from icechunk.conflicts.model import ConflictSolver
+from icechunk.engine.context import RepoContext, make_context
+from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.ground.runtime import twin
+from icechunk.ledger.open import create_ledger, detect, open_ledger
+from icechunk.model.spec_version import SpecVersion
+from icechunk.repository.history import SELECTORS, History
+from icechunk.repository.refs import Refs
+from icechunk.session import Session
+from icechunk.storage.base import Storage
+from icechunk.store.zarr_store import IcechunkStore
+
+
+class Repository(Refs, History):
+    """Handle on one repository in one storage.
+
+    Made by `create`, `open` or `open_or_create`; holds no state that could grow stale, so it can be
+    kept, shared between threads and pickled.
+    """
+
+    __module__ = "icechunk"
+
+    def __init__(self, repository: RepoContext, attribution: Attribution | None = None) -> None:
+        self._ctx = repository
+        self._attribution = attribution
+
+    @property
+    def _repository(self) -> Repository:
+        return self
+
+    # -- making and opening ----------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        storage: Storage,
+        config: RepositoryConfig | None = None,
+        authorize_virtual_chunk_access: dict[str, Any] | None = None,
+        spec_version: SpecVersion | int | None = None,
+        check_clean_root: bool = True,
+        attribution: Attribution | None = None,
+    ) -> Repository:
+        """Make a repository in an empty place.
+
+        Parameters
+        ----------
+        storage : Storage
+            Where, e.g. ``icechunk.local_filesystem_storage(path)``.
+        config : RepositoryConfig, optional
+            Stored with the repository.
+        authorize_virtual_chunk_access : dict, optional
+            Credentials by URL prefix of the virtual chunk containers that may be read.
+        spec_version : int, optional
+            Format to write, 2 by default.
+        check_clean_root : bool
+            Refuse a place that holds anything.
+        attribution : Attribution, optional
+            Labels for access logs of object stores.
+
+        Raises
+        ------
+        InvalidInputError
+            Kind ``parent-directory-not-clean``.
+        ConflictError
+            Kind ``repo-info-updated`` when somebody else made a repository here first.
+        """
+        version = 2 if spec_version is None else int(spec_version)
+        if version not in (1, 2):
+            raise ValueError(f"Unsupported version {version}")
+        if version == 1:
+            raise FormatError(
+                "this version of the library creates repositories of format version 2 only",
+                ErrorKind.UNSUPPORTED_SPEC_VERSION,
+            )
+        effective = _with_storage_defaults(config, storage)
+        ledger = create_ledger(
+            storage,
+            resolve(effective),
+            None if config is None else to_plain(effective),
+            check_clean_root=check_clean_root,
+        )
+        ctx = make_context(
+            storage, effective, ledger, authorized=dict(authorize_virtual_chunk_access or {})
+        )
+        return cls(ctx, attribution)
+
+    @classmethod
+    def open(
+        cls,
+        storage: Storage,
+        config: RepositoryConfig | None = None,
+        authorize_virtual_chunk_access: dict[str, Any] | None = None,
+        attribution: Attribution | None = None,
+    ) -> Repository:
+        """Open an existing repository.
+
+        Parameters
+        ----------
+        storage : Storage
+            Where it is.
+        config : RepositoryConfig, optional
+            Laid over the stored configuration, field by field; for this handle only.
+        authorize_virtual_chunk_access : dict, optional
+            Credentials by URL prefix of the virtual chunk containers that may be read.
+        attribution : Attribution, optional
+            Labels for access logs of object stores.
+
+        Raises
+        ------
+        RepositoryNotFoundError
+            When there is none.
+        FormatError
+            When its files are damaged or of an unknown version.
+        """
+        given = RepositoryConfig() if config is None else config
+        ledger = open_ledger(storage, resolve(given))
+        plain = ledger.config()
+        stored = RepositoryConfig() if plain is None else from_plain(plain)
+        effective = _with_storage_defaults(stored.merge(given), storage)
+        ledger = type(ledger)(storage, resolve(effective))  # type: ignore[call-arg]
+        ctx = make_context(
+            storage, effective, ledger, authorized=dict(authorize_virtual_chunk_access or {})
+        )
+        return cls(ctx, attribution)
+
+    @classmethod
+    def open_or_create(
+        cls,
+        storage: Storage,
+        config: RepositoryConfig | None = None,
+        authorize_virtual_chunk_access: dict[str, Any] | None = None,
+        create_version: SpecVersion | int | None = None,
+        check_clean_root: bool = True,
+        attribution: Attribution | None = None,
+    ) -> Repository:
+        """Open the repository in a storage, or make one where there is none."""
+        if detect(storage) is not None:
+            return cls.open(storage, config, authorize_virtual_chunk_access, attribution)
+        return cls.create(
+            storage,
+            config,
+            authorize_virtual_chunk_access,
+            create_version,
+            check_clean_root,
+            attribution,
+        )
+
+    @staticmethod
+    def exists(storage: Storage, storage_settings: Any = None) -> bool:
+        """Whether a storage holds a repository."""
+        return detect(storage) is not None
+
+    @staticmethod
+    def fetch_spec_version(storage: Storage, storage_settings: Any = None) -> SpecVersion | None:
+        """Format version of the repository in a storage, None when there is none."""
+        version = detect(storage)
+        return None if version is None else SpecVersion(version)
+
+    @staticmethod
+    def fetch_config(storage: Storage) -> RepositoryConfig | None:
+        """Stored configuration, None when none was ever saved.
+
+        Raises
+        ------
+        RepositoryNotFoundError
+            When there is no repository.
+        """
+        plain = open_ledger(storage, resolve(None)).config()
+        return None if plain is None else from_plain(plain)
+
+    def save_config(self) -> None:
+        """Store this handle's configuration with the repository."""
+        self._ctx.ledger.save_config(to_plain(self._ctx.config))
+
+    def reopen(
+        self,
+        config: RepositoryConfig | None = None,
+        authorize_virtual_chunk_access: dict[str, Any] | None = None,
+    ) -> Repository:
+        """Another handle on the same storage, with other settings."""
+        authorized = (
+            self._ctx.authorized
+            if authorize_virtual_chunk_access is None
+            else authorize_virtual_chunk_access
+        )
+        return type(self).open(self._ctx.storage, config, authorized, self._attribution)
+
+    # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def storage(self) -> Storage:
+        """Where the repository is."""
+        return self._ctx.storage
+
+    @property
+    def config(self) -> RepositoryConfig:
+        """A copy of the effective configuration; changing it changes nothing."""
+        return copy.deepcopy(self._ctx.config)
+
+    @property
+    def attribution(self) -> Attribution:
+        """Labels given when the repository was opened."""
+        return Attribution() if self._attribution is None else self._attribution
+
+    @property
+    def spec_version(self) -> SpecVersion:
+        """Format version on disk."""
+        return SpecVersion(self._ctx.ledger.spec_version)
+
+    @property
+    def authorized_virtual_container_prefixes(self) -> set[str]:
+        """URL prefixes whose virtual chunks may be read."""
+        return set(self._ctx.authorized)
+
+    def set_default_commit_metadata(self, metadata: dict[str, Any]) -> None:
+        """Metadata to merge under that of every commit of sessions opened from here on."""
+        self._ctx = self._ctx.with_metadata(dict(metadata))
+
+    def default_commit_metadata(self) -> dict[str, Any]:
+        """What `set_default_commit_metadata` was given."""
+        return dict(self._ctx.default_metadata)
+
+    def __str__(self) -> str:
+        return f"<icechunk.Repository>\nstorage: {self._ctx.storage.identity}"
+
+    __repr__ = __str__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._ctx, self._attribution)
+
+    # -- sessions --------------------------------------------------------------------------------
+
+    def readonly_session(
+        self,
+        branch: str | None = None,
+        *,
+        tag: str | None = None,
+        snapshot_id: str | None = None,
+        snapshot: str | None = None,
+        as_of: datetime | None = None,
+    ) -> Session:
+        """Check out a state to read.
+
+        Parameters
+        ----------
+        branch, tag, snapshot_id : str
+            Exactly one of them; `snapshot` is an older name of `snapshot_id`.
+        as_of : datetime.datetime, optional
+            With a branch: its newest snapshot written at or before this time.
+
+        Raises
+        ------
+        RefNotFoundError, SnapshotNotFoundError
+            For an unknown selector.
+        """
+        if snapshot is not None and snapshot_id is not None:
+            raise ValueError(SELECTORS)
+        wanted = snapshot_id if snapshot is None else snapshot
+        if as_of is not None:
+            if branch is None or tag is not None or wanted is not None:
+                raise ValueError("as_of argument must be provided together with a branch name")
+            base = self._resolve_at(branch, as_of)
+        else:
+            base = self._resolve(branch, tag, wanted)
+        return Session(Transaction(self._ctx, base, mode=SessionMode.readonly))
+
+    def writable_session(self, branch: str) -> Session:
+        """Check out the tip of a branch to change it.
+
+        Raises
+        ------
+        RefNotFoundError
+            When there is no such branch.
+        ReadOnlyError
+            Kind ``read-only-repository`` when the repository's status forbids writing.
+        """
+        base = self._ctx.ledger.writable_tip(branch)
+        return Session(Transaction(self._ctx, base, mode=SessionMode.writable, branch=branch))
+
+    @contextmanager
+    def transaction(
+        self,
+        branch: str,
+        *,
+        message: str,
+        metadata: dict[str, Any] | None = None,
+        rebase_with: ConflictSolver | None = None,
+        rebase_tries: int = 1_000,
+    ) -> Iterator[IcechunkStore]:
+        """Commit what a ``with`` block writes, or nothing when it raises.
+
+        Yields
+        ------
+        IcechunkStore
+            Store of a fresh session on the branch.
+        """
+        session = self.writable_session(branch)
+        yield session.store
+        session.commit(
+            message, metadata, rebase_with=rebase_with, rebase_tries=rebase_tries
+        )
+
+    create_async = classmethod(twin(create.__func__))  # type: ignore[attr-defined]
+    open_async = classmethod(twin(open.__func__))  # type: ignore[attr-defined]
+    open_or_create_async = classmethod(twin(open_or_create.__func__))  # type: ignore[attr-defined]
+    reopen_async = twin(reopen)
+    save_config_async = twin(save_config)
+    readonly_session_async = twin(readonly_session)
+    writable_session_async = twin(writable_session)
+
+
+def _with_storage_defaults(
+    config: RepositoryConfig | None, storage: Storage
+) -> RepositoryConfig:
+    """A configuration whose storage part says what this storage does by default."""
+    given = RepositoryConfig() if config is None else config
+    defaults = RepositoryConfig(storage=storage.default_settings())
+    return defaults.merge(given)

@@ -1,0 +1,84 @@
+"""Zarr keys: ``<path>/zarr.json`` names a node, ``<path>/c/0/1`` a chunk (default encoding)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from icechunk.ground.errors import ErrorKind, InvalidInputError
+
+Coords = tuple[int, ...]
+
+METADATA = "zarr.json"
+_V2_NAMES = frozenset({".zarray", ".zgroup", ".zattrs", ".zmetadata"})
+
+
+@lru_cache(maxsize=65536)
+def _coords(text: str) -> Coords | None:
+    """Coordinates of ``0/1/2``; None for anything that Zarr would not write."""
+    parts = text.split("/")
+    for part in parts:
+        if not (part.isascii() and part.isdigit()) or (part[0] == "0" and len(part) > 1):
+            return None
+    return tuple(map(int, parts))
+
+
+def split(key: str) -> tuple[str, Coords | None]:
+    """Absolute node path of a key, and the chunk coordinates it names (None: the metadata).
+
+    Raises
+    ------
+    InvalidInputError
+        Kind ``invalid-key`` for anything but a Zarr v3 metadata or chunk key.
+    """
+    at = key.rfind("/c/")
+    if at > 0:
+        coords = _coords(key[at + 3 :])
+        if coords is not None:
+            return _path(key, at), coords
+    if key == METADATA:
+        return "/", None
+    if key.endswith("/zarr.json") and len(key) > 10:
+        return _path(key, len(key) - 10), None
+    if key.startswith("c/") and (coords := _coords(key[2:])) is not None:
+        return "/", coords
+    if key == "c":
+        return "/", ()
+    if key.endswith("/c") and len(key) > 2:
+        return _path(key, len(key) - 2), ()
+    raise invalid_key(key)
+
+
+def _path(key: str, end: int) -> str:
+    path = "/" + key[:end]
+    if "//" in path or "/./" in key or "/../" in key or key.startswith(("./", "../", "/")):
+        raise invalid_key(key)
+    return path
+
+
+def is_v2(key: str) -> bool:
+    """Whether a key belongs to Zarr format 2, which Icechunk does not store."""
+    return key.rpartition("/")[2] in _V2_NAMES
+
+
+def invalid_key(key: str) -> InvalidInputError:
+    """The error for a key that is neither metadata nor a chunk."""
+    return InvalidInputError(
+        f"invalid zarr key format `{key}`; Icechunk stores `<path>/zarr.json` and "
+        "`<path>/c/0/1/...` (Zarr v3, default chunk key encoding)",
+        ErrorKind.INVALID_KEY,
+    )
+
+
+def metadata_key(path: str) -> str:
+    """Metadata key of a node."""
+    return METADATA if path == "/" else f"{path[1:]}/{METADATA}"
+
+
+def chunk_prefix(path: str) -> str:
+    """What the chunk keys of an array start with, without a trailing slash."""
+    return "c" if path == "/" else f"{path[1:]}/c"
+
+
+def prefix_path(prefix: str) -> str:
+    """Absolute path of a listing prefix; a trailing slash does not matter."""
+    return "/" + prefix.strip("/")

@@ -1,0 +1,376 @@
+"""`IcechunkStore`: Zarr's store interface, asynchronous and synchronous, over one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, Literal, Protocol
+
+from zarr.abc.store import ByteRequest, Store
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+from zarr.core.sync import SyncMixin
+
+from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, place
+from icechunk.engine.reader import NotHeld
+from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.ground.errors import ErrorKind, ReadOnlyError, SessionStateError
+from icechunk.ground.runtime import offload
+from icechunk.model.chunk_table import Location
+from icechunk.store import listing
+from icechunk.store.keys import is_v2, split
+
+
+class HasTransaction(Protocol):
+    """What a store needs of a session."""
+
+    _transaction: Transaction
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the session takes no writes."""
+        ...
+
+
+class KeyIterator:
+    """Keys one by one, for ``for`` and ``async for`` alike."""
+
+    def __init__(self, keys: Iterator[str]) -> None:
+        self._keys = keys
+
+    def __iter__(self) -> Iterator[str]:
+        return self._keys
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self._pages()
+
+    async def _pages(self) -> AsyncIterator[str]:
+        for key in self._keys:
+            yield key
+
+    async def aclose(self) -> None:
+        """Stop early."""
+        self._keys = iter(())
+
+
+class IcechunkStore(Store, SyncMixin):
+    """Zarr v3 store of a session; made by `Session.store`.
+
+    Writes are visible to this session at once and to others after a commit.
+
+    Parameters
+    ----------
+    store : Session
+        The session to read from and write to.
+    read_only : bool, optional
+        Refuse writes; the session's own state by default.
+    """
+
+    __module__ = "icechunk"
+
+    def __init__(
+        self, store: Any, read_only: bool | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        session: HasTransaction = store
+        super().__init__(read_only=session.read_only if read_only is None else read_only)
+        self._session = session
+        self._transaction = session._transaction
+        self._is_open = True
+
+    @property
+    def session(self) -> Any:
+        """The session that this store reads and writes."""
+        return self._session
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IcechunkStore) and self._transaction is other._transaction
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<icechunk.IcechunkStore of {self._session!r}>"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._session, self._read_only)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        transaction = self._transaction
+        token = id(transaction) if transaction.mode is SessionMode.writable else 0
+        return (
+            "icechunk",
+            transaction.ctx.storage.identity,
+            transaction.base.id,
+            transaction.revision,
+            token,
+        )
+
+    def with_read_only(self, read_only: bool = False) -> IcechunkStore:
+        """Another view of the same session with another read-only flag; not open yet."""
+        view = type(self)(self._session, read_only)
+        view._is_open = False
+        return view
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def _locate(self, key: str) -> bytes | Location | NotHeld | None:
+        """Metadata bytes or place of a key; None where there is nothing."""
+        if is_v2(key):
+            return None
+        path, coords = split(key)
+        if coords is None:
+            node = self._transaction.node(path)
+            return None if node is None else node.user_data
+        reader = self._transaction.reader(path)
+        return None if reader is None else reader.locate(coords)
+
+    def _load(self, key: str, missing: NotHeld) -> None:
+        reader = self._transaction.reader(split(key)[0])
+        if reader is not None:
+            reader.load(missing.part)
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Bytes of a key, or of a part of it; None when there is no such key.
+
+        Raises
+        ------
+        InvalidInputError
+            Kind ``invalid-key``, or ``invalid-byte-range`` for a request beyond a chunk's end.
+        """
+        found = self._locate(key)
+        while isinstance(found, NotHeld):
+            await offload(self._load, key, found)
+            found = self._locate(key)
+        if found is None:
+            return None
+        if isinstance(found, bytes):
+            return prototype.buffer.from_bytes(found[clip_span(byte_range, len(found))])
+        where = place(found, byte_range)
+        if not isinstance(where, tuple):
+            return prototype.buffer.from_bytes(where)
+        storage = self._transaction.ctx.storage
+        if storage.blocking_ok and where[2] <= INLINE_READ_LIMIT:
+            return prototype.buffer.from_bytes(storage.read_range(*where))
+        return prototype.buffer.from_bytes(await storage.read_range_async(*where))
+
+    def get_sync(
+        self,
+        key: str,
+        *,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """`get` without an event loop (Zarr's synchronous store protocol)."""
+        if prototype is None:
+            prototype = default_buffer_prototype()
+        found = self._locate(key)
+        while isinstance(found, NotHeld):
+            self._load(key, found)
+            found = self._locate(key)
+        if found is None:
+            return None
+        if isinstance(found, bytes):
+            return prototype.buffer.from_bytes(found[clip_span(byte_range, len(found))])
+        where = place(found, byte_range)
+        data = self._transaction.ctx.storage.read_range(*where) if isinstance(where, tuple) else where
+        return prototype.buffer.from_bytes(data)
+
+    @property
+    def _supports_sync_io(self) -> bool:
+        """Whether Zarr may run a batch of chunks in one thread: only if calls take microseconds."""
+        return self._transaction.ctx.storage.blocking_ok
+
+    async def get_partial_values(
+        self,
+        prototype: BufferPrototype,
+        key_ranges: Iterable[tuple[str, ByteRequest | None]],
+    ) -> list[Buffer | None]:
+        """Bytes of several keys or parts of keys, in order."""
+        return [await self.get(key, prototype, request) for key, request in key_ranges]
+
+    async def exists(self, key: str) -> bool:
+        """Whether a key holds something."""
+        found = self._locate(key)
+        while isinstance(found, NotHeld):
+            await offload(self._load, key, found)
+            found = self._locate(key)
+        return found is not None
+
+    async def getsize(self, key: str) -> int:
+        """Stored bytes of a key.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no such key.
+        """
+        found = self._locate(key)
+        while isinstance(found, NotHeld):
+            await offload(self._load, key, found)
+            found = self._locate(key)
+        if found is None:
+            raise FileNotFoundError(key)
+        return len(found) if isinstance(found, bytes) else found.length
+
+    async def getsize_prefix(self, prefix: str) -> int:
+        """Stored bytes of everything below a prefix."""
+        return await offload(listing.size_below, self._transaction, prefix)
+
+    async def is_empty(self, prefix: str) -> bool:
+        """Whether nothing is at or below a prefix."""
+        return await offload(listing.is_empty, self._transaction, prefix)
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def _check_store_writable(self) -> None:
+        if self._read_only or self._transaction.mode is SessionMode.readonly:
+            raise ReadOnlyError(
+                "cannot write to read-only store; write through the store of a session made by "
+                "`Repository.writable_session`",
+                ErrorKind.READ_ONLY_STORE,
+            )
+
+    def _check_deletable(self) -> None:
+        if self._read_only:
+            raise ReadOnlyError(
+                "Read only sessions cannot modify the repository; delete through the store of a "
+                "session made by `Repository.writable_session`",
+                ErrorKind.READ_ONLY_SESSION,
+            )
+
+    def set_sync(self, key: str, value: Buffer) -> None:
+        """`set` without an event loop (Zarr's synchronous store protocol)."""
+        self._check_store_writable()
+        if not isinstance(value, Buffer):
+            raise TypeError(
+                f"IcechunkStore.set(): `value` must be a Buffer instance. Got an instance of "
+                f"{type(value)} instead."
+            )
+        if is_v2(key):
+            raise SessionStateError(
+                f"store method `set` is not implemented by Icechunk for Zarr v2 keys such as "
+                f"`{key}`; create Zarr v3 groups and arrays (`zarr_format=3`)",
+                ErrorKind.UNIMPLEMENTED,
+            )
+        path, coords = split(key)
+        if coords is None:
+            self._transaction.set_metadata(path, value.to_bytes())
+        else:
+            self._transaction.set_chunk(path, coords, memoryview(value.as_numpy_array()))
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Write a metadata document or a chunk.
+
+        Raises
+        ------
+        ReadOnlyError
+            Kind ``read-only-store``.
+        InvalidInputError
+            For a malformed key or document, coordinates off the grid, an empty chunk.
+        NodeNotFoundError
+            For a chunk of an array that does not exist.
+        """
+        blocking_ok = self._transaction.ctx.storage.blocking_ok
+        if isinstance(value, Buffer) and (not blocking_ok or len(value) > INLINE_READ_LIMIT):
+            await offload(self.set_sync, key, value)
+        else:
+            self.set_sync(key, value)
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """Write a key unless it holds something."""
+        if not await self.exists(key):
+            await self.set(key, value)
+
+    async def set_partial_values(self, key_start_values: Iterable[Any]) -> None:
+        """Not supported: chunks are written whole.
+
+        Raises
+        ------
+        SessionStateError
+            Always, kind ``unimplemented``.
+        """
+        raise SessionStateError(
+            "store method `set_partial_values` is not implemented by Icechunk; write whole chunks",
+            ErrorKind.UNIMPLEMENTED,
+        )
+
+    def delete_sync(self, key: str) -> None:
+        """`delete` without an event loop (Zarr's synchronous store protocol)."""
+        if is_v2(key):
+            return
+        path, coords = split(key)
+        if coords is not None:
+            reader = self._transaction.reader(path)
+            if reader is not None and reader.in_grid(coords):
+                self._check_deletable()
+                self._transaction.delete_chunk(path, coords)
+        elif self._transaction.node(path) is not None:
+            self._check_deletable()
+            self._transaction.delete_node(path)
+
+    async def delete(self, key: str) -> None:
+        """Remove a key; deleting what does not exist, or cannot, does nothing."""
+        self.delete_sync(key)
+
+    async def delete_dir(self, prefix: str) -> None:
+        """Remove a node and everything below it."""
+        self._check_store_writable()
+        await offload(listing.delete_below, self._transaction, prefix)
+
+    async def clear(self) -> None:
+        """Remove everything in the session; history is untouched."""
+        self.sync_clear()
+
+    def sync_clear(self) -> None:
+        """`clear`, blocking."""
+        if self._transaction.node("/") is not None or self._transaction.tree.below("/"):
+            self._check_deletable()
+            self._transaction.delete_node("/")
+
+    # -- listing ---------------------------------------------------------------------------------
+
+    def list(self) -> Any:
+        """Every key; metadata first."""
+        return KeyIterator(listing.keys_below(self._transaction, ""))
+
+    def list_prefix(self, prefix: str) -> Any:
+        """Every key at and below a node, from the root.
+
+        Raises
+        ------
+        InvalidInputError
+            Kind ``bad-key-prefix``, on iteration, for a prefix that names no node.
+        """
+        return KeyIterator(listing.keys_below(self._transaction, prefix))
+
+    def list_dir(self, prefix: str) -> Any:
+        """Names directly below a path; nothing for one that does not exist."""
+        return KeyIterator(listing.names_in(self._transaction, prefix))
+
+    # -- capabilities ----------------------------------------------------------------------------
+
+    @property
+    def supports_writes(self) -> bool:
+        """Always true: whether writes are allowed is the session's matter."""
+        return True
+
+    @property
+    def supports_deletes(self) -> bool:
+        """Always true."""
+        return True
+
+    @property
+    def supports_listing(self) -> bool:
+        """Always true."""
+        return True
+
+    @property
+    def supports_partial_writes(self) -> Literal[False]:
+        """Never: chunks are immutable."""
+        return False
+
+    @property
+    def supports_consolidated_metadata(self) -> bool:
+        """Never: a snapshot holds all metadata in one file already."""
+        return False

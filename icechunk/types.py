@@ -1,0 +1,22 @@
+"""Public names of small types."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from icechunk.model.spec_version import SpecVersion
+
+CommitMethod = Literal["new_commit", "amend"]
+
+
+def spec_version() -> SpecVersion:
+    """Version of the on-disk format that new repositories get."""
+    return SpecVersion.current()
+
+
+def supported_spec_versions() -> list[SpecVersion]:
+    """Versions of the on-disk format that this library reads and writes."""
+    return [SpecVersion.v2]
+
+
+__all__ = ["CommitMethod", "SpecVersion", "spec_version", "supported_spec_versions"]
