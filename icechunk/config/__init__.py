@@ -1,0 +1,54 @@
+"""Floor 1: settings as plain values; no I/O.
+
+This is also the public module `icechunk.config`.
+"""
+
+from __future__ import annotations
+
+from icechunk.config.containers import ObjectStoreConfig
+from icechunk.config.flags import Attribution, FeatureFlag
+from icechunk.config.logs import initialize_logs, set_logs_filter, shutdown_telemetry
+from icechunk.config.manifests import (
+    ManifestConfig,
+    ManifestPreloadConfig,
+    ManifestSplittingConfig,
+    ManifestSplitValues,
+    ManifestVirtualChunkLocationCompressionConfig,
+    SplitSizesDict,
+    from_dict,
+    to_dict,
+)
+from icechunk.config.preload import ManifestPreloadCondition
+from icechunk.config.repository import (
+    CachingConfig,
+    CompressionAlgorithm,
+    CompressionConfig,
+    RepositoryConfig,
+    RepoUpdateRetryConfig,
+)
+from icechunk.config.splitting import ManifestSplitCondition, ManifestSplitDimCondition
+
+__all__ = [
+    "Attribution",
+    "CachingConfig",
+    "CompressionAlgorithm",
+    "CompressionConfig",
+    "FeatureFlag",
+    "ManifestConfig",
+    "ManifestPreloadCondition",
+    "ManifestPreloadConfig",
+    "ManifestSplitCondition",
+    "ManifestSplitDimCondition",
+    "ManifestSplitValues",
+    "ManifestSplittingConfig",
+    "ManifestVirtualChunkLocationCompressionConfig",
+    "ObjectStoreConfig",
+    "RepositoryConfig",
+    "RepoUpdateRetryConfig",
+    "SplitSizesDict",
+    "from_dict",
+    "initialize_logs",
+    "set_logs_filter",
+    "shutdown_telemetry",
+    "to_dict",
+]

@@ -1,0 +1,143 @@
+"""What the conditions on arrays have in common: combination, and regular expressions on paths.
+
+Regular expressions are searched, never anchored.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import warnings
+from collections.abc import Iterable
+from typing import Any, Self
+
+from icechunk.config.fields import converted, expect, instance_of
+from icechunk.config.values import Variant
+
+
+class Condition(Variant):
+    """Base of the two families of conditions on arrays; ``&`` and ``|`` combine them."""
+
+    _one_line_ = True
+
+    @classmethod
+    def or_conditions(cls, conditions: Iterable[Self]) -> Self:
+        """Match where any of the conditions does; an empty list matches nowhere."""
+        return cls._variant("Or", conditions)
+
+    @classmethod
+    def and_conditions(cls, conditions: Iterable[Self]) -> Self:
+        """Match where all of the conditions do; an empty list matches everywhere."""
+        return cls._variant("And", conditions)
+
+    @classmethod
+    def path_matches(cls, regex: str) -> Self:
+        """Match arrays with the regular expression somewhere in their absolute path."""
+        return cls._variant("PathMatches", regex)
+
+    @classmethod
+    def name_matches(cls, regex: str) -> Self:
+        """Match arrays with the regular expression somewhere in their name."""
+        return cls._variant("NameMatches", regex)
+
+    @classmethod
+    def _variant(cls, name: str, *args: Any) -> Self:
+        made: Self = getattr(cls, name)(*args)
+        return made
+
+    def matches(self, path: str, num_refs: int = 0) -> bool:
+        """Tell whether the condition holds.
+
+        Parameters
+        ----------
+        path : str
+            Absolute path of an array.
+        num_refs : int
+            Number of chunk references of the manifest in question.
+        """
+        raise NotImplementedError
+
+    def __and__(self, other: Self) -> Self:
+        return self._variant("And", [self, other]) if self._is_kin(other) else NotImplemented
+
+    def __or__(self, other: Self) -> Self:
+        return self._variant("Or", [self, other]) if self._is_kin(other) else NotImplemented
+
+    def _is_kin(self, other: object) -> bool:
+        return self._family_ is not None and isinstance(other, self._family_)
+
+    def __hash__(self) -> int:
+        return hash((self._path(), *vars(self).values()))
+
+
+def _immutable(name: str, given: Any) -> tuple[Any, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"'{type(given).__qualname__}' object is not a list; give `{name}` a list")
+    return tuple(given)
+
+
+class _Combination(Variant):
+    """A list of conditions of one family."""
+
+    conditions: list[Any] = converted(_immutable, expose=list)
+
+    def _fill(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super()._fill(args, kwargs)
+        for condition in self.conditions:
+            expect("conditions", condition, self._family_ or Condition)
+
+
+class AnyOf(_Combination):
+    """Rule of the `Or` variants."""
+
+    def matches(self, path: str, num_refs: int = 0) -> bool:
+        """Tell whether any of the conditions holds."""
+        return any(condition.matches(path, num_refs) for condition in self.conditions)
+
+
+class AllOf(_Combination):
+    """Rule of the `And` variants."""
+
+    def matches(self, path: str, num_refs: int = 0) -> bool:
+        """Tell whether all of the conditions hold."""
+        return all(condition.matches(path, num_refs) for condition in self.conditions)
+
+
+class OnPath(Variant):
+    """Rule of the `PathMatches` variants."""
+
+    regex: str = instance_of(str)
+
+    def matches(self, path: str, num_refs: int = 0) -> bool:
+        """Tell whether the regular expression occurs in the path."""
+        return found(self.regex, path)
+
+
+class OnName(Variant):
+    """Rule of the `NameMatches` variants."""
+
+    regex: str = instance_of(str)
+
+    def matches(self, path: str, num_refs: int = 0) -> bool:
+        """Tell whether the regular expression occurs in the last component of the path."""
+        return found(self.regex, path.rsplit("/", 1)[-1])
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        warnings.warn(
+            f"the regular expression {pattern!r} of a manifest condition is invalid ({error}); "
+            "it matches nothing, correct it in the repository's configuration",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return None
+
+
+def found(pattern: str, text: str) -> bool:
+    """Tell whether a pattern occurs in a text; an invalid one occurs nowhere, with a warning."""
+    compiled = _compiled(pattern)
+    return compiled is not None and compiled.search(text) is not None

@@ -1,0 +1,323 @@
+"""Where virtual chunks live: kinds of object stores, and URL prefixes that references may use."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias, overload
+
+from icechunk.config.fields import converted, expect, instance_of
+from icechunk.config.storage import ChecksumAlgorithm, S3Options
+from icechunk.config.values import Value, Variant
+
+
+class ObjectStoreConfig(Variant, path="icechunk.config.ObjectStoreConfig"):
+    """Kind and connection options of the store that holds virtual chunks.
+
+    One of the variants `InMemory`, `LocalFileSystem`, `S3`, `S3Compatible`, `Tigris`, `Gcs`,
+    `Azure` and `Http`. They are tuple-like: ``store._0``, ``store[0]`` and `match` patterns work.
+    Options are copied in and out.
+    """
+
+    InMemory: TypeAlias = "_InMemory"
+    LocalFileSystem: TypeAlias = "_LocalFileSystem"
+    S3Compatible: TypeAlias = "_S3Compatible"
+    S3: TypeAlias = "_S3"
+    Tigris: TypeAlias = "_Tigris"
+    Gcs: TypeAlias = "_Gcs"
+    Azure: TypeAlias = "_Azure"
+    Http: TypeAlias = "_Http"
+
+    _schemes_: ClassVar[frozenset[str]] = frozenset()
+
+
+def _path(name: str, value: Any) -> Path:
+    return Path(os.fsdecode(os.fspath(value)))
+
+
+def _options(name: str, value: Any) -> S3Options:
+    expect(name, value, S3Options)
+    return copy.copy(value)  # type: ignore[no-any-return]
+
+
+def _texts(name: str, value: Any) -> dict[str, str]:
+    expect(name, value, Mapping)
+    for key, text in value.items():
+        expect(name, key, str)
+        expect(name, text, str)
+    return dict(value)
+
+
+def _texts_field() -> Any:
+    return converted(_texts, default=None, expose=copy.copy)
+
+
+class _InMemory(ObjectStoreConfig, variant="InMemory"):
+    pass
+
+
+class _LocalFileSystem(ObjectStoreConfig, variant="LocalFileSystem"):
+    _schemes_ = frozenset({"file"})
+    path: Path = converted(_path)
+
+
+class _S3Compatible(ObjectStoreConfig, variant="S3Compatible"):
+    _schemes_ = frozenset({"s3"})
+    options: S3Options = converted(_options, expose=copy.copy)
+
+
+class _S3(ObjectStoreConfig, variant="S3"):
+    _schemes_ = frozenset({"s3"})
+    options: S3Options = converted(_options, expose=copy.copy)
+
+
+class _Tigris(ObjectStoreConfig, variant="Tigris"):
+    _schemes_ = frozenset({"s3", "tigris"})
+    _aliases_: ClassVar[dict[str, str]] = {"options": "opts"}
+    opts: S3Options = converted(_options, expose=copy.copy)
+
+
+class _Gcs(ObjectStoreConfig, variant="Gcs"):
+    _schemes_ = frozenset({"gs", "gcs"})
+    opts: dict[str, str] | None = _texts_field()
+
+
+class _Azure(ObjectStoreConfig, variant="Azure"):
+    _schemes_ = frozenset({"az", "azure", "abfs"})
+    opts: dict[str, str] | None = _texts_field()
+
+
+class _Http(ObjectStoreConfig, variant="Http"):
+    _schemes_ = frozenset({"http", "https"})
+    opts: dict[str, str] | None = _texts_field()
+    headers: dict[str, str] | None = _texts_field()
+
+
+AnyObjectStoreConfig: TypeAlias = (
+    ObjectStoreConfig.InMemory
+    | ObjectStoreConfig.LocalFileSystem
+    | ObjectStoreConfig.S3
+    | ObjectStoreConfig.S3Compatible
+    | ObjectStoreConfig.Gcs
+    | ObjectStoreConfig.Azure
+    | ObjectStoreConfig.Tigris
+    | ObjectStoreConfig.Http
+)
+
+
+def s3_store(
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    allow_http: bool = False,
+    anonymous: bool = False,
+    s3_compatible: bool = False,
+    force_path_style: bool = False,
+    network_stream_timeout_seconds: int | None = 60,
+    requester_pays: bool = False,
+    checksum_algorithm: ChecksumAlgorithm | None = None,
+) -> ObjectStoreConfig.S3Compatible | ObjectStoreConfig.S3:
+    """Describe S3, or a service that speaks its protocol, as the home of virtual chunks.
+
+    Parameters
+    ----------
+    region : str, optional
+        Region of the bucket.
+    endpoint_url : str, optional
+        Address of a service other than AWS.
+    allow_http : bool
+        Permit unencrypted connections.
+    anonymous : bool
+        Send unsigned requests.
+    s3_compatible : bool
+        The service is not AWS.
+    force_path_style : bool
+        Put the bucket into the path instead of the host name.
+    network_stream_timeout_seconds : int, optional
+        Seconds without data after which a transfer is given up.
+    requester_pays : bool
+        Agree to pay for the transfer.
+    checksum_algorithm : ChecksumAlgorithm, optional
+        Checksum that uploads carry.
+
+    Returns
+    -------
+    ObjectStoreConfig
+        `ObjectStoreConfig.S3Compatible` or `ObjectStoreConfig.S3`.
+    """
+    options = S3Options(
+        region=region,
+        endpoint_url=endpoint_url,
+        allow_http=allow_http,
+        anonymous=anonymous,
+        force_path_style=force_path_style,
+        network_stream_timeout_seconds=network_stream_timeout_seconds,
+        requester_pays=requester_pays,
+        checksum_algorithm=checksum_algorithm,
+    )
+    kind = ObjectStoreConfig.S3Compatible if s3_compatible else ObjectStoreConfig.S3
+    return kind(options)
+
+
+def gcs_store(opts: dict[str, str] | None = None) -> ObjectStoreConfig.Gcs:
+    """Describe Google Cloud Storage as the home of virtual chunks.
+
+    Parameters
+    ----------
+    opts : dict, optional
+        Options of the client.
+    """
+    return _Gcs(opts)
+
+
+def azure_store(*, account: str, config: dict[str, str] | None = None) -> ObjectStoreConfig.Azure:
+    """Describe Azure Blob Storage as the home of virtual chunks.
+
+    Parameters
+    ----------
+    account : str
+        Storage account.
+    config : dict, optional
+        Further options of the client; an ``account`` among them wins.
+    """
+    return _Azure({"account": account, **(config or {})})
+
+
+def http_store(
+    opts: dict[str, str] | None = None, headers: dict[str, str] | None = None
+) -> ObjectStoreConfig.Http:
+    """Describe a web server as the home of virtual chunks.
+
+    Parameters
+    ----------
+    opts : dict, optional
+        Options of the client.
+    headers : dict, optional
+        Headers of every request.
+    """
+    return _Http(opts, headers)
+
+
+def local_filesystem_store(path: str) -> ObjectStoreConfig.LocalFileSystem:
+    """Describe a directory as the home of virtual chunks.
+
+    Parameters
+    ----------
+    path : str
+        Directory below which all files lie.
+    """
+    return _LocalFileSystem(path)
+
+
+class VirtualChunkContainer(
+    Value,
+    path="icechunk.virtual.VirtualChunkContainer",
+    shown=("name", "url_prefix", "store"),
+):
+    """A URL prefix that virtual references may use, and the store behind it.
+
+    Parameters
+    ----------
+    url_prefix : str
+        Prefix of the locations, e.g. ``s3://bucket/path/``. It ends in ``/`` and names a host;
+        this is checked when a repository is created or opened with it.
+    store : ObjectStoreConfig
+        How to reach the store.
+    name : str, optional
+        Permits locations of the form ``vcc://name/rest``.
+
+    Notes
+    -----
+    The older order ``VirtualChunkContainer(name, url_prefix, store)`` still works; in that form a
+    bare scheme such as ``s3://`` is accepted, with a warning.
+    """
+
+    url_prefix: str = instance_of(str)
+    store: ObjectStoreConfig = instance_of(ObjectStoreConfig)
+    name: str | None = instance_of(str, default=None)
+
+    @overload
+    def __init__(
+        self, url_prefix: str, store: ObjectStoreConfig, name: str | None = None
+    ) -> None: ...
+
+    @overload
+    def __init__(self, name: str, url_prefix: str, store: ObjectStoreConfig) -> None: ...
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        old_order = len(args) >= 2 and isinstance(args[1], str)
+        order = ("name", "url_prefix", "store") if old_order else ("url_prefix", "store", "name")
+        given = dict(zip(order, args, strict=False))
+        repeated = sorted(given.keys() & kwargs.keys())
+        if len(args) > 3 or repeated:
+            what = f"multiple values for {repeated}" if repeated else f"{len(args)} arguments"
+            raise TypeError(f"VirtualChunkContainer() takes url_prefix, store and name, got {what}")
+        self._fill((), {**given, **kwargs})
+        vars(self)["_bare_scheme_ok"] = old_order
+
+    def _accepts_bare_scheme(self) -> bool:
+        return bool(vars(self).get("_bare_scheme_ok", False))
+
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)(/.*)?", re.DOTALL)
+
+
+def validate_container(container: VirtualChunkContainer) -> None:
+    """Check a container as repositories do when they are created or opened with it.
+
+    Parameters
+    ----------
+    container : VirtualChunkContainer
+        What to check. Containers read from a stored configuration are not checked.
+
+    Raises
+    ------
+    ValueError
+        When the prefix does not end in ``/``, names no host (for files: no path), does not fit the
+        store, or when the name is empty or contains ``/``.
+    """
+    name, prefix = container.name, container.url_prefix
+    if name is not None and (not name or "/" in name):
+        raise ValueError(
+            f"VirtualChunkContainer name must be non-empty and not contain '/'; got {name!r}"
+        )
+    if not prefix.endswith("/"):
+        raise ValueError(
+            "VirtualChunkContainer url_prefix must end in a / character; "
+            f"{prefix!r} would also match longer names, give {prefix + '/'!r}"
+        )
+    parts = _URL.fullmatch(prefix)
+    if parts is None:
+        raise ValueError(f"relative URL without a base; {prefix!r} needs a scheme such as s3://")
+    scheme, host, path = parts[1].lower(), parts[2], parts[3]
+    if scheme not in container.store._schemes_:
+        fitting = ", ".join(sorted(container.store._schemes_)) or "none"
+        raise ValueError(
+            f"Invalid url prefix scheme ({scheme}) for this object store config: "
+            f"({type(container.store).__qualname__}); schemes that fit it: {fitting}"
+        )
+    if scheme == "file":
+        if not host and path in (None, "/"):
+            raise ValueError(
+                "Url prefix for file:// containers must include a path; "
+                "give the directory that holds the files"
+            )
+    elif not host:
+        _without_host(container, scheme)
+
+
+def _without_host(container: VirtualChunkContainer, scheme: str) -> None:
+    """Refuse a prefix without a host, except a bare scheme in the older constructor's form."""
+    if not container._accepts_bare_scheme() or container.url_prefix != f"{scheme}://":
+        raise ValueError(
+            f"Url prefix for {scheme}:// containers must include a host; give {scheme}://bucket/"
+        )
+    warnings.warn(
+        f"a virtual chunk container for all of {scheme}:// is deprecated; "
+        f"declare one container per bucket, e.g. {scheme}://bucket/",
+        DeprecationWarning,
+        stacklevel=4,
+    )

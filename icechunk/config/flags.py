@@ -1,0 +1,140 @@
+"""Feature flags of a repository, and the labels that requests carry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Set
+from typing import Any
+
+from icechunk.config.fields import Field, instance_of, unsigned
+from icechunk.config.rendering import Entry
+from icechunk.config.values import Value
+from icechunk.ground.errors import ErrorKind, InvalidInputError
+
+KNOWN_FLAGS: dict[str, int] = {"move_node": 3, "create_tag": 4, "delete_tag": 5}
+"""Name and number of every feature flag; all are on by default."""
+
+
+class FeatureFlag(Value, path="icechunk.config.FeatureFlag", fixed=True):
+    """One feature that a repository may switch off.
+
+    Parameters
+    ----------
+    id : int
+        Number in the repository's file (u16).
+    name : str
+        Name, e.g. ``move_node``.
+    default_enabled : bool
+        Whether the feature is on when nothing is set.
+    setting : bool, optional
+        What was set explicitly, None for the default.
+    """
+
+    id: int = unsigned(16, default=0)
+    name: str = instance_of(str, default="")
+    default_enabled: bool = instance_of(bool, default=True)
+    setting: bool | None = instance_of(bool, default=None)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the feature is on."""
+        return self.default_enabled if self.setting is None else self.setting
+
+    def _entries(self) -> Iterable[Entry]:
+        return [*super()._entries(), Entry("enabled", self.enabled)]
+
+
+def feature_flags(enabled: Set[int], disabled: Set[int]) -> list[FeatureFlag]:
+    """List all known flags with their settings.
+
+    Parameters
+    ----------
+    enabled, disabled : set of int
+        Numbers of the flags that were set explicitly (Icechunk spec 2, repo info).
+
+    Returns
+    -------
+    list of FeatureFlag
+        By number.
+    """
+    return [
+        FeatureFlag(
+            id=number,
+            name=name,
+            default_enabled=True,
+            setting=True if number in enabled else False if number in disabled else None,
+        )
+        for name, number in KNOWN_FLAGS.items()
+    ]
+
+
+def flag_number(name: str) -> int:
+    """Return the number of a feature flag.
+
+    Raises
+    ------
+    InvalidInputError
+        Kind ``invalid-feature-flag`` for an unknown name.
+    """
+    try:
+        return KNOWN_FLAGS[name]
+    except KeyError:
+        raise InvalidInputError(
+            f"invalid feature flag name: {name}; known flags are {', '.join(KNOWN_FLAGS)}",
+            ErrorKind.INVALID_FEATURE_FLAG,
+        ) from None
+
+
+_CLIENT = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
+_FORBIDDEN = re.compile(r'[^ -~]|[()\\;="]')
+_MAX_BYTES = 128
+
+
+def _label(name: str, value: str) -> str:
+    """Check one label: it becomes part of an HTTP header."""
+    if name == "client" and not _CLIENT.fullmatch(value):
+        raise ValueError(
+            "attribution `client` must be `name` or `name/version` in token characters, "
+            f'got "{value}"'
+        )
+    bad = _FORBIDDEN.search(value)
+    if bad is not None:
+        raise ValueError(
+            f"attribution `{name}` contains the forbidden character {bad[0]!r}; "
+            'use printable ASCII without ( ) \\ ; = "'
+        )
+    if len(value.encode()) > _MAX_BYTES:
+        raise ValueError(
+            f"attribution `{name}` is longer than {_MAX_BYTES} bytes; shorten it to that"
+        )
+    return value
+
+
+def _label_field() -> Any:
+    field: Field = instance_of(str, default=None, kw_only=True)
+    typed = field.convert
+    field.convert = lambda name, value: None if value is None else _label(name, typed(name, value))
+    return field
+
+
+class Attribution(Value, path="icechunk.Attribution", fixed=True):
+    """Labels sent with every request in the User-Agent header, for access logs.
+
+    Parameters
+    ----------
+    client : str, optional
+        Software, ``name`` or ``name/version`` in HTTP token characters.
+    workload : str, optional
+        The job.
+    principal : str, optional
+        On whose behalf.
+
+    Raises
+    ------
+    ValueError
+        When a label is longer than 128 bytes or holds characters that headers cannot carry.
+    """
+
+    client: str | None = _label_field()
+    workload: str | None = _label_field()
+    principal: str | None = _label_field()

@@ -1,0 +1,86 @@
+"""Which manifests are worth loading as soon as a session opens."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from icechunk.config.conditions import AllOf, AnyOf, Condition, OnName, OnPath
+from icechunk.config.fields import bounded, converted
+
+
+class ManifestPreloadCondition(Condition, path="icechunk.config.ManifestPreloadCondition"):
+    """Condition on an array and the size of its manifest; ``&`` and ``|`` combine conditions."""
+
+    Or: TypeAlias = "_Or"
+    And: TypeAlias = "_And"
+    PathMatches: TypeAlias = "_PathMatches"
+    NameMatches: TypeAlias = "_NameMatches"
+    NumRefs: TypeAlias = "_NumRefs"
+
+    @staticmethod
+    def num_refs(from_refs: int | None, to_refs: int | None) -> ManifestPreloadCondition:
+        """Match manifests with a number of chunk references in a half-open range.
+
+        Parameters
+        ----------
+        from_refs, to_refs : int or None
+            Least number, and the number that is already too many (u32); None is no limit.
+        """
+        return _NumRefs(from_refs, to_refs)
+
+    @staticmethod
+    def true() -> ManifestPreloadCondition:
+        """Match everything."""
+        return _True()
+
+    @staticmethod
+    def false() -> ManifestPreloadCondition:
+        """Match nothing."""
+        return _False()
+
+
+class _Or(AnyOf, ManifestPreloadCondition, variant="Or", call="or_conditions"):
+    pass
+
+
+class _And(AllOf, ManifestPreloadCondition, variant="And", call="and_conditions"):
+    pass
+
+
+class _PathMatches(
+    OnPath, ManifestPreloadCondition, variant="PathMatches", call="path_matches", by_name=True
+):
+    pass
+
+
+class _NameMatches(
+    OnName, ManifestPreloadCondition, variant="NameMatches", call="name_matches", by_name=True
+):
+    pass
+
+
+def _limit(name: str, value: Any) -> int:
+    return bounded(name, value, 0, 2**32 - 1)
+
+
+class _NumRefs(ManifestPreloadCondition, variant="NumRefs", call="num_refs", by_name=True):
+    from_: int | None = converted(_limit, default=None)
+    to: int | None = converted(_limit, default=None)
+
+    def matches(self, path: str, num_refs: int = 0) -> bool:
+        return (self.from_ or 0) <= num_refs and (self.to is None or num_refs < self.to)
+
+
+class _True(ManifestPreloadCondition, variant="True", call="true"):
+    def matches(self, path: str, num_refs: int = 0) -> bool:
+        return True
+
+
+class _False(ManifestPreloadCondition, variant="False", call="false"):
+    def matches(self, path: str, num_refs: int = 0) -> bool:
+        return False
+
+
+# A keyword cannot be written as a field's name.
+setattr(_NumRefs, "from", property(lambda self: self.from_))
+_NumRefs._name_positions(["from", "to"])

@@ -1,0 +1,227 @@
+"""From what was set to what is in force: a configuration with every value concrete."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+from icechunk.config.containers import VirtualChunkContainer
+from icechunk.config.manifests import SplitRules
+from icechunk.config.preload import ManifestPreloadCondition
+from icechunk.config.repository import RepositoryConfig
+from icechunk.config.storage import StorageRetriesSettings, StorageSettings
+from icechunk.config.values import Value, merged
+
+_MAX_ZSTD_LEVEL = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often something is tried, and how long to wait between tries.
+
+    Attributes
+    ----------
+    max_tries : int
+        Attempts in all, at least 1.
+    initial_backoff_ms, max_backoff_ms : int
+        First and longest wait, in milliseconds.
+    """
+
+    max_tries: int
+    initial_backoff_ms: int
+    max_backoff_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSizes:
+    """Capacities of the caches, in nodes, references, changes and bytes."""
+
+    num_snapshot_nodes: int
+    num_chunk_refs: int
+    num_transaction_changes: int
+    num_bytes_attributes: int
+    num_bytes_chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preload:
+    """Which manifests are loaded when a session opens."""
+
+    max_total_refs: int
+    condition: ManifestPreloadCondition
+    max_arrays_to_scan: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocationCompression:
+    """When and how the URLs of virtual chunks are compressed."""
+
+    min_num_chunks: int
+    dictionary_max_training_samples: int
+    dictionary_max_size_bytes: int
+    compression_level: int
+
+
+@dataclass(frozen=True, slots=True)
+class StorageTuning:
+    """Tuning of the storage back end; None where the client decides."""
+
+    max_concurrent_requests_for_object: int
+    ideal_concurrent_request_size: int
+    retries: Retries
+    use_conditional_create: bool
+    use_conditional_update: bool
+    use_metadata: bool
+    metadata_storage_class: str | None
+    chunks_storage_class: str | None
+    minimum_size_for_multipart_upload: int
+    connect_timeout_ms: int | None
+    read_timeout_ms: int | None
+    operation_timeout_ms: int | None
+    operation_attempt_timeout_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The configuration in force.
+
+    Attributes
+    ----------
+    inline_threshold : int
+        Chunks up to and including this many bytes live in the manifest; 0 means none do.
+    get_partial_values_concurrency, max_concurrent_requests, max_concurrent_decodes : int
+        Limits of parallel work, at least 1.
+    compression_level : int
+        Zstandard level of metadata files.
+    num_updates_per_repo_info_file : int
+        Entries of the operations log kept in the repository's object, at least 1.
+    max_concurrent_manifest_fetches_during_commit : int
+        Manifests updated in parallel by a commit, at least 1.
+    update_retries : Retries
+        For changes of branches, tags and other mutable facts.
+    caching : CacheSizes
+        Capacities of the caches.
+    preload : Preload
+        Which manifests are loaded ahead.
+    splitting : tuple of (ManifestSplitCondition, tuple of (ManifestSplitDimCondition, int))
+        How references are spread over manifests, for `icechunk.model.splits.split_edges`.
+    location_compression : LocationCompression
+        Compression of the URLs of virtual chunks.
+    storage : StorageTuning
+        Tuning of the storage back end.
+    containers : tuple of VirtualChunkContainer
+        Longest URL prefix first.
+    """
+
+    inline_threshold: int
+    get_partial_values_concurrency: int
+    max_concurrent_requests: int
+    max_concurrent_decodes: int
+    compression_level: int
+    num_updates_per_repo_info_file: int
+    max_concurrent_manifest_fetches_during_commit: int
+    update_retries: Retries
+    caching: CacheSizes
+    preload: Preload
+    splitting: SplitRules
+    location_compression: LocationCompression
+    storage: StorageTuning
+    containers: tuple[VirtualChunkContainer, ...] = field(default=())
+
+
+def effective(value: Value, name: str) -> Any:
+    """Return what is in force for a field: what was set, or the default behind None."""
+    set_to = getattr(value, name)
+    return value._fields_[name].in_force() if set_to is None else set_to
+
+
+def _all_effective(value: Value) -> dict[str, Any]:
+    return {name: effective(value, name) for name in value._fields_}
+
+
+def _retries(set_to: StorageRetriesSettings) -> Retries:
+    return Retries(**_all_effective(set_to))
+
+
+def storage_tuning(settings: StorageSettings | None) -> StorageTuning:
+    """Return the storage settings in force.
+
+    Parameters
+    ----------
+    settings : StorageSettings or None
+        The back end's defaults with the user's settings merged over them.
+
+    Returns
+    -------
+    StorageTuning
+        With every default filled in.
+    """
+    settings = StorageSettings() if settings is None else settings
+    timeouts = settings.timeouts
+    return StorageTuning(
+        **_all_effective(effective(settings, "concurrency")),
+        retries=_retries(effective(settings, "retries")),
+        use_conditional_create=effective(settings, "unsafe_use_conditional_create"),
+        use_conditional_update=effective(settings, "unsafe_use_conditional_update"),
+        use_metadata=effective(settings, "unsafe_use_metadata"),
+        metadata_storage_class=settings.metadata_storage_class or settings.storage_class,
+        chunks_storage_class=settings.chunks_storage_class or settings.storage_class,
+        minimum_size_for_multipart_upload=effective(settings, "minimum_size_for_multipart_upload"),
+        connect_timeout_ms=timeouts.connect_timeout_ms if timeouts else None,
+        read_timeout_ms=timeouts.read_timeout_ms if timeouts else None,
+        operation_timeout_ms=timeouts.operation_timeout_ms if timeouts else None,
+        operation_attempt_timeout_ms=timeouts.operation_attempt_timeout_ms if timeouts else None,
+    )
+
+
+def _update_retries(config: RepositoryConfig) -> Retries:
+    retries = effective(config, "repo_update_retries")
+    default = retries._fields_["default"].in_force()
+    return _retries(default if retries.default is None else merged(default, retries.default))
+
+
+def resolve(config: RepositoryConfig | None) -> Settings:
+    """Return the settings in force for a configuration.
+
+    Parameters
+    ----------
+    config : RepositoryConfig or None
+        None means a configuration with nothing set.
+
+    Returns
+    -------
+    Settings
+        Independent of later changes to `config`.
+    """
+    config = RepositoryConfig() if config is None else copy.deepcopy(config)
+    manifest = effective(config, "manifest")
+    splitting = effective(manifest, "splitting")
+    preload = effective(manifest, "preload")
+    compression = effective(config, "compression")
+    rules = effective(splitting, "split_sizes")
+    containers = (config.virtual_chunk_containers or {}).values()
+    return Settings(
+        inline_threshold=effective(config, "inline_chunk_threshold_bytes"),
+        get_partial_values_concurrency=max(1, effective(config, "get_partial_values_concurrency")),
+        max_concurrent_requests=max(1, effective(config, "max_concurrent_requests")),
+        max_concurrent_decodes=max(1, effective(config, "max_concurrent_decodes")),
+        compression_level=min(effective(compression, "level"), _MAX_ZSTD_LEVEL),
+        num_updates_per_repo_info_file=max(1, effective(config, "num_updates_per_repo_info_file")),
+        max_concurrent_manifest_fetches_during_commit=max(
+            1, effective(manifest, "max_concurrent_manifest_fetches_during_commit")
+        ),
+        update_retries=_update_retries(config),
+        caching=CacheSizes(**_all_effective(effective(config, "caching"))),
+        preload=Preload(
+            max_total_refs=effective(preload, "max_total_refs"),
+            condition=effective(preload, "preload_if"),
+            max_arrays_to_scan=effective(preload, "max_arrays_to_scan"),
+        ),
+        splitting=tuple((condition, tuple(sizes)) for condition, sizes in rules),
+        location_compression=LocationCompression(
+            **_all_effective(effective(manifest, "virtual_chunk_location_compression"))
+        ),
+        storage=storage_tuning(config.storage),
+        containers=tuple(sorted(containers, key=lambda c: len(c.url_prefix), reverse=True)),
+    )
