@@ -212,6 +212,7 @@ def test_import_icechunk_loads_nothing_heavy() -> None:
         f"print(*sorted(new & set({HEAVY!r})))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
     )
+    assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [], "icechunk imports these eagerly"
