@@ -118,11 +118,14 @@ class TextColumn:
     @classmethod
     def from_array(cls, values: NDArray[Any]) -> TextColumn:
         """Column of a one-dimensional numpy ``S``, ``U`` or ``StringDType`` array."""
-        if values.dtype.kind != "S":
+        kind = values.dtype.kind
+        if kind != "S":
+            # a StringDType column does not know its width
+            width = str(int(np.strings.str_len(values).max(initial=1))) if kind == "T" else ""
             try:
-                values = values.astype("S")
+                values = values.astype("S" + width)
             except UnicodeEncodeError:
-                values = np.char.encode(values.astype("U"), "utf-8")
+                values = np.char.encode(values.astype("U" + width), "utf-8")
         values = np.ascontiguousarray(values)
         start = np.arange(len(values), dtype=np.int64) * values.dtype.itemsize
         return cls(values.tobytes(), start, np.char.str_len(values).astype(np.uint32))

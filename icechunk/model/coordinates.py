@@ -67,7 +67,8 @@ class Keyspace:
             if not 0 <= relative < side:
                 return None
             key = key * side + relative
-        return struct.pack(f">{len(coords)}I", *coords) if self.wide else key
+        # numpy strips trailing NULs off the items of a byte string column
+        return struct.pack(f">{len(coords)}I", *coords).rstrip(b"\0") if self.wide else key
 
     def keys(self, coords: Coords) -> NDArray[Any]:
         """Keys of coordinates that all lie inside the box.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A node that changed its path and kept its id (its descendants follow silently)."""
+    """A node that changed its path and kept its id; descendants of it have their own entries."""
 
     source: str
     target: str
