@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from icechunk.model.coordinates import Coords
 
-_LIMIT = 2**32
+_LIMITS = {"chunks": 2**32 - 1, "runs": 2**62, "grid": 2**32 - 1, "boxes": 2**32}
 
 
 class ChunkSelection(ABC):
@@ -212,13 +212,13 @@ def _integers(values: Any, name: str, what: str, rank: int) -> NDArray[np.int64]
     try:
         array = np.asarray(values)
     except ValueError:  # lists of different lengths
-        array = np.zeros(0, object)
+        array = np.zeros(1, object)
     if not array.size:
         # an empty list has no dtype, and [[]] (the chunk of a 0-d array) no numbers
         array = np.zeros(array.shape + (0,) * (rank - array.ndim), np.int64)
     if array.ndim != rank or array.dtype.kind not in "iu":
         raise InvalidInputError(f"`{name}` must be {what}", ErrorKind.DESERIALIZATION)
-    limit = 2**62 if name == "runs" else _LIMIT
+    limit = _LIMITS[name]
     if array.size and (array.min() < 0 or array.max() > limit):
         raise InvalidInputError(
             f"`{name}` holds numbers outside 0 to {limit}", ErrorKind.INVALID_CHUNK_INDEX

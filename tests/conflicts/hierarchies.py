@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,6 @@ class Repository:
         return Person(self.nodes, self.chunks)
 
 
-def log_of_chunks(node_id: NodeId, coords: list[tuple[int, ...]], rank: int) -> TransactionLog:
+def log_of_chunks(node_id: NodeId, coords: Sequence[tuple[int, ...]], rank: int) -> TransactionLog:
     rows = np.array(sorted(set(coords)), np.uint32).reshape(-1, rank)
     return TransactionLog(id=ObjectId(bytes(12)), updated_chunks={node_id: rows})

@@ -128,7 +128,7 @@ def test_attributes_are_decided_only_when_asked_and_only_attributes(repo: Reposi
 
 def test_arguments_are_keywords_of_the_right_type() -> None:
     with pytest.raises(TypeError):
-        BasicConflictSolver(VersionSelection.Fail)  # type: ignore[misc]
+        BasicConflictSolver(VersionSelection.Fail)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="'int' object is not an instance of 'VersionSelection'"):
         BasicConflictSolver(on_chunk_conflict=1)  # type: ignore[arg-type]
     with pytest.raises(TypeError):

@@ -45,7 +45,7 @@ def test_version_selection_has_numbers_and_executable_reprs() -> None:
 
 
 def test_chunks_are_a_list_and_an_array_whichever_was_given() -> None:
-    listed = Conflict(ConflictType.ChunkDoubleUpdate, "/a", ((0, 1), (2, 3)))  # type: ignore[arg-type]
+    listed = Conflict(ConflictType.ChunkDoubleUpdate, "/a", ((0, 1), (2, 3)))
     array = Conflict.of_chunks("/a", np.array([[0, 1], [2, 3]], np.uint32))
     for conflict in (listed, array):
         assert conflict.conflicted_chunks == [[0, 1], [2, 3]]
