@@ -34,17 +34,6 @@ class Retries:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheSizes:
-    """Capacities of the caches, in nodes, references, changes and bytes."""
-
-    num_snapshot_nodes: int
-    num_chunk_refs: int
-    num_transaction_changes: int
-    num_bytes_attributes: int
-    num_bytes_chunks: int
-
-
-@dataclass(frozen=True, slots=True)
 class Preload:
     """Which manifests are loaded when a session opens."""
 
@@ -94,14 +83,16 @@ class Settings:
         Limits of parallel work, at least 1.
     compression_level : int
         Zstandard level of metadata files.
-    num_updates_per_repo_info_file : int
+    num_updates : int
         Entries of the operations log kept in the repository's object, at least 1.
     max_concurrent_manifest_fetches_during_commit : int
         Manifests updated in parallel by a commit, at least 1.
-    update_retries : Retries
-        For changes of branches, tags and other mutable facts.
-    caching : CacheSizes
-        Capacities of the caches.
+    update_max_tries, update_initial_backoff_ms, update_max_backoff_ms : int
+        Retries of changes to branches, tags and other mutable facts; waits in milliseconds.
+    num_snapshot_nodes, num_chunk_refs, num_transaction_changes : int
+        Capacities of the metadata caches, in items.
+    num_bytes_attributes, num_bytes_chunks : int
+        Capacities of the caches of attribute files and chunks, in bytes.
     preload : Preload
         Which manifests are loaded ahead.
     splitting : tuple of (ManifestSplitCondition, tuple of (ManifestSplitDimCondition, int))
@@ -119,10 +110,16 @@ class Settings:
     max_concurrent_requests: int
     max_concurrent_decodes: int
     compression_level: int
-    num_updates_per_repo_info_file: int
+    num_updates: int
     max_concurrent_manifest_fetches_during_commit: int
-    update_retries: Retries
-    caching: CacheSizes
+    update_max_tries: int
+    update_initial_backoff_ms: int
+    update_max_backoff_ms: int
+    num_snapshot_nodes: int
+    num_chunk_refs: int
+    num_transaction_changes: int
+    num_bytes_attributes: int
+    num_bytes_chunks: int
     preload: Preload
     splitting: SplitRules
     location_compression: LocationCompression
@@ -200,6 +197,7 @@ def resolve(config: RepositoryConfig | None) -> Settings:
     preload = effective(manifest, "preload")
     compression = effective(config, "compression")
     rules = effective(splitting, "split_sizes")
+    retries = _update_retries(config)
     containers = (config.virtual_chunk_containers or {}).values()
     return Settings(
         inline_threshold=effective(config, "inline_chunk_threshold_bytes"),
@@ -207,12 +205,14 @@ def resolve(config: RepositoryConfig | None) -> Settings:
         max_concurrent_requests=max(1, effective(config, "max_concurrent_requests")),
         max_concurrent_decodes=max(1, effective(config, "max_concurrent_decodes")),
         compression_level=min(effective(compression, "level"), _MAX_ZSTD_LEVEL),
-        num_updates_per_repo_info_file=max(1, effective(config, "num_updates_per_repo_info_file")),
+        num_updates=max(1, effective(config, "num_updates_per_repo_info_file")),
         max_concurrent_manifest_fetches_during_commit=max(
             1, effective(manifest, "max_concurrent_manifest_fetches_during_commit")
         ),
-        update_retries=_update_retries(config),
-        caching=CacheSizes(**_all_effective(effective(config, "caching"))),
+        update_max_tries=retries.max_tries,
+        update_initial_backoff_ms=retries.initial_backoff_ms,
+        update_max_backoff_ms=retries.max_backoff_ms,
+        **_all_effective(effective(config, "caching")),
         preload=Preload(
             max_total_refs=effective(preload, "max_total_refs"),
             condition=effective(preload, "preload_if"),

@@ -1,0 +1,89 @@
+"""The configuration as the text of ``config.yaml`` (Icechunk specification 1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from icechunk.config.repository import RepositoryConfig
+from icechunk.config.serde import Tagged, from_plain, to_tagged
+from icechunk.ground.errors import ErrorKind, FormatError
+
+
+def to_yaml(config: RepositoryConfig) -> str:
+    """Return a configuration as YAML with variants as tags.
+
+    Parameters
+    ----------
+    config : RepositoryConfig
+        What to convert.
+
+    Returns
+    -------
+    str
+        Text of ``config.yaml``.
+    """
+    import yaml  # only repositories of specification 1 need it
+
+    class Dumper(yaml.SafeDumper):
+        """Writes `Tagged` values, and repeats what appears twice."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    def represent(dumper: yaml.SafeDumper, tagged: Tagged) -> yaml.Node:
+        node = dumper.represent_data(tagged.value)
+        node.tag = f"!{tagged.tag}"
+        if isinstance(node, yaml.ScalarNode):
+            node.style = None if isinstance(tagged.value, int) else "'"
+        return node
+
+    Dumper.add_representer(Tagged, represent)
+    text: str = yaml.dump(to_tagged(config), Dumper=Dumper, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def from_yaml(text: str | bytes) -> RepositoryConfig:
+    """Build a configuration from the text of ``config.yaml``.
+
+    Parameters
+    ----------
+    text : str or bytes
+        YAML as `to_yaml` or another implementation writes it.
+
+    Returns
+    -------
+    RepositoryConfig
+        The configuration.
+
+    Raises
+    ------
+    FormatError
+        Kind ``config-deserialization`` when it is not YAML or holds impossible values.
+    """
+    import yaml  # only repositories of specification 1 need it
+
+    class Loader(yaml.SafeLoader):
+        """Reads every local tag as a `Tagged` value."""
+
+    def construct(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Tagged:
+        if isinstance(node, yaml.MappingNode):
+            return Tagged(tag, loader.construct_mapping(node, deep=True))
+        if isinstance(node, yaml.SequenceNode):
+            return Tagged(tag, loader.construct_sequence(node, deep=True))
+        quoted = node.style in ("'", '"')
+        meaning = "tag:yaml.org,2002:str" if quoted else _plain_meaning(loader, node)
+        return Tagged(tag, loader.construct_object(yaml.ScalarNode(meaning, node.value)))
+
+    def _plain_meaning(loader: Any, node: yaml.Node) -> str:
+        tag: str = loader.resolve(yaml.ScalarNode, node.value, (True, False))
+        return tag
+
+    Loader.add_multi_constructor("!", construct)
+    try:
+        data = yaml.load(text, Loader=Loader)
+        return from_plain({} if data is None else data)
+    except (yaml.YAMLError, AttributeError) as error:
+        raise FormatError(
+            f"cannot read config.yaml: {error}; restore the file or delete it to use the defaults",
+            ErrorKind.CONFIG_DESERIALIZATION,
+        ) from error
