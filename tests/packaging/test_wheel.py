@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from email.parser import Parser
@@ -120,6 +121,22 @@ def test_metadata_says_what_it_needs(wheel: Path, names: list[str]) -> None:
     assert {"numpy", "zarr", "obstore", "s3fs", "fsspec", "ipywidgets", "anywidget"} <= needed
     assert not {"jupyterlab", "xarray", "dask", "ipython"} & needed
     assert any(name.endswith("/licenses/LICENSE") for name in names)
+
+
+def test_the_source_distribution_builds_the_same_wheel(
+    names: list[str], bare_path: str, tmp_path: Path
+) -> None:
+    # without --wheel and --sdist, build makes the wheel out of the source distribution
+    _run(
+        sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, ROOT, path=bare_path
+    )
+    (built,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(built) as archive:
+        assert sorted(archive.namelist()) == sorted(names)
+    (source,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        members = archive.getnames()
+    assert not [name for name in members if "node_modules" in name or "/.venv/" in name]
 
 
 def test_installing_puts_the_extension_where_jupyter_looks(python: Path) -> None:
