@@ -1,0 +1,156 @@
+"""A storage in this process's memory, for tests and throw-away work."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+from icechunk.config.rendering import Entry
+from icechunk.config.storage import (
+    StorageConcurrencySettings,
+    StorageRetriesSettings,
+    StorageSettings,
+)
+from icechunk.ground.clock import now_us
+from icechunk.ground.runtime import PerProcess
+from icechunk.storage.base import (
+    Data,
+    Fetched,
+    Label,
+    ObjectInfo,
+    Storage,
+    Version,
+    folder_of,
+    missing,
+    segments,
+    wrong_size,
+)
+
+
+class _Stored(NamedTuple):
+    """One object."""
+
+    data: bytes
+    version: Version
+    modified: int
+
+
+class MemoryStorage(Storage):
+    """Objects in a dictionary. Every instance is a store of its own, and empty.
+
+    A pickled copy is an empty store; a forked child works on its own copy of the objects.
+    """
+
+    blocking_ok = True
+
+    def __init__(self) -> None:
+        self._objects: dict[str, _Stored] = {}
+        self._lock = PerProcess(threading.RLock)
+        self._writes = 0
+        self._name = uuid.uuid4().hex
+
+    def __reduce__(self) -> tuple[type[MemoryStorage], tuple[()]]:
+        return MemoryStorage, ()
+
+    @property
+    def identity(self) -> str:
+        """A name that no other store has."""
+        return f"memory:{self._name}"
+
+    def default_settings(self) -> StorageSettings:
+        """Return settings of a store that needs no retries."""
+        return StorageSettings(
+            concurrency=StorageConcurrencySettings(5, 1),
+            retries=StorageRetriesSettings(1, 0, 0),
+        )
+
+    def _find(self, key: str) -> _Stored:
+        try:
+            return self._objects[key]
+        except KeyError:
+            segments(key)
+            raise missing(key, "the in-memory storage") from None
+
+    def _store(self, key: str, data: Data) -> Version:
+        """Keep an object; the caller holds the lock."""
+        segments(key)
+        self._writes += 1
+        version = str(self._writes)
+        self._objects[key] = _Stored(bytes(data), version, now_us())
+        return version
+
+    def get(self, key: str) -> Fetched:
+        """Return a whole object, without copying it."""
+        found = self._find(key)
+        return Fetched(found.data, found.version)
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes | memoryview:
+        """Return a view of exactly `length` bytes from `offset` on."""
+        data = self._find(key).data
+        if offset < 0 or length < 0 or offset + length > len(data):
+            raise wrong_size(key, offset, length, max(len(data) - offset, 0))
+        return data if length == len(data) else memoryview(data)[offset : offset + length]
+
+    def put(self, key: str, data: Data) -> None:
+        """Keep an object."""
+        with self._lock.get():
+            self._store(key, data)
+
+    def create(self, key: str, data: Data) -> Version | None:
+        """Keep an object unless there is one of that name."""
+        with self._lock.get():
+            return None if key in self._objects else self._store(key, data)
+
+    def replace(self, key: str, data: Data, expected: Version) -> Version | None:
+        """Keep an object if its version is still the expected one."""
+        with self._lock.get():
+            found = self._objects.get(key)
+            if found is None or found.version != expected:
+                return None
+            return self._store(key, data)
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Return an object's size and time."""
+        segments(key)
+        found = self._objects.get(key)
+        return None if found is None else ObjectInfo(key, len(found.data), found.modified)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield the objects below a prefix, as they were when listing began."""
+        folder = folder_of(prefix)
+        start = f"{folder}/" if folder else ""
+        with self._lock.get():
+            below = [
+                ObjectInfo(key, len(found.data), found.modified)
+                for key, found in self._objects.items()
+                if key.startswith(start)
+            ]
+        return iter(below)
+
+    def delete(self, keys: Iterable[str]) -> int:
+        """Forget objects; returns how many there were."""
+        with self._lock.get():
+            return sum(self._objects.pop(key, None) is not None for key in keys)
+
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """Keep other threads of this process from changing anything."""
+        return _Held(self._lock.get())
+
+    def _entries(self) -> Iterable[Entry]:
+        return [Entry("type", Label("in-memory"))]
+
+
+class _Held:
+    """A lock as a context that yields nothing."""
+
+    def __init__(self, lock: AbstractContextManager[bool]) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self._lock.__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        self._lock.__exit__(None, None, None)
