@@ -25,6 +25,7 @@ from icechunk.format.snapshot_rows import read_rows, write_rows
 from icechunk.format.update_rows import read_updates, write_updates
 from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.model.repo_state import RepoState
+from icechunk.model.snapshot_table import LATEST_US
 from icechunk.model.update_log import check_decreasing
 from icechunk.model.updates import RepoStatusValue
 
@@ -98,7 +99,7 @@ def _read_refs(root: Table, slot: int, what: str, snapshots: SnapshotTable) -> d
 
 def _read_status(table: Table) -> RepoStatusValue:
     set_at = table.u64(1)
-    if set_at >> 63:
+    if set_at > LATEST_US:
         table.fail("invalid timestamp in file")
     return RepoStatusValue(table.u8(0), set_at, table.opt_string(2))
 

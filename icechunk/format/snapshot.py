@@ -20,6 +20,7 @@ from icechunk.ground.errors import ErrorKind, FormatError, InvalidInputError
 from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, NODE_ID_SIZE, OBJECT_ID_SIZE, NodeId, ObjectId
 from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
 from icechunk.model.snapshot import ManifestInfo, Snapshot
+from icechunk.model.snapshot_table import LATEST_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,7 +71,7 @@ def decode_snapshot(data: bytes, *, name: str) -> Snapshot:
     root = Body(envelope.body, name).root()
     parent = root.opt_struct(1, OBJECT_ID_SIZE) if dialect.parent_in_snapshot else None
     flushed_at = root.u64(3)
-    if flushed_at >> 63:
+    if flushed_at > LATEST_US:
         root.fail("invalid timestamp in file")
     return Snapshot(
         id=ObjectId(root.struct(0, OBJECT_ID_SIZE)),

@@ -19,6 +19,7 @@ from icechunk.format.flat_columns import TableColumn, gather
 from icechunk.format.flat_write import MAX_BODY
 from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.model.snapshot_table import (
+    LATEST_US,
     NO_PARENT,
     PackedItems,
     SnapshotTable,
@@ -192,7 +193,7 @@ def read_rows(root: Table, slot: int) -> SnapshotTable:
     ------
     FormatError
         For positions outside the buffer, missing fields, ids that repeat or are out of order,
-        parents that do not exist and times beyond int64.
+        parents that do not exist and impossible times.
     """
     rows = TableColumn.of_vector(root, slot)
     body = rows.body
@@ -219,9 +220,9 @@ def read_rows(root: Table, slot: int) -> SnapshotTable:
 
 
 def read_times(rows: TableColumn, slot: int) -> Ints:
-    """Column of timestamps, which must fit int64."""
+    """Column of timestamps, which must be before the year 10000."""
     times = rows.u64(slot)
-    if (times >> np.uint64(63)).any():
+    if (times > np.uint64(LATEST_US)).any():
         rows.body.fail("invalid timestamp in file")
     return times.astype(np.int64)
 

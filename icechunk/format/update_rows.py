@@ -175,7 +175,7 @@ def read_updates(root: Table, slot: int) -> UpdateLog:
     Raises
     ------
     FormatError
-        For positions outside the buffer, missing fields and times beyond int64.
+        For positions outside the buffer, missing fields and impossible times.
     """
     rows = TableColumn.of_vector(root, slot)
     count = len(rows)

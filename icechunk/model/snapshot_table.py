@@ -22,6 +22,9 @@ Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 
 NO_PARENT = -1
 
+LATEST_US = 253_402_300_799_999_999
+"""Last microsecond of the year 9999: later times have no `datetime`."""
+
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRecord:

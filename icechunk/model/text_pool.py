@@ -132,8 +132,10 @@ class TextPool:
         there = self.length >= 0
         if not there.any():
             return TextPool(b"", np.zeros(len(self), np.int64), self.length, True)
-        start, first, inverse = np.unique(self.start[there], return_index=True, return_inverse=True)
-        length = self.length[there][first]
+        width = int(self.length.max()) + 1
+        keys = self.start[there] * width + self.length[there]
+        spans, inverse = np.unique(keys, return_inverse=True)
+        start, length = spans // width, spans % width
         if int(length.sum()) > len(self.data):
             raise FormatError(
                 "damaged texts: they overlap. Restore the object they came from, for example "
