@@ -127,9 +127,7 @@ def write_detached(
     snapshot = flushed.snapshot
     if register:
         at = snapshot.flushed_at
-        ctx.ledger.detach(
-            SnapshotRecord(snapshot.id, base.id, at, message, snapshot.metadata, ())
-        )
+        ctx.ledger.detach(SnapshotRecord(snapshot.id, base.id, at, message, snapshot.metadata, ()))
     return snapshot
 
 

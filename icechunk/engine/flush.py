@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 from icechunk.assets.assets import Assets
@@ -89,10 +89,7 @@ def flush(
     manifests = _referenced(nodes, base, [info for _, info in written])
     snapshot = Snapshot(snapshot_id, base.id, at, message, metadata, nodes, manifests)
     log = transaction_log(snapshot_id, changes) if log is None else replace(log, id=snapshot_id)
-    map_parallel(
-        lambda write: write(),
-        [lambda: ctx.assets.write_snapshot(snapshot), lambda: ctx.assets.write_log(log)],
-    )
+    ctx.assets.write_snapshot_and_log(snapshot, log)
     keys = [
         *(chunk_key(object_id) for object_id in changes.objects),
         *(manifest_key(manifest_id) for manifest_id in {info.id for _, info in written}),
@@ -103,7 +100,7 @@ def flush(
 
 
 def _commit_time(base: Snapshot) -> int:
-    """Now, or just after the base where clocks differ a little (Icechunk spec: it must increase)."""
+    """Now, or just after the base where clocks differ a little: times must increase."""
     at = now_us()
     if at <= base.flushed_at:
         if base.flushed_at - at > MAX_SKEW_US:
@@ -177,9 +174,7 @@ def _cells(ctx: RepoContext, node: NodeSnapshot) -> Iterator[Extents]:
     assert node.array is not None
     edges = split_edges(ctx.settings, node.path, node.array.num_chunks, node.array.dimension_names)
     # An axis without chunks still has position 0: a 0-d array has one chunk, others none to keep.
-    ranges: Iterable[list[tuple[int, int]]] = [
-        list(zip(axis[:-1], axis[1:], strict=True)) or [(0, 1)] for axis in edges
-    ]
+    ranges: Iterable[list[tuple[int, int]]] = [list(pairwise(axis)) or [(0, 1)] for axis in edges]
     return (tuple(cell) for cell in product(*ranges))
 
 

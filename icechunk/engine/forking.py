@@ -91,8 +91,6 @@ class ForkRecipe:
 
     def restore(self) -> Transaction:
         """The fork again, in this process."""
-        child = Transaction(
-            self.ctx, self.base, mode=SessionMode.writable, changes=self.changes
-        )
+        child = Transaction(self.ctx, self.base, mode=SessionMode.writable, changes=self.changes)
         child.origin = self.origin
         return child

@@ -43,7 +43,7 @@ class SessionMode(Enum):
     rearrange = 2
 
     def __int__(self) -> int:
-        return self.value
+        return int(self.value)
 
     def __repr__(self) -> str:
         return f"SessionMode.{self.name}"

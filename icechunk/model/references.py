@@ -19,7 +19,7 @@ def same(
     Two deletions are the same; inline payloads and virtual locations are compared by content.
     """
     kind = one.kind[one_rows]
-    equal = kind == two.kind[two_rows]
+    equal: NDArray[np.bool_] = kind == two.kind[two_rows]
     length = one.length[one_rows] == two.length[two_rows]
     offset = _column(one.offset, one_rows) == _column(two.offset, two_rows)
     ids = (_ids(one, one_rows) == _ids(two, two_rows)).all(axis=1)

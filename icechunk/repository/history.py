@@ -65,9 +65,7 @@ class History:
 
     _ctx: RepoContext
 
-    def _resolve(
-        self, branch: str | None, tag: str | None, snapshot_id: str | None
-    ) -> ObjectId:
+    def _resolve(self, branch: str | None, tag: str | None, snapshot_id: str | None) -> ObjectId:
         """Snapshot of exactly one selector."""
         if [branch, tag, snapshot_id].count(None) != 2:
             raise ValueError(SELECTORS)
@@ -194,4 +192,3 @@ class History:
 
     lookup_snapshot_async = twin(lookup_snapshot)
     diff_async = twin(diff)
-

@@ -16,7 +16,7 @@ from icechunk.conflicts.model import ConflictSolver
 from icechunk.engine.context import RepoContext, make_context
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.ground.errors import ErrorKind, FormatError
-from icechunk.ground.runtime import twin
+from icechunk.ground.runtime import class_twin, on_front, twin
 from icechunk.ledger.open import create_ledger, detect, open_ledger
 from icechunk.model.spec_version import SpecVersion
 from icechunk.repository.history import SELECTORS, History
@@ -311,22 +311,35 @@ class Repository(Refs, History):
         """
         session = self.writable_session(branch)
         yield session.store
-        session.commit(
-            message, metadata, rebase_with=rebase_with, rebase_tries=rebase_tries
-        )
+        session.commit(message, metadata, rebase_with=rebase_with, rebase_tries=rebase_tries)
 
-    create_async = classmethod(twin(create.__func__))  # type: ignore[attr-defined]
-    open_async = classmethod(twin(open.__func__))  # type: ignore[attr-defined]
-    open_or_create_async = classmethod(twin(open_or_create.__func__))  # type: ignore[attr-defined]
+    @staticmethod
+    async def exists_async(storage: Storage, storage_settings: Any = None) -> bool:
+        """Whether a storage holds a repository."""
+        return await on_front(Repository.exists, storage, storage_settings)
+
+    @staticmethod
+    async def fetch_spec_version_async(
+        storage: Storage, storage_settings: Any = None
+    ) -> SpecVersion | None:
+        """Format version of the repository in a storage, None when there is none."""
+        return await on_front(Repository.fetch_spec_version, storage, storage_settings)
+
+    @staticmethod
+    async def fetch_config_async(storage: Storage) -> RepositoryConfig | None:
+        """Stored configuration, None when none was ever saved."""
+        return await on_front(Repository.fetch_config, storage)
+
+    create_async = class_twin(create)
+    open_async = class_twin(open)
+    open_or_create_async = class_twin(open_or_create)
     reopen_async = twin(reopen)
     save_config_async = twin(save_config)
     readonly_session_async = twin(readonly_session)
     writable_session_async = twin(writable_session)
 
 
-def _with_storage_defaults(
-    config: RepositoryConfig | None, storage: Storage
-) -> RepositoryConfig:
+def _with_storage_defaults(config: RepositoryConfig | None, storage: Storage) -> RepositoryConfig:
     """A configuration whose storage part says what this storage does by default."""
     given = RepositoryConfig() if config is None else config
     defaults = RepositoryConfig(storage=storage.default_settings())

@@ -9,6 +9,7 @@ import numpy as np
 from icechunk.engine.transaction import Transaction
 from icechunk.ground.errors import ErrorKind, InvalidInputError
 from icechunk.model.chunk_table import ChunkTable
+from icechunk.model.coordinates import Coords
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.store.keys import METADATA, chunk_prefix, metadata_key, prefix_path
 
@@ -45,7 +46,7 @@ def _chunk_keys(transaction: Transaction, node: NodeSnapshot) -> Iterator[str]:
     return _format(chunk_prefix(node.path), table.coords())
 
 
-def _format(prefix: str, coords: np.ndarray) -> Iterator[str]:  # type: ignore[type-arg]
+def _format(prefix: str, coords: Coords) -> Iterator[str]:
     """Keys of chunk coordinates (one row each)."""
     if not coords.shape[1]:
         return iter([prefix] * len(coords))
@@ -63,9 +64,7 @@ def _chunk_keys_under(transaction: Transaction, path: str) -> Iterator[str]:
     return _format(chunk_prefix(node.path), coords)
 
 
-def _within_array(
-    transaction: Transaction, path: str
-) -> tuple[NodeSnapshot, np.ndarray, int] | None:  # type: ignore[type-arg]
+def _within_array(transaction: Transaction, path: str) -> tuple[NodeSnapshot, Coords, int] | None:
     """Array, chunk coordinates and depth of a prefix such as ``/a/c/0``; None for no such."""
     head, mark, tail = (path + "/").rpartition("/c/")
     if not mark:

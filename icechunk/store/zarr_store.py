@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Literal, Protocol
 
+import numpy as np
 from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import SyncMixin
 
-from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, place
+from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, place, read
 from icechunk.engine.reader import NotHeld
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.ground.errors import ErrorKind, ReadOnlyError, SessionStateError
+from icechunk.ground.ids import id_text
 from icechunk.ground.runtime import offload
 from icechunk.model.chunk_table import Location
 from icechunk.store import listing
 from icechunk.store.keys import is_v2, split
+
+
+def _raw(value: Buffer) -> memoryview:
+    """A buffer's bytes without a copy where it is contiguous."""
+    array = value.as_numpy_array()
+    return memoryview(np.ascontiguousarray(array).view(np.uint8).data)
 
 
 class HasTransaction(Protocol):
@@ -86,7 +94,9 @@ class IcechunkStore(Store, SyncMixin):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"<icechunk.IcechunkStore of {self._session!r}>"
+        transaction = self._transaction
+        where = f"{transaction.branch} @ " if transaction.branch else ""
+        return f"<icechunk.IcechunkStore {where}{id_text(transaction.base.id)}>"
 
     __str__ = __repr__
 
@@ -172,8 +182,7 @@ class IcechunkStore(Store, SyncMixin):
             return None
         if isinstance(found, bytes):
             return prototype.buffer.from_bytes(found[clip_span(byte_range, len(found))])
-        where = place(found, byte_range)
-        data = self._transaction.ctx.storage.read_range(*where) if isinstance(where, tuple) else where
+        data = read(self._transaction.ctx.storage, found, byte_range)
         return prototype.buffer.from_bytes(data)
 
     @property
@@ -257,7 +266,7 @@ class IcechunkStore(Store, SyncMixin):
         if coords is None:
             self._transaction.set_metadata(path, value.to_bytes())
         else:
-            self._transaction.set_chunk(path, coords, memoryview(value.as_numpy_array()))
+            self._transaction.set_chunk(path, coords, _raw(value))
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write a metadata document or a chunk.
