@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, overload
 
-from icechunk.config.fields import converted, expect, instance_of
+from icechunk.config.fields import Field, converted, expect, instance_of
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
 from icechunk.config.values import Value, Variant
 
@@ -42,6 +42,10 @@ def _path(name: str, value: Any) -> Path:
 def _options(name: str, value: Any) -> S3Options:
     expect(name, value, S3Options)
     return copy.copy(value)  # type: ignore[no-any-return]
+
+
+def _options_or_default(name: str, value: Any) -> S3Options:
+    return S3Options() if value is None else _options(name, value)
 
 
 def _texts(name: str, value: Any) -> dict[str, str]:
@@ -78,7 +82,7 @@ class _S3(ObjectStoreConfig, variant="S3"):
 class _Tigris(ObjectStoreConfig, variant="Tigris"):
     _schemes_ = frozenset({"s3", "tigris"})
     _aliases_: ClassVar[dict[str, str]] = {"options": "opts"}
-    opts: S3Options = converted(_options, expose=copy.copy)
+    opts: S3Options = Field(_options_or_default, default=None, expose=copy.copy)  # type: ignore[assignment]
 
 
 class _Gcs(ObjectStoreConfig, variant="Gcs"):

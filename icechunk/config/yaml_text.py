@@ -65,7 +65,7 @@ def from_yaml(text: str | bytes) -> RepositoryConfig:
     class Loader(yaml.SafeLoader):
         """Reads every local tag as a `Tagged` value."""
 
-    def construct(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Tagged:
+    def construct(loader: yaml.SafeLoader, tag: str, node: Any) -> Tagged:
         if isinstance(node, yaml.MappingNode):
             return Tagged(tag, loader.construct_mapping(node, deep=True))
         if isinstance(node, yaml.SequenceNode):
@@ -74,7 +74,7 @@ def from_yaml(text: str | bytes) -> RepositoryConfig:
         meaning = "tag:yaml.org,2002:str" if quoted else _plain_meaning(loader, node)
         return Tagged(tag, loader.construct_object(yaml.ScalarNode(meaning, node.value)))
 
-    def _plain_meaning(loader: Any, node: yaml.Node) -> str:
+    def _plain_meaning(loader: Any, node: Any) -> str:
         tag: str = loader.resolve(yaml.ScalarNode, node.value, (True, False))
         return tag
 
