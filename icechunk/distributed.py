@@ -1,0 +1,93 @@
+"""Gather the forked sessions that came back from workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from icechunk.session import ForkSession, Session
+from icechunk.store import IcechunkStore
+
+if TYPE_CHECKING:
+    import zarr
+
+__all__ = ["extract_session", "merge_sessions"]
+
+
+def extract_session(
+    zarray: zarr.Array[Any], axis: Any = None, keepdims: Any = None
+) -> Session | ForkSession:
+    """Session that a Zarr array writes to.
+
+    Parameters
+    ----------
+    zarray : zarr.Array
+        Array in an `IcechunkStore`.
+    axis, keepdims
+        Ignored; reductions of dask pass them.
+
+    Returns
+    -------
+    Session
+        A `ForkSession` when the array was opened in a fork.
+
+    Raises
+    ------
+    TypeError
+        When the array is in another kind of store.
+    """
+    store = zarray.store
+    if not isinstance(store, IcechunkStore):
+        raise TypeError(
+            f"the array is in a {type(store).__name__}, which has no session; open it in the "
+            "store of an Icechunk session"
+        )
+    session: Session = store.session
+    return session
+
+
+def merge_sessions(
+    *sessions: ForkSession | list[ForkSession] | list[list[ForkSession]],
+) -> ForkSession:
+    """Merge forks into the first of them.
+
+    Parameters
+    ----------
+    *sessions : ForkSession or list
+        Forks of one session, also in nested lists.
+
+    Returns
+    -------
+    ForkSession
+        The first fork, holding the changes of all; pass it to `Session.merge`.
+
+    Raises
+    ------
+    TypeError
+        When one is not a fork.
+    ValueError
+        When there is none.
+    ConflictError
+        Kind ``merge-failed``: two forks wrote the same chunk.
+    """
+    forks = list(_flat(sessions))
+    for fork in forks:
+        if not isinstance(fork, ForkSession):
+            raise TypeError(
+                "merge_sessions only accepts ForkSession objects. Received "
+                f"{type(fork).__name__!r} instance instead. Make forks with `Session.fork()`; "
+                "merge them all into their session with `Session.merge(*forks)`."
+            )
+    if not forks:
+        raise ValueError("not enough sessions to merge: expected at least one fork, got none")
+    first: ForkSession = forks[0]
+    first.merge(*forks[1:])
+    return first
+
+
+def _flat(nested: Any) -> Iterator[Any]:
+    for item in nested:
+        if isinstance(item, list):
+            yield from _flat(item)
+        else:
+            yield item
