@@ -55,7 +55,8 @@ class Machine:
             "--size": size,
         }
         words = [word for option in options.items() for word in option]
-        return json.loads(worker(self.python(implementation), step, *words))
+        path = HERE.parent if implementation == "ours" else None
+        return json.loads(worker(self.python(implementation), step, *words, path=path))
 
     def versions(self) -> dict[str, dict[str, str]]:
         """Return what runs where, for the record."""
@@ -63,14 +64,20 @@ class Machine:
         return {name: json.loads(worker(p, "versions")) for name, p in found.items() if p}
 
 
-def worker(python: Path | None, *arguments: object) -> str:
-    """Run the worker script under an interpreter and return what it prints."""
+def worker(python: Path | None, *arguments: object, path: Path | None = None) -> str:
+    """Run the worker script under an interpreter and return what it prints.
+
+    Without `path` only what is installed beside that interpreter can be imported.
+    """
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
     done = subprocess.run(
         [str(python), str(HERE / "worker.py"), *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
-        env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")},
+        env=environment,
     )
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(map(str, arguments))}\n{done.stderr}")
