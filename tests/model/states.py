@@ -19,7 +19,7 @@ times = st.integers(0, 4 * 10**15)
 numbers = st.integers(-(2**63), 2**64 - 1)
 keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
 json_values: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | numbers | st.floats(allow_nan=False) | texts,
+    st.none() | st.booleans() | numbers | st.floats(allow_nan=False, allow_infinity=False) | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
     max_leaves=12,
 )

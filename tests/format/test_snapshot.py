@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icechunk.format.dialect import V1, V2, Dialect
+from icechunk.format.envelope import FileType, pack, unpack
+from icechunk.format.flat_read import Body
+from icechunk.format.flat_write import Builder, ref, struct, u8, u64
+from icechunk.format.snapshot import decode_snapshot, encode_snapshot, initial_snapshot
+from icechunk.ground.errors import FormatError, InvalidInputError
+from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, NodeId, ObjectId
+from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
+from icechunk.model.snapshot import ManifestInfo, Snapshot
+from tests.format.damage import assert_only_format_errors
+from tests.model.states import ids, metadata, texts, times
+
+u32s = st.integers(0, 2**32 - 1)
+paths = st.lists(st.sampled_from(["a", "b", "a-b", "é", "c0"]), max_size=3).map(
+    lambda parts: "/" + "/".join(parts)
+)
+
+
+@st.composite
+def arrays(draw: st.DrawFn, manifests: list[ObjectId]) -> ArrayData:
+    rank = draw(st.integers(0, 3))
+    chunks = [draw(st.integers(1, 1000)) for _ in range(rank)]
+    counts = [draw(st.integers(0, 1000)) for _ in range(rank)]
+    # The last chunk of an axis may be partial; an axis without chunks has no length.
+    spare = [draw(st.integers(0, chunk - 1)) for chunk in chunks]
+    shape = [max(c * n - s, 0) for c, n, s in zip(chunks, counts, spare, strict=True)]
+    names = st.lists(st.none() | texts.filter(bool), min_size=rank, max_size=rank).map(tuple)
+    boxes = st.lists(st.tuples(u32s, u32s), min_size=rank, max_size=rank).map(tuple)
+    refs = st.builds(ManifestRef, st.sampled_from(manifests), boxes)
+    return ArrayData(
+        tuple(shape),
+        tuple(counts),
+        draw(st.none() | names),
+        tuple(draw(st.lists(refs, max_size=3))),
+    )
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    listed = draw(st.lists(ids, min_size=1, max_size=4, unique=True))
+    infos = {key: ManifestInfo(key, draw(st.integers(0, 2**63)), draw(u32s)) for key in listed}
+    nodes = [
+        NodeSnapshot(
+            NodeId(draw(st.binary(min_size=8, max_size=8))),
+            path,
+            draw(st.binary(max_size=20)),
+            draw(st.none() | arrays(listed)),
+        )
+        for path in draw(st.lists(paths, max_size=5, unique=True))
+    ]
+    return Snapshot(
+        draw(ids), None, draw(times), draw(texts), draw(metadata), NodeTable(nodes), infos
+    )
+
+
+@given(snapshots())
+def test_snapshots_come_back_in_spec_2(snapshot: Snapshot) -> None:
+    assert decode_snapshot(encode_snapshot(snapshot), name="s") == snapshot
+    orphan = decode_snapshot(encode_snapshot(replace(snapshot, parent_id=snapshot.id)), name="s")
+    assert orphan == snapshot
+
+
+@given(snapshots(), st.none() | ids)
+def test_snapshots_come_back_in_spec_1(snapshot: Snapshot, parent: ObjectId | None) -> None:
+    child = replace(snapshot, parent_id=parent)
+    assert decode_snapshot(encode_snapshot(child, dialect=V1), name="s") == child
+
+
+@given(snapshots(), st.sampled_from([V1, V2]))
+def test_the_layout_is_the_one_of_the_dialect(snapshot: Snapshot, dialect: Dialect) -> None:
+    parent = ObjectId(b"p" * 12)
+    data = encode_snapshot(replace(snapshot, parent_id=parent), dialect=dialect)
+    envelope = unpack(data, FileType.SNAPSHOT, name="s")
+    assert envelope.spec_version == dialect.spec_version
+    root = Body(envelope.body, "s").root()
+    old = dialect is V1
+    assert root.opt_struct(1, 12) == (parent if old else None)
+    assert len(root.struct_vector(6, 32)) == (32 * len(snapshot.manifests) if old else 0)
+    assert root.presence(7) == (not old)
+    names = [node.string(1).encode() for node in root.vector_of_tables(2)]
+    assert names == sorted(names)
+    for node in root.vector_of_tables(2):
+        array = node.table(4)
+        if node.u8(3) == 1:
+            assert array.presence(3) == (not old)
+            assert array.presence(0)
+
+
+@given(snapshots())
+def test_the_same_snapshot_gives_the_same_bytes(snapshot: Snapshot) -> None:
+    backwards = dict(reversed(snapshot.manifests.items()))
+    other = replace(snapshot, manifests=backwards)
+    assert encode_snapshot(snapshot) == encode_snapshot(other)
+
+
+def test_the_first_snapshot() -> None:
+    made = initial_snapshot(5)
+    assert made == Snapshot(
+        INITIAL_SNAPSHOT_ID,
+        None,
+        5,
+        "Repository initialized",
+        {"__icechunk": {"is_root": True}},
+    )
+    assert decode_snapshot(encode_snapshot(made), name="s") == made
+
+
+def array_snapshot(**changes: Any) -> Snapshot:
+    manifest = ObjectId(b"m" * 12)
+    array = ArrayData((10,), (4,), ("x",), (ManifestRef(manifest, ((0, 4),)),))
+    node = NodeSnapshot(NodeId(b"n" * 8), "/a", b"{}", replace(array, **changes))
+    infos = {manifest: ManifestInfo(manifest, 100, 4)}
+    return Snapshot(ObjectId(b"s" * 12), None, 1, "m", {}, NodeTable([node]), infos)
+
+
+def test_what_would_be_stored_wrongly_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="chunks along one axis"):
+        encode_snapshot(array_snapshot(num_chunks=(2**32,)))
+    with pytest.raises(InvalidInputError, match="dimension names"):
+        encode_snapshot(array_snapshot(dimension_names=("x", "y")))
+    with pytest.raises(FormatError) as caught:
+        encode_snapshot(array_snapshot(manifests=(ManifestRef(ObjectId(b"?" * 12), ()),)))
+    assert caught.value.kind == "manifest-info-not-found"
+
+
+def test_an_empty_dimension_name_is_stored_as_none() -> None:
+    again = decode_snapshot(encode_snapshot(array_snapshot(dimension_names=("",))), name="s")
+    node = again.nodes.get("/a")
+    assert node is not None
+    assert node.array is not None
+    assert node.array.dimension_names == (None,)
+
+
+def foreign(paths: list[str], flushed_at: int = 1, kind: int = 2) -> bytes:
+    """Snapshot file with groups in an order of its own."""
+    builder = Builder()
+    nodes = [
+        builder.table(
+            {
+                0: struct(b"n" * 8),
+                1: ref(builder.string(path)),
+                2: ref(builder.bytes_vector(b"{}")),
+                3: u8(kind),
+                4: ref(builder.table({})),
+            }
+        )
+        for path in paths
+    ]
+    empty = builder.offset_vector([])
+    root = builder.table(
+        {
+            0: struct(b"s" * 12),
+            2: ref(builder.offset_vector(nodes)),
+            3: u64(flushed_at),
+            4: ref(builder.string("m")),
+            5: ref(empty),
+            6: ref(builder.struct_vector(b"", 0, 8)),
+        }
+    )
+    return pack(FileType.SNAPSHOT, 2, builder.finish(root))
+
+
+def test_nodes_in_another_order_are_found() -> None:
+    snapshot = decode_snapshot(foreign(["/a", "/a/b", "/a-b"]), name="s")
+    assert [node.path for node in snapshot.nodes] == ["/a", "/a-b", "/a/b"]
+    assert snapshot.nodes.get("/a/b") is not None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        foreign(["/a", "/a"]),
+        foreign(["a"]),
+        foreign(["/a"], flushed_at=2**63),
+        foreign(["/a"], flushed_at=2**58),
+        foreign(["/a"], kind=3),
+        foreign(["/a"], kind=1),
+    ],
+    ids=["twice", "relative", "negative time", "year 11000", "unknown type", "array of nothing"],
+)
+def test_impossible_content_is_a_format_error(data: bytes) -> None:
+    with pytest.raises(FormatError) as caught:
+        decode_snapshot(data, name="snapshots/X")
+    assert caught.value.kind == "deserialization"
+    assert "snapshots/X" in str(caught.value)
+
+
+@pytest.mark.parametrize("dialect", [V1, V2], ids=["v1", "v2"])
+def test_damage_gives_format_errors_only(dialect: Dialect) -> None:
+    snapshot = replace(array_snapshot(), metadata={"a": [1, {"b": None}], "t": "x"})
+    data = encode_snapshot(snapshot, dialect=dialect)
+    assert_only_format_errors(
+        data, FileType.SNAPSHOT, lambda raw: decode_snapshot(raw, name="snapshots/X")
+    )
