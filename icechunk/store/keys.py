@@ -50,7 +50,8 @@ def split(key: str) -> tuple[str, Coords | None]:
 
 def _path(key: str, end: int) -> str:
     path = "/" + key[:end]
-    if "//" in path or "/./" in key or "/../" in key or key.startswith(("./", "../", "/")):
+    bad = "//" in path or path.endswith("/")
+    if bad or ("/." in path and not {".", ".."}.isdisjoint(path.split("/"))):
         raise invalid_key(key)
     return path
 
