@@ -178,7 +178,7 @@ class TextColumn:
         codes : ndarray of int64, shape (n,)
             Row of `values` that holds the text of each row.
         values : TextColumn
-            The distinct texts over the same pool.
+            The distinct texts over the same pool, in order of first appearance.
         """
         if not len(self):
             return np.zeros(0, np.int64), self
@@ -213,14 +213,14 @@ class TextColumn:
             codes[index] = part + known
             firsts.append(index[first])
             known += len(first)
-        return codes, np.concatenate(firsts)
+        return _by_appearance(codes, np.concatenate(firsts))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TextColumn, (bytes(self.pool), self.start, self.length)
 
 
 def _factorise(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(codes, first row of each code); runs are folded first since neighbours often agree."""
+    """(codes, first row of each code), by appearance; runs are folded first, they are common."""
     if (values[1:] > values[:-1]).all() or (values[1:] < values[:-1]).all():
         rows = np.arange(len(values), dtype=np.int64)
         return rows, rows
@@ -228,10 +228,23 @@ def _factorise(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int6
     heads = np.flatnonzero(change)
     _, first, inverse = np.unique(values[heads], return_index=True, return_inverse=True)
     inverse = inverse.reshape(-1).astype(np.int64, copy=False)
+    inverse, first = _by_appearance(inverse, first.astype(np.int64, copy=False))
     if len(heads) == len(values):
-        return inverse, first.astype(np.int64, copy=False)
+        return inverse, first
     codes = np.repeat(inverse, np.diff(np.append(heads, len(values))))
     return codes, heads[first]
+
+
+def _by_appearance(
+    codes: NDArray[np.int64], first: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Renumber codes so that first rows ascend: the result depends on the texts alone."""
+    if (first[1:] > first[:-1]).all():
+        return codes, first
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rank[codes], first[order]
 
 
 def _equal_rows(

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import random
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icechunk.format import manifest as module
+from icechunk.format.dialect import V1, V2, Dialect
+from icechunk.format.envelope import FileType, pack, unpack
+from icechunk.format.flat_read import Body
+from icechunk.format.flat_write import Builder, Field, ref, struct, u32, u64
+from icechunk.format.manifest import decode_manifest, encode_manifest
+from icechunk.ground.errors import FormatError
+from icechunk.ground.ids import NodeId, ObjectId
+from icechunk.model.chunk_table import NATIVE, VIRTUAL, ChunkTable, Location
+from tests.format.table_strategies import node_ids, object_ids, rows, tables
+
+ID = ObjectId(b"manifest-id!")
+NODE = NodeId(b"node-id!")
+
+
+@given(object_ids, st.dictionaries(node_ids, tables(), max_size=3), st.sampled_from([V1, V2]))
+def test_round_trip(identity: ObjectId, arrays: dict[NodeId, ChunkTable], dialect: Dialect) -> None:
+    data = encode_manifest(identity, arrays, dialect=dialect)
+    manifest = decode_manifest(data, name="m")
+    assert data[36] == dialect.spec_version
+    assert manifest.id == identity
+    assert list(manifest.arrays) == sorted(arrays)
+    assert manifest.num_chunk_refs == sum(map(len, arrays.values()))
+    for node, table in arrays.items():
+        assert rows(manifest.arrays[node]) == rows(table)
+    assert encode_manifest(identity, dict(manifest.arrays), dialect=dialect) == data
+
+
+@given(tables())
+def test_bulk_records_say_what_the_scalar_reader_reads(table: ChunkTable) -> None:
+    raw = unpack(encode_manifest(ID, {NODE: table}), FileType.MANIFEST, name="m").body
+    refs = Body(raw, "m").root().vector_of_tables(1)[0].vector_of_tables(1)
+    assert len(refs) == len(table)
+    for item, (*coords, place) in zip(refs, rows(table), strict=True):
+        assert np.frombuffer(item.struct_vector(0, 4), "<u4").tolist() == coords
+        assert item.u64(2) == place.offset
+        if place.kind == NATIVE:
+            assert item.struct(4, 12) == place.id
+            assert item.u64(3) == place.length
+        elif place.kind == VIRTUAL:
+            assert item.string(5) == place.url
+            assert item.opt_string(6) == place.etag
+            assert item.u32(7) == place.modified
+            assert item.u64(3) == place.length
+        else:
+            assert item.bytes_vector(1) == place.inline
+
+
+def native_table(count: int) -> ChunkTable:
+    ids = np.frombuffer(random.Random(1).randbytes(12 * count), np.uint8).reshape(count, 12)
+    coords = np.arange(count, dtype=np.uint32).reshape(count, 1)
+    return ChunkTable.from_columns(coords, np.ones(count), ids, None, np.full(count, 100))
+
+
+def test_sizes_of_our_layout() -> None:
+    raw = unpack(encode_manifest(ID, {NODE: native_table(1000)}), FileType.MANIFEST, name="m").body
+    assert len(raw) < 45 * 1000
+    spread = ChunkTable.from_locations(
+        1,
+        [
+            ((k,), Location(VIRTUAL, None, k, 1, None, f"s3://bucket/file-{k % 3}", None, 0))
+            for k in range(1000)
+        ],
+    )
+    raw = unpack(encode_manifest(ID, {NODE: spread}), FileType.MANIFEST, name="m").body
+    assert raw.count(b"s3://bucket/file-") == 3
+
+
+def test_dialects_differ_by_the_algorithm_field_only() -> None:
+    arrays = {NODE: native_table(3)}
+    one = unpack(encode_manifest(ID, arrays, dialect=V1), FileType.MANIFEST, name="m").body
+    two = unpack(encode_manifest(ID, arrays, dialect=V2), FileType.MANIFEST, name="m").body
+    assert not Body(one, "m").root().presence(3)
+    assert Body(two, "m").root().presence(3)
+    assert Body(two, "m").root().u8(3, 1) == 0
+
+
+def test_arrays_are_decoded_on_first_access_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    decode = module._decode_refs
+    monkeypatch.setattr(module, "_decode_refs", lambda *a: (calls.append(a), decode(*a))[1])
+    other = NodeId(b"other-id")
+    manifest = decode_manifest(
+        encode_manifest(ID, {NODE: native_table(50), other: native_table(10)}), name="m"
+    )
+    assert manifest.num_chunk_refs == 60
+    assert NODE in manifest.arrays
+    assert not calls
+    before = manifest.nbytes
+    assert manifest.arrays[NODE] is manifest.arrays[NODE]
+    assert len(calls) == 1
+    assert manifest.nbytes > before
+    assert len(manifest.arrays[other]) == 10
+    assert manifest.nbytes == 60 * 21  # the payload is no longer held
+    with pytest.raises(KeyError):
+        manifest.arrays[NodeId(bytes(8))]
+
+
+def test_threads_may_decode_the_same_array() -> None:
+    manifest = decode_manifest(encode_manifest(ID, {NODE: native_table(3000)}), name="m")
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(len(manifest.arrays[NODE]))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [3000] * 8
+
+
+def handmade(*refs: dict[int, Field], shared: Builder | None = None) -> bytes:
+    b = shared or Builder()
+    tables = [b.table(fields) for fields in refs]
+    array = b.table({0: struct(NODE), 1: ref(b.offset_vector(tables))})
+    root = b.table({0: struct(ID), 1: ref(b.offset_vector([array]))})
+    return pack(FileType.MANIFEST, 1, b.finish(root))
+
+
+def index(b: Builder, *coords: int) -> Field:
+    return ref(b.struct_vector(np.array(coords, "<u4").tobytes(), len(coords), 4))
+
+
+def test_references_in_any_order_and_shape_are_read() -> None:
+    b = Builder()
+    refs: list[dict[int, Field]] = [
+        {0: index(b, 3, 1), 4: struct(b"c" * 12), 3: u64(5)},
+        {0: index(b, 0, 2), 1: ref(b.bytes_vector(b"inline"))},
+        {0: index(b, 0, 1), 5: ref(b.string("s3://b/k")), 2: u64(1), 3: u64(2), 7: u32(3)},
+        {0: index(b, 3, 0), 4: struct(b"d" * 12), 3: u64(6), 2: u64(7), 12: u64(99)},
+    ]
+    table = decode_manifest(handmade(*refs, shared=b), name="m").arrays[NODE]
+    assert table.coords().tolist() == [[0, 1], [0, 2], [3, 0], [3, 1]]
+    places = [table.location(row) for row in range(4)]
+    assert [p.kind for p in places] == [2, 3, 1, 1]
+    assert places[0][2:] == (1, 2, None, "s3://b/k", None, 3)
+    assert bytes(places[1].inline or b"") == b"inline"
+    assert places[2][:4] == (1, b"d" * 12, 7, 6)
+    assert places[3][:4] == (1, b"c" * 12, 0, 5)
+
+
+def test_precedence_of_kinds() -> None:
+    b = Builder()
+    everything = {0: index(b, 0), 1: ref(b.bytes_vector(b"x")), 5: ref(b.string("s3://b/k"))}
+    native = {**everything, 0: index(b, 1), 4: struct(b"c" * 12)}
+    table = decode_manifest(handmade(everything, native, shared=b), name="m").arrays[NODE]
+    assert table.kind.tolist() == [VIRTUAL, NATIVE]
+    assert table.location(1).url is None
+
+
+def refused(data: bytes) -> str:
+    manifest = decode_manifest(data, name="manifests/M")
+    with pytest.raises(FormatError) as caught:
+        manifest.arrays[NODE]
+    assert "manifests/M" in caught.value.message
+    return caught.value.message
+
+
+def test_references_that_break_the_rules_are_refused() -> None:
+    b = Builder()
+    assert "missing required field 0" in refused(handmade({4: struct(b"c" * 12)}))
+    assert "neither native" in refused(handmade({0: index(b, 0)}, shared=b))
+    b = Builder()
+    mixed = ({0: index(b, 0), 4: struct(bytes(12))}, {0: index(b, 0, 1), 4: struct(bytes(12))})
+    assert "different ranks" in refused(handmade(*mixed, shared=b))
+
+
+def test_one_index_for_many_references_does_not_blow_up() -> None:
+    b = Builder()
+    same = b.table({0: index(b, *range(5000)), 4: struct(bytes(12))})
+    array = b.table({0: struct(NODE), 1: ref(b.offset_vector([same] * 5000))})
+    root = b.table({0: struct(ID), 1: ref(b.offset_vector([array]))})
+    assert "overlap" in refused(pack(FileType.MANIFEST, 2, b.finish(root)))
+
+
+def test_an_array_without_references_is_empty() -> None:
+    manifest = decode_manifest(handmade(), name="m")
+    assert len(manifest.arrays[NODE]) == 0
+    assert manifest.num_chunk_refs == 0
