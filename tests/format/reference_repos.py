@@ -33,7 +33,9 @@ WRITE = """
     scalar[...] = 42
     big = group.create_array("big", shape=(2000, 1), chunks=(1, 1), **kw)
     store.set_virtual_refs("/big", [
-        ic.VirtualChunkSpec([k, 0], f"s3://bucket/some/long/prefix/file-{k // 7}.nc", k * 10, k + 1)
+        ic.VirtualChunkSpec(
+            [k, 0], f"s3://bucket/some/long/prefix/file-{k // 7}.nc", k * 10, k + 1
+        )
         for k in range(2000)
     ], validate_containers=False)
     mixed = group.create_array("mixed", shape=(6, 2000), chunks=(1, 1000), **kw)
@@ -45,7 +47,9 @@ WRITE = """
         store.set_virtual_refs("/" + name, [
             ic.VirtualChunkSpec([1, 0], "s3://bucket/plain é.nc", 5, 6),
             ic.VirtualChunkSpec([2, 0], "s3://bucket/tagged.nc", 5, 7, etag_checksum='"abc"'),
-            ic.VirtualChunkSpec([2, 1], "s3://bucket/dated.nc", 5, 8, last_updated_at_checksum=when),
+            ic.VirtualChunkSpec(
+                [2, 1], "s3://bucket/dated.nc", 5, 8, last_updated_at_checksum=when
+            ),
         ], validate_containers=False)
     group.create_group("g/h")
     first = session.commit("first")
