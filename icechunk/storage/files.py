@@ -1,0 +1,208 @@
+"""What the file system is asked to do: whole writes, exact reads, atomic publication, fsync.
+
+Functions raise `OSError`; whoever knows the object translates it with `failed`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import time
+from typing import NamedTuple
+
+from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.storage.base import Data
+from icechunk.storage.names import is_our_temporary, temporary_beside
+
+if sys.platform != "win32":
+    import fcntl
+
+_FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+READ = os.O_RDONLY | _FLAGS
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
+_MODE = 0o666  # the umask decides
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+_STALE_SECONDS = 3600.0
+_FULL_FSYNC = getattr(fcntl, "F_FULLFSYNC", None) if sys.platform != "win32" else None
+
+_ADVICE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space or ask for a larger quota",
+    errno.EACCES: "check the permissions of the folder",
+    errno.EPERM: "check the permissions of the folder",
+    errno.EROFS: "the file system is mounted read-only",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the system's limit of open files",
+    errno.ENOTDIR: "a part of the path is a file where a folder is needed",
+    errno.EISDIR: "there is a folder where a file is needed",
+    errno.ENAMETOOLONG: "the name is too long for this file system",
+    errno.ESTALE: "the network file system lost the file; try again",
+}
+
+
+def failed(error: OSError, doing: str, path: str) -> StorageError:
+    """Return the library's error for a failed call, with advice where the cause is well known."""
+    advice = _ADVICE.get(error.errno or 0, "check the disk and the file system")
+    return StorageError(
+        f"input/output error: cannot {doing} `{path}`: {error.strerror or error}; {advice}",
+        ErrorKind.IO,
+    )
+
+
+def as_bytes_view(data: Data) -> memoryview:
+    """Return a flat view of bytes of what is to be written."""
+    view = memoryview(data)
+    return view if view.ndim == 1 and view.format == "B" else view.cast("B")
+
+
+def write_all(fd: int, view: memoryview) -> None:
+    """Write everything at the file's position."""
+    done = os.write(fd, view)
+    while done < len(view):
+        done += os.write(fd, view[done:])
+
+
+def write_new(path: str, data: Data, *, flush: bool) -> None:
+    """Write a file that must not exist; nothing is left behind if it cannot be written whole."""
+    fd = os.open(path, _CREATE, _MODE)
+    try:
+        try:
+            write_all(fd, as_bytes_view(data))
+            if flush:
+                flush_descriptor(fd)
+        finally:
+            os.close(fd)
+    except BaseException:
+        remove(path)
+        raise
+
+
+def write_temporary(path: str, data: Data, *, flush: bool) -> str:
+    """Write a file beside the one it is to become, and return its name."""
+    temporary = temporary_beside(path)
+    write_new(temporary, data, flush=flush)
+    return temporary
+
+
+def read_all(path: str) -> bytes:
+    """Read a whole file."""
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
+
+
+class Signature(NamedTuple):
+    """What tells one state of a file from another without reading it."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+
+def signature(path: str) -> Signature:
+    """Return the signature of a file."""
+    found = os.stat(path)
+    return Signature(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def publish(temporary: str, path: str) -> None:
+    """Put a temporary in the place of a file, atomically."""
+    tries = 100 if os.name == "nt" else 1  # Windows refuses while anybody has the old file open
+    for left in reversed(range(tries)):
+        try:
+            os.replace(temporary, path)
+        except PermissionError:
+            if not left:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def publish_new(temporary: str, path: str) -> bool | None:
+    """Give a temporary its final name unless the name is taken, atomically.
+
+    Returns
+    -------
+    bool or None
+        Whether the name was free; None if this file system cannot do it in one step.
+    """
+    try:
+        if os.name == "nt":
+            os.rename(temporary, path)  # refuses an existing target there
+        else:
+            os.link(temporary, path)
+    except FileExistsError:
+        # over NFS the answer of a link that was made can be lost, and the repetition finds it
+        return os.name != "nt" and os.stat(temporary).st_nlink == 2
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            return None
+        raise
+    return True
+
+
+def remove(path: str) -> bool:
+    """Delete a file; tells whether it was there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def make_folders(path: str) -> list[str]:
+    """Make a folder and its parents; returns those that were missing."""
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return []
+    except FileNotFoundError:
+        parent = os.path.dirname(path)
+        if parent == path:
+            raise
+        made = make_folders(parent)
+        return made + make_folders(path)
+    return [path]
+
+
+def flush_descriptor(fd: int) -> None:
+    """Wait until an open file's bytes are on the medium."""
+    if sys.platform != "win32" and _FULL_FSYNC is not None:
+        fcntl.fcntl(fd, _FULL_FSYNC)  # fsync of macOS stops at the drive's cache
+    else:
+        os.fsync(fd)
+
+
+def flush_file(path: str) -> None:
+    """Wait until a file's bytes are on the medium."""
+    fd = os.open(path, os.O_RDWR | _FLAGS if os.name == "nt" else READ)
+    try:
+        flush_descriptor(fd)
+    finally:
+        os.close(fd)
+
+
+def flush_folder(path: str) -> None:
+    """Wait until the names in a folder are on the medium."""
+    if os.name == "nt":
+        return  # NTFS journals them
+    fd = os.open(path, os.O_RDONLY | _FLAGS | getattr(os, "O_DIRECTORY", 0))
+    try:
+        flush_descriptor(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
+            raise
+    finally:
+        os.close(fd)
+
+
+def sweep(folder: str) -> None:
+    """Delete temporaries that a killed process left in a folder long ago."""
+    oldest = time.time() - _STALE_SECONDS
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if is_our_temporary(entry.name) and entry.stat().st_mtime < oldest:
+                remove(entry.path)

@@ -1,0 +1,421 @@
+"""A storage in a folder of a local or mounted file system.
+
+Objects are files at the same relative paths as other implementations use, so they can share a
+repository. Mutable objects are protected in a way those do not have: updates are compared and
+swapped under a lock file, and everything that a commit refers to is on the medium before it is
+acknowledged. A process killed at any instant leaves the old state or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from icechunk.config.rendering import Entry
+from icechunk.config.storage import (
+    StorageConcurrencySettings,
+    StorageRetriesSettings,
+    StorageSettings,
+)
+from icechunk.ground.runtime import PerProcess, map_parallel
+from icechunk.storage import files
+from icechunk.storage.base import (
+    ConcurrentWriterWarning,
+    Data,
+    Fetched,
+    Label,
+    ObjectInfo,
+    Pack,
+    Storage,
+    Version,
+    folder_of,
+    missing,
+    wrong_size,
+)
+from icechunk.storage.locks import lock_of
+from icechunk.storage.names import LOCK_NAME, decode_segment, encode_key, is_hidden
+from icechunk.storage.packs import LocalPack, OpenFiles
+
+_FLUSHES = 16  # in flight: a journal writes many of them at the price of one
+_DELETES = 8
+_DELETE_BATCH = 256
+_PATHS = 4096
+_KEEP_OPEN = os.name != "nt"  # Windows does not delete what anybody has open
+
+
+def _version_of(data: Data) -> Version:
+    """Return the version of a mutable object: a digest of its bytes."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _restore(root: str, durable: bool) -> LocalStorage:
+    """Make an unpickled storage."""
+    return LocalStorage(root, durable=durable)
+
+
+class LocalStorage(Storage):
+    """Objects as files below a root folder.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The root; made on the first write.
+    durable : bool
+        Wait for the medium where a commit must survive power loss.
+    """
+
+    blocking_ok = True
+    pack_target_bytes = 64 * 1024 * 1024
+
+    def __init__(self, path: str | os.PathLike[str], *, durable: bool = True) -> None:
+        self._root = os.path.abspath(os.fsdecode(path))
+        self._durable = bool(durable)
+        self._paths: dict[str, str] = {}  # folder part of a key -> path with a separator at its end
+        self._open_files = PerProcess(OpenFiles)
+        self._anchored: set[str] = set()  # folders whose own name is known to be on the medium
+        self._made: set[str] = set()  # folders above the root that this storage had to make
+        self._swept: set[str] = set()
+
+    def __reduce__(self) -> tuple[object, tuple[str, bool]]:
+        return _restore, (self._root, self._durable)
+
+    @property
+    def root(self) -> str:
+        """The root folder, an absolute path."""
+        return self._root
+
+    @property
+    def durable(self) -> bool:
+        """Whether writes wait for the medium where it matters."""
+        return self._durable
+
+    @property
+    def identity(self) -> str:
+        """Kind, path and durability, which must not get lost when handles are shared."""
+        return f"file://{self._root}{'' if self._durable else '?durable=false'}"
+
+    def default_settings(self) -> StorageSettings:
+        """Return settings that any implementation can work with on local files."""
+        return StorageSettings(
+            concurrency=StorageConcurrencySettings(5, 4096),
+            retries=StorageRetriesSettings(1, 0, 0),
+            unsafe_use_conditional_update=False,  # what they do not have; ours does not ask
+            unsafe_use_metadata=False,
+        )
+
+    def _entries(self) -> Iterable[Entry]:
+        return [
+            Entry("type", Label("local filesystem")),
+            Entry("path", Label(self._root)),
+            *([] if self._durable else [Entry("durable", False)]),
+        ]
+
+    # -- paths ---------------------------------------------------------------------------------
+
+    def _path_of(self, key: str) -> str:
+        """Return an object's path; refuses keys that leave the root."""
+        folder, _, name = key.rpartition("/")
+        start = self._paths.get(folder)
+        if start is not None and name.isalnum() and name.isascii():
+            return start + name
+        path = os.path.join(self._root, encode_key(key))
+        if start is None:
+            if len(self._paths) >= _PATHS:
+                self._paths.clear()
+            self._paths[folder] = os.path.join(os.path.dirname(path), "")
+        return path
+
+    def _make_folder_of(self, path: str) -> None:
+        """Make the folder an object goes to."""
+        try:
+            made = files.make_folders(os.path.dirname(path))
+        except OSError as error:
+            raise files.failed(error, "make a folder for", path) from error
+        self._made.update(made)
+        self._anchored.difference_update(made)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def get(self, key: str) -> Fetched:
+        """Read a whole file."""
+        path = self._path_of(key)
+        try:
+            data = files.read_all(path)
+        except FileNotFoundError:
+            raise missing(key, self._root) from None
+        except OSError as error:
+            raise files.failed(error, "read", path) from error
+        return Fetched(data, lambda: _version_of(data))
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes | memoryview:
+        """Read exactly `length` bytes from `offset` on; files read in the middle stay open."""
+        path = self._path_of(key)
+        if offset < 0 or length < 0:
+            raise wrong_size(key, offset, length, 0)
+        try:
+            if offset > 0 and _KEEP_OPEN:
+                file = self._open_files.get().get(path)
+                data = os.pread(file.fd, length, offset)
+            else:
+                data = self._read_once(path, offset, length)
+            if len(data) != length:
+                data = self._read_on(key, path, offset, length, data)
+        except FileNotFoundError:
+            raise missing(key, self._root) from None
+        except OSError as error:
+            raise files.failed(error, "read", path) from error
+        return data
+
+    @staticmethod
+    def _read_once(path: str, offset: int, length: int) -> bytes:
+        """Read from a file opened for it; may return less."""
+        fd = os.open(path, files.READ)
+        try:
+            if _KEEP_OPEN:
+                return os.pread(fd, length, offset)
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.read(fd, length)
+        finally:
+            os.close(fd)
+
+    def _read_on(self, key: str, path: str, offset: int, length: int, first: bytes) -> bytes:
+        """Read what one call did not deliver: it stops at 2 GiB and at the end of the file."""
+        parts, got = [first], len(first)
+        while first and got < length:
+            first = self._read_once(path, offset + got, length - got)
+            parts.append(first)
+            got += len(first)
+        if got != length:
+            raise wrong_size(key, offset, length, got)
+        return b"".join(parts)
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Return a file's size and time."""
+        path = self._path_of(key)
+        try:
+            found = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise files.failed(error, "look at", path) from error
+        return ObjectInfo(key, found.st_size, found.st_mtime_ns // 1000)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield the files below a folder; files that vanish meanwhile are left out."""
+        folder = folder_of(prefix)
+        start = os.path.join(self._root, encode_key(folder)) if folder else self._root
+        waiting = [(start, f"{folder}/" if folder else "")]
+        while waiting:
+            path, before = waiting.pop()
+            try:
+                with os.scandir(path) as entries:
+                    for entry in entries:
+                        if is_hidden(entry.name):
+                            continue
+                        key = before + decode_segment(entry.name)
+                        if entry.is_dir():
+                            waiting.append((entry.path, f"{key}/"))
+                            continue
+                        with contextlib.suppress(FileNotFoundError):
+                            found = entry.stat()
+                            yield ObjectInfo(key, found.st_size, found.st_mtime_ns // 1000)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise files.failed(error, "list", path) from error
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def put(self, key: str, data: Data) -> None:
+        """Write a file; under a fresh name in place, else beside the old one and then over it."""
+        path = self._path_of(key)
+        try:
+            try:
+                files.write_new(path, data, flush=False)
+            except FileNotFoundError:
+                self._make_folder_of(path)
+                files.write_new(path, data, flush=False)
+        except FileExistsError:
+            self._overwrite(path, data)
+        except OSError as error:
+            raise files.failed(error, "write", path) from error
+
+    def _overwrite(self, path: str, data: Data) -> None:
+        try:
+            temporary = self._write_temporary(path, data)
+            try:
+                files.publish(temporary, path)
+            except BaseException:
+                files.remove(temporary)
+                raise
+        except OSError as error:
+            raise files.failed(error, "write", path) from error
+
+    def _write_temporary(self, path: str, data: Data) -> str:
+        """Write what is to become a file; clears away what killed processes left there."""
+        folder = os.path.dirname(path)
+        if folder not in self._swept:
+            self._swept.add(folder)
+            files.sweep(folder)
+        return files.write_temporary(path, data, flush=self._durable)
+
+    def create(self, key: str, data: Data) -> Version | None:
+        """Write a file unless it exists; it appears with its whole content."""
+        path = self._path_of(key)
+        if os.path.lexists(path):
+            return None
+        self._make_folder_of(path)
+        try:
+            temporary = self._write_temporary(path, data)
+            try:
+                made = files.publish_new(temporary, path)
+                if made is None:
+                    with self._folder_lock():
+                        made = not os.path.lexists(path)
+                        if made:
+                            files.publish(temporary, path)
+            finally:
+                files.remove(temporary)
+            if made:
+                self._settle(os.path.dirname(path))
+        except OSError as error:
+            raise files.failed(error, "create", path) from error
+        return _version_of(data) if made else None
+
+    def replace(self, key: str, data: Data, expected: Version) -> Version | None:
+        """Write a file if its content is still the expected one, under the lock."""
+        path = self._path_of(key)
+        if not os.path.exists(path):
+            return None
+        try:
+            with self._folder_lock():
+                return self._replace_locked(path, data, expected)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise files.failed(error, "replace", path) from error
+
+    def _replace_locked(self, path: str, data: Data, expected: Version) -> Version | None:
+        """Compare, swap, and look whether somebody who takes no lock came between."""
+        before = files.signature(path)
+        if _version_of(files.read_all(path)) != expected:
+            return None
+        temporary = self._write_temporary(path, data)
+        try:
+            ours = files.signature(temporary)
+            if files.signature(path) != before:
+                files.remove(temporary)
+                return None
+            files.publish(temporary, path)
+        except BaseException:
+            files.remove(temporary)
+            raise
+        self._settle(os.path.dirname(path))
+        if files.signature(path) != ours and files.read_all(path) != data:
+            warnings.warn(
+                f"`{path}` was overwritten by a program that does not take the lock of this "
+                "library, right after an update of ours. The update is tried again on top of what "
+                "that program wrote. Do not let other implementations write a repository on a "
+                "local file system at the same time: their updates can discard commits",
+                ConcurrentWriterWarning,
+                stacklevel=3,
+            )
+            return None
+        return _version_of(data)
+
+    def delete(self, keys: Iterable[str]) -> int:
+        """Delete files; the deletions are durable on return."""
+        paths = [self._path_of(key) for key in keys]
+        batches = [paths[n : n + _DELETE_BATCH] for n in range(0, len(paths), _DELETE_BATCH)]
+        count = sum(map_parallel(self._delete_batch, batches, limit=_DELETES))
+        if count and self._durable:
+            for folder in {os.path.dirname(path) for path in paths}:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    files.flush_folder(folder)
+        return count
+
+    def _delete_batch(self, paths: Sequence[str]) -> int:
+        count = 0
+        opened = self._open_files.get()
+        for path in paths:
+            opened.forget(path)
+            try:
+                count += files.remove(path)
+            except NotADirectoryError:
+                continue
+            except OSError as error:
+                raise files.failed(error, "delete", path) from error
+        return count
+
+    def open_pack(self, key: str) -> Pack:
+        """Begin a file that collects chunks."""
+        path = self._path_of(key)
+        try:
+            try:
+                return LocalPack(path)
+            except FileNotFoundError:
+                self._make_folder_of(path)
+                return LocalPack(path)
+        except OSError as error:
+            raise files.failed(error, "begin pack", path) from error
+
+    # -- durability and locks ------------------------------------------------------------------
+
+    def sync(self, keys: Iterable[str]) -> None:
+        """Flush files, and each of their folders once."""
+        if not self._durable:
+            return
+        paths = list(dict.fromkeys(map(self._path_of, keys)))
+        map_parallel(self._flush_object, paths, limit=_FLUSHES)
+        for folder in {os.path.dirname(path) for path in paths}:
+            try:
+                self._settle(folder)
+            except OSError as error:
+                raise files.failed(error, "flush", folder) from error
+
+    def _flush_object(self, path: str) -> None:
+        try:
+            files.flush_file(path)
+        except FileNotFoundError:
+            raise missing(os.path.relpath(path, self._root), self._root) from None
+        except OSError as error:
+            raise files.failed(error, "flush", path) from error
+
+    def _settle(self, folder: str) -> None:
+        """Flush a folder, and once per storage the folders that lead to it."""
+        if not self._durable:
+            return
+        files.flush_folder(folder)
+        done: set[str] = set()
+        while folder not in self._anchored:
+            parent = os.path.dirname(folder)
+            outside = len(folder) <= len(self._root)
+            try:
+                files.flush_folder(parent)
+            except PermissionError:
+                if not outside or folder in self._made:
+                    raise
+            done.add(folder)
+            if outside and parent not in self._made:
+                break
+            folder = parent
+        self._anchored |= done
+
+    def _folder_lock(self) -> AbstractContextManager[None]:
+        return lock_of(os.path.join(self._root, LOCK_NAME)).hold()
+
+    @contextlib.contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold the repository's lock file: one lock for all keys."""
+        path = os.path.join(self._root, LOCK_NAME)
+        self._make_folder_of(path)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self._folder_lock())
+            except OSError as error:
+                raise files.failed(error, "lock", path) from error
+            yield

@@ -1,0 +1,141 @@
+"""Packs of chunks in local files, and open files to read from them.
+
+Making a file per chunk is most of the cost of writing small chunks to a disk, and syncing them one
+by one is worse; appending them to one file is an order of magnitude faster. Offsets are reserved
+under a lock and the bytes written outside of it, so that threads write one pack together.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.ground.runtime import process_generation
+from icechunk.storage import files
+from icechunk.storage.base import Data, Pack
+
+_OPEN_FILES = 32
+_FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_BEGIN = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
+_GO_ON = os.O_WRONLY | _FLAGS
+
+
+class OpenFile:
+    """A descriptor that closes itself when nobody refers to it any more."""
+
+    __slots__ = ("fd", "recent")
+
+    def __init__(self, path: str, flags: int) -> None:
+        self.recent = True
+        self.fd = os.open(path, flags, 0o666)
+
+    def __del__(self, close: object = os.close) -> None:
+        fd = getattr(self, "fd", -1)  # missing when the file could not be opened
+        if fd >= 0 and callable(close):
+            close(fd)
+
+
+class OpenFiles:
+    """The files most recently read from, kept open.
+
+    Finding one takes no lock. An evicted file closes when its last reader lets go of it.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, OpenFile] = {}
+        self._lock = threading.Lock()
+
+    def get(self, path: str) -> OpenFile:
+        """Return an open file."""
+        file = self._files.get(path)
+        if file is None:
+            file = OpenFile(path, files.READ)
+            self._keep(path, file)
+        else:
+            file.recent = True
+        return file
+
+    def _keep(self, path: str, file: OpenFile) -> None:
+        """Remember a file, in place of the oldest one not read from since the last look."""
+        with self._lock:
+            while len(self._files) >= _OPEN_FILES:
+                oldest = next(iter(self._files))
+                candidate = self._files.pop(oldest)
+                if candidate.recent:
+                    candidate.recent = False
+                    self._files[oldest] = candidate
+            self._files[path] = file
+
+    def forget(self, path: str) -> None:
+        """Close a file that is being deleted, so that its space is freed."""
+        if path in self._files:
+            with self._lock:
+                self._files.pop(path, None)
+
+
+def _write_at(fd: int, view: memoryview, offset: int) -> None:
+    """Write everything at an offset."""
+    done = 0
+    while done < len(view):
+        done += os.pwrite(fd, view[done:] if done else view, offset + done)
+
+
+class LocalPack(Pack):
+    """A file that several threads append chunks to.
+
+    Parameters
+    ----------
+    path
+        The file; must not exist, its folder must.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._generation = process_generation()
+        self._end = 0
+        self._file: OpenFile | None = OpenFile(path, _BEGIN)
+
+    @property
+    def size(self) -> int:
+        """Bytes reserved so far."""
+        return self._end
+
+    def append(self, data: Data) -> int:
+        """Write bytes behind what was reserved before, and return their offset."""
+        if self._generation != process_generation():
+            raise StorageError(
+                "storage error: this pack belongs to the process that opened it; a forked child "
+                "writes its chunks to a pack of its own",
+                ErrorKind.STORAGE_OTHER,
+            )
+        view = files.as_bytes_view(data)
+        with self._lock:
+            offset = self._end
+            self._end += len(view)
+            file = self._file
+            if not hasattr(os, "pwrite"):  # Windows: the position is part of the write
+                self._write_here(view, offset)
+                return offset
+        try:
+            if file is None:  # closed meanwhile: the owner began the next one
+                file = OpenFile(self._path, _GO_ON)
+            _write_at(file.fd, view, offset)
+        except OSError as error:
+            raise files.failed(error, "write to pack", self._path) from error
+        return offset
+
+    def _write_here(self, view: memoryview, offset: int) -> None:
+        try:
+            file = self._file or OpenFile(self._path, _GO_ON)
+            os.lseek(file.fd, offset, os.SEEK_SET)
+            files.write_all(file.fd, view)
+        except OSError as error:
+            raise files.failed(error, "write to pack", self._path) from error
+
+    def close(self) -> None:
+        """Release the descriptor once the appends under way have ended."""
+        if self._generation == process_generation():
+            with self._lock:
+                self._file = None
