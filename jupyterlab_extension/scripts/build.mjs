@@ -5,4 +5,4 @@ import { buildWidgets, staticDir } from "./widgets.mjs";
 
 const only = process.argv[2];
 if (only !== "lab") await buildWidgets(staticDir);
-if (only !== "widgets") await buildLab("labextension");
+if (only !== "widgets") await buildLab();

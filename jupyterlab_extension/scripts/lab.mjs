@@ -1,48 +1,34 @@
 /** Compile the plugin and build the federated JupyterLab extension. */
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./widgets.mjs";
+
+export const labDir = join(root, "labextension");
 
 function run(script, ...args) {
   const done = spawnSync(process.execPath, [join(root, "node_modules", script), ...args], {
     cwd: root,
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
     encoding: "utf8",
   });
-  if (done.status !== 0) {
-    process.stderr.write(done.stdout ?? "");
-    throw new Error(`${script} failed`);
-  }
+  if (done.status !== 0) throw new Error(`${script} failed\n${done.stdout}${done.stderr}`);
 }
 
-/** @param outputDir folder of the built extension, relative to the project */
-export async function buildLab(outputDir) {
+export async function buildLab() {
+  // Stale output would be picked up: the compiler does not delete, the builder adds new hashes.
   rmSync(join(root, "lib"), { recursive: true, force: true });
-  rmSync(join(root, outputDir), { recursive: true, force: true });
+  rmSync(labDir, { recursive: true, force: true });
   run("typescript/bin/tsc", "-p", "tsconfig.lab.json");
-  const packageFile = join(root, "package.json");
-  const original = readFileSync(packageFile, "utf8");
-  try {
-    // The builder reads its target folder from package.json only.
-    if (outputDir !== JSON.parse(original).jupyterlab.outputDir) {
-      const changed = JSON.parse(original);
-      changed.jupyterlab.outputDir = outputDir;
-      writeFileSync(packageFile, JSON.stringify(changed, null, 2));
-    }
-    run(
-      "@jupyter/builder/lib/build-labextension.js",
-      "--core-package-file",
-      "node_modules/@jupyterlab/core-meta/core.package.json",
-      ".",
-    );
-  } finally {
-    writeFileSync(packageFile, original);
-  }
-  copyFileSync(join(root, "install.json"), join(root, outputDir, "install.json"));
-  const log = join(root, outputDir, "build_log.json");
-  if (existsSync(log)) rmSync(log);
-  const built = readdirSync(join(root, outputDir));
-  if (!built.includes("package.json")) throw new Error("the extension was not built");
+  run(
+    "@jupyter/builder/lib/build-labextension.js",
+    "--core-package-file",
+    "node_modules/@jupyterlab/core-meta/core.package.json",
+    ".",
+  );
+  // The log holds paths of this machine.
+  rmSync(join(labDir, "build_log.json"), { force: true });
+  copyFileSync(join(root, "install.json"), join(labDir, "install.json"));
+  if (!existsSync(join(labDir, "package.json"))) throw new Error("the extension was not built");
 }

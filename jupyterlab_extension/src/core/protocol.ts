@@ -72,6 +72,9 @@ export interface AxisLabel {
   first: number | string;
   last: number | string;
   units: string | null;
+  /** Coordinates of the first and last element of every chunk, where the axis is not too long. */
+  starts?: (number | string)[];
+  ends?: (number | string)[];
 }
 
 export interface ChunkMapReply {

@@ -59,7 +59,7 @@ export function coordinate(label: AxisLabel, index: number, size: number): strin
   if (index === size - 1) return String(last);
   const [from, to] = [Date.parse(String(first)), Date.parse(String(last))];
   if (Number.isNaN(from) || Number.isNaN(to)) return "";
-  return new Date(from + (to - from) * t).toISOString().slice(0, 10);
+  return `≈ ${new Date(from + (to - from) * t).toISOString().slice(0, 10)}`;
 }
 
 /** What one chunk covers along an axis: "lat −45 … 0 degrees_north" or "time 30–59". */
@@ -68,8 +68,10 @@ export function coverage(map: ChunkMapReply, axis: number, position: number): st
   const name = axisName(map.dims, axis);
   const label = map.labels[axis];
   if (label) {
-    const from = coordinate(label, first, map.shape[axis]!);
-    const to = coordinate(label, last, map.shape[axis]!);
+    const exact = (value: number | string | undefined): string | null =>
+      value === undefined ? null : typeof value === "number" ? short(value) : value;
+    const from = exact(label.starts?.[position]) ?? coordinate(label, first, map.shape[axis]!);
+    const to = exact((label.ends ?? label.starts)?.[position]) ?? coordinate(label, last, map.shape[axis]!);
     if (from && to) {
       const units = label.units ? ` ${unitSign(label.units)}` : "";
       return from === to ? `${name} ${from}${units}` : `${name} ${from} … ${to}${units}`;

@@ -17,6 +17,8 @@ export interface ChunkGridOptions {
   wanted: (state: number) => boolean;
   onCursor: (flat: number) => void;
   onSelect?: () => void;
+  /** Further controls beside the grid. */
+  tools?: HTMLElement;
   /** Keys the grid does not use itself; true when handled. */
   onKey?: (event: KeyboardEvent) => boolean;
 }
@@ -68,11 +70,16 @@ export class ChunkGridView {
     this.element = h(
       "div",
       { class: "ick-chunkgrid" },
-      this.axes,
       this.stage,
-      this.status,
-      this.legend,
-      h("span", { class: "ick-sr", id: help }, keys),
+      h(
+        "div",
+        { class: "ick-gridside" },
+        this.axes,
+        options.tools ?? null,
+        this.status,
+        this.legend,
+        h("span", { class: "ick-sr", id: help }, keys),
+      ),
     );
     this.listen(frame.signal);
     onWidth(this.stage, (width) => ((this.width = width || this.width), this.draw()), frame.signal);
@@ -525,11 +532,20 @@ export class ChunkGridView {
   // ---- drawing ----------------------------------------------------------------------------------
 
   private describe(flat = this.cursor): void {
-    if (!this.map || !this.grid.size) return say(this.status, "");
+    if (!this.map || !this.grid.size) return this.status.replaceChildren();
     const coords = this.grid.coords(flat);
     const where = coords.map((position, axis) => coverage(this.map!, axis, position));
     const state = this.options.styles[this.states[flat]!]?.label ?? "";
-    say(this.status, [`[${coords.join(", ")}]`, ...where, state].join("  ·  "));
+    const title = `Chunk [${coords.join(", ")}] `;
+    const text = title + state + where.join();
+    // Unchanged text stays, so that screen readers do not repeat it.
+    if (this.status.dataset.text === text) return;
+    this.status.dataset.text = text;
+    fill(
+      this.status,
+      h("div", null, h("b", null, title), state),
+      h("div", { class: "ick-where" }, where.join(" · ")),
+    );
   }
 
   private title(axis: number): string {

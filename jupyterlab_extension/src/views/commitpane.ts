@@ -2,7 +2,7 @@
 
 import { button, copyText, fill, h, type Child } from "../core/dom";
 import type { CommitChanges, CommitReply, CommitRow, DiffReply, Ref, SessionState } from "../core/protocol";
-import { plural, shortId } from "../core/text";
+import { grouped, plural, shortId } from "../core/text";
 import { absoluteTime, relativeTime } from "../core/time";
 import { refLabel } from "./historylist";
 import { mark, nodeDetail, pathText, share, summaryText } from "./nodes";
@@ -55,16 +55,23 @@ export function showCommit(
   );
 }
 
-export function showSession(pane: HTMLElement, session: SessionState): void {
+export function showSession(pane: HTMLElement, session: SessionState, refs: Ref[]): void {
+  const tip = refs.find((ref) => ref.kind === "branch" && ref.name === session.branch)?.id;
   fill(
     pane,
     h("h3", { class: "ick-title" }, "Uncommitted changes"),
     facts([
       ["Branch", session.branch ?? "none"],
       ["Based on", button(shortId(session.base), { class: "ick-link", "data-goto": session.base })],
-      ["Changes", plural(session.changes, "change")],
+      ["Changes", `${grouped(session.changes)}, not committed`],
     ]),
-    h("p", { class: "ick-hint" }, "Nothing here is stored yet. Commit the session to keep it."),
+    h(
+      "p",
+      { class: "ick-hint ick-after" },
+      tip && tip !== session.base
+        ? `${session.branch} has newer commits than this session started from: committing needs a rebase.`
+        : "Nothing here is stored yet. Commit the session to keep it.",
+    ),
   );
 }
 

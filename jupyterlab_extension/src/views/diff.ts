@@ -111,7 +111,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     const wanted = path || String(host.get("selected_path") || "");
     const start =
       shown.find((node) => node.path === wanted) ??
-      shown.find((node) => node.type === "array" && node.chunks_changed > 0) ??
+      mostChanged(shown) ??
       shown[0];
     if (start) select(start, true);
     else {
@@ -275,6 +275,14 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   say(note, "Loading…");
   void load();
   return frame.dispose;
+}
+
+/** The changed array with the most changed chunks, else any array with some. */
+function mostChanged(nodes: DiffNode[]): DiffNode | undefined {
+  const weight = (node: DiffNode): number =>
+    node.type === "array" ? node.chunks_changed + (node.change === "changed" ? 1e12 : 0) : 0;
+  const arrays = nodes.filter((node) => node.type === "array" && node.chunks_changed > 0);
+  return arrays.sort((a, b) => weight(b) - weight(a))[0];
 }
 
 function explain(node: DiffNode): string {

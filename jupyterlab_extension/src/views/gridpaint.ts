@@ -36,8 +36,8 @@ export function measure(
 ): Metrics {
   const roomX = Math.max(60, width - MARGIN.left - MARGIN.right);
   const shape = Math.min(2.4, Math.max(0.6, aspect));
-  let cw = Math.min(96, roomX / cols);
-  let ch = Math.min(64, cw / shape, maxHeight / rows);
+  let cw = Math.min(132, roomX / cols);
+  let ch = Math.min(72, cw / shape, maxHeight / rows);
   cw = Math.min(cw, ch * shape);
   // Long thin grids keep the shape of a chunk only as far as cells stay easy to hit.
   cw = Math.max(cw, Math.min(18, roomX / cols));

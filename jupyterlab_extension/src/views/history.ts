@@ -76,7 +76,8 @@ export function mount(el: HTMLElement, host: Host): Dispose {
         : "Ctrl or Shift click a second commit to compare",
     );
     if (list.selected.length) show(list.selected);
-    else if (list.rows.length) choose([list.rows[0]!.id], true);
+    else if (list.rows.length)
+      choose([(list.rows.find((row) => row.id !== SESSION_ROW) ?? list.rows[0]!).id], true);
     else hint(pane, "No commits yet.");
   }
 
@@ -96,7 +97,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     detail = new AbortController();
     const scope = detail.signal;
     const rows = ids.map((id) => list.rows.find((row) => row.id === id));
-    if (ids[0] === SESSION_ROW && reply?.session) return showSession(pane, reply.session);
+    if (ids[0] === SESSION_ROW && reply?.session) return showSession(pane, reply.session, reply.refs);
     if (ids.length === 2) return void compare(ids, scope);
     const row = rows[0];
     if (!row) return hint(pane, "Select a commit.");

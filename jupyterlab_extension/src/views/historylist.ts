@@ -343,7 +343,7 @@ export class HistoryList {
           r: session ? 4.5 : 4.5,
           class: session ? "ick-dot ick-hollow" : "ick-dot",
           fill: colour,
-          stroke: session ? colour : null,
+          color: colour,
         }),
       );
     }

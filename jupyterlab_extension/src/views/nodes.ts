@@ -39,7 +39,7 @@ export function share(node: DiffNode): HTMLElement | null {
   const part = Math.min(1, node.chunks_changed / node.chunks_total);
   const bar = h("span", { class: "ick-sharebar" });
   bar.style.width = `${Math.max(2, part * 100)}%`;
-  return h("span", { class: "ick-share", "aria-hidden": "true" }, bar);
+  return h("span", { class: `ick-share ick-share-${node.change}`, "aria-hidden": "true" }, bar);
 }
 
 export function summaryText(counts: DiffReply["counts"]): string {

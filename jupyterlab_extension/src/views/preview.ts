@@ -4,7 +4,7 @@ import { type ColourMap, diverging, MAP_SIZE, mapIndex, pack, viridis } from "..
 import { fill, h, listen, say } from "../core/dom";
 import { floatsOf, type Host, isSilent } from "../core/host";
 import type { PreviewReply } from "../core/protocol";
-import { short } from "../core/text";
+import { short, unitSign } from "../core/text";
 import { css, type Frame, mixRgb, onWidth, surface } from "./frame";
 import { type StateStyle, swatch } from "./states";
 
@@ -20,6 +20,8 @@ export interface PreviewOptions {
   /** Indices of the sides whose difference (first minus second) is drawn as well. */
   difference: [number, number];
   differenceLabel: string;
+  /** What to put under the picture of each side. */
+  actions?: HTMLElement[];
 }
 
 interface Card {
@@ -53,23 +55,27 @@ export class PreviewPanel {
     private readonly options: PreviewOptions,
   ) {
     const pictures = h("div", { class: "ick-pictures" });
-    for (const side of options.sides) {
+    options.sides.forEach((side, i) => {
       const card = makeCard(side.label, `ick-preview-${side.side}`, side.style);
       this.cards.push(card.card);
+      const action = options.actions?.[i];
+      if (action) card.element.append(action);
       pictures.append(card.element);
-    }
+    });
     const delta = makeCard(options.differenceLabel, "ick-preview-difference");
     this.delta = delta.card;
+    delta.element.classList.add("ick-delta");
     pictures.append(delta.element);
     this.scale = makeScale(viridis, "values");
     this.deltaScale = makeScale(diverging, "difference");
+    delta.element.append(
+      h("div", { class: "ick-scales" }, this.scale.element, this.deltaScale.element),
+    );
     this.element = h(
       "div",
       { class: "ick-preview" },
-      this.caption,
-      this.others,
+      h("div", { class: "ick-previewhead" }, this.caption, this.others),
       pictures,
-      h("div", { class: "ick-scales" }, this.scale.element, this.deltaScale.element),
       this.note,
     );
     listen(
@@ -141,7 +147,7 @@ export class PreviewPanel {
   }
 
   private describe(reply: PreviewReply): void {
-    say(this.caption, `${reply.path}  [${reply.chunk.join(", ")}]  ${reply.dtype}`);
+    say(this.caption, `Values of chunk [${reply.chunk.join(", ")}], ${reply.dtype}${extentText(reply)}`);
     reply.sides.forEach((side, i) => {
       const card = this.cards[i];
       if (!card) return;
@@ -307,6 +313,17 @@ function pairs(items: [string, string][]): HTMLElement[] {
   return items.map(([name, value]) =>
     h("span", null, name ? h("i", null, name) : null, name ? " " : "", value),
   );
+}
+
+/** What the pictures show, where the kernel knows coordinates. */
+function extentText(reply: PreviewReply): string {
+  const parts = (["y", "x"] as const).flatMap((side, k) => {
+    const extent = reply.extent?.[side];
+    if (!extent) return [];
+    const [from, to] = [extent[0], extent[1]].map((v) => (typeof v === "number" ? short(v) : v));
+    return [`${reply.axes[k] ?? side} ${from} … ${to}${extent[2] ? ` ${unitSign(extent[2])}` : ""}`];
+  });
+  return parts.length ? ` · ${parts.join(" · ")}` : "";
 }
 
 interface Scale {

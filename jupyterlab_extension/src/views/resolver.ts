@@ -42,6 +42,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   const notice = h("div", { class: "ick-notice", role: "status", hidden: true });
   const list = new ConflictList(frame, (item) => select(item));
   const heading = h("div", { class: "ick-nodehead" });
+  const keep = new Map(CHOICES.map((choice) => [choice, keepButton(choice)]));
   const preview = new PreviewPanel(frame, host, {
     sides: CHOICES.map((side) => ({
       side,
@@ -50,24 +51,13 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     })),
     difference: [0, 1],
     differenceLabel: "mine − theirs",
-  });
-  const grid = new ChunkGridView(frame, {
-    styles: RESOLVER_STATES,
-    selectable: inConflict,
-    wanted: (state) => state === 1,
-    onCursor: (flat) => {
-      if (current) preview.show(current.path, grid.grid.coords(flat));
-      updateKeep();
-    },
-    onSelect: () => updateKeep(),
-    onKey: (event) => key(event),
+    actions: CHOICES.map((choice) => keep.get(choice)!.element),
   });
   const selectAll = button("All", { class: "ick-button ick-quiet ick-small", testid: "ick-select-all", title: "Select every conflicting chunk of this array (Ctrl A)" });
   const selectSlice = button("This slice", { class: "ick-button ick-quiet ick-small", title: "Select the conflicting chunks on screen" });
   const invert = button("Invert", { class: "ick-button ick-quiet ick-small" });
   const none = button("None", { class: "ick-button ick-quiet ick-small", title: "Esc" });
   const nextOpen = button("Next undecided", { class: "ick-button ick-quiet ick-small", title: "N" });
-  const selected = h("span", { class: "ick-muted ick-selected" });
   const tools = h(
     "div",
     { class: "ick-tools", role: "group", "aria-label": "Selection" },
@@ -76,23 +66,36 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     selectSlice,
     invert,
     none,
-    h("span", { class: "ick-grow" }),
-    selected,
-    nextOpen,
   );
-  const keep = new Map(CHOICES.map((choice) => [choice, keepButton(choice)]));
-  const clear = button("Back to undecided", { class: "ick-button ick-quiet ick-small ick-undecide" });
-  const keeps = h("div", { class: "ick-keeps", role: "group", "aria-label": "Decision" }, ...[...keep.values()].map((k) => k.element));
+  const grid = new ChunkGridView(frame, {
+    styles: RESOLVER_STATES,
+    selectable: inConflict,
+    wanted: (state) => state === 1,
+    tools,
+    onCursor: (flat) => {
+      if (current) preview.show(current.path, grid.grid.coords(flat));
+      updateKeep();
+    },
+    onSelect: () => updateKeep(),
+    onKey: (event) => key(event),
+  });
+  const clear = button("Back to undecided", { class: "ick-button ick-quiet ick-small", title: "U" });
+  const scopeText = h("span", { class: "ick-scope" });
+  const decision = h(
+    "div",
+    { class: "ick-decision", role: "group", "aria-label": "Decision" },
+    h("div", { class: "ick-decisionhead" }, scopeText, h("span", { class: "ick-grow" }), clear, nextOpen),
+    preview.element,
+  );
   const explain = h("p", { class: "ick-hint" });
-  const centre = h("div", { class: "ick-centre" }, heading, explain, tools, grid.element, keeps, h("div", { class: "ick-keepnote" }, clear));
-  const aside = h("div", { class: "ick-aside" }, preview.element);
+  const centre = h("div", { class: "ick-centre" }, heading, explain, grid.element, decision);
   const bar = new CompleteBar(frame, host, { reload: () => void load(), notice: showNotice });
   fill(
     frame.body,
     h("header", { class: "ick-head" }, title, onto, h("span", { class: "ick-grow" }), undo, redo, script),
     notice,
     codeBox,
-    h("div", { class: "ick-three" }, list.element, centre, aside),
+    h("div", { class: "ick-three" }, list.element, centre),
     bar.element,
   );
 
@@ -181,10 +184,8 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     centre.dataset.kind = item.kind;
     const node = item.kind === "node";
     say(explain, node ? nodeText(item) : "");
-    tools.hidden = node;
     grid.element.hidden = node;
     for (const choice of CHOICES) keep.get(choice)!.element.hidden = !item.choices.includes(choice);
-    aside.hidden = node;
     updateKeep();
     if (node) {
       scope?.abort();
@@ -220,15 +221,20 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   function updateKeep(): void {
     const node = current?.kind === "node";
     const count = node ? 1 : (map && current ? grid.target().count : 0);
-    say(selected, grid.selectedCount ? `${grouped(grid.selectedCount)} selected` : "");
+    say(scopeText, node ? "" : scopeOf(count));
     for (const choice of CHOICES) {
       const control = keep.get(choice)!;
-      control.count(node ? null : count, grid.selectedCount > 0);
       control.element.disabled = !current || count === 0;
       control.element.setAttribute("aria-pressed", String(node && current?.choice === choice));
     }
     const state = grid.states[grid.cursor] ?? 0;
     clear.hidden = node ? current?.choice === null : grid.selectedCount === 0 && state < 2;
+  }
+
+  function scopeOf(count: number): string {
+    if (grid.selectedCount) return `Decide for ${plural(grid.selectedCount, "selected chunk")}`;
+    const where = `chunk [${grid.grid.coords(grid.cursor).join(", ")}]`;
+    return count ? `Decide for ${where}` : map ? `${where[0]!.toUpperCase()}${where.slice(1)} is not in conflict` : "";
   }
 
   async function decide(choice: Choice | null): Promise<void> {
@@ -390,35 +396,24 @@ function nodeText(item: ConflictItem): string {
 interface KeepButton {
   element: HTMLButtonElement;
   name(label: string, detail: string): void;
-  count(count: number | null, selection: boolean): void;
 }
 
 function keepButton(choice: Choice): KeepButton {
-  const label = h("span", { class: "ick-keeplabel" }, WORD[choice]);
+  const label = h("span", { class: "ick-keeplabel" }, `Keep ${WORD[choice]}`);
   const small = h("span", { class: "ick-keepsmall" });
-  const amount = h("span", { class: "ick-keepcount" });
-  const element = button("", { class: "ick-button ick-keep", testid: `ick-keep-${choice}`, disabled: true });
-  let detail = "";
-  element.append(
+  const element = button(
+    "",
+    { class: "ick-button ick-keep", testid: `ick-keep-${choice}`, disabled: true },
     swatch(RESOLVER_STATES[STATE[choice]]!),
-    h(
-      "span",
-      { class: "ick-keeptext" },
-      h("span", { class: "ick-keeptop" }, `Keep ${WORD[choice]}`, amount),
-      label,
-      small,
-    ),
+    h("span", { class: "ick-keeptext" }, label, small),
   );
   return {
     element,
     name(text, more) {
-      detail = more;
-      say(label, text);
+      say(label, choice === "base" ? "Keep base" : `Keep ${WORD[choice]}`);
+      label.append(h("span", { class: "ick-keepname" }, `: ${text}`));
       say(small, [choice, more, `key ${choice[0]!.toUpperCase()}`].filter(Boolean).join(" · "));
-      element.title = [text, detail].filter(Boolean).join("\n");
-    },
-    count(count, selection) {
-      say(amount, count === null || count === 0 ? "" : selection ? plural(count, "chunk") : "this chunk");
+      element.title = [text, more].filter(Boolean).join("\n");
     },
   };
 }

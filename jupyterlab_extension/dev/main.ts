@@ -1,0 +1,42 @@
+/** Development page: every view on made-up data, `?view=resolver&theme=dark`. */
+
+import { mount as mountDiff } from "../src/views/diff";
+import { mount as mountHistory } from "../src/views/history";
+import { mount as mountResolver } from "../src/views/resolver";
+import { mount as mountRepositories } from "../src/views/repositories";
+import { FakeHost } from "./fake-host";
+import { repositories } from "./repositories";
+
+const params = new URLSearchParams(location.search);
+const view = params.get("view") ?? "all";
+document.body.dataset.jpThemeLight = String(params.get("theme") !== "dark");
+document.body.className = params.get("theme") === "dark" ? "dark" : "light";
+const page = document.getElementById("page")!;
+if (params.get("width")) page.style.width = `${params.get("width")}px`;
+
+function place(): HTMLElement {
+  const box = document.createElement("div");
+  box.className = "box";
+  page.append(box);
+  return box;
+}
+
+const hosts: Record<string, FakeHost> = {};
+if (view === "history" || view === "all") {
+  hosts.history = new FakeHost({ title: "ocean-sst", selected: [] });
+  mountHistory(place(), hosts.history);
+}
+if (view === "diff" || view === "all") {
+  hosts.diff = new FakeHost({ title: "Differences", selected_path: "" }, {}, "diff");
+  mountDiff(place(), hosts.diff);
+}
+if (view === "resolver" || view === "all") {
+  hosts.resolver = new FakeHost({ title: "Resolve conflicts", status: "pending" }, {}, "resolver");
+  mountResolver(place(), hosts.resolver);
+}
+if (view === "sidebar" || view === "all") {
+  const box = place();
+  box.style.width = "300px";
+  mountRepositories(box, { onRefresh: () => undefined }).show({ state: "ready", reply: repositories() });
+}
+Object.assign(window, { hosts });
