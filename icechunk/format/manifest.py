@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,16 +16,23 @@ from icechunk.format.flat_read import Body, Table
 from icechunk.format.flat_write import Builder, Field, ref, struct, u8
 from icechunk.format.locations import decompress_locations
 from icechunk.ground.ids import NodeId, ObjectId
-from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
+from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
 from icechunk.model.columns import TextColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 # slots of Manifest, ArrayManifest and ChunkRef
 _ID, _ARRAYS, _DICTIONARY, _ALGORITHM = 0, 1, 2, 3
 _NODE, _REFS = 0, 1
 _INDEX, _INLINE, _OFFSET, _LENGTH, _CHUNK, _LOCATION, _ETAG, _MODIFIED, _COMPRESSED = range(9)
+
+
+# below this many references decoding the table costs less than thinking about it
+_COLD_REFS = 50_000
+_COLD_LOOKUPS = 8
 
 
 class Manifest:
@@ -42,6 +50,27 @@ class Manifest:
     def __init__(self, id: ObjectId, arrays: Mapping[NodeId, ChunkTable]) -> None:
         self.id = id
         self.arrays = arrays
+
+    def locate(self, node: NodeId, coords: Sequence[int]) -> Location | None:
+        """Where one chunk is, None where the array has no reference for it.
+
+        The first few lookups in a large array that was not decoded yet search the file itself:
+        one point read of a huge manifest stays cheap. After that the table answers.
+
+        Raises
+        ------
+        KeyError
+            If the manifest does not hold the array.
+        FormatError
+            If the references are damaged.
+        """
+        if isinstance(self.arrays, _LazyArrays):
+            place = self.arrays.locate_cold(node, coords)
+            if place is not None:
+                return place
+        table = self.arrays[node]
+        row = table.find(coords)
+        return table.location(row) if row >= 0 else None
 
     @property
     def num_chunk_refs(self) -> int:
@@ -68,6 +97,7 @@ class _LazyArrays(Mapping[NodeId, ChunkTable]):
         self._dictionary = root.opt_bytes_vector(_DICTIONARY)
         self._pending: dict[NodeId, Table] = {}
         self._tables: dict[NodeId, ChunkTable | None] = {}
+        self._cold_tries: dict[NodeId, int] = {}
         self.total = 0
         for table in root.vector_of_tables(_ARRAYS):
             node = NodeId(table.struct(_NODE, 8))
@@ -91,6 +121,19 @@ class _LazyArrays(Mapping[NodeId, ChunkTable]):
             if not self._pending:
                 self._body = None
         return table
+
+    def locate_cold(self, node: NodeId, coords: Sequence[int]) -> Location | None:
+        """Binary search in the payload; None when absent, or when the table should answer."""
+        source = self._pending.get(node)
+        if source is None:
+            return None
+        tries = self._cold_tries.get(node, 0)
+        span = source.vector(_REFS, 4)
+        if tries >= _COLD_LOOKUPS or span is None or span[1] < _COLD_REFS:
+            return None
+        self._cold_tries[node] = tries + 1
+        found = _search(source.body, span, tuple(coords))
+        return None if found is None else _scalar(found, self._algorithm, self._dictionary)
 
     def __iter__(self) -> Iterator[NodeId]:
         return iter(self._tables)
@@ -142,6 +185,48 @@ def decode_manifest(data: bytes, *, name: str, limit: int = envelope.DEFAULT_LIM
     opened = envelope.unpack(data, envelope.FileType.MANIFEST, name=name, limit=limit)
     root = Body(opened.body, name).root()
     return Manifest(ObjectId(root.struct(_ID, 12)), _LazyArrays(root))
+
+
+def _search(body: Body, span: tuple[int, int], coords: tuple[int, ...]) -> Table | None:
+    """Reference with these coordinates in a sorted vector; one in disorder may be missed."""
+    start, count = span
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        at = start + 4 * middle
+        item = Table(body, at + body.u32_at(at))
+        index = item.vector(_INDEX, 4)
+        if index is None:
+            item.fail(f"missing required field {_INDEX} of the table at {item.pos}")
+        found = unpack_from(f"<{index[1]}I", body.data, index[0])
+        if found == coords:
+            return item
+        if found < coords:
+            low = middle + 1
+        else:
+            high = middle
+    return None
+
+
+def _scalar(item: Table, algorithm: int, dictionary: bytes | None) -> Location:
+    """Location of one reference."""
+    chunk = item.opt_struct(_CHUNK, 12)
+    offset, length = item.u64(_OFFSET), item.u64(_LENGTH)
+    if chunk is not None:
+        return Location(NATIVE, ObjectId(chunk), offset, length, None, None, None, 0)
+    frame = item.opt_bytes_vector(_COMPRESSED)
+    if frame is not None:
+        frames = TextColumn.from_bytes([frame])
+        url: str | None = decompress_locations(item.body, frames, algorithm, dictionary).text_at(0)
+    else:
+        url = item.opt_string(_LOCATION)
+    if url is not None:
+        etag = item.opt_string(_ETAG) or None
+        return Location(VIRTUAL, None, offset, length, None, url, etag, item.u32(_MODIFIED))
+    payload = item.opt_bytes_vector(_INLINE)
+    if payload is None:
+        item.fail("a chunk reference is neither native, virtual nor inline")
+    return Location(INLINE, None, 0, len(payload), payload, None, None, 0)
 
 
 def _decode_refs(array: Table, algorithm: int, dictionary: bytes | None) -> ChunkTable:

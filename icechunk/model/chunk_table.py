@@ -415,7 +415,10 @@ class ChunkTable:
         ids = self.id if native.all() else self.id[native]
         high = np.ascontiguousarray(ids[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
         low = np.ascontiguousarray(ids[:, 8:]).view(">u4").reshape(-1).astype(np.uint32)
-        order = np.lexsort((low, high))
+        order = np.argsort(high)
+        sorted_high = high[order]
+        if (sorted_high[1:] == sorted_high[:-1]).any():  # rare unless chunks share objects
+            order = np.lexsort((low, high))
         high, low = high[order], low[order]
         first = np.ones(len(order), np.bool_)
         first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])

@@ -360,10 +360,23 @@ class RefColumns:
 
     def replaced(self, rows: NDArray[np.int64], other: RefColumns) -> RefColumns:
         """Copy with the given rows overwritten by the rows of `other`."""
-        both = RefColumns.concat((self, other))
+        sizes = (len(self), len(other))
         source = np.arange(len(self))
-        source[rows] = np.arange(len(self), len(both))
-        return both.take(source)
+        source[rows] = np.arange(len(self), len(self) + len(other))
+
+        def spliced(mine: TextColumn | None, theirs: TextColumn | None) -> TextColumn | None:
+            joined = _join_text((mine, theirs), sizes)
+            return None if joined is None else joined.take(source)
+
+        return RefColumns(
+            _put(self.kind, other.kind, rows, len(self)),
+            _put(self.length, other.length, rows, len(self)),
+            _put(self.id, other.id, rows, len(self)),
+            _put(self.offset, other.offset, rows, len(self)),
+            spliced(self.text, other.text),
+            spliced(self.etag, other.etag),
+            _put(self.modified, other.modified, rows, len(self)),
+        )
 
     @staticmethod
     def concat(parts: Sequence[RefColumns]) -> RefColumns:
@@ -378,6 +391,15 @@ class RefColumns:
             _join_text([part.etag for part in parts], sizes),
             _join([part.modified for part in parts], sizes),
         )
+
+
+def _put(mine: Any, theirs: Any, rows: NDArray[np.int64], count: int) -> Any:
+    """Copy of an optional column with some rows overwritten, zeros standing in for missing ones."""
+    if mine is None and theirs is None:
+        return None
+    column = np.zeros((count, *theirs.shape[1:]), theirs.dtype) if mine is None else mine.copy()
+    column[rows] = 0 if theirs is None else theirs
+    return column
 
 
 def _join(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from icechunk.format import manifest as module
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.manifest import decode_manifest, encode_manifest
 from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
@@ -49,6 +50,11 @@ def _txlog() -> bytes:
 
 
 def read_manifest(data: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_COLD_REFS", 0)
+        manifest = decode_manifest(data, name="damaged", limit=2**24)
+        for node in manifest.arrays:
+            manifest.locate(node, (1, 4))
     manifest = decode_manifest(data, name="damaged", limit=2**24)
     for table in manifest.arrays.values():
         table.native_ids()

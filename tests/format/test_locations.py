@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import zstandard
 
+from icechunk.format import manifest as module
 from icechunk.format.envelope import FileType, pack
 from icechunk.format.flat_write import Builder, Field, ref, struct, u8, u64
 from icechunk.format.manifest import decode_manifest
@@ -90,6 +91,14 @@ def test_compressed_and_plain_locations_in_one_array() -> None:
 def test_what_cannot_be_decompressed_is_refused(data: bytes, problem: str) -> None:
     with pytest.raises(FormatError, match=problem):
         locations(data)
+
+
+def test_a_cold_lookup_decompresses_one_location(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_COLD_REFS", 0)
+    found = decode_manifest(manifest([*compress(URLS)]), name="m")
+    place = found.locate(NODE, (17,))
+    assert place is not None
+    assert (place.url, place.offset) == (URLS[17], 17)
 
 
 def test_longest_location() -> None:

@@ -188,3 +188,47 @@ def test_an_array_without_references_is_empty() -> None:
     manifest = decode_manifest(handmade(), name="m")
     assert len(manifest.arrays[NODE]) == 0
     assert manifest.num_chunk_refs == 0
+
+
+@given(tables())
+def test_cold_lookups_say_what_the_table_says(table: ChunkTable) -> None:
+    data = encode_manifest(ID, {NODE: table})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_COLD_REFS", 0)
+        for coords in [*table.coords().tolist(), [1] * table.ndim, [0]]:
+            manifest = decode_manifest(data, name="m")
+            cold = manifest.locate(NODE, coords)
+            row = table.find(coords)
+            assert (cold is None) == (row < 0)
+            if cold is not None:
+                raw = None if cold.inline is None else bytes(cold.inline)
+                assert [(*coords, cold._replace(inline=raw))] == rows(table.select([row]))
+
+
+def test_only_the_first_lookups_in_a_large_array_are_cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_COLD_REFS", 100)
+    manifest = decode_manifest(encode_manifest(ID, {NODE: native_table(100)}), name="m")
+    idle = manifest.nbytes
+    for k in range(module._COLD_LOOKUPS):
+        place = manifest.locate(NODE, (k,))
+        assert place is not None
+        assert manifest.nbytes == idle
+    warm = manifest.locate(NODE, (50,))
+    assert warm == manifest.arrays[NODE].location(50)
+    assert manifest.nbytes == 21 * 100
+
+
+def test_a_reference_out_of_order_is_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_COLD_REFS", 0)
+    b = Builder()
+    refs: list[dict[int, Field]] = [
+        {0: index(b, k), 4: struct(b"c" * 12), 3: u64(k)} for k in (9, 1, 5, 3, 0)
+    ]
+    data = handmade(*refs, shared=b)
+    for k in (9, 1, 5, 3, 0):
+        place = decode_manifest(data, name="m").locate(NODE, (k,))
+        assert place is not None
+        assert place.length == k
+    assert decode_manifest(data, name="m").locate(NODE, (7,)) is None
+    with pytest.raises(KeyError):
+        decode_manifest(data, name="m").locate(NodeId(bytes(8)), (7,))

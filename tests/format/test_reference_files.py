@@ -121,7 +121,7 @@ def test_kinds_and_checksums_in_one_array(repo: ReferenceRepo) -> None:
 
 
 def test_transaction_logs(repo: ReferenceRepo) -> None:
-    ids = {name: text for name, text in repo.ids.items()}
+    ids = repo.ids
     first, second = log(repo, 0), log(repo, 1)
     assert {id_text(node) for node in first.new_arrays} == set(ids.values()) - {ids["g/fresh"]}
     assert len(first.new_groups) == 3
