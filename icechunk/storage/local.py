@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -44,6 +45,7 @@ _FLUSHES = 16  # in flight: a journal writes many of them at the price of one
 _DELETES = 8
 _DELETE_BATCH = 256
 _PATHS = 4096
+_NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _KEEP_OPEN = os.name != "nt"  # Windows does not delete what anybody has open
 
 
@@ -145,7 +147,7 @@ class LocalStorage(Storage):
         path = self._path_of(key)
         try:
             data = files.read_all(path)
-        except FileNotFoundError:
+        except _NO_FILE:
             raise missing(key, self._root) from None
         except OSError as error:
             raise files.failed(error, "read", path) from error
@@ -164,7 +166,7 @@ class LocalStorage(Storage):
                 data = self._read_once(path, offset, length)
             if len(data) != length:
                 data = self._read_on(key, path, offset, length, data)
-        except FileNotFoundError:
+        except _NO_FILE:
             raise missing(key, self._root) from None
         except OSError as error:
             raise files.failed(error, "read", path) from error
@@ -198,11 +200,15 @@ class LocalStorage(Storage):
         path = self._path_of(key)
         try:
             found = os.stat(path)
-        except (FileNotFoundError, NotADirectoryError):
+        except _NO_FILE:
             return None
         except OSError as error:
             raise files.failed(error, "look at", path) from error
-        return ObjectInfo(key, found.st_size, found.st_mtime_ns // 1000)
+        return (
+            None
+            if stat.S_ISDIR(found.st_mode)
+            else ObjectInfo(key, found.st_size, found.st_mtime_ns // 1000)
+        )
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the files below a folder; files that vanish meanwhile are left out."""
