@@ -1,0 +1,541 @@
+"""Zarr's own store tests, with keys that a Zarr v3 hierarchy has."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+from zarr.core.buffer import Buffer, cpu, default_buffer_prototype
+from zarr.core.sync import _collect_aiterator, sync
+from zarr.testing.store import StoreTests
+
+import icechunk
+from icechunk.store import IcechunkStore
+from tests.repositories import grid_array, read, with_grid
+
+GROUP = b'{"zarr_format": 3, "node_type": "group", "attributes": {}}'
+PROTOTYPE = default_buffer_prototype()
+
+
+def array_document(shape: tuple[int, ...] = (100, 100, 100)) -> bytes:
+    """``zarr.json`` of an array with one chunk per cell."""
+    return json.dumps(
+        {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": list(shape),
+            "data_type": "uint8",
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1] * len(shape)}},
+            "chunk_key_encoding": {"name": "default"},
+            "fill_value": 0,
+            "codecs": [{"name": "bytes"}],
+        }
+    ).encode()
+
+
+class TestIcechunkStore(StoreTests[IcechunkStore, cpu.Buffer]):
+    """The suite's tests use free-form keys and documents; an Icechunk store takes only those of a
+    hierarchy. The overriding tests state the same rules with such keys."""
+
+    store_cls = IcechunkStore
+    buffer_cls = cpu.Buffer
+
+    @pytest.fixture(params=["memory", "local"])
+    def store_kwargs(self, request, tmp_path) -> dict[str, Any]:
+        storage = (
+            icechunk.in_memory_storage()
+            if request.param == "memory"
+            else icechunk.local_filesystem_storage(tmp_path / "r", durable=False)
+        )
+        return {"store": icechunk.Repository.create(storage).writable_session("main")}
+
+    async def set(self, store: IcechunkStore, key: str, value: Buffer) -> None:
+        """Write a key, making the array of a chunk first."""
+        path, mark, _ = ("/" + key).rpartition("/c/")
+        transaction = store._transaction
+        if not mark:
+            transaction.set_metadata(
+                ("/" + key).removesuffix("/zarr.json") or "/", value.to_bytes()
+            )
+            return
+        if transaction.node(path or "/") is None:
+            transaction.set_metadata(
+                path or "/", array_document((100,) * (key.count("/") - path.count("/")))
+            )
+        coords = tuple(int(part) for part in key.rpartition("c/")[2].split("/"))
+        transaction.set_chunk(path or "/", coords, value.to_bytes())
+
+    async def get(self, store: IcechunkStore, key: str) -> Buffer:
+        found = store.get_sync(key)
+        assert found is not None
+        return found
+
+    @property
+    def group(self) -> Buffer:
+        return self.buffer_cls.from_bytes(GROUP)
+
+    def test_store_repr(self, store):
+        assert repr(store) == str(store) == "<icechunk.IcechunkStore main @ 1CECHNKREP0F1RSTCMT0>"
+
+    def test_store_supports_writes(self, store):
+        assert store.supports_writes
+
+    def test_store_supports_listing(self, store):
+        assert store.supports_listing
+
+    @pytest.mark.parametrize("read_only", [True, False])
+    async def test_store_open_read_only(self, open_kwargs, read_only):
+        store = self.store_cls(**open_kwargs, read_only=read_only)
+        assert store._is_open
+        assert store.read_only == read_only
+
+    async def test_store_context_manager(self, open_kwargs):
+        with self.store_cls(**open_kwargs) as store:
+            assert store._is_open
+        assert not store._is_open
+
+    @pytest.fixture
+    async def store(self, open_kwargs):
+        return self.store_cls(**open_kwargs)
+
+    @pytest.fixture
+    async def store_not_open(self, store_kwargs):
+        return self.store_cls(**store_kwargs).with_read_only(False)
+
+    async def test_serializable_store(self, store):
+        """Writable stores do not pickle; those of forks and of read-only sessions do."""
+        with pytest.raises(ValueError, match="You must opt-in to pickle writable sessions"):
+            pickle.dumps(store)
+
+    async def test_read_only_store_raises(self, open_kwargs):
+        store = self.store_cls(**open_kwargs, read_only=True)
+        for attempt in (store.set("zarr.json", self.group), store.delete_dir("")):
+            with pytest.raises(icechunk.ReadOnlyError) as caught:
+                await attempt
+            assert caught.value.kind == icechunk.ErrorKind.READ_ONLY_STORE
+        await store.delete("a/zarr.json")  # nothing there: nothing to refuse
+        assert await store.is_empty("")
+
+    async def test_with_read_only_store(self, open_kwargs):
+        store = self.store_cls(**open_kwargs, read_only=True)
+        writer = store.with_read_only(False)
+        assert not writer._is_open
+        await writer.set("zarr.json", self.group)
+        assert await store.exists("zarr.json")
+        with pytest.raises(icechunk.ReadOnlyError):
+            await store.with_read_only(True).set("zarr.json", self.group)
+
+    @pytest.mark.parametrize("key", ["c/0", "foo/c/0", "foo/bar/c/0/1"])
+    @pytest.mark.parametrize(
+        ("data", "byte_range"),
+        [
+            (b"\x01\x02\x03\x04", None),
+            (b"\x01\x02\x03\x04", RangeByteRequest(1, 4)),
+            (b"\x01\x02\x03\x04", OffsetByteRequest(1)),
+            (b"\x01\x02\x03\x04", SuffixByteRequest(1)),
+            (bytes(700), RangeByteRequest(600, 700)),
+        ],
+    )
+    async def test_get(self, store, key, data, byte_range):
+        await super().test_get(store, key, data, byte_range)
+
+    async def test_get_many(self, store):
+        await self.set(store, "c/0", self.buffer_cls.from_bytes(b"0"))
+        for key in range(1, 10):
+            await self.set(store, f"c/{key}", self.buffer_cls.from_bytes(str(key).encode()))
+        requests = [(f"c/{key}", PROTOTYPE, None) for key in range(10)]
+        found = await _collect_aiterator(store._get_many(requests))
+        assert sorted((k, b.to_bytes()) for k, b in found) == [
+            (f"c/{key}", str(key).encode()) for key in range(10)
+        ]
+
+    @pytest.mark.parametrize("key", ["c/0", "foo/c/0", "foo/bar/c/0/1"])
+    @pytest.mark.parametrize("data", [b"\x01\x02\x03\x04", bytes(1000)])
+    async def test_getsize(self, store, key, data):
+        await super().test_getsize(store, key, data)
+
+    async def test_getsize_prefix(self, store):
+        await store.set("zarr.json", self.buffer_cls.from_bytes(array_document((9, 9))))
+        await super().test_getsize_prefix(store)
+
+    @pytest.mark.parametrize("key", ["zarr.json", "foo/zarr.json", "foo/bar/zarr.json"])
+    @pytest.mark.parametrize("data", [GROUP, array_document()])
+    async def test_set(self, store, key, data):
+        await super().test_set(store, key, data)
+
+    async def test_set_not_open(self, store_not_open):
+        await store_not_open.set("zarr.json", self.buffer_cls.from_bytes(array_document((9,))))
+        await super().test_set_not_open(store_not_open)
+
+    async def test_set_many(self, store):
+        values = {
+            "zarr.json": GROUP,
+            "foo/zarr.json": array_document((9, 9)),
+        }
+        await store._set_many((k, self.buffer_cls.from_bytes(v)) for k, v in values.items())
+        chunks = {f"foo/c/{i}/{i}": bytes([i]) * (300 * i) for i in range(1, 5)}
+        await store._set_many((k, self.buffer_cls.from_bytes(v)) for k, v in chunks.items())
+        for key, value in {**values, **chunks}.items():
+            assert (await self.get(store, key)).to_bytes() == value
+
+    @pytest.mark.parametrize(
+        "key_ranges",
+        [
+            [],
+            [("zarr.json", RangeByteRequest(0, 2))],
+            [("a/c/0", RangeByteRequest(0, 2)), ("a/zarr.json", None)],
+            [
+                ("a/c/0", RangeByteRequest(0, 2)),
+                ("a/c/1", SuffixByteRequest(2)),
+                ("a/c/2", OffsetByteRequest(2)),
+            ],
+        ],
+    )
+    async def test_get_partial_values(self, store, key_ranges):
+        await self.set(store, "zarr.json", self.group)
+        for i in range(3):
+            await self.set(store, f"a/c/{i}", self.buffer_cls.from_bytes(b"12345678"))
+        found = await store.get_partial_values(PROTOTYPE, key_ranges)
+        expected = [await store.get(key, PROTOTYPE, request) for key, request in key_ranges]
+        assert None not in found
+        assert [b.to_bytes() for b in found] == [b.to_bytes() for b in expected]
+
+    async def test_exists(self, store):
+        assert not await store.exists("foo/zarr.json")
+        await store.set("foo/zarr.json", self.group)
+        assert await store.exists("foo/zarr.json")
+
+    async def test_delete(self, store):
+        await store.set("foo/zarr.json", self.group)
+        await store.delete("foo/zarr.json")
+        assert not await store.exists("foo/zarr.json")
+
+    async def test_delete_dir(self, store):
+        await store.set("zarr.json", self.group)
+        await store.set("foo-bar/zarr.json", self.group)
+        await store.set("foo/zarr.json", self.buffer_cls.from_bytes(array_document((9,))))
+        await store.set("foo/c/0", self.buffer_cls.from_bytes(b"chunk"))
+        await store.delete_dir("foo")
+        assert await store.exists("zarr.json")
+        assert await store.exists("foo-bar/zarr.json")
+        assert not await store.exists("foo/zarr.json")
+        assert not await store.exists("foo/c/0")
+
+    async def test_delete_nonexistent_key_does_not_raise(self, store):
+        await store.delete("nothing/zarr.json")
+        await store.delete("nothing/c/0")
+
+    async def test_is_empty(self, store):
+        assert await store.is_empty("")
+        await store.set("foo/bar/zarr.json", self.group)
+        assert not await store.is_empty("")
+        assert await store.is_empty("fo")
+        assert not await store.is_empty("foo/")
+        assert not await store.is_empty("foo")
+        assert await store.is_empty("spam/")
+
+    async def test_clear(self, store):
+        await store.set("zarr.json", self.group)
+        await store.set("foo/zarr.json", self.group)
+        await store.clear()
+        assert await store.is_empty("")
+
+    async def test_list(self, store):
+        assert await _collect_aiterator(store.list()) == ()
+        await store.set("foo/zarr.json", self.buffer_cls.from_bytes(array_document((20,))))
+        keys = [f"foo/c/{index}" for index in range(10)]
+        for key in keys:
+            await store.set(key, self.buffer_cls.from_bytes(b"x"))
+        assert sorted(await _collect_aiterator(store.list())) == sorted([*keys, "foo/zarr.json"])
+
+    async def test_list_prefix(self, store):
+        prefixes = ["", "a/", "a/b/", "a/b/c/"]
+        for prefix in [*prefixes, "a-b/"]:
+            await store.set(prefix + "zarr.json", self.group)
+        for prefix in prefixes:
+            found = sorted(await _collect_aiterator(store.list_prefix(prefix)))
+            expected = [p + "zarr.json" for p in [*prefixes, "a-b/"] if p.startswith(prefix)]
+            assert found == sorted(expected)
+        assert sorted(await _collect_aiterator(store.list_prefix("a"))) == sorted(
+            await _collect_aiterator(store.list_prefix("a/"))
+        )
+
+    async def test_list_prefix_of_nothing(self, store):
+        with pytest.raises(icechunk.InvalidInputError) as caught:
+            await _collect_aiterator(store.list_prefix("missing"))
+        assert caught.value.kind == icechunk.ErrorKind.BAD_KEY_PREFIX
+
+    async def test_list_empty_path(self, store):
+        for name in ("bar", "baz"):
+            await store.set(
+                f"foo/{name}/zarr.json", self.buffer_cls.from_bytes(array_document((9,)))
+            )
+            await store.set(f"foo/{name}/c/1", self.buffer_cls.from_bytes(b"x"))
+        everything = sorted(f"foo/{n}/{k}" for n in ("bar", "baz") for k in ("zarr.json", "c/1"))
+        assert sorted(await _collect_aiterator(store.list())) == everything
+        assert sorted(await _collect_aiterator(store.list_prefix(""))) == everything
+        assert sorted(await _collect_aiterator(store.list_prefix("foo/bar/"))) == everything[:2]
+
+    async def test_list_dir(self, store):
+        assert await _collect_aiterator(store.list_dir("")) == ()
+        assert await _collect_aiterator(store.list_dir("foo")) == ()
+        await store.set("zarr.json", self.group)
+        await store.set("foo/zarr.json", self.group)
+        await store.set("foo/x/zarr.json", self.buffer_cls.from_bytes(array_document((9, 9))))
+        assert sorted(await _collect_aiterator(store.list_dir(""))) == ["foo", "zarr.json"]
+        for spelling in ("foo", "foo/"):
+            found = sorted(await _collect_aiterator(store.list_dir(spelling)))
+            assert found == ["x", "zarr.json"]
+        assert await _collect_aiterator(store.list_dir("foo/x")) == ("zarr.json",)
+        await store.set("foo/x/c/1/2", self.buffer_cls.from_bytes(b"x"))
+        await store.set("foo/x/c/1/3", self.buffer_cls.from_bytes(b"x"))
+        assert sorted(await _collect_aiterator(store.list_dir("foo/x"))) == ["c", "zarr.json"]
+        assert await _collect_aiterator(store.list_dir("foo/x/c")) == ("1",)
+        assert sorted(await _collect_aiterator(store.list_dir("foo/x/c/1"))) == ["2", "3"]
+
+    async def test_set_if_not_exists(self, store):
+        await store.set("zarr.json", self.group)
+        other = self.buffer_cls.from_bytes(GROUP.replace(b"{}", b'{"a": 1}'))
+        await store.set_if_not_exists("zarr.json", other)
+        assert await store.get("zarr.json", PROTOTYPE) == self.group
+        await store.set_if_not_exists("b/zarr.json", other)
+        assert await store.get("b/zarr.json", PROTOTYPE) == other
+
+    async def test_get_bytes(self, store):
+        await store.set("zarr.json", self.group)
+        assert await store._get_bytes("zarr.json", prototype=PROTOTYPE) == GROUP
+        with pytest.raises(FileNotFoundError):
+            await store._get_bytes("missing/zarr.json", prototype=PROTOTYPE)
+
+    def test_get_bytes_sync(self, store):
+        sync(store.set("zarr.json", self.group))
+        assert store._get_bytes_sync("zarr.json", prototype=PROTOTYPE) == GROUP
+
+    async def test_get_json(self, store):
+        await store.set("zarr.json", self.group)
+        assert await store._get_json("zarr.json", prototype=PROTOTYPE) == json.loads(GROUP)
+
+    def test_get_json_sync(self, store):
+        sync(store.set("zarr.json", self.group))
+        assert store._get_json_sync("zarr.json", prototype=PROTOTYPE) == json.loads(GROUP)
+
+    def test_get_sync(self, store):
+        store.set_sync("zarr.json", self.group)
+        assert store.get_sync("zarr.json") == self.group
+
+    def test_get_sync_missing(self, store):
+        assert store.get_sync("missing/zarr.json") is None
+        assert store.get_sync("missing/c/0") is None
+
+    def test_set_sync(self, store):
+        store.set_sync("zarr.json", self.buffer_cls.from_bytes(array_document((3,))))
+        store.set_sync("c/2", self.buffer_cls.from_bytes(b"abc"))
+        assert store.get_sync("c/2", byte_range=SuffixByteRequest(2)).to_bytes() == b"bc"
+
+    def test_delete_sync(self, store):
+        self.test_set_sync(store)
+        store.delete_sync("c/2")
+        assert store.get_sync("c/2") is None
+
+    def test_delete_sync_missing(self, store):
+        store.delete_sync("missing/zarr.json")
+
+
+@pytest.fixture
+def store():
+    repo = icechunk.Repository.create(icechunk.in_memory_storage())
+    return repo.writable_session("main").store
+
+
+def put(store, key, data):
+    store.set_sync(key, cpu.Buffer.from_bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "error", "kind"),
+    [
+        ("foo", b"x", icechunk.InvalidInputError, "invalid-key"),
+        ("x/.zarray", b"{}", icechunk.SessionStateError, "unimplemented"),
+        ("zarr.json", b"not json", icechunk.InvalidInputError, "bad-metadata"),
+        ("zarr.json", b"[]", icechunk.InvalidInputError, "bad-metadata"),
+        ("zarr.json", b'{"zarr_format": 2}', icechunk.InvalidInputError, "bad-metadata"),
+        ("missing/c/0", b"x", icechunk.NodeNotFoundError, "node-not-found"),
+        ("g/c/0", b"x", icechunk.InvalidInputError, "not-an-array"),
+        ("a/c/3", b"x", icechunk.InvalidInputError, "invalid-chunk-index"),
+        ("a/c/0/0", b"x", icechunk.InvalidInputError, "invalid-chunk-index"),
+        ("a/c/0", b"", icechunk.InvalidInputError, "zero-length-chunk"),
+        ("a/zarr.json", GROUP, icechunk.AlreadyExistsError, "node-already-exists"),
+    ],
+)
+def test_bad_writes_are_refused_and_change_nothing(store, key, data, error, kind):
+    put(store, "g/zarr.json", GROUP)
+    put(store, "a/zarr.json", array_document((3,)))
+    before = sorted(store.list())
+    with pytest.raises(error) as caught:
+        put(store, key, data)
+    assert caught.value.kind == kind
+    assert len(str(caught.value)) > 20
+    assert sorted(store.list()) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": [-1]},
+        {"shape": "no"},
+        {"shape": [2**40]},
+        {"chunk_grid": {"name": "hexagonal"}},
+        {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 1]}}},
+        {"dimension_names": ["x", "y"]},
+        {"dimension_names": [3]},
+        {"codecs": None, "data_type": None, "fill_value": None, "node_type": "table"},
+    ],
+)
+def test_arrays_that_could_not_be_stored_are_refused(store, change):
+    document = json.dumps({**json.loads(array_document((3,))), **change}).encode()
+    with pytest.raises(icechunk.InvalidInputError):
+        put(store, "zarr.json", document)
+    assert store._transaction.changes.is_empty
+
+
+@pytest.mark.parametrize(
+    "request_", [RangeByteRequest(0, 5), OffsetByteRequest(5), SuffixByteRequest(5)]
+)
+@pytest.mark.parametrize("size", [4, 700])
+def test_ranges_beyond_a_chunk(store, request_, size):
+    put(store, "zarr.json", array_document((3,)))
+    put(store, "c/0", bytes(size))
+    wide = type(request_)(*(value + size for value in vars_of(request_)))
+    with pytest.raises(icechunk.InvalidInputError) as caught:
+        store.get_sync("c/0", byte_range=wide)
+    assert caught.value.kind == icechunk.ErrorKind.INVALID_BYTE_RANGE
+
+
+def vars_of(request):
+    return [getattr(request, name) for name in request.__slots__]
+
+
+def test_v2_keys_are_simply_absent(store):
+    assert store.get_sync(".zgroup") is None
+    store.delete_sync("a/.zarray")
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "u8", "f2", "f8", "c16", "<U7", "M8[s]", "S5"])
+@pytest.mark.filterwarnings("ignore:The data type:zarr.errors.UnstableSpecificationWarning")
+@pytest.mark.filterwarnings("ignore::zarr.errors.UnstableSpecificationWarning")
+def test_arrays_of_many_types_survive_a_commit(dtype):
+    repo = icechunk.Repository.create(icechunk.in_memory_storage())
+    session = repo.writable_session("main")
+    data = np.arange(60).reshape(5, 12).astype(dtype)
+    array = zarr.create_array(session.store, name="x", shape=data.shape, chunks=(2, 5), dtype=dtype)
+    array[...] = data
+    session.commit("x")
+    assert (read(repo.readonly_session("main"), "x") == data).all()
+
+
+def test_sharded_scalar_and_nested_arrays_survive_a_commit(tmp_path):
+    repo = icechunk.Repository.create(icechunk.local_filesystem_storage(tmp_path / "r"))
+    session = repo.writable_session("main")
+    root = zarr.create_group(session.store, attributes={"title": "ü"})
+    data = np.arange(64 * 64, dtype="i4").reshape(64, 64)
+    sharded = root.create_array(
+        "deep/er/sharded",
+        shape=data.shape,
+        chunks=(4, 4),
+        shards=(32, 32),
+        dtype="i4",
+        dimension_names=["y", None],
+    )
+    sharded[...] = data
+    root.create_array("scalar", shape=(), dtype="f8")[...] = 2.5
+    root.create_array("empty", shape=(0, 3), chunks=(1, 3), dtype="f8")
+    session.commit("all")
+    back = zarr.open_group(repo.readonly_session("main").store, mode="r")
+    assert back.attrs["title"] == "ü"
+    assert (back["deep/er/sharded"][:] == data).all()
+    assert (back["deep/er/sharded"][5:9, 60:] == data[5:9, 60:]).all()
+    assert back["deep/er/sharded"].metadata.dimension_names == ("y", None)
+    assert back["scalar"][()] == 2.5
+    assert back["empty"].shape == (0, 3)
+
+
+def test_append_and_resize_over_commits():
+    repo, _ = with_grid(icechunk.in_memory_storage())
+    session = repo.writable_session("main")
+    array = zarr.open_array(session.store, path="a", mode="r+")
+    array.append(np.full((3, 8), 5, "f4"))
+    session.commit("append")
+    cells = read(repo.readonly_session("main"))
+    assert cells.shape == (9, 8)
+    assert (cells[6:] == 5).all()
+    session = repo.writable_session("main")
+    zarr.open_array(session.store, path="a", mode="r+").resize((2, 4))
+    session.commit("shrink")
+    session = repo.writable_session("main")
+    zarr.open_array(session.store, path="a", mode="r+").resize((6, 8))
+    session.commit("grow")
+    cells = read(repo.readonly_session("main"))
+    assert (cells[:2, :4] == np.arange(48).reshape(6, 8)[:2, :4]).all()
+    assert (cells[2:] == -1).all()
+    assert (cells[:, 4:] == -1).all()
+
+
+def test_overwriting_an_array_forgets_its_chunks():
+    repo, _ = with_grid(icechunk.in_memory_storage())
+    session = repo.writable_session("main")
+    zarr.create_array(
+        session.store,
+        name="a",
+        shape=(6, 8),
+        chunks=(2, 4),
+        dtype="f4",
+        overwrite=True,
+        fill_value=3,
+    )
+    session.commit("anew")
+    assert (read(repo.readonly_session("main")) == 3).all()
+
+
+def test_many_loops_and_threads_at_once(tmp_path):
+    """One session written from eight threads that each run their own loop."""
+    import threading
+
+    repo = icechunk.Repository.create(icechunk.local_filesystem_storage(tmp_path / "r"))
+    session = repo.writable_session("main")
+    zarr.create_array(session.store, name="a", shape=(8, 50), chunks=(1, 1), dtype="i4")
+    errors = []
+
+    def work(row):
+        async def write():
+            for column in range(50):
+                data = cpu.Buffer.from_bytes(bytes([row, column, 0, 0]) * 200)
+                await session.store.set(f"a/c/{row}/{column}", data)
+
+        try:
+            asyncio.run(write())
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(row,)) for row in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    session.commit("all")
+    store = repo.readonly_session("main").store
+    for row in range(8):
+        for column in range(50):
+            found = store.get_sync(f"a/c/{row}/{column}").to_bytes()
+            assert found == bytes([row, column, 0, 0]) * 200
+
+
+def test_arrays_and_groups_print_on_one_line(store):
+    array = grid_array(store)
+    assert "\n" not in repr(array)
