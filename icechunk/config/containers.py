@@ -272,6 +272,8 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)(/.*)?", re.DOTALL)
 def validate_container(container: VirtualChunkContainer) -> None:
     """Check a container as repositories do when they are created or opened with it.
 
+    A configuration's constructor takes any container; `set_virtual_chunk_container` checks.
+
     Parameters
     ----------
     container : VirtualChunkContainer

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import EnumMeta, IntEnum
 from typing import Any, ClassVar, overload
 
-from icechunk.config.containers import VirtualChunkContainer
+from icechunk.config.containers import VirtualChunkContainer, validate_container
 from icechunk.config.fields import converted, expect, instance_of, unsigned
 from icechunk.config.manifests import ManifestConfig
 from icechunk.config.storage import StorageRetriesSettings, StorageSettings
@@ -295,8 +295,14 @@ class RepositoryConfig(
         ----------
         cont : VirtualChunkContainer
             It is copied.
+
+        Raises
+        ------
+        ValueError
+            When the container cannot work, see `validate_container`.
         """
         expect("cont", cont, VirtualChunkContainer)
+        validate_container(cont)
         kept = {**(self._kept_containers() or {}), cont.url_prefix: cont}
         self.virtual_chunk_containers = kept
 

@@ -32,13 +32,16 @@ class Tagged(NamedTuple):
 
 # --------------------------------------------------------------------------- names on disk
 
-_ENUMS: dict[Enum, str] = {
-    CompressionAlgorithm.Zstd: "zstd",
-    ChecksumAlgorithm.Crc32: "crc32",
-    ChecksumAlgorithm.Crc32c: "crc32c",
-    ChecksumAlgorithm.Crc64Nvme: "crc64_nvme",
-    ChecksumAlgorithm.Sha1: "sha1",
-    ChecksumAlgorithm.Sha256: "sha256",
+_CODECS: dict[str, CompressionAlgorithm] = {"zstd": CompressionAlgorithm.Zstd}
+_CHECKSUMS: dict[str, ChecksumAlgorithm] = {
+    "crc32": ChecksumAlgorithm.Crc32,
+    "crc32c": ChecksumAlgorithm.Crc32c,
+    "crc64_nvme": ChecksumAlgorithm.Crc64Nvme,
+    "sha1": ChecksumAlgorithm.Sha1,
+    "sha256": ChecksumAlgorithm.Sha256,
+}
+_ENUMS: dict[str, str] = {  # by repr: members of different enumerations are equal numbers
+    repr(member): name for table in (_CODECS, _CHECKSUMS) for name, member in table.items()
 }
 _STORES: dict[str, type[Variant]] = {
     "in_memory": ObjectStoreConfig.InMemory,
@@ -116,7 +119,7 @@ def _struct(value: Value) -> dict[str, Any]:
 def _written(value: Any) -> Any:
     """Return any configuration value as tagged data."""
     if isinstance(value, Enum):
-        return _ENUMS[value]
+        return _ENUMS[repr(value)]
     if isinstance(value, ManifestSplittingConfig):
         return {"split_sizes": _written_sizes(value)}
     if isinstance(value, Value):
@@ -256,13 +259,6 @@ def _chosen(table: Mapping[str, Any], tag: str) -> Any:
     return table[tag]
 
 
-_ENUM_MEMBERS: dict[str, Enum] = {name: member for member, name in _ENUMS.items()}
-
-
-def _read_enum(raw: Any, where: str) -> Any:
-    return _chosen(_ENUM_MEMBERS, raw)
-
-
 def _read_store(raw: Any, where: str) -> ObjectStoreConfig:
     tag, value = _variant(raw)
     kind = _chosen(_STORES, tag)
@@ -348,8 +344,8 @@ _READERS: dict[tuple[type[Value], str], Callable[[Any, str], Any]] = {
     (ManifestSplittingConfig, "split_sizes"): _read_sizes,
 }
 _READERS_BY_KIND: dict[type[Any] | None, Callable[[Any, str], Any]] = {
-    CompressionAlgorithm: _read_enum,
-    ChecksumAlgorithm: _read_enum,
+    CompressionAlgorithm: lambda raw, _: _chosen(_CODECS, raw),
+    ChecksumAlgorithm: lambda raw, _: _chosen(_CHECKSUMS, raw),
     ObjectStoreConfig: _read_store,
     ManifestPreloadCondition: _condition_reader(ManifestPreloadCondition),
 }

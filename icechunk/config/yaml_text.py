@@ -30,6 +30,14 @@ def to_yaml(config: RepositoryConfig) -> str:
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
+        def choose_scalar_style(self) -> str:
+            """Leave tagged numbers unquoted: a quoted one is a string to other readers."""
+            event: Any = self.event
+            if event.style is None and (event.tag or "").startswith("!"):
+                return ""
+            style: str = super().choose_scalar_style()
+            return style
+
     def represent(dumper: yaml.SafeDumper, tagged: Tagged) -> yaml.Node:
         node = dumper.represent_data(tagged.value)
         node.tag = f"!{tagged.tag}"
