@@ -69,7 +69,8 @@ def worker(python: Path | None, *arguments: object, path: Path | None = None) ->
 
     Without `path` only what is installed beside that interpreter can be imported.
     """
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    dropped = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+    environment = {k: v for k, v in os.environ.items() if k not in dropped}
     if path is not None:
         environment["PYTHONPATH"] = str(path)
     done = subprocess.run(
