@@ -94,7 +94,7 @@ def pack(file_type: FileType, spec_version: int, body: bytes, level: int = 3) ->
 
 
 def unpack(
-    data: bytes, expected_type: FileType, *, name: str, limit: int = DEFAULT_LIMIT
+    data: bytes | memoryview, expected_type: FileType, *, name: str, limit: int = DEFAULT_LIMIT
 ) -> Envelope:
     """Check the header and decompress the payload.
 
@@ -124,7 +124,7 @@ def unpack(
     return Envelope(version, writer, _decompress(memoryview(data)[HEADER_SIZE:], name, limit))
 
 
-def _check_header(data: bytes, expected: FileType, name: str) -> tuple[int, str]:
+def _check_header(data: bytes | memoryview, expected: FileType, name: str) -> tuple[int, str]:
     """Return (spec version, writer name) of a header that is what it should be."""
     if len(data) < HEADER_SIZE:
         _refuse(

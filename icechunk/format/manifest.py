@@ -15,6 +15,7 @@ from icechunk.format.flat_columns import TableColumn, u32_rows
 from icechunk.format.flat_read import Body, Table
 from icechunk.format.flat_write import Builder, Field, ref, struct, u8
 from icechunk.format.locations import decompress_locations
+from icechunk.ground.errors import InternalError
 from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
 from icechunk.model.columns import TextColumn
@@ -160,7 +161,9 @@ class _LazyArrays(Mapping[NodeId, ChunkTable]):
         return total + (self._body_size if self._body is not None else 0)
 
 
-def decode_manifest(data: bytes, *, name: str, limit: int = envelope.DEFAULT_LIMIT) -> Manifest:
+def decode_manifest(
+    data: bytes | memoryview, *, name: str, limit: int = envelope.DEFAULT_LIMIT
+) -> Manifest:
     """Decode a manifest file of any spec version.
 
     Parameters
@@ -362,6 +365,11 @@ def encode_manifest(
 
 def _encode_refs(table: ChunkTable) -> Block:
     """Vector of the references of one array."""
+    if len(table) and not (int(table.kind.min()) >= NATIVE and int(table.kind.max()) <= INLINE):
+        raise InternalError(
+            "deleted chunks have no place in a manifest. "
+            "This is a bug in icechunk, please report it"
+        )
     groups: list[Records] = []
     for kind, writer in ((NATIVE, _native), (VIRTUAL, _virtual), (INLINE, _inline)):
         mask = table.kind == kind

@@ -28,7 +28,7 @@ _UPDATED_ARRAYS, _UPDATED_GROUPS, _UPDATED_CHUNKS, _MOVED = range(5, 9)
 
 
 def decode_transaction_log(
-    data: bytes, *, name: str, limit: int = envelope.DEFAULT_LIMIT
+    data: bytes | memoryview, *, name: str, limit: int = envelope.DEFAULT_LIMIT
 ) -> TransactionLog:
     """Decode a transaction log of any spec version.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from icechunk.ground.errors import ErrorKind, InternalError, InvalidInputError
 from icechunk.ground.ids import ObjectId
 from icechunk.model import extents as boxes
 from icechunk.model.columns import RefColumns, TextColumn
@@ -70,11 +71,32 @@ def _text_of(place: Location) -> bytes | None:
     return place.url.encode("utf-8") if place.url else None
 
 
+def _misfit(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> InternalError:
+    return InternalError(
+        f"column `{name}` of chunk references has shape {found}, expected {wanted}. "
+        "This is a bug in the calling code, please report it"
+    )
+
+
+def _coordinates(coords: Any) -> Coords:
+    """Coordinates as uint32; numpy would wrap what does not fit."""
+    array = np.asarray(coords)
+    if array.ndim != 2:
+        raise _misfit("coords", array.shape, (len(array) if array.ndim else 0, 1))
+    if array.dtype != np.uint32 and array.size and not (0 <= array.min() <= array.max() < 2**32):
+        raise InvalidInputError(
+            f"invalid chunk index: coordinates from {array.min()} to {array.max()} are not valid. "
+            "Chunk coordinates lie between 0 and 4294967295: use larger chunks",
+            kind=ErrorKind.INVALID_CHUNK_INDEX,
+        )
+    return array.astype(np.uint32, copy=False)
+
+
 def _frozen(column: Any, dtype: Any, shape: tuple[int, ...], name: str) -> Any:
     """Read-only contiguous view of a column, checked for shape."""
     array = np.ascontiguousarray(column, dtype)
     if array.shape != shape:
-        raise ValueError(f"column `{name}` has shape {array.shape}, expected {shape}")
+        raise _misfit(name, array.shape, shape)
     view = array.view()
     view.flags.writeable = False
     return view
@@ -113,7 +135,7 @@ class ChunkTable:
     @classmethod
     def from_columns(
         cls,
-        coords: Coords,
+        coords: NDArray[Any],
         kind: NDArray[Any],
         id: NDArray[Any] | None,
         offset: NDArray[Any] | None,
@@ -128,7 +150,7 @@ class ChunkTable:
         Parameters
         ----------
         coords
-            uint32, shape ``(n, d)``. Of equal coordinates the last row wins.
+            Integers below 2**32, shape ``(n, d)``. Of equal coordinates the last row wins.
         kind
             uint8, shape ``(n,)``: `TOMBSTONE`, `NATIVE`, `VIRTUAL`, `INLINE`.
         id
@@ -148,16 +170,16 @@ class ChunkTable:
 
         Raises
         ------
-        ValueError
+        InvalidInputError
+            Kind ``invalid-chunk-index`` when a coordinate does not fit 32 bits.
+        InternalError
             If the shapes do not fit together.
         """
-        coords = np.asarray(coords, np.uint32)
-        if coords.ndim != 2:
-            raise ValueError(f"coordinates have shape {coords.shape}, expected (n, d)")
+        coords = _coordinates(coords)
         count = len(coords)
         for column, name in ((text, "text"), (etag, "etag")):
             if column is not None and len(column) != count:
-                raise ValueError(f"column `{name}` has {len(column)} rows, expected {count}")
+                raise _misfit(name, (len(column),), (count,))
         columns = RefColumns(
             _frozen(kind, np.uint8, (count,), "kind"),
             _frozen(length, np.uint64, (count,), "length"),
@@ -200,7 +222,7 @@ class ChunkTable:
         places = [place for _, place in rows]
         texts = [_text_of(place) for place in places]
         return cls.from_columns(
-            np.array([tuple(coords) for coords, _ in rows], np.uint32).reshape(len(rows), ndim),
+            np.array([tuple(coords) for coords, _ in rows], np.int64).reshape(len(rows), ndim),
             np.array([place.kind for place in places], np.uint8),
             np.frombuffer(b"".join([p.id or bytes(12) for p in places]), np.uint8).reshape(-1, 12),
             np.array([place.offset for place in places], np.uint64),

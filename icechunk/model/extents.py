@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from icechunk.ground.errors import InternalError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -49,11 +51,14 @@ def union(a: Extents, b: Extents) -> Extents:
 
     Raises
     ------
-    ValueError
+    InternalError
         If the ranks differ.
     """
     if len(a) != len(b):
-        raise ValueError(f"boxes of rank {len(a)} and {len(b)} have no union")
+        raise InternalError(
+            f"boxes of rank {len(a)} and {len(b)} have no union. "
+            "This is a bug in the calling code, please report it"
+        )
     if is_empty(a):
         return b
     if is_empty(b):

@@ -51,6 +51,12 @@ def test_round_trip(body: bytes, version: int, level: int) -> None:
     assert opened == (version, "icechunk-py 1", body)
 
 
+def test_a_view_of_memory_will_do() -> None:
+    view = memoryview(bytes(packed()))
+    assert unpack(view, FileType.SNAPSHOT, name="s").body == BODY
+    assert refused(view[:-1].tobytes()).kind == "deserialization"
+
+
 def test_header_layout() -> None:
     raw = pack(FileType.REPO_INFO, 2, BODY)
     assert raw[:12] == "ICE🧊CHUNK".encode()

@@ -97,7 +97,7 @@ def test_every_single_byte_changed(kind: FileType, data: bytes, read: Reader) ->
     body = unpack(data, kind, name="x").body
     chance = random.Random(5)
     for at in range(len(body)):
-        for value in {0, 1, 4, 0x7F, 0x80, 0xFF, chance.randrange(256)}:
+        for value in {0, 4, 0x80, 0xFF, chance.randrange(256)}:
             damaged = bytearray(body)
             damaged[at] = value
             with contextlib.suppress(FormatError):
@@ -109,7 +109,7 @@ def test_every_word_replaced(kind: FileType, data: bytes, read: Reader) -> None:
     body = unpack(data, kind, name="x").body
     tracemalloc.start()
     for at in range(0, len(body) - 3, 4):
-        for value in (0, 2, 12, len(body) - at, 2**16, 2**28, 2**31 - 1, 2**31, 2**32 - 4):
+        for value in (0, 12, len(body) - at, 2**16, 2**31 - 1, 2**32 - 4):
             damaged = bytearray(body)
             damaged[at : at + 4] = struct.pack("<I", value)
             with contextlib.suppress(FormatError):

@@ -15,7 +15,7 @@ from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import Builder, Field, ref, struct, u32, u64
 from icechunk.format.manifest import decode_manifest, encode_manifest
-from icechunk.ground.errors import FormatError
+from icechunk.ground.errors import FormatError, InternalError
 from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.chunk_table import NATIVE, VIRTUAL, ChunkTable, Location
 from tests.format.table_strategies import node_ids, object_ids, rows, tables
@@ -84,6 +84,13 @@ def test_dialects_differ_by_the_algorithm_field_only() -> None:
     assert not Body(one, "m").root().presence(3)
     assert Body(two, "m").root().presence(3)
     assert Body(two, "m").root().u8(3, 1) == 0
+
+
+def test_tombstones_are_never_written() -> None:
+    gone = Location(0, None, 0, 0, None, None, None, 0)
+    table = ChunkTable.from_locations(1, [((0,), gone)])
+    with pytest.raises(InternalError, match="deleted chunks"):
+        encode_manifest(ID, {NODE: table})
 
 
 def test_arrays_are_decoded_on_first_access_only(monkeypatch: pytest.MonkeyPatch) -> None:

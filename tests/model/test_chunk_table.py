@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.ground.errors import InternalError, InvalidInputError
 from icechunk.ground.ids import ObjectId
 from icechunk.model.chunk_table import (
     INLINE,
@@ -157,8 +158,21 @@ def test_columns_are_read_only_and_checked() -> None:
     table = ChunkTable.from_locations(1, [((0,), native(1))])
     with pytest.raises(ValueError, match="read-only"):
         table.length[0] = 3
-    with pytest.raises(ValueError, match="`length` has shape"):
+    with pytest.raises(InternalError, match="`length` of chunk references has shape"):
         ChunkTable.from_columns(np.zeros((1, 1)), np.ones(1), None, None, np.ones(2))
+    with pytest.raises(InternalError, match="`text`"):
+        ChunkTable.from_columns(
+            np.zeros((1, 1)), np.ones(1), None, None, np.ones(1), text=TextColumn.blank(2)
+        )
+    with pytest.raises(InternalError, match="`coords`"):
+        ChunkTable.from_columns(np.zeros(1), np.ones(1), None, None, np.ones(1))
+
+
+@pytest.mark.parametrize("coordinate", [-1, 2**32, 2**40])
+def test_coordinates_that_do_not_fit_are_refused_instead_of_wrapped(coordinate: int) -> None:
+    with pytest.raises(InvalidInputError, match="invalid chunk index") as caught:
+        ChunkTable.from_locations(1, [((coordinate,), native(1))])
+    assert caught.value.kind == "invalid-chunk-index"
 
 
 def _grid(side: int) -> Any:
