@@ -98,6 +98,24 @@ class LazyArrayWriter(ArrayWriter):
         self.eager_sources, self.eager_targets, self.eager_regions = [], [], []
 
 
+class _GroupStore(ZarrStore):
+    """Xarray's view of a group, which leaves alone what the dataset to be written left alone."""
+
+    undecoded: frozenset[str] = frozenset()
+
+    def open_store_variable(self, name: str) -> Any:
+        """Variable as it is stored.
+
+        Before it appends, xarray decodes the stored variables to find their encoding. That fails
+        for time axes it cannot decode (a climatology in the year 0), even if the dataset was
+        opened with ``decode_times=False`` and so needs no such encoding.
+        """
+        variable = super().open_store_variable(name)  # type: ignore[no-untyped-call]
+        if name in self.undecoded:
+            variable.attrs.pop("units", None)
+        return variable
+
+
 @dataclass
 class XarrayDatasetWriter:
     """Writes one dataset in three steps: metadata, data in memory, dask arrays.
@@ -140,7 +158,7 @@ class XarrayDatasetWriter:
         _check_names(self.dataset)
         # Arguments that not every supported xarray knows are only passed when they are used.
         optional: dict[str, Any] = {"align_chunks": True} if self.align_chunks else {}
-        self.xarray_store = ZarrStore.open_group(
+        self.xarray_store = _GroupStore.open_group(
             store=self.store,
             group=group,
             mode=_choose_mode(mode, append_dim, region),
@@ -153,6 +171,12 @@ class XarrayDatasetWriter:
             **optional,
         )
         self.dataset = self.xarray_store._validate_and_autodetect_region(self.dataset)
+        # Decoding moves `units` from a variable's attributes to its encoding.
+        self.xarray_store.undecoded = frozenset(
+            str(name)
+            for name, variable in self.dataset.variables.items()
+            if "units" in variable.attrs
+        )
 
     def write_metadata(self, encoding: Mapping[Any, Any] | None = None) -> None:
         """Make or resize the arrays and write all attributes.

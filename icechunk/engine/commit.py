@@ -8,6 +8,7 @@ from icechunk.conflicts.model import ConflictSolver
 from icechunk.engine.flush import flush
 from icechunk.engine.rebase import rebase
 from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.format.metadata import json_object
 from icechunk.ground.errors import (
     ConflictError,
     ErrorKind,
@@ -47,7 +48,7 @@ def commit(
         The solver left conflicts.
     """
     _check(transaction, allow_empty)
-    merged = {**transaction.ctx.default_metadata, **(metadata or {})}
+    merged = {**transaction.ctx.default_metadata, **json_object(metadata)}
     attempts = 0
     while True:
         full = dict(merged)
@@ -121,7 +122,7 @@ def write_detached(
     One that is not registered is known only to whoever holds its id: the base of forks.
     """
     ctx, base = transaction.ctx, transaction.base
-    merged = {**ctx.default_metadata, **(metadata or {})}
+    merged = {**ctx.default_metadata, **json_object(metadata)}
     flushed = flush(ctx, base, transaction.changes, message, merged)
     ctx.storage.sync(flushed.keys)
     snapshot = flushed.snapshot

@@ -15,6 +15,7 @@ from icechunk.config.serde import from_plain, to_plain
 from icechunk.conflicts.model import ConflictSolver
 from icechunk.engine.context import RepoContext, make_context
 from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.format.metadata import json_object
 from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.ground.runtime import class_twin, on_front, twin
 from icechunk.ledger.open import create_ledger, detect, open_ledger
@@ -229,7 +230,7 @@ class Repository(Refs, History):
 
     def set_default_commit_metadata(self, metadata: dict[str, Any]) -> None:
         """Metadata to merge under that of every commit of sessions opened from here on."""
-        self._ctx = self._ctx.with_metadata(dict(metadata))
+        self._ctx = self._ctx.with_metadata(json_object(metadata))
 
     def default_commit_metadata(self) -> dict[str, Any]:
         """What `set_default_commit_metadata` was given."""
