@@ -80,6 +80,7 @@ def test_it_carries_every_module_of_both_packages(names: list[str]) -> None:
         ours = {p.relative_to(ROOT).as_posix() for p in (ROOT / package).rglob("*.py")}
         assert ours
         assert ours <= set(names)
+        assert f"{package}/py.typed" in names
 
 
 def test_it_carries_the_built_widgets_and_the_extension(names: list[str]) -> None:
