@@ -6,6 +6,7 @@ import { mount as mountResolver } from "../src/views/resolver";
 import { mount as mountRepositories } from "../src/views/repositories";
 import { FakeHost } from "./fake-host";
 import { repositories } from "./repositories";
+import { WIDE, wideStates } from "./wide";
 
 const params = new URLSearchParams(location.search);
 const view = params.get("view") ?? "all";
@@ -38,5 +39,16 @@ if (view === "sidebar" || view === "all") {
   const box = place();
   box.style.width = "300px";
   mountRepositories(box, { onRefresh: () => undefined }).show({ state: "ready", reply: repositories() });
+}
+if (view === "wide") {
+  const host = new FakeHost({ title: "A large array" }, { chunk_map: () => WIDE }, "resolver");
+  host.states = wideStates();
+  const request = host.request.bind(host);
+  host.request = async (method, params) => {
+    const reply = await request<never>(method, params);
+    if (method === "chunk_map") reply.buffers.push(new DataView(host.states.slice().buffer));
+    return reply;
+  };
+  mountResolver(place(), host);
 }
 Object.assign(window, { hosts });

@@ -95,7 +95,7 @@ export function parsePythonString(literal: string): string {
   return text
     .slice(1, -1)
     .replace(
-      /\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))/gis,
+      /\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))/gs,
       (_, x: string, u: string, U: string, other: string) =>
         other === undefined
           ? String.fromCodePoint(parseInt(x ?? u ?? U, 16))

@@ -16,6 +16,8 @@ export class CompleteBar {
   busy = false;
   private undecided = -1;
   private over = false;
+  /** Told whenever decisions become possible or impossible. */
+  onLock: () => void = () => undefined;
   private job: string | null = null;
   private readonly counter = h("span", { class: "ick-counter", testid: "ick-counter" });
   private readonly meter = h("span", { class: "ick-meterfill" });
@@ -72,6 +74,11 @@ export class CompleteBar {
     this.status();
   }
 
+  /** True while the kernel works on the result and after the end. */
+  get locked(): boolean {
+    return this.busy || this.over;
+  }
+
   tally(undecided: number, total: number, conflicts: ConflictItem[]): void {
     this.undecided = undecided;
     const chunksOnly = conflicts.every((item) => item.kind === "chunks");
@@ -107,8 +114,8 @@ export class CompleteBar {
     this.complete.disabled = this.busy || this.over || this.undecided !== 0;
     this.cancel.disabled = this.busy || this.over;
     this.message.disabled = this.busy || this.over;
-    this.frame.root.toggleAttribute("data-ick-over", this.over);
     this.element.classList.toggle("ick-working", this.busy);
+    this.onLock();
   }
 
   private async start(): Promise<void> {

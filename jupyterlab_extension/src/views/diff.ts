@@ -82,7 +82,8 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     fill(
       between,
       h("span", { class: "ick-state", title: state.a.id }, state.a.label),
-      h("span", { "aria-label": "to" }, " → "),
+      h("span", { "aria-hidden": "true" }, " → "),
+      h("span", { class: "ick-sr" }, " to "),
       h("span", { class: "ick-state", title: state.b.id }, state.b.label),
     );
     say(counts, summaryText(state.counts));

@@ -57,6 +57,6 @@ export function pathText(path: string): HTMLElement {
     "span",
     { class: "ick-path", title: path },
     h("span", { class: "ick-folder" }, path.slice(0, at + 1)),
-    path.slice(at + 1) || (path === "/" ? "(root)" : ""),
+    h("span", { class: "ick-leaf" }, path.slice(at + 1) || (path === "/" ? "(root)" : "")),
   );
 }

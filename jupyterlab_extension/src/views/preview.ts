@@ -343,7 +343,8 @@ function makeScale(map: ColourMap, label: string): Scale {
   return {
     element,
     draw(low, high) {
-      [low, (low + high) / 2, high].forEach((value, i) => say(ends[i]!, short(value)));
+      const known = Number.isFinite(low) && Number.isFinite(high) && low <= high;
+      (known ? [low, (low + high) / 2, high] : [NaN, NaN, NaN]).forEach((value, i) => say(ends[i]!, short(value)));
       canvas.width = MAP_SIZE;
       canvas.height = 1;
       const context = canvas.getContext("2d");

@@ -89,13 +89,15 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   );
   const explain = h("p", { class: "ick-hint" });
   const centre = h("div", { class: "ick-centre" }, heading, explain, grid.element, decision);
+  const three = h("div", { class: "ick-three" }, list.element, centre);
   const bar = new CompleteBar(frame, host, { reload: () => void load(), notice: showNotice });
+  bar.onLock = lock;
   fill(
     frame.body,
-    h("header", { class: "ick-head" }, title, onto, h("span", { class: "ick-grow" }), undo, redo, script),
+    h("header", { class: "ick-head" }, title, onto, undo, redo, script),
     notice,
     codeBox,
-    h("div", { class: "ick-three" }, list.element, centre),
+    three,
     bar.element,
   );
 
@@ -152,9 +154,13 @@ export function mount(el: HTMLElement, host: Host): Dispose {
 
   function tally(): void {
     if (!reply) return;
-    undo.disabled = !reply.can_undo;
-    redo.disabled = !reply.can_redo;
     bar.tally(reply.undecided, reply.total, reply.conflicts);
+  }
+
+  function lock(): void {
+    undo.disabled = bar.locked || !reply?.can_undo;
+    redo.disabled = bar.locked || !reply?.can_redo;
+    three.toggleAttribute("inert", bar.locked);
   }
 
   function absorb(small: DecideReply): void {
@@ -238,7 +244,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   }
 
   async function decide(choice: Choice | null): Promise<void> {
-    if (!current || deciding) return;
+    if (!current || deciding || bar.locked) return;
     if (choice && !current.choices.includes(choice)) return;
     const item = current;
     const target =
@@ -286,7 +292,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   }
 
   async function travel(method: "undo" | "redo"): Promise<void> {
-    if (deciding) return;
+    if (deciding || bar.locked) return;
     deciding = true;
     try {
       const { result } = await host.request<DecideReply>(method);
@@ -350,7 +356,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     (event) => {
       const target = event.target as HTMLElement;
       if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) && (target as HTMLInputElement).type !== "range") return;
-      if (bar.busy || !key(event)) return;
+      if (bar.locked || !key(event)) return;
       event.preventDefault();
       event.stopPropagation();
     },

@@ -1,0 +1,101 @@
+import { describe, expect, it } from "vitest";
+import { FakeHost } from "../../dev/fake-host";
+import { mount } from "../../src/views/diff";
+import { allById, byId, key, place, settle } from "./page";
+
+async function open(answers = {}, traits = {}) {
+  const host = new FakeHost({ title: "", selected_path: "", ...traits }, answers, "diff");
+  const el = place();
+  const dispose = mount(el, host);
+  await settle();
+  return { host, el, dispose, nodes: () => allById(el, "ick-diff-node") };
+}
+
+describe("diff", () => {
+  it("lists the changed nodes and opens the array that changed most", async () => {
+    const { host, el, nodes } = await open();
+    expect(nodes().map((node) => node.dataset.path)).toEqual([
+      "/archive/sst_v0",
+      "/ocean",
+      "/ocean/ice/fraction",
+      "/ocean/quality_flag",
+      "/ocean/sst",
+      "/scratch/test_01",
+    ]);
+    expect(host.get("selected_path")).toBe("/ocean/sst");
+    expect(el.querySelector(".ick-counts")!.textContent).toBe(
+      "1 added · 1 removed · 3 changed · 1 moved · 173 changed chunks",
+    );
+    const canvas = byId(el, "ick-grid");
+    expect(canvas.dataset).toMatchObject({ gridRows: "3", gridCols: "3" });
+    expect(Number(canvas.dataset.cellWidth)).toBeGreaterThan(10);
+    const preview = host.calls.filter((c) => c.method === "preview").at(-1)!;
+    expect(preview.params).toEqual({ path: "/ocean/sst", chunk: [6, 0, 0], sides: ["before", "after"], index: null });
+    expect(el.querySelector(".ick-delta")!.textContent).toContain("max |Δ|");
+  });
+
+  it("goes through the nodes with keys and explains nodes without chunks", async () => {
+    const { host, el } = await open();
+    const list = el.querySelector('[role="listbox"]')!;
+    key(list, "Home");
+    await settle();
+    expect(host.get("selected_path")).toBe("/archive/sst_v0");
+    expect(el.textContent).toContain("This array was moved; its content is the same.");
+    key(list, "ArrowDown");
+    await settle();
+    expect(el.textContent).toContain("Only the metadata of this group changed");
+    expect(el.querySelector<HTMLElement>(".ick-work")!.hidden).toBe(true);
+  });
+
+  it("hides kinds of changes", async () => {
+    const { el, nodes } = await open();
+    const chip = el.querySelector<HTMLButtonElement>('[data-change="changed"]')!;
+    chip.click();
+    expect(chip.getAttribute("aria-pressed")).toBe("false");
+    expect(nodes()).toHaveLength(3);
+    chip.click();
+    expect(nodes()).toHaveLength(6);
+  });
+
+  it("moves over the chunks and asks for their values once it rests", async () => {
+    const { host, el } = await open();
+    const canvas = byId(el, "ick-grid");
+    const before = host.calls.length;
+    for (let i = 0; i < 5; i++) key(canvas, "ArrowRight");
+    key(canvas, "ArrowDown");
+    key(canvas, "PageDown");
+    await settle();
+    const asked = host.calls.slice(before).filter((c) => c.method === "preview");
+    expect(asked.map((c) => c.params.chunk)).toEqual([[7, 1, 2]]);
+    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [7, 1, 2]");
+    key(canvas, "n");
+    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [7, 2, 0]");
+  });
+
+  it("follows the kernel and says when nothing differs", async () => {
+    const { host, el } = await open();
+    host.set("selected_path", "/ocean/quality_flag");
+    await settle();
+    expect(el.querySelector('[aria-selected="true"]')!.textContent).toContain("quality_flag");
+    const same = await open({
+      diff: () => ({ a: { id: "A", label: "a" }, b: { id: "B", label: "b" }, nodes: [], counts: { added: 0, removed: 0, changed: 0, moved: 0, chunks: 0 } }),
+    });
+    expect(same.el.textContent).toContain("The two states are the same.");
+  });
+
+  it("shows paths and labels as text and cleans up", async () => {
+    const evil = "<script>1</script>";
+    const { el, host, dispose } = await open({
+      diff: () => ({
+        a: { id: "A", label: evil },
+        b: { id: "B", label: evil },
+        nodes: [{ path: `/${evil}`, type: "group", change: "moved", from: evil, metadata_changed: false, chunks_changed: 0, chunks_total: 0 }],
+        counts: { added: 0, removed: 0, changed: 0, moved: 1, chunks: 0 },
+      }),
+    });
+    expect(el.querySelector("script")).toBeNull();
+    expect(el.querySelector(".ick-between")!.textContent).toContain(evil);
+    dispose();
+    expect(host.listenerCount).toBe(0);
+  });
+});

@@ -1,0 +1,175 @@
+import { describe, expect, it, vi } from "vitest";
+import { FakeHost } from "../../dev/fake-host";
+import { HostError } from "../../src/core/host";
+import { mount } from "../../src/views/history";
+import { allById, byId, key, place, settle } from "./page";
+
+async function open(answers = {}, traits = {}) {
+  const host = new FakeHost({ title: "ocean", selected: [], ...traits }, answers);
+  const el = place();
+  const dispose = mount(el, host);
+  await settle();
+  const list = el.querySelector<HTMLElement>('[role="listbox"]')!;
+  return { host, el, dispose, list, rows: () => allById(el, "ick-history-row") };
+}
+
+const commit = (i: number, parent: string | null) => ({
+  id: `C${i}`,
+  parent,
+  message: `commit ${i}`,
+  time: "2026-01-01T00:00:00Z",
+});
+
+describe("history", () => {
+  it("shows commits, refs and the session", async () => {
+    const { el, rows } = await open();
+    expect(rows()).toHaveLength(12);
+    expect(rows()[0]!.textContent).toContain("Uncommitted changes");
+    expect(rows()[1]!.textContent).toContain("main");
+    expect(rows()[1]!.textContent).toContain("Reprocess the equatorial Pacific");
+    expect(el.querySelector(".ick-counts")!.textContent).toBe("11 commits · 3 branches · 1 tag");
+    expect(el.querySelectorAll("svg.ick-graph circle.ick-hollow")).toHaveLength(1);
+    expect(el.querySelector("svg.ick-graph path.ick-dashed")).not.toBeNull();
+  });
+
+  it("selects by click and shows the changes of a commit", async () => {
+    const { host, el, rows } = await open();
+    rows()[3]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    await settle();
+    expect(host.get("selected")).toEqual(["5K1QPD8NVE63YJ0RA2WT"]);
+    expect(rows()[3]!.getAttribute("aria-selected")).toBe("true");
+    const pane = el.querySelector(".ick-pane")!;
+    expect(pane.textContent).toContain("Append June 2024");
+    expect(pane.textContent).toContain("/ocean/quality_flag");
+    expect(pane.textContent).toContain("array · 108 chunks");
+  });
+
+  it.each([{ ctrlKey: true }, { metaKey: true }, { shiftKey: true }])(
+    "compares a second commit chosen with %o, older first",
+    async (modifier) => {
+      const { host, el, rows } = await open();
+      rows()[1]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+      rows()[5]!.dispatchEvent(new MouseEvent("click", { bubbles: true, ...modifier }));
+      await settle();
+      expect(host.get("selected")).toEqual(["ZR8V4T2QKXW0M9C3B7HG", rows()[5]!.dataset.id]);
+      const call = host.calls.find((c) => c.method === "diff_summary")!;
+      expect(call.params).toEqual({ a: rows()[5]!.dataset.id, b: "ZR8V4T2QKXW0M9C3B7HG" });
+      expect(allById(el, "ick-diff-node")).toHaveLength(6);
+    },
+  );
+
+  it("is driven by keys and keeps them from the page", async () => {
+    const { host, list } = await open();
+    const outside = vi.fn();
+    document.body.addEventListener("keydown", outside);
+    key(list, "Home");
+    expect(key(list, "ArrowDown").defaultPrevented).toBe(true);
+    expect(host.get("selected")).toEqual(["ZR8V4T2QKXW0M9C3B7HG"]);
+    key(list, "ArrowDown", { shiftKey: true });
+    expect(host.get("selected")).toHaveLength(2);
+    key(list, "Escape");
+    expect(host.get("selected")).toHaveLength(1);
+    key(list, "End");
+    expect(host.get("selected")).toEqual(["1CECHNKREP0F1RSTCMT0"]);
+    key(list, "a");
+    expect(outside).not.toHaveBeenCalled();
+    key(list, "Tab");
+    expect(outside).toHaveBeenCalledTimes(1);
+    document.body.removeEventListener("keydown", outside);
+  });
+
+  it("never puts a session's row into the selection of the kernel", async () => {
+    const { host, rows, el } = await open();
+    rows()[0]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    await settle();
+    expect(host.get("selected")).toEqual([]);
+    expect(el.querySelector(".ick-pane")!.textContent).toContain("needs a rebase");
+  });
+
+  it("follows the kernel's selection without answering it", async () => {
+    const { host, el } = await open();
+    const before = host.calls.length;
+    host.set("selected", ["R6N8ZKB3W5TQ2XV1MC0J"]);
+    await settle();
+    expect(el.querySelector(".ick-pane")!.textContent).toContain("Append April 2024");
+    expect(host.calls.slice(before).map((c) => c.method)).toEqual(["commit"]);
+    expect(host.get("selected")).toEqual(["R6N8ZKB3W5TQ2XV1MC0J"]);
+  });
+
+  it("keeps only the rows on screen in the document", async () => {
+    const commits = Array.from({ length: 20_000 }, (_, i) => commit(i, i < 19_999 ? `C${i + 1}` : null));
+    const { rows, list, host } = await open({
+      history: () => ({ commits, refs: [{ name: "main", id: "C0", kind: "branch" }], session: null, truncated: true }),
+    });
+    expect(rows().length).toBeLessThan(40);
+    expect(rows()[0]!.getAttribute("aria-setsize")).toBe("20000");
+    key(list, "End");
+    await settle();
+    expect(host.get("selected")).toEqual(["C19999"]);
+    expect(rows().some((row) => row.dataset.id === "C19999")).toBe(true);
+    expect(rows().length).toBeLessThan(40);
+  });
+
+  it("marks what a search finds and walks through it", async () => {
+    const { el, host, rows } = await open();
+    const search = el.querySelector<HTMLInputElement>('input[type="search"]')!;
+    search.value = "append";
+    search.dispatchEvent(new Event("input", { bubbles: true }));
+    await settle();
+    expect(el.querySelector(".ick-found")!.textContent).toBe("3 matches");
+    expect(rows().filter((row) => row.classList.contains("ick-faint"))).toHaveLength(9);
+    key(search, "Enter");
+    expect(host.get("selected")).toEqual(["5K1QPD8NVE63YJ0RA2WT"]);
+  });
+
+  it("shows text from a repository as text", async () => {
+    const evil = "<script>window.hacked = 1</script><img src=x onerror=alert(1)>";
+    const { el } = await open({
+      history: () => ({
+        commits: [{ ...commit(1, null), message: evil, author: evil, metadata: { [evil]: evil } }],
+        refs: [{ name: evil, id: "C1", kind: "tag" }],
+        session: null,
+        truncated: false,
+      }),
+      commit: () => ({ ...commit(1, null), message: evil, metadata: { [evil]: evil }, changes: { new_arrays: [`/${evil}`] } }),
+    });
+    expect(el.querySelector("script, img")).toBeNull();
+    expect(el.textContent).toContain(evil);
+  });
+
+  it("shows an error with its hint and tries again", async () => {
+    const host = new FakeHost({ title: "x", selected: [] });
+    host.failures.set("history", new HostError("storage", "The bucket is gone.", "Check the credentials."));
+    const el = place();
+    mount(el, host);
+    await settle();
+    const banner = el.querySelector<HTMLElement>('[role="alert"]')!;
+    expect(banner.hidden).toBe(false);
+    expect(banner.textContent).toContain("The bucket is gone.");
+    expect(banner.textContent).toContain("Check the credentials.");
+    [...banner.querySelectorAll("button")].find((b) => b.textContent === "Try again")!.click();
+    await settle();
+    expect(banner.hidden).toBe(true);
+    expect(allById(el, "ick-history-row")).toHaveLength(12);
+  });
+
+  it("asks again when the revision changes and says so when there is nothing", async () => {
+    const { host, el } = await open({
+      history: () => ({ commits: [], refs: [], session: null, truncated: false }),
+    });
+    expect(el.textContent).toContain("No commits yet.");
+    host.set("revision", 2);
+    host.push({ event: "changed" });
+    await settle();
+    expect(host.calls.filter((c) => c.method === "history")).toHaveLength(3);
+  });
+
+  it("leaves no element and no listener behind", async () => {
+    const { host, el, dispose } = await open();
+    expect(host.listenerCount).toBeGreaterThan(0);
+    dispose();
+    expect(host.listenerCount).toBe(0);
+    expect(el.childElementCount).toBe(0);
+    expect(() => byId(el, "ick-history")).toThrow();
+  });
+});

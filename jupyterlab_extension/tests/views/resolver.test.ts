@@ -1,0 +1,254 @@
+import { describe, expect, it, vi } from "vitest";
+import { FakeHost } from "../../dev/fake-host";
+import { HostError } from "../../src/core/host";
+import { mount } from "../../src/views/resolver";
+import { allById, byId, key, place, settle } from "./page";
+
+async function open(answers = {}) {
+  const host = new FakeHost({ title: "", status: "pending" }, answers, "resolver");
+  const el = place();
+  const dispose = mount(el, host);
+  await settle();
+  const canvas = byId(el, "ick-grid");
+  const decisions = () => host.calls.filter((call) => call.method === "decide").map((call) => call.params);
+  return { host, el, dispose, canvas, decisions, counter: () => byId(el, "ick-counter").textContent };
+}
+
+function pointer(canvas: HTMLElement, type: string, row: number, col: number, options: PointerEventInit = {}): void {
+  const { cellWidth, cellHeight, originX, originY } = canvas.dataset;
+  canvas.dispatchEvent(
+    new PointerEvent(type, {
+      bubbles: true,
+      cancelable: true,
+      button: 0,
+      pointerId: 1,
+      clientX: Number(originX) + (col + 0.5) * Number(cellWidth),
+      clientY: Number(originY) + (row + 0.5) * Number(cellHeight),
+      ...options,
+    }),
+  );
+}
+
+function drag(canvas: HTMLElement, from: [number, number], to: [number, number], options: PointerEventInit = {}): void {
+  pointer(canvas, "pointerdown", ...from, options);
+  pointer(canvas, "pointermove", ...to, options);
+  pointer(canvas, "pointerup", ...to, options);
+}
+
+describe("resolver", () => {
+  it("starts at the first conflicting chunk with all sides named", async () => {
+    const { host, el, counter } = await open();
+    expect(counter()).toBe("41 of 41 decisions undecided");
+    expect(allById(el, "ick-conflict-item").map((item) => item.textContent)).toEqual([
+      expect.stringContaining("40 left of 40"),
+      expect.stringContaining("open"),
+    ]);
+    expect(byId(el, "ick-keep-ours").textContent).toContain("Keep mine: Session on main");
+    expect(byId(el, "ick-keep-ours").textContent).toContain("ours · 14 changes, not committed");
+    expect(byId(el, "ick-keep-theirs").textContent).toContain("Keep theirs: main @ ZR8V4T2Q, Ana");
+    expect(host.calls.filter((c) => c.method === "preview").at(-1)!.params).toEqual({
+      path: "/ocean/sst",
+      chunk: [4, 0, 1],
+      sides: ["ours", "theirs", "base"],
+      index: null,
+    });
+    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("undecided");
+    expect((byId(el, "ick-complete") as HTMLButtonElement).disabled).toBe(true);
+  });
+
+  it("decides the chunk at the cursor and goes on to the next", async () => {
+    const { el, canvas, decisions, counter } = await open();
+    key(canvas, "t");
+    await settle();
+    expect(decisions()).toEqual([
+      { path: "/ocean/sst", type: "ChunkDoubleUpdate", choice: "theirs", runs: [37, 1] },
+    ]);
+    expect(counter()).toBe("40 of 41 decisions undecided");
+    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [4, 1, 0]");
+    expect(el.querySelector('.ick-sr[role="status"]')!.textContent).toContain("1 chunk: keep theirs");
+  });
+
+  it("decides a rectangle: only conflicting chunks count, runs cross the rest", async () => {
+    const { el, canvas, decisions } = await open();
+    drag(canvas, [0, 0], [1, 2]);
+    expect(el.querySelector(".ick-scope")!.textContent).toBe("Decide for 4 selected chunks");
+    byId(el, "ick-keep-ours").click();
+    await settle();
+    // Chunk 38 is in the rectangle but in no conflict, so the run may cross it.
+    expect(decisions()[0]).toMatchObject({ choice: "ours", runs: [37, 5] });
+    expect(el.querySelector(".ick-legend")!.textContent).toContain("keep mine 4");
+  });
+
+  it("adds with shift and takes away with alt", async () => {
+    const { el, canvas } = await open();
+    const scope = () => el.querySelector(".ick-scope")!.textContent;
+    drag(canvas, [0, 0], [0, 2]);
+    expect(scope()).toBe("Decide for 1 selected chunk");
+    drag(canvas, [1, 0], [1, 2], { shiftKey: true });
+    expect(scope()).toBe("Decide for 4 selected chunks");
+    drag(canvas, [0, 1], [1, 1], { altKey: true });
+    expect(scope()).toBe("Decide for 2 selected chunks");
+    drag(canvas, [2, 1], [2, 1]);
+    expect(scope()).toBe("Decide for 1 selected chunk");
+    key(canvas, "Escape");
+    expect(scope()).toBe("Decide for chunk [4, 2, 1]");
+  });
+
+  it("spans a rectangle over every slice when asked to", async () => {
+    const { el, canvas, decisions } = await open();
+    const box = el.querySelector<HTMLInputElement>("[data-every]")!;
+    box.checked = true;
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+    drag(canvas, [0, 0], [0, 2]);
+    expect(el.querySelector(".ick-scope")!.textContent).toBe("Decide for 8 selected chunks");
+    byId(el, "ick-keep-base").click();
+    await settle();
+    expect(decisions()[0]!.runs).toEqual([37, 1, 46, 1, 55, 1, 64, 1, 73, 1, 82, 1, 91, 1, 100, 1]);
+  });
+
+  it("selects with keys: space, shift and arrows, control A, invert, none", async () => {
+    const { el, canvas, decisions } = await open();
+    const scope = () => el.querySelector(".ick-scope")!.textContent;
+    key(canvas, " ");
+    expect(scope()).toBe("Decide for 1 selected chunk");
+    key(canvas, " ");
+    key(canvas, "ArrowDown", { shiftKey: true });
+    key(canvas, "ArrowDown", { shiftKey: true });
+    expect(scope()).toBe("Decide for 3 selected chunks");
+    [...el.querySelectorAll("button")].find((b) => b.textContent === "Invert")!.click();
+    expect(scope()).toBe("Decide for 37 selected chunks");
+    key(canvas, "a", { ctrlKey: true });
+    expect(scope()).toBe("Decide for 40 selected chunks");
+    key(canvas, "b");
+    await settle();
+    expect(decisions()[0]).toMatchObject({ choice: "base", runs: null });
+  });
+
+  it("keeps its keys from the notebook", async () => {
+    const { canvas, el } = await open();
+    const outside = vi.fn();
+    document.body.addEventListener("keydown", outside);
+    for (const name of ["a", "b", "x", "ArrowDown", "Escape"]) key(canvas, name);
+    expect(outside).not.toHaveBeenCalled();
+    expect(canvas.hasAttribute("data-lm-suppress-shortcuts")).toBe(true);
+    expect(byId(el, "ick-keep-ours").hasAttribute("data-lm-suppress-shortcuts")).toBe(true);
+    document.body.removeEventListener("keydown", outside);
+  });
+
+  it("undoes and redoes with the keyboard and reads the map again", async () => {
+    const { host, canvas, counter } = await open();
+    key(canvas, "o");
+    await settle();
+    key(canvas, "z", { ctrlKey: true });
+    await settle();
+    expect(counter()).toBe("41 of 41 decisions undecided");
+    expect(host.calls.at(-1)!.method).toMatch(/chunk_map|preview/);
+    key(canvas, "z", { ctrlKey: true, shiftKey: true });
+    await settle();
+    expect(counter()).toBe("40 of 41 decisions undecided");
+  });
+
+  it("settles a node conflict and takes a decision back", async () => {
+    const { el, decisions, counter } = await open();
+    allById(el, "ick-conflict-item")[1]!.click();
+    await settle();
+    expect(byId(el, "ick-keep-base").hidden).toBe(true);
+    byId(el, "ick-keep-theirs").click();
+    await settle();
+    expect(decisions()).toEqual([
+      { path: "/ocean/sst", type: "ZarrMetadataDoubleUpdate", choice: "theirs", runs: null },
+    ]);
+    expect(byId(el, "ick-keep-theirs").getAttribute("aria-pressed")).toBe("true");
+    expect(counter()).toBe("40 of 41 decisions undecided");
+    key(byId(el, "ick-keep-theirs"), "u");
+    await settle();
+    expect(decisions()[1]!.choice).toBeNull();
+    expect(counter()).toBe("41 of 41 decisions undecided");
+  });
+
+  async function finish(message = "") {
+    const opened = await open();
+    const { el } = opened;
+    byId(el, "ick-select-all").click();
+    byId(el, "ick-keep-ours").click();
+    await settle();
+    allById(el, "ick-conflict-item")[1]!.click();
+    byId(el, "ick-keep-ours").click();
+    await settle();
+    const complete = byId(el, "ick-complete") as HTMLButtonElement;
+    (byId(el, "ick-message") as HTMLInputElement).value = message;
+    return { ...opened, complete };
+  }
+
+  it("completes when nothing is undecided and shows the new snapshot", async () => {
+    const { host, el, complete, counter } = await finish(" Merge ");
+    expect(counter()).toBe("All 41 decisions made");
+    expect(complete.disabled).toBe(false);
+    complete.click();
+    expect(complete.disabled).toBe(true);
+    await settle();
+    expect(host.calls.at(-1)).toMatchObject({ method: "complete", params: { message: "Merge" } });
+    expect(byId(el, "ick-result").textContent).toContain("Committed to main: Merge");
+    expect(byId(el, "ick-result").textContent).toContain("H2V9M6QX");
+    expect(complete.disabled).toBe(true);
+  });
+
+  it("opens again for a further conflicting commit, with a notice", async () => {
+    const { host, el, complete } = await finish();
+    vi.spyOn(host, "push").mockImplementation(() => undefined);
+    complete.click();
+    await settle();
+    vi.restoreAllMocks();
+    host.states.fill(1, 36, 40); // two chunks more than before
+    host.push({ event: "state", notice: "A newer commit conflicts too." });
+    await settle();
+    expect(el.querySelector(".ick-notice")!.textContent).toBe("A newer commit conflicts too.");
+    expect(byId(el, "ick-counter").textContent).toBe("4 of 43 decisions undecided");
+    expect(complete.disabled).toBe(true);
+  });
+
+  it("shows why completing failed and lets the user go on", async () => {
+    const { host, el, complete } = await finish();
+    host.failures.set("complete", new HostError("conflict", "The branch moved.", "Try again."));
+    complete.click();
+    await settle();
+    expect(byId(el, "ick-result").textContent).toContain("The branch moved. Try again.");
+    expect(complete.disabled).toBe(false);
+  });
+
+  it("shows an error of a decision and changes nothing", async () => {
+    const { host, el, canvas, counter } = await open();
+    host.failures.set("decide", new HostError("timeout", "The kernel did not answer within 30 s."));
+    key(canvas, "o");
+    await settle();
+    expect(el.querySelector('[role="alert"]')!.textContent).toContain("did not answer");
+    expect(counter()).toBe("41 of 41 decisions undecided");
+    key(canvas, "o");
+    await settle();
+    expect(counter()).toBe("40 of 41 decisions undecided");
+  });
+
+  it("cancels and closes", async () => {
+    const { host, el } = await open();
+    byId(el, "ick-cancel").click();
+    await settle();
+    expect(host.calls.at(-1)!.method).toBe("cancel");
+    expect(byId(el, "ick-result").textContent).toContain("The session is as it was.");
+    expect((byId(el, "ick-cancel") as HTMLButtonElement).disabled).toBe(true);
+  });
+
+  it("shows the decisions as Python, as text", async () => {
+    const { el } = await open({ script: () => ({ text: "<script>x</script>" }) });
+    [...el.querySelectorAll("button")].find((b) => b.textContent === "Show as Python")!.click();
+    await settle();
+    expect(el.querySelector("pre")!.textContent).toBe("<script>x</script>");
+    expect(el.querySelector("script")).toBeNull();
+  });
+
+  it("leaves no listener behind", async () => {
+    const { host, el, dispose } = await open();
+    dispose();
+    expect(host.listenerCount).toBe(0);
+    expect(el.childElementCount).toBe(0);
+  });
+});
