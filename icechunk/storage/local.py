@@ -14,7 +14,6 @@ import os
 import stat
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 
 from icechunk.config.rendering import Entry
 from icechunk.config.storage import (
@@ -78,6 +77,7 @@ class LocalStorage(Storage):
         self._durable = bool(durable)
         self._paths: dict[str, str] = {}  # folder part of a key -> path with a separator at its end
         self._open_files = PerProcess(OpenFiles)
+        self._lock = PerProcess(lambda: lock_of(os.path.join(self._root, LOCK_NAME)))
         self._anchored: set[str] = set()  # folders whose own name is known to be on the medium
         self._made: set[str] = set()  # folders above the root that this storage had to make
         self._swept: set[str] = set()
@@ -280,7 +280,7 @@ class LocalStorage(Storage):
             try:
                 made = files.publish_new(temporary, path)
                 if made is None:
-                    with self._folder_lock():
+                    with self._lock.get().hold():
                         made = not os.path.lexists(path)
                         if made:
                             files.publish(temporary, path)
@@ -298,7 +298,7 @@ class LocalStorage(Storage):
         if not os.path.exists(path):
             return None
         try:
-            with self._folder_lock():
+            with self._lock.get().hold():
                 return self._replace_locked(path, data, expected)
         except FileNotFoundError:
             return None
@@ -411,17 +411,15 @@ class LocalStorage(Storage):
             folder = parent
         self._anchored |= done
 
-    def _folder_lock(self) -> AbstractContextManager[None]:
-        return lock_of(os.path.join(self._root, LOCK_NAME)).hold()
-
     @contextlib.contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Hold the repository's lock file: one lock for all keys."""
         path = os.path.join(self._root, LOCK_NAME)
-        self._make_folder_of(path)
+        if not os.path.isdir(self._root):
+            self._make_folder_of(path)
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(self._folder_lock())
+                stack.enter_context(self._lock.get().hold())
             except OSError as error:
                 raise files.failed(error, "lock", path) from error
             yield
