@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from icechunk.conflicts.detector import detect
+from icechunk.conflicts.detector import detect, past
 from icechunk.conflicts.model import (
     Conflict,
     ConflictSolver,
@@ -71,9 +71,7 @@ class BasicConflictSolver(ConflictSolver):
         ):
             return Unsolvable(conflicts)
         dropped = [conflict for conflict in conflicts if self._is_theirs(conflict)]
-        if not dropped:
-            return Patched(current_changes)
-        changes = current_changes.copy()
+        changes = current_changes.copy() if dropped else current_changes
         for conflict in dropped:
             node = current_repo.get(conflict.path)
             assert node is not None
@@ -81,7 +79,7 @@ class BasicConflictSolver(ConflictSolver):
                 changes.chunks[node.id].drop(conflict.chunk_array)
             else:
                 del changes.updated[node.id]
-        return Patched(changes)
+        return past(previous_change, previous_repo, current_changes, changes)
 
     def _is_theirs(self, conflict: Conflict) -> bool:
         if conflict.conflict_type is ConflictType.ChunkDoubleUpdate:

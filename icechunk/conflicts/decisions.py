@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from icechunk.conflicts.decision import Decision
-from icechunk.conflicts.detector import detect
+from icechunk.conflicts.detector import detect, past
 from icechunk.conflicts.model import ConflictSolver, ConflictType, Patched, Unsolvable
 from icechunk.conflicts.resolution import Draft
 from icechunk.ground.errors import ErrorKind, InvalidInputError
@@ -79,7 +79,7 @@ class DecisionSolver(ConflictSolver):
         """
         conflicts = detect(previous_change, previous_repo, current_changes, current_repo)
         if not conflicts:
-            return Patched(current_changes)
+            return past(previous_change, previous_repo, current_changes, current_changes)
         by_key: dict[tuple[ConflictType, str], list[Decision]] = {}
         for decision in self._decisions:
             by_key.setdefault((decision.type, decision.path), []).append(decision)
@@ -89,7 +89,9 @@ class DecisionSolver(ConflictSolver):
         while draft.settle(conflicts):
             conflicts = detect(previous_change, previous_repo, draft.changes, current_repo)
         left = draft.remainder(conflicts)
-        return Unsolvable(left) if left else Patched(draft.changes)
+        if left:
+            return Unsolvable(left)
+        return past(previous_change, previous_repo, current_changes, draft.changes)
 
     def to_json(self) -> str:
         """JSON text of the decisions."""

@@ -136,6 +136,35 @@ def _deleted_nodes(
             yield Conflict(ConflictType.DeleteOfUpdatedGroup, node.path)
 
 
+def past(
+    log: TransactionLog, previous_repo: NodeReader, current: ChangeSet, edited: ChangeSet
+) -> Patched:
+    """Answer with changes that passed a commit, fitted to the arrays as the commit left them.
+
+    An array whose edits were all given up stays among the changes and conflicts with nothing, so
+    its chunk grid may have changed; later writes have to count in the new one.
+
+    Parameters
+    ----------
+    log : TransactionLog
+        What the commit touched.
+    previous_repo : NodeReader
+        The hierarchy of that commit.
+    current, edited : ChangeSet
+        The changes that the solver was given, which are not touched, and those it ended with,
+        which may be the same.
+    """
+    for node_id in log.updated_arrays & edited.chunks.keys():
+        node = edited.updated.get(node_id) or previous_repo.by_id(node_id)
+        if node is None or node.array is None:
+            continue
+        if edited.chunks[node_id].num_chunks != node.array.num_chunks:
+            if edited is current:
+                edited = current.copy()
+            edited.chunks[node_id].regrid(node.array.num_chunks)
+    return Patched(edited)
+
+
 class ConflictDetector(ConflictSolver):
     """Solver that solves nothing: any conflict stops the rebase."""
 
@@ -148,4 +177,6 @@ class ConflictDetector(ConflictSolver):
     ) -> Patched | Unsolvable:
         """Let changes pass that conflict with nothing."""
         conflicts = detect(previous_change, previous_repo, current_changes, current_repo)
-        return Unsolvable(conflicts) if conflicts else Patched(current_changes)
+        if conflicts:
+            return Unsolvable(conflicts)
+        return past(previous_change, previous_repo, current_changes, current_changes)

@@ -12,11 +12,13 @@ from zarr.core.buffer import default_buffer_prototype
 
 import icechunk
 from icechunk import (
+    BasicConflictSolver,
     ConflictDetector,
     DecisionSolver,
     RebaseFailedError,
     Repository,
     Session,
+    VersionSelection,
 )
 
 
@@ -95,6 +97,29 @@ def test_our_chunks_in_an_array_that_grew(repo: Repository) -> None:
     ours.commit("rows")
     expected = [[1] * 4] * 3 + [[7] * 4, [5] * 4, [8] * 4]
     assert committed(repo)["a"][:].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["basic", "decisions"])
+def test_writing_goes_on_where_an_array_grew_after_all_edits_were_given_up(
+    repo: Repository, kind: str
+) -> None:
+    solver: Any = DecisionSolver([chunks("theirs")])
+    if kind == "basic":
+        solver = BasicConflictSolver(on_chunk_conflict=VersionSelection.UseTheirs)
+    ours, theirs = repo.writable_session("main"), repo.writable_session("main")
+    root_of(ours)["a"][0, 0] = 7
+    root_of(theirs)["a"][0, 0] = 5
+    theirs.commit("five")
+    ours.rebase(solver)
+    theirs = repo.writable_session("main")
+    root_of(theirs)["a"].resize((4, 7))
+    theirs.commit("three more columns")
+    ours.rebase(solver)
+    root_of(ours)["a"][2, 6] = 9
+    ours.commit("nine")
+    found = committed(repo)["a"][:]
+    assert found[0, 0] == 5
+    assert np.argwhere(found == 9).tolist() == [[2, 6]]
 
 
 def test_merged_attributes(repo: Repository) -> None:
