@@ -257,20 +257,20 @@ class Session:
         Raises
         ------
         ConflictError
-            Kind ``merge-failed``: two sides changed the same thing; nothing is merged from that
-            fork.  Names the arrays and chunks.
+            Kind ``merge-failed``: two sides changed the same thing; nothing is merged then.
+            Names the arrays and chunks.
         """
+        mine = self._transaction
         everyone = others if other is None else (*others, other)
-        for one in everyone:
-            child = one._transaction
-            check_mergeable(self._transaction, child)
-            if child is self._transaction or child.changes.is_empty:
-                continue
-            mine = self._transaction
-            with mine.lock:
-                united = mine.changes.copy()
-                merge(united, child.changes, mine.tree, mine.shared_with(child))
-                mine.replace_changes(united)
+        children = [one._transaction for one in everyone if one._transaction is not mine]
+        for child in children:
+            check_mergeable(mine, child)
+        with mine.lock:
+            united = mine.changes.copy()
+            for child in children:
+                if not child.changes.is_empty:
+                    merge(united, child.changes, mine.tree, mine.shared_with(child))
+            mine.replace_changes(united)
 
     commit_async = twin(commit)
     flush_async = twin(flush)

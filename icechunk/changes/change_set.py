@@ -98,10 +98,13 @@ class ChangeSet:
 
     def edits(self, node: NodeSnapshot) -> ChunkEdits:
         """Chunk edits of an array, made on first use."""
+        assert node.array is not None
         edits = self.chunks.get(node.id)
         if edits is None:
-            assert node.array is not None
             edits = self.chunks[node.id] = ChunkEdits(node.array.num_chunks)
+        else:
+            # The array may have been resized by a commit that the session was rebased over.
+            edits.regrid(node.array.num_chunks)
         return edits
 
     def copy(self) -> ChangeSet:

@@ -58,7 +58,7 @@ def rebase(transaction: Transaction, solver: ConflictSolver) -> None:
         Kind ``commit-not-allowed`` for read-only sessions and forks.
     """
     _check(transaction)
-    origin = SnapshotView(transaction.base, transaction.ctx.assets)
+    origin = SnapshotView(transaction.opened_at, transaction.ctx.assets)
     for record in _to_replay(transaction):
         changes = transaction.changes
         theirs = transaction.ctx.assets.snapshot(record.id)

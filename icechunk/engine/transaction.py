@@ -82,6 +82,7 @@ class Transaction:
         self.revision = 0
         self.changes = ChangeSet() if changes is None else changes
         self.base = ctx.assets.snapshot(snapshot_id)
+        self.opened_at = self.base  # what both sides of a conflict started from
         self.lock = threading.RLock()
         self.origin: ObjectId | None = None  # of a fork: the base of the session it came from
         self.given_out: dict[ObjectId, ChangeSet] = {}  # by base: what forks of it already saw
