@@ -1,0 +1,139 @@
+"""What the axes of an array mean: values of the 1-d coordinate arrays beside it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from icechunk import Session
+from icechunk_widgets.nodes import ArrayShape, document
+from icechunk_widgets.plain import plain
+
+MOST_VALUES = 4_000_000
+
+_SINCE = re.compile(
+    r"^\s*(\w+?)s?\s+since\s+(\d{1,4})-(\d{1,2})-(\d{1,2})(?:[T\s]+([\d:.]+))?", re.I
+)
+_STEPS = {"day": 86_400.0, "hour": 3600.0, "hr": 3600.0, "h": 3600.0, "minute": 60.0, "min": 60.0,
+          "second": 1.0, "sec": 1.0, "millisecond": 1e-3, "microsecond": 1e-6}  # fmt: skip
+_GREGORIAN = np.datetime64("1582-10-15")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values along one axis.
+
+    Attributes
+    ----------
+    values : ndarray
+        Numbers, or datetime64.
+    units : str or None
+        Units of the numbers; None for times.
+    """
+
+    values: NDArray[Any]
+    units: str | None
+
+    def ends(self, start: int, stop: int) -> tuple[Any, Any]:
+        """Values at the first and the last position of a half-open range."""
+        part = self.values[start:stop]
+        if not len(part):
+            return None, None
+        if part.dtype.kind == "M":
+            whole = bool((part == part.astype("datetime64[D]")).all())
+            unit: Any = "D" if whole else "m"
+            texts = np.datetime_as_string(part[[0, -1]], unit=unit)
+            return str(texts[0]).replace("T", " "), str(texts[1]).replace("T", " ")
+        return plain(part[0]), plain(part[-1])
+
+
+def axes_of(session: Session, shape: ArrayShape) -> list[Axis | None]:
+    """Coordinates of every axis of an array; None where there are none.
+
+    Looked for as 1-d arrays of the dimension's name and length, next to the array and in the
+    groups above it.
+
+    Parameters
+    ----------
+    session : Session
+        State to read.
+    shape : ArrayShape
+        The array.
+    """
+    return [
+        None if name is None else _axis(session, shape.path, name, size)
+        for name, size in zip(shape.names, shape.shape, strict=True)
+    ]
+
+
+def _axis(session: Session, path: str, name: str, size: int) -> Axis | None:
+    folder = path.rpartition("/")[0]
+    while True:
+        held = document(session, f"{folder}/{name}")
+        if held is not None:
+            break
+        if not folder:
+            return None
+        folder = folder.rpartition("/")[0]
+    if held.get("shape") != [size] or not 0 < size <= MOST_VALUES:
+        return None
+    try:
+        values = np.asarray(zarr.open_array(session.store, path=f"{folder}/{name}", mode="r")[:])
+    except Exception:
+        # A label is a courtesy: a coordinate that cannot be read must not hide the data.
+        return None
+    attributes = held.get("attributes", {})
+    units = attributes.get("units")
+    units = units if isinstance(units, str) else None
+    if values.dtype.kind in "mM":
+        return Axis(values, None) if values.dtype.kind == "M" else None
+    if values.dtype.kind not in "biuf":
+        return Axis(values, units) if values.dtype.kind in "UTO" else None
+    times = None if units is None else cf_times(values, units, attributes.get("calendar"))
+    return Axis(values, units) if times is None else Axis(times, None)
+
+
+def cf_times(values: NDArray[Any], units: str, calendar: Any = None) -> NDArray[Any] | None:
+    """Numbers with CF time units as datetime64[us]; None when they are no times of our calendar.
+
+    Parameters
+    ----------
+    values : ndarray
+        Offsets.
+    units : str
+        Such as ``hours since 2000-01-01 00:00``.
+    calendar : str, optional
+        CF calendar name; only Gregorian ones are understood.
+    """
+    found = _SINCE.match(units)
+    if found is None or str(calendar or "standard").lower() not in (
+        "standard",
+        "gregorian",
+        "proleptic_gregorian",
+    ):
+        return None
+    step, year, month, day, clock = found.groups()
+    if step.lower() not in _STEPS or not np.isfinite(values).all():
+        return None
+    try:
+        origin = np.datetime64(f"{int(year):04}-{int(month):02}-{int(day):02}", "us")
+        if clock:
+            hours, minutes, seconds = ([*clock.split(":"), "0", "0"])[:3]
+            offset = float(hours) * 3600 + float(minutes) * 60 + float(seconds)
+            origin = origin + np.timedelta64(round(offset * 1e6), "us")
+        micros = np.round(values.astype(np.float64) * _STEPS[step.lower()] * 1e6)
+        if np.abs(micros).max(initial=0) > 2**62:
+            return None
+        times: NDArray[Any] = origin + micros.astype("timedelta64[us]")
+    except ValueError:
+        return None
+    if str(calendar or "standard").lower() != "proleptic_gregorian" and (
+        bool(times.size) and origin < _GREGORIAN <= times.max()
+    ):
+        return None  # the standard calendar jumps in between; numpy's does not
+    return times

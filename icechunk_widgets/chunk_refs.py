@@ -1,0 +1,101 @@
+"""Which chunks of an array are stored, and which refer to other bytes than before.
+
+The one place here that looks below the engine's public face: there, the references of an array
+are columns, and a million of them are compared at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icechunk import Repository, Session
+from icechunk.model.chunk_table import ChunkTable
+from icechunk.model.references import changed
+
+Coords: TypeAlias = NDArray[np.uint32]
+"""Chunk coordinates, one row per chunk, shape ``(n, d)``."""
+
+
+def references(session: Session, path: str) -> ChunkTable | None:
+    """References of an array as a session sees them now; None where there is no array."""
+    reader = session._transaction.reader(path)
+    return None if reader is None else reader.table()
+
+
+def stored(session: Session, path: str) -> Coords | None:
+    """Coordinates of the chunks that exist, in row-major order; None where there is no array."""
+    table = references(session, path)
+    return None if table is None else table.coords()
+
+
+def differing(before: ChunkTable | None, after: ChunkTable | None) -> Coords | None:
+    """Coordinates whose references differ; None when one side has no array."""
+    if before is None or after is None:
+        return None
+    return changed(before, after)
+
+
+def repository_of(session: Session) -> Repository:
+    """The repository that a session belongs to."""
+    return Repository(session._transaction.ctx)
+
+
+def same_repository(session: Session, repo: Repository) -> bool:
+    """Whether a session was opened in this repository."""
+    return bool(session._transaction.ctx.storage.identity == repo.storage.identity)
+
+
+# -- positions on the chunk grid ---------------------------------------------------------------
+
+
+def inside(coords: Coords, grid: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which rows lie on a grid, bool of shape ``(n,)``."""
+    if coords.shape[1] != len(grid):
+        return np.zeros(len(coords), np.bool_)
+    on: NDArray[np.bool_] = np.all(coords < np.array(grid, np.uint64), axis=1)
+    return on
+
+
+def flat(coords: Coords, grid: tuple[int, ...]) -> NDArray[np.int64]:
+    """Row-major positions of coordinates that lie on a grid, int64 of shape ``(n,)``."""
+    positions = np.zeros(len(coords), np.int64)
+    for axis, count in enumerate(grid):
+        positions = positions * count + coords[:, axis]
+    return positions
+
+
+def runs_of(positions: NDArray[np.int64]) -> list[int]:
+    """Sorted positions as ``[start, length, start, length, ...]``."""
+    if not len(positions):
+        return []
+    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+    starts = positions[np.concatenate(([0], breaks))]
+    ends = positions[np.concatenate((breaks - 1, [len(positions) - 1]))]
+    pairs: list[int] = np.stack((starts, ends - starts + 1), axis=1).reshape(-1).tolist()
+    return pairs
+
+
+def in_runs(positions: NDArray[np.int64], runs: Any) -> NDArray[np.bool_]:
+    """Which positions lie in runs ``[start, length, ...]``, given in any order.
+
+    Raises
+    ------
+    ValueError
+        When `runs` is not a flat list of pairs of whole, non-negative numbers.
+    """
+    given = np.asarray(runs)
+    if not given.size:
+        return np.zeros(len(positions), np.bool_)
+    if given.ndim != 1 or given.dtype.kind not in "iu" or len(given) % 2:
+        raise ValueError("runs must be a flat list: start, length, start, length, ...")
+    if given.min() < 0 or given.max() > 2**61:
+        raise ValueError("runs must hold numbers from 0 to 2**61")
+    pairs = given.astype(np.int64).reshape(-1, 2)
+    pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+    ends = np.maximum.accumulate(pairs[:, 0] + pairs[:, 1])
+    before = np.searchsorted(pairs[:, 0], positions, side="right") - 1
+    hit: NDArray[np.bool_] = np.asarray(before >= 0) & (positions < ends[np.maximum(before, 0)])
+    return hit

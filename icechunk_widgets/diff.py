@@ -1,0 +1,125 @@
+"""`Diff`: what differs between two states of a repository."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import traitlets
+
+from icechunk import Repository, Session
+from icechunk_widgets import fallback
+from icechunk_widgets.base import STATIC, BaseWidget, Reply, answers
+from icechunk_widgets.differences import Comparison
+from icechunk_widgets.pictures import Side, preview
+from icechunk_widgets.states import state_of
+
+
+class Diff(BaseWidget):
+    """Changed nodes, maps of changed chunks, and values before and after.
+
+    Parameters
+    ----------
+    repo : Repository
+        Where both states are.
+    a : str, Session or None
+        Branch, tag or snapshot id to start from; None for the base of the session `b`.
+    b : str or Session
+        Branch, tag, snapshot id, or a session with its uncommitted changes.
+    **traits
+        ``title`` and ``selected_path``.
+
+    Raises
+    ------
+    RefNotFoundError
+        When nothing has one of the names.
+    """
+
+    _esm = STATIC / "diff.js"
+    _css = STATIC / "diff.css"
+
+    selected_path = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(
+        self, repo: Repository, a: str | Session | None, b: str | Session, **traits: Any
+    ) -> None:
+        if not isinstance(repo, Repository):
+            raise TypeError(f"repo must be an icechunk.Repository, not {type(repo).__name__}")
+        if a is None and not isinstance(b, Session):
+            raise TypeError("`a` may be None only when `b` is a session, whose base it then is")
+        self._repo = repo
+        self._names: tuple[str | Session, str | Session] = (
+            b.snapshot_id if a is None and isinstance(b, Session) else a or "main",
+            b,
+        )
+        self._comparison = self._compare()
+        traits.setdefault("title", "Differences")
+        super().__init__(**traits)
+
+    def _compare(self) -> Comparison:
+        a, b = (state_of(self._repo, name) for name in self._names)
+        return Comparison(self._repo, a, b)
+
+    def refresh(self) -> None:
+        """Look at both states again: branches may have moved, the session may have changed."""
+        with self.lock:
+            self._comparison = self._compare()
+        super().refresh()
+
+    @answers("diff")
+    def summary(self) -> dict[str, Any]:
+        """Changed nodes, as the view gets them."""
+        if self._comparison.b.live:  # a session changes under our hands
+            with self.lock:
+                self._comparison = self._compare()
+        return self._comparison.summary()
+
+    @answers("chunk_map")
+    def chunk_map(self, path: str) -> Reply:
+        """Geometry of an array and what happened to every chunk of it."""
+        held, cells = self._comparison.chunk_map(path)
+        return held, [cells]
+
+    @answers("preview")
+    def preview(
+        self,
+        path: str,
+        chunk: list[int],
+        sides: list[str] | None = None,
+        index: list[int] | None = None,
+    ) -> Reply:
+        """Pictures of one chunk before and after."""
+        comparison = self._comparison
+        states = {
+            "before": (comparison.a, comparison.before_path(path)),
+            "after": (comparison.b, path),
+        }
+        wanted = [name for name in sides or states if name in states]
+        held = [Side(name, states[name][0].label, states[name][0].session, states[name][1])
+                for name in wanted]  # fmt: skip
+        return preview(path, chunk, held, index)
+
+    def static_html(self) -> str:
+        """The changed nodes as a table, and a map of the array that changed most."""
+        summary = self.summary()
+        arrays = [node for node in summary["nodes"] if node["chunks_changed"]]
+        picture = ""
+        if arrays:
+            most = max(arrays, key=lambda node: int(node["chunks_changed"]))
+            held, cells = self._comparison.chunk_map(most["path"])
+            picture = fallback.map_picture(
+                np.asarray(cells),
+                held["grid"],
+                fallback.DIFF_COLOURS,
+                fallback.DIFF_NAMES,
+                most["path"],
+            )
+        return fallback.diff_html(summary, self.title, picture)
+
+    def __repr__(self) -> str:
+        summary = self.summary()
+        lines = [f"{summary['a']['label']} -> {summary['b']['label']}"]
+        lines += [f"  {node['path']}: {fallback.node_detail(node)}" for node in summary["nodes"]]
+        if not summary["nodes"]:
+            lines.append("  no differences")
+        return "\n".join(lines)

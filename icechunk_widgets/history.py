@@ -1,0 +1,99 @@
+"""`History`: branches, tags and commits of a repository, drawn as lanes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import traitlets
+
+from icechunk import Repository, Session
+from icechunk_widgets import commits, fallback
+from icechunk_widgets.base import STATIC, BaseWidget, answers
+from icechunk_widgets.differences import Comparison
+from icechunk_widgets.plain import short
+from icechunk_widgets.states import snapshot_named, state_of
+
+_TEXT_ROWS = 20
+
+
+class History(BaseWidget):
+    """The history of a repository: select a commit for its changes, two to compare them.
+
+    Parameters
+    ----------
+    repo : Repository
+        Whose history.
+    session : Session, optional
+        Shown on top while it has uncommitted changes.
+    ref : str, optional
+        Branch, tag or snapshot id: show only its ancestry.
+    **traits
+        ``title`` and ``selected`` (0 to 2 snapshot ids).
+
+    Raises
+    ------
+    RefNotFoundError
+        When nothing has the name `ref`.
+    """
+
+    _esm = STATIC / "history.js"
+    _css = STATIC / "history.css"
+
+    selected = traitlets.List(traitlets.Unicode(), maxlen=2).tag(sync=True)
+
+    def __init__(
+        self,
+        repo: Repository,
+        session: Session | None = None,
+        ref: str | None = None,
+        **traits: Any,
+    ) -> None:
+        if not isinstance(repo, Repository):
+            raise TypeError(f"repo must be an icechunk.Repository, not {type(repo).__name__}")
+        self._repo = repo
+        self._session = session
+        self._ref = ref
+        if ref is not None:
+            snapshot_named(repo, ref)
+        traits.setdefault("title", "History" if ref is None else f"History of {ref}")
+        super().__init__(**traits)
+
+    @answers("history")
+    def payload(self) -> dict[str, Any]:
+        """Commits, refs and the working session, as the view gets them."""
+        start = None if self._ref is None else snapshot_named(self._repo, self._ref)
+        return commits.history(self._repo, self._session, start)
+
+    @property
+    def commits(self) -> list[dict[str, Any]]:
+        """The commits shown, newest first."""
+        shown: list[dict[str, Any]] = self.payload()["commits"]
+        return shown
+
+    @answers("commit")
+    def commit(self, id: str) -> dict[str, Any]:
+        """One commit and what it changed."""
+        return commits.commit(self._repo, id)
+
+    @answers("diff_summary")
+    def diff_summary(self, a: str, b: str) -> dict[str, Any]:
+        """Changed nodes between two commits."""
+        return Comparison(self._repo, state_of(self._repo, a), state_of(self._repo, b)).summary()
+
+    def static_html(self) -> str:
+        """The newest commits as a table."""
+        return fallback.history_html(self.payload(), self.title)
+
+    def __repr__(self) -> str:
+        held = self.payload()
+        names: dict[str, list[str]] = {}
+        for ref in held["refs"]:
+            names.setdefault(ref["id"], []).append(ref["name"])
+        lines = []
+        for row in held["commits"][:_TEXT_ROWS]:
+            refs = names.get(row["id"])
+            label = f" ({', '.join(refs)})" if refs else ""
+            when = row["time"][:16].replace("T", " ")
+            lines.append(f"* {short(row['id'])} {when}{label} {row['message'].split(chr(10))[0]}")
+        more = len(held["commits"]) - len(lines)
+        return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)

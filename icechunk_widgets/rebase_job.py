@@ -1,0 +1,117 @@
+"""The last step of a resolution: rebase as decided, commit, and try again when the branch moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from icechunk import (
+    Conflict,
+    ConflictError,
+    ErrorKind,
+    RebaseFailedError,
+    Session,
+    SessionStateError,
+)
+from icechunk_widgets.plain import plural, short
+from icechunk_widgets.seen_solver import SeenOnly
+from icechunk_widgets.survey import Survey
+
+MOST_ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a rebase ended.
+
+    Attributes
+    ----------
+    status : str
+        ``committed``; ``rebased`` when nothing of ours was left to commit; ``pending`` when the
+        branch moved and there is more to decide.
+    snapshot_id : str
+        The new snapshot, or the tip.
+    text : str
+        One sentence for a person.
+    """
+
+    status: str
+    snapshot_id: str
+    text: str
+
+
+class Desk(Protocol):
+    """Where the decisions lie; `survey` brings them up to date."""
+
+    def look_again(self, more: list[Conflict]) -> Survey:
+        """Survey the session again, keeping the decisions that are still valid."""
+        ...
+
+
+def complete(
+    session: Session,
+    desk: Desk,
+    message: str,
+    metadata: dict[str, Any] | None,
+    progress: Callable[[str, int, int], None],
+) -> Outcome:
+    """Rebase and commit; runs on a worker thread.
+
+    Parameters
+    ----------
+    session : Session
+        With uncommitted changes.
+    desk : Desk
+        The decisions.
+    message, metadata
+        Of the commit.
+    progress : callable
+        Told about every stage: name, done, total.
+
+    Raises
+    ------
+    IcechunkError
+        When a decision cannot be carried out, or the commit fails; the session keeps its changes.
+    """
+    more: list[Conflict] = []
+    stuck: list[Any] = []
+    for _ in range(MOST_ATTEMPTS):
+        progress("Looking for new commits", 0, 3)
+        survey = desk.look_again(more)
+        plan = survey.plan
+        if plan.undecided:
+            return Outcome(
+                "pending",
+                "",
+                f"{survey.branch} has moved to {short(survey.tip)}: "
+                f"{plural(plan.undecided, 'decision')} more. Decisions that still hold are kept.",
+            )
+        progress("Rebasing", 1, 3)
+        try:
+            session.rebase(SeenOnly(plan.decisions(), survey.base, survey.tip))
+        except RebaseFailedError as error:
+            met = [error.snapshot, plan.decisions(), session.snapshot_id]
+            if met == stuck:
+                raise
+            stuck, more = met, error.conflicts
+            continue
+        progress("Writing the commit", 2, 3)
+        try:
+            snapshot_id = session.commit(message, metadata)
+        except ConflictError as error:
+            if error.kind != ErrorKind.COMMIT_CONFLICT:
+                raise
+            more = []
+            continue
+        except SessionStateError as error:
+            if error.kind != ErrorKind.NO_CHANGES_TO_COMMIT:
+                raise
+            text = f"Rebased onto {survey.branch}; nothing of this session was left to commit."
+            return Outcome("rebased", session.snapshot_id, text)
+        return Outcome("committed", snapshot_id, f"Rebased and committed to {survey.branch}.")
+    raise ConflictError(
+        message=f"the branch moved {MOST_ATTEMPTS} times while rebasing; complete again when "
+        "fewer writers are at work",
+        kind=ErrorKind.UPDATE_ATTEMPTS_EXHAUSTED,
+    )
