@@ -14,6 +14,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from icechunk.config.rendering import Entry
 from icechunk.config.storage import (
@@ -77,7 +78,7 @@ class LocalStorage(Storage):
         self._durable = bool(durable)
         self._paths: dict[str, str] = {}  # folder part of a key -> path with a separator at its end
         self._open_files = PerProcess(OpenFiles)
-        self._lock = PerProcess(lambda: lock_of(os.path.join(self._root, LOCK_NAME)))
+        self._lock = PerProcess(partial(lock_of, os.path.join(self._root, LOCK_NAME)))
         self._anchored: set[str] = set()  # folders whose own name is known to be on the medium
         self._made: set[str] = set()  # folders above the root that this storage had to make
         self._swept: set[str] = set()
