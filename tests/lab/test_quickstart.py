@@ -1,0 +1,223 @@
+"""The main job, as a person does it: the quickstart notebook in JupyterLab, with the mouse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+import xarray as xr
+from playwright.sync_api import Locator, expect
+
+from tests.conftest import ROOT
+from tests.lab.labtools import Lab, Notebook
+
+READ_BACK = """
+import json, sys
+import icechunk, numpy, zarr
+
+repo = icechunk.Repository.open(icechunk.local_filesystem_storage(sys.argv[1]))
+sst = zarr.open_group(repo.readonly_session("main").store, mode="r")["SST"]
+numpy.save(sys.argv[2], sst[...])
+print(json.dumps([[info.message, info.metadata.get("author")]
+                  for info in repo.ancestry(branch="main")]))
+"""
+
+
+@pytest.fixture
+def quickstart(lab: Lab, notebooks: Path) -> tuple[Notebook, dict[str, int]]:
+    """The notebook, open, and the number of each cell by its id."""
+    for name in ("quickstart.ipynb", "data"):
+        source = ROOT / "examples" / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy2
+        copy(source, notebooks / name, **({"dirs_exist_ok": True} if source.is_dir() else {}))
+    cells = nbformat.read(notebooks / "quickstart.ipynb", as_version=4).cells
+    return lab.open("quickstart.ipynb"), {cell["id"]: n for n, cell in enumerate(cells)}
+
+
+def cell_of(grid: Locator, row: int, column: int) -> dict[str, float]:
+    """Position of the middle of a chunk's cell on the canvas."""
+    size: dict[str, Any] = grid.evaluate("canvas => ({...canvas.dataset})")
+    return {
+        "x": float(size["originX"]) + (column + 0.5) * float(size["cellWidth"]),
+        "y": float(size["originY"]) + (row + 0.5) * float(size["cellHeight"]),
+    }
+
+
+def in_both_themes(lab: Lab, name: str, of: Locator) -> None:
+    """Keep a picture in the dark and the light theme."""
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        of.scroll_into_view_if_needed()
+        lab.screenshot(f"quickstart-{name}-{theme}", of)
+
+
+def read_back(repository: Path, tmp_path: Path) -> tuple[list[list[Any]], np.ndarray]:
+    """History of main and all cells of SST, read by a process of its own."""
+    file = tmp_path / "sst.npy"
+    done = subprocess.run(
+        [sys.executable, "-c", READ_BACK, str(repository), str(file)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    return json.loads(done.stdout), np.load(file)
+
+
+def test_the_main_job_with_the_mouse(
+    lab: Lab, quickstart: tuple[Notebook, dict[str, int]], notebooks: Path, tmp_path: Path
+) -> None:
+    notebook, number = quickstart
+    for name in ("init", "open-data", "write", "branch", "correct"):
+        notebook.run(number[name], timeout=120)
+
+    notebook.run(number["history"])
+    history = notebook.output(number["history"]).get_by_test_id("ick-history")
+    expect(history.get_by_test_id("ick-history-row")).to_have_count(3)
+    expect(history).to_contain_text("COADS climatology")
+    expect(history).to_contain_text("bias-correction")
+    expect(history).to_contain_text("v1")
+    in_both_themes(lab, "history", history)
+
+    notebook.run(number["diff"])
+    diff = notebook.output(number["diff"]).get_by_test_id("ick-diff")
+    expect(diff.get_by_test_id("ick-diff-node").first).to_contain_text("SST")
+    expect(diff).to_contain_text("24 of 108 chunks")
+    in_both_themes(lab, "diff", diff)
+
+    notebook.run(number["ana"])
+    (printed,) = notebook.run(number["conflict"])
+    assert "ConflictError" in printed["text"]
+
+    notebook.run(number["resolve"])
+    resolver = notebook.output(number["resolve"]).get_by_test_id("ick-resolver")
+    grid = resolver.get_by_test_id("ick-grid")
+    counter = resolver.get_by_test_id("ick-counter")
+    complete = resolver.get_by_test_id("ick-complete")
+    expect(counter).to_contain_text("4 of 4")
+    expect(complete).to_be_disabled()
+    for side in ("ours", "theirs", "base"):
+        expect(resolver.get_by_test_id(f"ick-preview-{side}")).to_be_visible()
+    assert notebook.kernel("session.status().updated_chunks['/SST']")
+
+    # January: drag a rectangle over both conflicted chunks, keep Ana's.
+    start, end = cell_of(grid, 1, 1), cell_of(grid, 1, 2)
+    lab.drag(grid, (start["x"], start["y"]), (end["x"], end["y"]))
+    resolver.get_by_test_id("ick-keep-theirs").click()
+    expect(counter).to_contain_text("2 of 4")
+    in_both_themes(lab, "resolver", resolver)
+
+    # Undo and redo by keyboard, then February: one chunk each.
+    grid.focus()
+    lab.page.keyboard.press("Control+z")
+    expect(counter).to_contain_text("4 of 4")
+    lab.page.keyboard.press("Control+Shift+z")
+    expect(counter).to_contain_text("2 of 4")
+    slider = resolver.locator("input[type=range]").first
+    slider.focus()
+    slider.press("ArrowRight")
+    grid.click(position=cell_of(grid, 1, 1))
+    resolver.get_by_test_id("ick-keep-ours").click()
+    expect(counter).to_contain_text("1 of 4")
+    expect(complete).to_be_disabled()
+    grid.click(position=cell_of(grid, 1, 2))
+    resolver.get_by_test_id("ick-keep-base").click()
+    expect(complete).to_be_enabled()
+
+    tip = notebook.kernel("repo.lookup_branch('main')")
+    assert notebook.kernel("session.has_uncommitted_changes")
+    complete.click()
+    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    assert notebook.kernel("repo.lookup_branch('main')") != tip
+    in_both_themes(lab, "committed", resolver)
+
+    notebook.run(number["result"])
+    after = notebook.output(number["result"]).get_by_test_id("ick-history")
+    expect(after).to_contain_text("SST: cooler sensors")
+    in_both_themes(lab, "result", after)
+    (told,) = notebook.run(number["check"])
+    assert "108 chunks of SST hold exactly what was chosen" in told["text"]
+
+    messages, stored = read_back(notebooks / "output" / "coads", tmp_path)
+    assert messages == [
+        ["SST: cooler sensors", None],
+        ["SST: recalibrate the tropics", "Ana"],
+        ["COADS climatology", None],
+        ["Repository initialized", None],
+    ]
+    np.testing.assert_array_equal(stored, expected())
+
+
+def expected() -> np.ndarray:
+    """SST as the person chose it, worked out from the netCDF file alone."""
+    file = ROOT / "examples/data/coads_climatology.cdf"
+    with xr.open_dataset(file, engine="scipy", decode_times=False, mask_and_scale=False) as ds:
+        base = ds["SST"].values.copy()
+    theirs, ours = base.copy(), base.copy()
+    pacific, tropics = np.s_[0:2, 30:60, 0:180], np.s_[0:2, 30:90, 60:180]
+    theirs[pacific] = np.where(base[pacific] > -100, base[pacific] + 0.3, base[pacific])
+    ours[tropics] = np.where(base[tropics] > -100, base[tropics] - 0.2, base[tropics])
+    result = base.copy()
+    result[pacific] = theirs[pacific]
+    result[tropics] = ours[tropics]
+    result[0, 30:60, 60:180] = theirs[0, 30:60, 60:180]
+    result[1, 30:60, 120:180] = base[1, 30:60, 120:180]
+    return result
+
+
+def test_select_all_and_keep(
+    lab: Lab, quickstart: tuple[Notebook, dict[str, int]], notebooks: Path, tmp_path: Path
+) -> None:
+    notebook, number = quickstart
+    for name in ("init", "open-data", "write", "branch", "correct", "ana", "resolve"):
+        notebook.run(number[name], timeout=120)
+    resolver = notebook.output(number["resolve"]).get_by_test_id("ick-resolver")
+    resolver.get_by_test_id("ick-select-all").click()
+    resolver.get_by_test_id("ick-keep-ours").click()
+    expect(resolver.get_by_test_id("ick-counter")).to_contain_text("0 of 4")
+    message = resolver.get_by_test_id("ick-message")
+    message.fill("Mine everywhere")
+    resolver.get_by_test_id("ick-complete").click()
+    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    messages, _ = read_back(notebooks / "output" / "coads", tmp_path)
+    assert messages[0][0] == "Mine everywhere"
+
+
+def test_cancel_leaves_the_session_as_it_was(
+    lab: Lab, quickstart: tuple[Notebook, dict[str, int]]
+) -> None:
+    notebook, number = quickstart
+    for name in ("init", "open-data", "write", "branch", "correct", "ana", "resolve"):
+        notebook.run(number[name], timeout=120)
+    before = notebook.kernel("[session.snapshot_id, session.status().updated_chunks]")
+    resolver = notebook.output(number["resolve"]).get_by_test_id("ick-resolver")
+    resolver.get_by_test_id("ick-select-all").click()
+    resolver.get_by_test_id("ick-keep-theirs").click()
+    resolver.get_by_test_id("ick-cancel").click()
+    lab.page.wait_for_timeout(500)
+    assert notebook.kernel("[session.snapshot_id, session.status().updated_chunks]") == before
+    assert notebook.kernel("resolver.status") == "cancelled"
+
+
+def test_the_side_panel_lists_the_repositories_of_the_kernel(
+    lab: Lab, quickstart: tuple[Notebook, dict[str, int]]
+) -> None:
+    notebook, number = quickstart
+    for name in ("init", "open-data", "write", "branch"):
+        notebook.run(number[name], timeout=120)
+    lab.command("icechunk:open")
+    panel = lab.page.get_by_test_id("ick-panel")
+    expect(panel).to_contain_text("main")
+    expect(panel).to_contain_text("bias-correction")
+    expect(panel).to_contain_text("v1")
+    expect(panel).to_contain_text("repo")
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.screenshot(f"sidebar-{theme}")
