@@ -89,3 +89,9 @@ def snapshot_named(repo: Repository, name: str) -> str:
             "and `%icechunk log` list what there is",
             ErrorKind.REF_NOT_FOUND,
         ) from None
+
+
+def place_of(repo: Repository) -> str:
+    """Where a repository is, for a person; never secrets."""
+    place = str(repo.storage.identity)
+    return "memory" if place.startswith("memory:") else place
