@@ -1,10 +1,11 @@
 /** The chunk grid of one array on a canvas: look, move, select. Shared by diff and resolver. */
 
-import { h, listen, say, s, fill } from "../core/dom";
+import { fill, h, listen } from "../core/dom";
 import { type Cell, ChunkGrid, type Slice } from "../core/grid";
 import type { ChunkMapReply } from "../core/protocol";
 import { eachIndex, packMaskOver, type Runs } from "../core/runs";
 import { axisName, coordinate, coverage, grouped, unitSign } from "../core/text";
+import { AxisControls } from "./axes";
 import { type Frame, onWidth, surface, uid } from "./frame";
 import { cellAt, inPlot, measure, type Metrics, paint } from "./gridpaint";
 import { type StateStyle, swatch } from "./states";
@@ -40,11 +41,10 @@ export class ChunkGridView {
   private centre: Cell = { row: 0, col: 0 };
   private metrics: Metrics | null = null;
   private drag: { a: Cell; b: Cell; moved: boolean; x: number; y: number } | null = null;
-  private everySlice = false;
   private width = 520;
   private focused = false;
   private queued = false;
-  private readonly axes = h("div", { class: "ick-axes" });
+  private readonly axes: AxisControls;
   private readonly legend = h("div", { class: "ick-legend" });
   private readonly status = h("div", { class: "ick-gridstatus", "aria-live": "polite" });
   private readonly stage = h("div", { class: "ick-stage" });
@@ -64,6 +64,12 @@ export class ChunkGridView {
       "data-lm-suppress-shortcuts": true,
     });
     this.stage.append(this.canvas);
+    this.axes = new AxisControls(frame.signal, {
+      rectangles: options.selectable !== undefined,
+      wanted: options.wanted,
+      onFixed: (axis, position) => this.setFixed(axis, position),
+      onTurn: (role, axis) => this.turn(role, axis),
+    });
     const keys = options.selectable
       ? "Arrow keys move, Space selects, Shift and arrows select a rectangle, Control A selects all, Page Up and Page Down change the slice, plus and minus zoom."
       : "Arrow keys move, Page Up and Page Down change the slice, N goes to the next changed chunk, plus and minus zoom.";
@@ -74,7 +80,7 @@ export class ChunkGridView {
       h(
         "div",
         { class: "ick-gridside" },
-        this.axes,
+        this.axes.element,
         options.tools ?? null,
         this.status,
         this.legend,
@@ -103,19 +109,19 @@ export class ChunkGridView {
       this.slice = this.grid.defaultSlice(this.cursor);
       this.anchor = this.centre = this.grid.locate(this.slice, this.cursor);
     }
-    this.buildAxes();
+    this.axes.build(this.map!, this.grid, this.slice);
     this.changed();
     if (!same) this.options.onCursor(this.cursor);
   }
 
-  /** New states for the array shown; positions in `runs` only, or everything. */
+  /** New states for the array shown. */
   setStates(states: Uint8Array<ArrayBuffer>): void {
     this.states = states;
     this.changed();
   }
 
   private changed(): void {
-    this.drawStrips();
+    this.axes.strips(this.states);
     this.drawLegend();
     this.draw();
     this.describe();
@@ -191,7 +197,7 @@ export class ChunkGridView {
     this.cursor = flat;
     if (!place.inSlice) {
       this.slice.fixed = this.grid.coords(flat);
-      this.syncSliders();
+      this.axes.sync();
     }
     if (!keepAnchor) this.anchor = place;
     this.centre = place;
@@ -216,7 +222,7 @@ export class ChunkGridView {
   private setFixed(axis: number, position: number): void {
     this.slice.fixed[axis] = Math.max(0, Math.min(this.grid.grid[axis]! - 1, position));
     const place = this.grid.locate(this.slice, this.cursor);
-    this.syncSliders();
+    this.axes.sync();
     this.moveTo(this.grid.cell(this.slice, place.row, place.col));
   }
 
@@ -240,34 +246,6 @@ export class ChunkGridView {
         this.setZoom(event.deltaY < 0 ? this.zoom * 1.5 : this.zoom / 1.5);
       },
       { signal, passive: false },
-    );
-    listen(
-      this.axes,
-      "input",
-      (event) => {
-        const input = event.target as HTMLInputElement;
-        if (input.dataset.axis) this.setFixed(Number(input.dataset.axis), Number(input.value));
-        if (input.dataset.every) this.everySlice = input.checked;
-      },
-      signal,
-    );
-    listen(
-      this.axes,
-      "change",
-      (event) => {
-        const select = event.target as HTMLSelectElement;
-        if (select.dataset.role) this.turn(select.dataset.role as "y" | "x", Number(select.value));
-      },
-      signal,
-    );
-    listen(
-      this.axes,
-      "click",
-      (event) => {
-        const bar = (event.target as Element).closest<SVGElement>("[data-position]");
-        if (bar) this.setFixed(Number(bar.dataset.strip), Number(bar.dataset.position));
-      },
-      signal,
     );
   }
 
@@ -315,7 +293,7 @@ export class ChunkGridView {
     const moved = drag.moved && (drag.a.row !== drag.b.row || drag.a.col !== drag.b.col);
     const flat = this.grid.cell(this.slice, drag.b.row, drag.b.col);
     this.moveTo(flat, event.shiftKey);
-    const every = moved && this.everySlice;
+    const every = moved && this.axes.everySlice;
     const runs = this.grid.rectangle(this.slice, drag.a, drag.b, every);
     if (event.altKey) this.apply(runs, "remove");
     else if (event.shiftKey) this.apply(runs, "add");
@@ -405,115 +383,8 @@ export class ChunkGridView {
     this.slice.fixed = this.grid.coords(this.cursor);
     this.zoom = 1;
     this.anchor = this.centre = this.grid.locate(this.slice, this.cursor);
-    this.buildAxes();
+    this.axes.build(this.map!, this.grid, this.slice);
     this.changed();
-  }
-
-  // ---- controls for axes ------------------------------------------------------------------------
-
-  private buildAxes(): void {
-    const map = this.map!;
-    const parts: HTMLElement[] = [];
-    if (this.grid.ndim > 2) {
-      const choose = (role: "y" | "x", label: string): HTMLElement => {
-        const select = h("select", { class: "ick-select", "data-role": role });
-        for (let axis = 0; axis < this.grid.ndim; axis++)
-          select.append(
-            h("option", { value: axis, selected: axis === this.slice[role] }, axisName(map.dims, axis)),
-          );
-        return h("label", { class: "ick-field" }, h("span", null, label), select);
-      };
-      const picks = h("div", { class: "ick-axispick" }, choose("y", "Rows"), choose("x", "Columns"));
-      if (this.options.selectable && this.grid.fixedAxes(this.slice).length) {
-        const names = this.grid.fixedAxes(this.slice).map((axis) => axisName(map.dims, axis));
-        const box = h("input", { type: "checkbox", "data-every": 1, checked: this.everySlice });
-        picks.append(
-          h("label", { class: "ick-check" }, box, `Rectangle spans every ${names.join(" and ")}`),
-        );
-      }
-      parts.push(picks);
-    }
-    for (const axis of this.grid.fixedAxes(this.slice)) {
-      const id = uid();
-      parts.push(
-        h(
-          "div",
-          { class: "ick-slider", "data-slider": axis },
-          h("label", { for: id }, axisName(map.dims, axis)),
-          h(
-            "div",
-            { class: "ick-track" },
-            h("div", { class: "ick-strip", "data-stripof": axis, "aria-hidden": "true" }),
-            h("input", {
-              id,
-              type: "range",
-              min: 0,
-              max: this.grid.grid[axis]! - 1,
-              value: this.slice.fixed[axis]!,
-              "data-axis": axis,
-              "data-lm-suppress-shortcuts": true,
-            }),
-          ),
-          h("output", { for: id }),
-        ),
-      );
-    }
-    fill(this.axes, ...parts);
-    this.syncSliders();
-  }
-
-  private syncSliders(): void {
-    for (const row of this.axes.querySelectorAll<HTMLElement>("[data-slider]")) {
-      const axis = Number(row.dataset.slider);
-      const position = this.slice.fixed[axis]!;
-      const input = row.querySelector("input")!;
-      input.value = String(position);
-      const text = coverage(this.map!, axis, position);
-      input.setAttribute("aria-valuetext", `${text}, ${position + 1} of ${this.grid.grid[axis]}`);
-      const name = axisName(this.map!.dims, axis);
-      say(
-        row.querySelector("output")!,
-        `${text.startsWith(`${name} `) ? text.slice(name.length + 1) : text} · ${position + 1}/${this.grid.grid[axis]}`,
-      );
-      for (const bar of row.querySelectorAll<SVGElement>("[data-position]"))
-        bar.classList.toggle("ick-here", Number(bar.dataset.position) <= position && position < Number(bar.dataset.end));
-    }
-  }
-
-  /** Above every slider, how many wanted chunks each position holds. */
-  private drawStrips(): void {
-    for (const strip of this.axes.querySelectorAll<HTMLElement>("[data-stripof]")) {
-      const axis = Number(strip.dataset.stripof);
-      const counts = this.grid.profile(this.states, axis, this.options.wanted);
-      const per = Math.ceil(counts.length / 96);
-      const bars = Math.ceil(counts.length / per);
-      const sums = Array.from({ length: bars }, (_, b) =>
-        counts.slice(b * per, (b + 1) * per).reduce((sum, n) => sum + n, 0),
-      );
-      const most = Math.max(1, ...sums);
-      const svg = s("svg", { viewBox: `0 0 ${bars} 10`, preserveAspectRatio: "none" });
-      sums.forEach((sum, b) => {
-        const height = sum ? 2.2 + 7.8 * (sum / most) : 1;
-        svg.append(
-          s(
-            "rect",
-            {
-              x: b + 0.08,
-              y: 10 - height,
-              width: 0.84,
-              height,
-              class: sum ? "ick-bar" : "ick-bar ick-bar-none",
-              "data-strip": axis,
-              "data-position": b * per,
-              "data-end": (b + 1) * per,
-            },
-            s("title", null, `${coverage(this.map!, axis, b * per)}: ${grouped(sum)}`),
-          ),
-        );
-      });
-      fill(strip, svg);
-    }
-    this.syncSliders();
   }
 
   private drawLegend(): void {

@@ -93,7 +93,7 @@ export interface Scene {
   drag: { a: Cell; b: Cell; remove: boolean } | null;
   xTitle: string;
   yTitle: string;
-  /** Repaints only what a small cell needs when false. */
+  /** Screen pixels per CSS pixel. */
   ratio: number;
 }
 
@@ -129,7 +129,7 @@ function paintCells(context: CanvasRenderingContext2D, scene: Scene, palette: Pa
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.font = `600 ${size}px system-ui, sans-serif`;
-  const fills = styles.map((style) => cellFill(context, style, palette, small >= 9));
+  const fills = styles.map((style) => cellFill(style, palette, small >= 9));
   for (let r = r0; r < r1; r++) {
     for (let c = c0; c < c1; c++) {
       const index = r * scene.cols + c;
@@ -158,13 +158,7 @@ function paintCells(context: CanvasRenderingContext2D, scene: Scene, palette: Pa
   }
 }
 
-function cellFill(
-  context: CanvasRenderingContext2D,
-  style: StateStyle,
-  palette: Palette,
-  patterned: boolean,
-): string {
-  void context;
+function cellFill(style: StateStyle, palette: Palette, patterned: boolean): string {
   if (style.colour === null) return palette.soft;
   const rgb = parseHex(style.colour);
   if (style.tint) return css(mixRgb(rgb, palette.bgRgb, palette.dark ? 0.3 : 0.2));

@@ -121,7 +121,7 @@ export class HistoryList {
     });
   }
 
-  /** Mark the commits a search text matches; null clears. Returns how many match. */
+  /** Mark the commits a search text matches; an empty text clears. Returns how many match. */
   search(text: string): number {
     const wanted = text.trim().toLowerCase();
     if (!wanted) {
@@ -340,7 +340,7 @@ export class HistoryList {
         s("circle", {
           cx: x(lane),
           cy: y(i),
-          r: session ? 4.5 : 4.5,
+          r: 4.5,
           class: session ? "ick-dot ick-hollow" : "ick-dot",
           fill: colour,
           color: colour,

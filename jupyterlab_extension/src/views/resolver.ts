@@ -31,7 +31,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   let current: ConflictItem | null = null;
   let scope: AbortController | null = null;
   let map: ChunkMapReply | null = null;
-  let deciding = false;
+  let queue: Promise<void> = Promise.resolve();
 
   const title = h("h2", { class: "ick-heading" });
   const onto = h("span", { class: "ick-between" });
@@ -243,14 +243,22 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     return count ? `Decide for ${where}` : map ? `${where[0]!.toUpperCase()}${where.slice(1)} is not in conflict` : "";
   }
 
-  async function decide(choice: Choice | null): Promise<void> {
-    if (!current || deciding || bar.locked) return;
+  function decide(choice: Choice | null): void {
+    if (!current || bar.locked) return;
     if (choice && !current.choices.includes(choice)) return;
     const item = current;
-    const target =
-      item.kind === "node" ? { runs: null, count: 1 } : chunkTarget();
+    const target = item.kind === "node" ? { runs: null, count: 1 } : chunkTarget();
     if (!target) return frame.announce("This chunk is not in conflict");
-    deciding = true;
+    // Shown at once, so that quick hands are never ahead of what they see.
+    if (item.kind === "chunks") {
+      paintChoice(item, target.runs, choice);
+      grid.selectNone();
+      if (target.count === 1 && choice) grid.next();
+    }
+    inTurn(() => send(item, target, choice));
+  }
+
+  async function send(item: ConflictItem, target: Target, choice: Choice | null): Promise<void> {
     try {
       const { result } = await host.request<DecideReply>("decide", {
         path: item.path,
@@ -259,19 +267,25 @@ export function mount(el: HTMLElement, host: Host): Dispose {
         runs: target.runs,
       });
       if (signal.aborted) return;
-      if (item.kind === "chunks" && current === item) paintChoice(target.runs, choice, target.count);
+      if (item.kind === "chunks") paintChoice(item, target.runs, choice);
       absorb(result);
       const what = item.kind === "node" ? item.path : plural(target.count, "chunk");
       const verb = choice ? `keep ${WORD[choice]}` : "undecided again";
-      frame.announce(`${what}: ${verb}. ${grouped(result.undecided)} of ${grouped(result.total)} undecided.`);
+      frame.announce(
+        `${what}: ${verb}. ${grouped(result.undecided)} of ${grouped(result.total)} undecided.`,
+      );
     } catch (error) {
-      frame.fail(error, () => void decide(choice));
-    } finally {
-      deciding = false;
+      frame.fail(error, () => inTurn(() => send(item, target, choice)));
+      if (current?.kind === "chunks" && !signal.aborted) await loadMap(current);
     }
   }
 
-  function chunkTarget(): { runs: Runs | null; count: number } | null {
+  /** One request after the other: the kernel's undo history follows the order of the gestures. */
+  function inTurn(work: () => Promise<void>): void {
+    queue = queue.then(() => (signal.aborted ? undefined : work()));
+  }
+
+  function chunkTarget(): Target | null {
     // Until the map of this array has arrived, the grid still shows another one.
     if (!map) return null;
     const { runs, count, all } = grid.target();
@@ -279,31 +293,28 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     return { runs: all ? null : runs, count };
   }
 
-  /** Colour the decided chunks; a lone chunk hands over to the next undecided one. */
-  function paintChoice(runs: Runs | null, choice: Choice | null, count: number): void {
+  function paintChoice(item: ConflictItem, runs: Runs | null, choice: Choice | null): void {
+    if (current !== item || !map) return;
     const states = grid.states.slice();
     const value = choice ? STATE[choice] : 1;
     eachIndex(runs ?? [0, states.length], states.length, (i) => {
       if (inConflict(states[i]!)) states[i] = value;
     });
     grid.setStates(states);
-    grid.selectNone();
-    if (count === 1 && choice) grid.next();
   }
 
   async function travel(method: "undo" | "redo"): Promise<void> {
-    if (deciding || bar.locked) return;
-    deciding = true;
+    if (bar.locked || !(method === "undo" ? reply?.can_undo : reply?.can_redo)) return;
     try {
       const { result } = await host.request<DecideReply>(method);
       if (signal.aborted) return;
       absorb(result);
       if (current?.kind === "chunks") await loadMap(current);
-      frame.announce(`${method === "undo" ? "Undone" : "Redone"}. ${grouped(result.undecided)} of ${grouped(result.total)} undecided.`);
+      frame.announce(
+        `${method === "undo" ? "Undone" : "Redone"}. ${grouped(result.undecided)} of ${grouped(result.total)} undecided.`,
+      );
     } catch (error) {
       frame.fail(error);
-    } finally {
-      deciding = false;
     }
   }
 
@@ -335,17 +346,17 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     const letter = event.key.toLowerCase();
     if (command && letter === "z") {
       const method = event.shiftKey ? "redo" : "undo";
-      if (method === "undo" ? reply?.can_undo : reply?.can_redo) void travel(method);
+      inTurn(() => travel(method));
       return true;
     }
     if (command && letter === "y") {
-      if (reply?.can_redo) void travel("redo");
+      inTurn(() => travel("redo"));
       return true;
     }
     if (command || event.altKey) return false;
     const choice = KEY[letter];
-    if (choice) void decide(choice);
-    else if (letter === "u" || event.key === "Delete") void decide(null);
+    if (choice) decide(choice);
+    else if (letter === "u" || event.key === "Delete") decide(null);
     else return false;
     return true;
   }
@@ -362,16 +373,16 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     },
     signal,
   );
-  listen(undo, "click", () => void travel("undo"), signal);
-  listen(redo, "click", () => void travel("redo"), signal);
+  listen(undo, "click", () => inTurn(() => travel("undo")), signal);
+  listen(redo, "click", () => inTurn(() => travel("redo")), signal);
   listen(script, "click", () => void showScript(), signal);
   listen(selectAll, "click", () => grid.selectAll(), signal);
   listen(selectSlice, "click", () => grid.selectSlice(), signal);
   listen(invert, "click", () => grid.invert(), signal);
   listen(none, "click", () => grid.selectNone(), signal);
   listen(nextOpen, "click", () => void (grid.next() || list.next()), signal);
-  listen(clear, "click", () => void decide(null), signal);
-  for (const choice of CHOICES) listen(keep.get(choice)!.element, "click", () => void decide(choice), signal);
+  listen(clear, "click", () => decide(null), signal);
+  for (const choice of CHOICES) listen(keep.get(choice)!.element, "click", () => decide(choice), signal);
   listen(codeBox, "click", (event) => {
     const target = closest(event, "[data-copy]");
     if (target) handleCopy(target, frame.announce);
@@ -397,6 +408,12 @@ function nodeText(item: ConflictItem): string {
   return item.choices.length
     ? "This conflict concerns the whole node. Choose which side to keep."
     : "This conflict cannot be settled here. Cancel, change the session, and try again.";
+}
+
+interface Target {
+  /** Null stands for every conflicting chunk of the array, or for the node. */
+  runs: Runs | null;
+  count: number;
 }
 
 interface KeepButton {

@@ -68,6 +68,22 @@ describe("resolver", () => {
     expect(el.querySelector('.ick-sr[role="status"]')!.textContent).toContain("1 chunk: keep theirs");
   });
 
+  it("keeps up with quick hands: every key counts, in order", async () => {
+    const { canvas, decisions, counter } = await open();
+    for (const name of ["o", "t", "b"]) key(canvas, name);
+    key(canvas, "z", { ctrlKey: true });
+    key(canvas, "a", { ctrlKey: true });
+    key(canvas, "t");
+    await settle();
+    expect(decisions().map((d) => [d.choice, d.runs])).toEqual([
+      ["ours", [37, 1]],
+      ["theirs", [39, 1]],
+      ["base", [40, 1]],
+      ["theirs", null],
+    ]);
+    expect(counter()).toBe("1 of 41 decisions undecided");
+  });
+
   it("decides a rectangle: only conflicting chunks count, runs cross the rest", async () => {
     const { el, canvas, decisions } = await open();
     drag(canvas, [0, 0], [1, 2]);
@@ -221,11 +237,14 @@ describe("resolver", () => {
     host.failures.set("decide", new HostError("timeout", "The kernel did not answer within 30 s."));
     key(canvas, "o");
     await settle();
-    expect(el.querySelector('[role="alert"]')!.textContent).toContain("did not answer");
+    const alert = el.querySelector('[role="alert"]')!;
+    expect(alert.textContent).toContain("did not answer");
     expect(counter()).toBe("41 of 41 decisions undecided");
-    key(canvas, "o");
+    expect(el.querySelector(".ick-legend")!.textContent).toContain("undecided 40");
+    [...alert.querySelectorAll("button")].find((b) => b.textContent === "Try again")!.click();
     await settle();
     expect(counter()).toBe("40 of 41 decisions undecided");
+    expect(el.querySelector(".ick-legend")!.textContent).toContain("undecided 39");
   });
 
   it("cancels and closes", async () => {
