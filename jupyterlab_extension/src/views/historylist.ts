@@ -244,7 +244,7 @@ export class HistoryList {
     const from = Math.max(0, Math.floor(this.element.scrollTop / ROW) - 4);
     const to = Math.min(this.rows.length - 1, Math.ceil((this.element.scrollTop + height) / ROW) + 4);
     const lanes = Math.min(MAX_LANES, Math.max(1, this.layout.width));
-    const gutter = PAD * 2 + (lanes - 1) * LANE;
+    const gutter = PAD * 2 + 4 + (lanes - 1) * LANE;
     const now = Date.now();
     const parts: HTMLElement[] = [];
     for (let i = from; i <= to; i++) parts.push(this.renderRow(i, gutter, now));

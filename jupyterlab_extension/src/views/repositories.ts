@@ -67,7 +67,8 @@ export function mount(el: HTMLElement, options: RepositoriesOptions): Repositori
         return;
       }
       const { repositories, version: number } = state.reply;
-      say(version, number ? `version ${number}` : "");
+      say(version, number);
+      version.title = number ? `icechunk ${number} in this kernel` : "";
       if (repositories.length) fill(body, ...repositories.map((row) => card(row, !folded.has(row.name))));
       else fill(body, ...start());
       say(live, plural(repositories.length, "repository", "repositories"));
