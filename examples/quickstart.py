@@ -47,7 +47,12 @@ print(json.dumps({
 def main() -> None:
     """Run the story, then read it back in another process."""
     notebook = nbformat.read(HERE / "quickstart.ipynb", as_version=4)
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(HERE)}})
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        resources={"metadata": {"path": str(HERE)}},
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+    )
     with client.setup_kernel():
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type == "markdown":
@@ -55,8 +60,7 @@ def main() -> None:
                 continue
             client.execute_cell(cell, number)
             for output in cell.outputs:
-                if output.output_type == "stream":
-                    print("   ", output.text.rstrip().replace("\n", "\n    "))
+                show(output)
             if cell["id"] == "resolve":
                 run(client, CLICKS)
                 print("    (decided four chunks as a person would, and completed the rebase)")
@@ -73,6 +77,16 @@ def main() -> None:
         raise SystemExit("a fresh process reads something else than the notebook's kernel")
     print(f"A fresh process reads the same {len(fresh['sums'])} arrays, byte for byte.")
     print("main:", " <- ".join(fresh["history"]))
+
+
+def show(output: nbformat.NotebookNode) -> None:
+    """Print what a cell printed or showed, long things cut."""
+    text = output.text if output.output_type == "stream" else output.data.get("text/plain", "")
+    lines = text.rstrip().splitlines()
+    for line in lines[:12]:
+        print("   ", line)
+    if len(lines) > 12:
+        print("    ...")
 
 
 SUMS = """
