@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, SuffixByteRequest
@@ -23,6 +24,9 @@ INLINE_READ_LIMIT = 128 * 1024
 Above it a thread pays for itself (measured: 64 KiB takes 10 µs in place and 60 µs in a thread,
 1 MiB takes 460 µs and 220 µs).
 """
+
+
+_key_of = lru_cache(maxsize=4096)(chunk_key)  # a pack is asked for once per chunk in it
 
 
 def byte_span(request: ByteRequest | None, length: int) -> tuple[int, int]:
@@ -70,10 +74,10 @@ def place(
     location: Location, request: ByteRequest | None
 ) -> bytes | memoryview | tuple[str, int, int]:
     """Bytes of an inline chunk, or the object, offset and size to read for a native one."""
-    start, size = byte_span(request, location.length)
+    start, size = (0, location.length) if request is None else byte_span(request, location.length)
     if location.kind == NATIVE:
         assert location.id is not None
-        return chunk_key(location.id), location.offset + start, size
+        return _key_of(location.id), location.offset + start, size
     if location.kind == INLINE:
         assert location.inline is not None
         return location.inline[start : start + size]

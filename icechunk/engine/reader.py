@@ -8,7 +8,7 @@ from icechunk.changes.chunk_edits import DELETED
 from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.ground.ids import NodeId, id_text
 from icechunk.model.chunk_table import ChunkTable, Location
-from icechunk.model.extents import contains
+from icechunk.model.extents import contains, covers
 from icechunk.model.nodes import ManifestRef, NodeSnapshot, NodeTable
 from icechunk.model.snapshot import ManifestInfo, Snapshot
 
@@ -47,6 +47,7 @@ class ArrayReader:
         "_refs",
         "_tables",
         "_weights",
+        "_whole",
         "node",
     )
 
@@ -62,6 +63,8 @@ class ArrayReader:
         self._refs = node.array.manifests
         self._weights = [_info(base, ref).num_chunk_refs for ref in self._refs]
         self._tables: list[ChunkTable | None] = [None] * len(self._refs)
+        # The table of an array with one manifest, all of it on the grid: it alone has the answer.
+        self._whole: ChunkTable | None = None
 
     def in_grid(self, coords: Coords) -> bool:
         """Whether coordinates have the array's rank and lie on its chunk grid."""
@@ -80,6 +83,9 @@ class ArrayReader:
             found = edits.find(coords)
             if found is not None:
                 return None if found is DELETED else found
+        if self._whole is not None:
+            row = self._whole.find(coords)
+            return self._whole.location(row) if row >= 0 else None
         if not self.in_grid(coords) or not self._survived(coords):
             return None
         for part, ref in enumerate(self._refs):
@@ -89,7 +95,8 @@ class ArrayReader:
                     held = self._assets.held_manifest(ref.object_id)
                     if held is None:
                         return NotHeld(part)
-                    table = self._tables[part] = held.arrays[self.node.id]
+                    table = held.arrays[self.node.id]
+                    self._hold(part, table)
                 row = table.find(coords)
                 return table.location(row) if row >= 0 else None
         return None
@@ -110,7 +117,13 @@ class ArrayReader:
                 f"{self.node.path}, which its snapshot promises; the repository is damaged",
                 ErrorKind.MANIFEST_INFO_NOT_FOUND,
             )
+        self._hold(part, table)
+
+    def _hold(self, part: int, table: ChunkTable) -> None:
         self._tables[part] = table
+        grid = tuple((0, bound) for bound in self._bounds)
+        if len(self._refs) == 1 and self._kept is None and covers(grid, table.extents()):
+            self._whole = table
 
     def find(self, coords: Coords) -> Location | None:
         """Where a chunk is, fetching its manifest when necessary; None where there is none."""

@@ -13,7 +13,7 @@ from zarr.core.sync import SyncMixin
 from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, place, read
 from icechunk.engine.reader import NotHeld
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.ground.errors import ErrorKind, ReadOnlyError, SessionStateError
+from icechunk.ground.errors import ErrorKind, InvalidInputError, ReadOnlyError, SessionStateError
 from icechunk.ground.ids import id_text
 from icechunk.ground.runtime import offload
 from icechunk.model.chunk_table import Location
@@ -124,9 +124,12 @@ class IcechunkStore(Store, SyncMixin):
 
     def _locate(self, key: str) -> bytes | Location | NotHeld | None:
         """Metadata bytes or place of a key; None where there is nothing."""
-        if is_v2(key):
-            return None
-        path, coords = split(key)
+        try:
+            path, coords = split(key)
+        except InvalidInputError:
+            if is_v2(key):
+                return None
+            raise
         if coords is None:
             node = self._transaction.node(path)
             return None if node is None else node.user_data
