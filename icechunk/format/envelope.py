@@ -12,19 +12,20 @@ from typing import NamedTuple
 
 import zstandard
 
+from icechunk.config.limits import VARIABLE, max_metadata_bytes
 from icechunk.ground.errors import ErrorKind, FormatError
 
 MAGIC = b"ICE\xf0\x9f\xa7\x8aCHUNK"
 HEADER_SIZE = 39
 MAX_SPEC_VERSION = 2
-DEFAULT_LIMIT = 2**31
-"""Default bound in bytes on what one file may decompress to."""
-
 _WRITER = b"icechunk-py 1".ljust(24)
 _ZSTD = 1
 # one four-byte RLE block is the best zstd can do: 128 KiB out of 4 bytes
 _MAX_RATIO = 2**15
 _SLICE = 2**13
+# from here on several threads compress; fixed, so that equal payloads give equal files
+_LARGE = 2**24
+_THREADS = 2
 
 
 class FileType(IntEnum):
@@ -61,7 +62,18 @@ class _Codecs(threading.local):
 
     def __init__(self) -> None:
         self.decompressor = zstandard.ZstdDecompressor()
-        self.compressors: dict[int, zstandard.ZstdCompressor] = {}
+        self.compressors: dict[tuple[int, bool], zstandard.ZstdCompressor] = {}
+
+    def compressor(self, level: int, size: int) -> zstandard.ZstdCompressor:
+        """Context for a payload of `size` bytes; frames carry a checksum of their content."""
+        large = size >= _LARGE
+        known = self.compressors.get((level, large))
+        if known is None:
+            threads = _THREADS if large else 0
+            known = self.compressors[level, large] = zstandard.ZstdCompressor(
+                level=level, write_checksum=True, threads=threads
+            )
+        return known
 
 
 _codecs = _Codecs()
@@ -86,15 +98,12 @@ def pack(file_type: FileType, spec_version: int, body: bytes, level: int = 3) ->
     bytes
         The object as stored.
     """
-    compressor = _codecs.compressors.get(level)
-    if compressor is None:
-        compressor = _codecs.compressors[level] = zstandard.ZstdCompressor(level=level)
     header = MAGIC + _WRITER + bytes((spec_version, file_type, _ZSTD))
-    return header + compressor.compress(body)
+    return header + _codecs.compressor(level, len(body)).compress(body)
 
 
 def unpack(
-    data: bytes | memoryview, expected_type: FileType, *, name: str, limit: int = DEFAULT_LIMIT
+    data: bytes | memoryview, expected_type: FileType, *, name: str, limit: int | None = None
 ) -> Envelope:
     """Check the header and decompress the payload.
 
@@ -107,7 +116,7 @@ def unpack(
     name
         Object name for error messages.
     limit
-        Largest decompressed size accepted, in bytes.
+        Largest decompressed size accepted, in bytes; `max_metadata_bytes` by default.
 
     Returns
     -------
@@ -121,6 +130,8 @@ def unpack(
         anything that is not the expected file, ``deserialization`` for a damaged payload.
     """
     version, writer = _check_header(data, expected_type, name)
+    if limit is None:
+        limit = max_metadata_bytes()
     return Envelope(version, writer, _decompress(memoryview(data)[HEADER_SIZE:], name, limit))
 
 
@@ -207,4 +218,8 @@ def _stream(frame: memoryview, name: str, limit: int) -> bytes:
 
 
 def _too_large(name: str, limit: int) -> FormatError:
-    return _damaged(f"its content is larger than the limit of {limit} bytes", name)
+    return FormatError(
+        f"`{name}` is larger than the limit of {limit} bytes when decompressed. Where you trust "
+        f"its origin, set the environment variable {VARIABLE} higher",
+        kind=ErrorKind.DESERIALIZATION,
+    )

@@ -31,6 +31,12 @@ _I32 = struct.Struct("<i")
 _U64 = struct.Struct("<Q")
 _TWO_U16 = struct.Struct("<HH")
 
+# Bytes that may be made of each byte of a payload: an honest one is read about twice.
+_UNFOLDING = 8
+_SMALL = 2**16
+# What visiting a table counts: the smallest takes 4 bytes and the 4 of the offset to it.
+_VISIT = 16
+
 
 class Body:
     """The decompressed payload of one metadata file.
@@ -43,13 +49,14 @@ class Body:
         Object name used in error messages, e.g. ``manifests/1CECHNKREP0F1RSTCMT0``.
     """
 
-    __slots__ = ("_vtables", "data", "name", "size")
+    __slots__ = ("_budget", "_vtables", "data", "name", "size")
 
     def __init__(self, data: bytes, name: str) -> None:
         self.data = data
         self.name = name
         self.size = len(data)
         self._vtables: dict[int, tuple[int, ...]] = {}
+        self._budget = _UNFOLDING * self.size + _SMALL
 
     def root(self) -> Table:
         """Return the root table.
@@ -70,6 +77,15 @@ class Body:
             "The object is damaged: restore it from a backup or use another snapshot",
             kind=ErrorKind.DESERIALIZATION,
         )
+
+    def spend(self, amount: int) -> None:
+        """Count bytes copied and tables visited against what an honest payload can hold.
+
+        Objects may be shared, so a few kilobytes that point to themselves can unfold to any size.
+        """
+        self._budget -= amount
+        if self._budget < 0:
+            self.fail("its parts overlap and unfold to far more data than it holds")
 
     def u32_at(self, pos: int) -> int:
         """Read a u32 at an absolute, non-negative position."""
@@ -109,6 +125,7 @@ class Body:
     def string_at(self, pos: int) -> str:
         """Decode the string whose length prefix is at `pos`."""
         start, count = self.vector_at(pos, 1)
+        self.spend(count)
         try:
             return str(self.data[start : start + count], "utf-8")
         except UnicodeDecodeError:
@@ -240,8 +257,7 @@ class Table:
 
     def opt_bytes_vector(self, slot: int) -> bytes | None:
         """Read a vector of bytes, None when absent."""
-        span = self.vector(slot, 1)
-        return None if span is None else bytes(self.body.data[span[0] : span[0] + span[1]])
+        return self.opt_struct_vector(slot, 1)
 
     def bytes_vector(self, slot: int) -> bytes:
         """Read a required vector of bytes."""
@@ -253,7 +269,10 @@ class Table:
     def opt_struct_vector(self, slot: int, size: int) -> bytes | None:
         """Read a vector of structs or scalars of `size` bytes as raw bytes, None when absent."""
         span = self.vector(slot, size)
-        return None if span is None else bytes(self.body.data[span[0] : span[0] + span[1] * size])
+        if span is None:
+            return None
+        self.body.spend(span[1] * size)
+        return bytes(self.body.data[span[0] : span[0] + span[1] * size])
 
     def struct_vector(self, slot: int, size: int) -> bytes:
         """Read a required vector of structs or scalars as raw bytes (count = len // size)."""
@@ -264,6 +283,7 @@ class Table:
 
     def _offsets(self, span: tuple[int, int]) -> list[int]:
         start, count = span
+        self.body.spend(_VISIT * count)
         distances = struct.unpack_from(f"<{count}I", self.body.data, start)
         return [start + 4 * k + distance for k, distance in enumerate(distances)]
 

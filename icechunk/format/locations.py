@@ -21,6 +21,8 @@ MAX_LOCATION = 1024
 """Largest decompressed location in bytes."""
 
 _ZSTD_WITH_DICTIONARY = 1
+# URLs share long prefixes: a frame of 20 bytes may well hold 200
+_UNFOLDING = 64
 
 
 def decompress_locations(
@@ -58,6 +60,7 @@ def decompress_locations(
         body.fail(f"the location dictionary is unusable ({error})")
     pool = memoryview(distinct.pool)
     pieces: list[bytes] = []
+    room = _UNFOLDING * body.size
     for start, length in zip(distinct.start.tolist(), distinct.length.tolist(), strict=True):
         frame = pool[start : start + length]
         try:
@@ -66,7 +69,11 @@ def decompress_locations(
                 continue
             if zstandard.frame_content_size(frame) > MAX_LOCATION:
                 body.fail(f"a chunk location is longer than {MAX_LOCATION} bytes")
-            pieces.append(decompressor.decompress(frame, max_output_size=MAX_LOCATION))
+            piece = decompressor.decompress(frame, max_output_size=MAX_LOCATION)
+            pieces.append(piece)
+            room -= len(piece)
+            if room < 0:
+                body.fail("the chunk locations unfold to far more data than the file holds")
         except zstandard.ZstdError as error:
             body.fail(f"a chunk location cannot be decompressed ({error})")
     sizes = np.array([len(piece) for piece in pieces], np.int64)

@@ -31,6 +31,9 @@ _NODE, _REFS = 0, 1
 _INDEX, _INLINE, _OFFSET, _LENGTH, _CHUNK, _LOCATION, _ETAG, _MODIFIED, _COMPRESSED = range(9)
 
 
+# Distinct references cannot share their distance, table of two fields and index count: a cheap
+# bound on what gets allocated.
+_SMALLEST_REF = 20
 # below this many references decoding the table costs less than thinking about it
 _COLD_REFS = 50_000
 _COLD_LOOKUPS = 8
@@ -105,9 +108,13 @@ class _LazyArrays(Mapping[NodeId, ChunkTable]):
             span = table.vector(_REFS, 4)
             if span is None:
                 table.fail(f"array {node.hex()} of the manifest has no references field")
+            if node in self._tables:
+                table.fail(f"array {node.hex()} is in the manifest twice")
             self.total += span[1]
             self._pending[node] = table
             self._tables[node] = None
+        if self.total * _SMALLEST_REF > root.body.size:
+            root.fail("the references of its arrays overlap each other")
 
     def __getitem__(self, node: NodeId) -> ChunkTable:
         table = self._tables[node]
@@ -161,9 +168,7 @@ class _LazyArrays(Mapping[NodeId, ChunkTable]):
         return total + (self._body_size if self._body is not None else 0)
 
 
-def decode_manifest(
-    data: bytes | memoryview, *, name: str, limit: int = envelope.DEFAULT_LIMIT
-) -> Manifest:
+def decode_manifest(data: bytes | memoryview, *, name: str, limit: int | None = None) -> Manifest:
     """Decode a manifest file of any spec version.
 
     Parameters
@@ -173,7 +178,7 @@ def decode_manifest(
     name
         Object name for error messages.
     limit
-        Largest decompressed size accepted, in bytes.
+        Largest decompressed size accepted, in bytes; `max_metadata_bytes` by default.
 
     Returns
     -------
@@ -236,9 +241,9 @@ def _decode_refs(array: Table, algorithm: int, dictionary: bytes | None) -> Chun
     """Columns of one array's references, in whatever order they were stored."""
     body = array.body
     refs = TableColumn.of_vector(array, _REFS)
-    refs.require(_INDEX)
     if not len(refs):
         return ChunkTable.empty(0)
+    refs.require(_INDEX)
     coords = _coords(refs)
     kind = _kinds(refs)
     native, virtual, inline = ((kind == k) for k in (NATIVE, VIRTUAL, INLINE))
@@ -252,7 +257,7 @@ def _decode_refs(array: Table, algorithm: int, dictionary: bytes | None) -> Chun
     if virtual.any() and refs.has(_ETAG).any():
         start, count = refs.vectors(_ETAG, 1)
         etag = TextColumn(body.data, start, count.astype(np.uint32)).compact()
-    return ChunkTable.from_columns(
+    table = ChunkTable.from_columns(
         coords,
         kind,
         refs.structs(_CHUNK, 12) if native.any() else None,
@@ -262,6 +267,9 @@ def _decode_refs(array: Table, algorithm: int, dictionary: bytes | None) -> Chun
         etag=etag,
         modified=refs.u32(_MODIFIED) if virtual.any() and refs.has(_MODIFIED).any() else None,
     )
+    if len(table) != len(refs):
+        body.fail("two references of an array are for the same chunk")
+    return table
 
 
 def _coords(refs: TableColumn) -> NDArray[np.uint32]:
@@ -270,8 +278,7 @@ def _coords(refs: TableColumn) -> NDArray[np.uint32]:
     ndim = int(count[0])
     if (count != ndim).any():
         refs.body.fail("the references of an array have indices of different ranks")
-    # distinct coordinates cannot share their bytes: a cheap bound on what gets allocated
-    if len(refs) * ndim * 4 > refs.body.size:
+    if len(refs) * (_SMALLEST_REF + 4 * ndim) > refs.body.size:
         refs.body.fail("the references of an array overlap each other")
     return u32_rows(refs.body, start, ndim)
 

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 _ID, _NEW_GROUPS, _NEW_ARRAYS, _DELETED_GROUPS, _DELETED_ARRAYS = range(5)
 _UPDATED_ARRAYS, _UPDATED_GROUPS, _UPDATED_CHUNKS, _MOVED = range(5, 9)
 
+# distinct indices cannot share their distance, table and count: a bound on what gets allocated
+_SMALLEST_INDEX = 16
+
 
 def decode_transaction_log(
-    data: bytes | memoryview, *, name: str, limit: int = envelope.DEFAULT_LIMIT
+    data: bytes | memoryview, *, name: str, limit: int | None = None
 ) -> TransactionLog:
     """Decode a transaction log of any spec version.
 
@@ -39,7 +42,7 @@ def decode_transaction_log(
     name
         Object name for error messages.
     limit
-        Largest decompressed size accepted, in bytes.
+        Largest decompressed size accepted, in bytes; `max_metadata_bytes` by default.
 
     Returns
     -------
@@ -60,10 +63,7 @@ def decode_transaction_log(
         deleted_arrays=_ids(root, _DELETED_ARRAYS),
         updated_groups=_ids(root, _UPDATED_GROUPS),
         updated_arrays=_ids(root, _UPDATED_ARRAYS),
-        updated_chunks={
-            NodeId(table.struct(0, 8)): _coords(table)
-            for table in root.vector_of_tables(_UPDATED_CHUNKS)
-        },
+        updated_chunks=_updated_chunks(root),
         moved=tuple(_move(table) for table in root.opt_vector_of_tables(_MOVED) or ()),
     )
 
@@ -74,8 +74,22 @@ def _ids(root: Table, slot: int) -> frozenset[NodeId]:
     return frozenset(NodeId(raw[at : at + 8]) for at in range(0, len(raw), 8))
 
 
+def _updated_chunks(root: Table) -> dict[NodeId, Coords]:
+    """Changed chunks by array."""
+    arrays: dict[NodeId, Coords] = {}
+    for table in root.vector_of_tables(_UPDATED_CHUNKS):
+        node = NodeId(table.struct(0, 8))
+        if node in arrays:
+            table.fail(f"array {node.hex()} has two lists of changed chunks")
+        arrays[node] = _coords(table)
+    return arrays
+
+
 def _coords(table: Table) -> Coords:
     """Chunk coordinates of one array, sorted."""
+    span = table.vector(1, 4)
+    if span is not None:
+        table.body.spend(_SMALLEST_INDEX * span[1])
     indices = TableColumn.of_vector(table, 1)
     if not len(indices):
         return np.zeros((0, 0), np.uint32)
@@ -84,8 +98,7 @@ def _coords(table: Table) -> Coords:
     ndim = int(count[0])
     if (count != ndim).any():
         table.fail("the chunks of an array have indices of different ranks")
-    # distinct coordinates cannot share their bytes: a cheap bound on what gets allocated
-    if len(indices) * ndim * 4 > table.body.size:
+    if len(indices) * (_SMALLEST_INDEX + 4 * ndim) > table.body.size:
         table.fail("the chunk indices of an array overlap each other")
     coords = sorted_unique(u32_rows(table.body, start, ndim))
     coords.flags.writeable = False

@@ -167,9 +167,8 @@ def test_precedence_of_kinds() -> None:
 
 
 def refused(data: bytes) -> str:
-    manifest = decode_manifest(data, name="manifests/M")
     with pytest.raises(FormatError) as caught:
-        manifest.arrays[NODE]
+        decode_manifest(data, name="manifests/M").arrays[NODE]
     assert "manifests/M" in caught.value.message
     return caught.value.message
 

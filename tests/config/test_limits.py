@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from icechunk.config.limits import LARGEST_METADATA_BYTES, VARIABLE, max_metadata_bytes
+from icechunk.format.envelope import FileType, pack, unpack
+from icechunk.ground.errors import FormatError, InvalidInputError
+
+
+def test_the_bound_is_that_of_the_format_unless_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert max_metadata_bytes() == LARGEST_METADATA_BYTES
+    monkeypatch.setenv(VARIABLE, "4096")
+    assert max_metadata_bytes() == 4096
+    monkeypatch.setenv(VARIABLE, str(2**40))
+    assert max_metadata_bytes() == LARGEST_METADATA_BYTES
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "lots", "1.5"])
+def test_nonsense_is_refused_with_the_name_of_the_variable(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, text)
+    with pytest.raises(InvalidInputError, match=VARIABLE):
+        max_metadata_bytes()
+
+
+def test_files_beyond_the_bound_are_refused_and_say_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = pack(FileType.MANIFEST, 2, bytes(5000))
+    monkeypatch.setenv(VARIABLE, "4999")
+    with pytest.raises(FormatError, match=VARIABLE):
+        unpack(data, FileType.MANIFEST, name="manifests/M")
+    monkeypatch.setenv(VARIABLE, "5000")
+    assert len(unpack(data, FileType.MANIFEST, name="manifests/M").body) == 5000
