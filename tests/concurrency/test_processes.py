@@ -84,7 +84,7 @@ def test_eight_processes_lose_no_commit(counted):
     assert all(writer.returncode == 0 for writer in writers)
     repo = icechunk.Repository.open(icechunk.local_filesystem_storage(counted))
     history = [info.id for info in repo.ancestry(branch="main")]
-    assert sorted(sum(acknowledged, [])) == sorted(history[:-2])
+    assert sorted(id for ids in acknowledged for id in ids) == sorted(history[:-2])
     assert len(set(history)) == processes * commits + 2
     counter = zarr.open_array(repo.readonly_session("main").store, path="counter", mode="r")
     assert counter[0] == processes * commits
