@@ -12,8 +12,8 @@ from icechunk import (
     ErrorKind,
     RebaseFailedError,
     Session,
-    SessionStateError,
 )
+from icechunk_widgets.commits import count_changes
 from icechunk_widgets.plain import plural, short
 from icechunk_widgets.seen_solver import SeenOnly
 from icechunk_widgets.survey import Survey
@@ -96,6 +96,8 @@ def complete(
                 raise
             stuck, more = met, error.conflicts
             continue
+        if not count_changes(session.status()):
+            return _nothing_left(session, survey)
         progress("Writing the commit", 2, 3)
         try:
             snapshot_id = session.commit(message, metadata)
@@ -104,14 +106,14 @@ def complete(
                 raise
             more = []
             continue
-        except SessionStateError as error:
-            if error.kind != ErrorKind.NO_CHANGES_TO_COMMIT:
-                raise
-            text = f"Rebased onto {survey.branch}; nothing of this session was left to commit."
-            return Outcome("rebased", session.snapshot_id, text)
         return Outcome("committed", snapshot_id, f"Rebased and committed to {survey.branch}.")
     raise ConflictError(
         message=f"the branch moved {MOST_ATTEMPTS} times while rebasing; complete again when "
         "fewer writers are at work",
         kind=ErrorKind.UPDATE_ATTEMPTS_EXHAUSTED,
     )
+
+
+def _nothing_left(session: Session, survey: Survey) -> Outcome:
+    text = f"Rebased onto {survey.branch}; nothing of this session was left to commit."
+    return Outcome("rebased", session.snapshot_id, text)

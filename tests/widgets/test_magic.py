@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+
+import icechunk
+from icechunk import Repository, Session
+from icechunk_widgets import enable
+from icechunk_widgets.magic import run
+from icechunk_widgets.magic.completion import complete
+from icechunk_widgets.magic.results import Listing, Note, Status
+from icechunk_widgets.resolver import ConflictResolver
+from tests.widgets.scenes import array, climate, commit_value, values
+
+
+class Cell:
+    """A notebook's variables and the magic."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self.names: dict[str, Any] = {}
+        self.capture = capture
+
+    def __call__(self, line: str) -> Any:
+        result = run(line, self.names)
+        out, err = self.capture.readouterr()
+        assert err == "", err
+        self.said = out
+        return result
+
+    def fails(self, line: str) -> str:
+        assert run(line, self.names) is None
+        out, err = self.capture.readouterr()
+        assert out == ""
+        assert err.count("\n") == 1
+        assert err.startswith("icechunk: ")
+        assert err.rstrip().endswith(")")
+        return str(err)
+
+    @property
+    def session(self) -> Session:
+        held = self.names["session"]
+        assert isinstance(held, Session)
+        return held
+
+
+@pytest.fixture
+def cell(capsys: pytest.CaptureFixture[str]) -> Cell:
+    return Cell(capsys)
+
+
+@pytest.fixture
+def with_data(cell: Cell) -> Cell:
+    cell.names["repo"] = climate()
+    return cell
+
+
+def test_from_nothing_to_a_commit(cell: Cell, tmp_path: Path) -> None:
+    place = tmp_path / "with space"
+    made = cell(f"init '{place}'")
+    assert "made" in repr(made)
+    group = zarr.group(cell.names["store"])
+    group.create_array("a", shape=(4,), chunks=(2,), dtype="i4")[:] = 1
+    status = cell("status")
+    assert isinstance(status, Status)
+    assert not status.clean
+    assert "/a" in repr(status)
+    assert "/a" in status._repr_html_()
+    first = cell.session
+    note = cell('commit "one array" author=Ana n=3 tags=\'["x"]\'')
+    repo: Repository = cell.names["repo"]
+    assert repo.lookup_branch("main") == note.snapshot_id
+    info = repo.lookup_snapshot(note.snapshot_id)
+    assert info.message == "one array"
+    assert {"author": "Ana", "n": 3, "tags": ["x"]}.items() <= info.metadata.items()
+    assert cell.session != first
+    assert not cell.session.read_only
+    assert cell.names["store"].session == cell.session
+    assert cell("status").clean
+    cell.names.clear()
+    assert "opened" in repr(cell(f"open '{place}'"))
+    assert cell.session.snapshot_id == note.snapshot_id
+
+
+def test_branches_and_tags(with_data: Cell) -> None:
+    cell = with_data
+    base = cell.names["repo"].lookup_branch("main")
+    cell("branch dev")
+    cell(f"branch old {base}")
+    listing = cell("branch")
+    assert isinstance(listing, Listing)
+    assert [row[1] for row in listing] == ["main", "dev", "old"]
+    cell("branch -d old")
+    assert len(cell("branch")) == 2
+    assert "main" in listing._repr_html_()
+    assert "cannot be deleted" in cell.fails("branch -d main")
+    cell("tag v1")
+    cell("tag 'a tag' dev")
+    assert [row[1] for row in cell("tag")] == ["a tag", "v1"]
+    cell("tag -d v1")
+    assert "(tag-previously-deleted)" in cell.fails("tag v1")
+    assert "(usage)" in cell.fails("tag v2 main -d v3")
+
+
+def test_checkout(with_data: Cell) -> None:
+    cell = with_data
+    base = cell.names["repo"].lookup_branch("main")
+    cell("checkout -b dev")
+    assert cell.session.branch == "dev"
+    array(cell.session)[0] = 1
+    line = cell.fails("checkout main")
+    assert "uncommitted" in line
+    assert "--discard" in line
+    cell("checkout main --discard")
+    assert cell.session.branch == "main"
+    cell("tag v1")
+    assert "read-only" in repr(cell("checkout v1"))
+    assert cell.session.read_only
+    assert "(read-only-session)" in cell.fails("commit x")
+    cell(f"checkout {base}")
+    assert cell.session.snapshot_id == base
+    assert "(ref-not-found)" in cell.fails("checkout nowhere")
+    assert "-b" in cell.fails("checkout main dev")
+
+
+def test_log_and_diff_are_widgets(with_data: Cell) -> None:
+    cell = with_data
+    base = cell.names["repo"].lookup_branch("main")
+    cell("branch dev")
+    commit_value(cell.names["repo"], 0, 1, "next")
+    assert next(row["message"] for row in cell("log dev").commits) == "base"
+    assert next(row["message"] for row in cell("log").commits) == "next"
+    for line in ("diff dev..main", "diff dev main", f"diff {base}..", "diff dev.."):
+        assert cell(line).summary()["counts"]["chunks"] == 4
+    assert cell("diff").summary()["nodes"] == []
+    array(cell.session)[2:] = 0
+    assert cell("diff").summary()["counts"]["chunks"] == 4
+    assert cell("diff dev").summary()["counts"]["chunks"] == 8
+    assert "more than two" in cell.fails("diff a b c")
+    assert "nope" in cell.fails("log nope")
+
+
+def moved(cell: Cell) -> None:
+    """Both sides write the first half in time; the cell's session is behind."""
+    cell("status")
+    array(cell.session)[:2] = -2
+    commit_value(cell.names["repo"], np.s_[:2], -1, "theirs")
+
+
+def test_a_commit_on_a_moved_branch_offers_the_resolver(with_data: Cell) -> None:
+    cell = with_data
+    moved(cell)
+    resolver = cell("commit mine")
+    assert isinstance(resolver, ConflictResolver)
+    assert cell.said.count("\n") == 1
+    assert "main moved on" in cell.said
+    assert "4 decisions" in cell.said
+    assert "--ours" in cell.said
+    resolver.decide("/SST", "ours")
+    resolver.complete()
+    assert (values(cell.names["repo"])[:2] == -2).all()
+    assert cell.session.snapshot_id == resolver.snapshot_id
+    assert not cell.session.read_only
+    assert cell("status").clean
+
+
+def test_without_conflicts_the_resolver_says_so(with_data: Cell) -> None:
+    cell = with_data
+    cell("status")
+    array(cell.session)[2:] = -2
+    commit_value(cell.names["repo"], np.s_[:2], -1, "theirs")
+    resolver = cell("commit mine")
+    assert "nothing conflicts" in cell.said
+    assert resolver.complete() == cell.names["repo"].lookup_branch("main")
+
+
+@pytest.mark.parametrize(("side", "value"), [("ours", -2), ("theirs", -1)])
+def test_one_side_for_all(with_data: Cell, side: str, value: int) -> None:
+    cell = with_data
+    moved(cell)
+    array(cell.session)[2:] = -3
+    note = cell(f"commit mine --{side}")
+    assert note.snapshot_id == cell.names["repo"].lookup_branch("main")
+    assert (values(cell.names["repo"])[:2] == value).all()
+    assert (values(cell.names["repo"])[2:] == -3).all()
+
+
+def test_what_one_side_for_all_cannot_settle(with_data: Cell) -> None:
+    cell = with_data
+    moved(cell)
+    array(cell.session).attrs["note"] = "mine"
+    other = cell.names["repo"].writable_session("main")
+    array(other).attrs["note"] = "theirs"
+    other.commit("attributes")
+    resolver = cell("commit mine --ours")
+    assert isinstance(resolver, ConflictResolver)
+    assert "the rest conflicts" in cell.said
+    assert "ZarrMetadataDoubleUpdate" in {item["type"] for item in resolver.conflicts}
+
+
+def test_rebase_and_solve(with_data: Cell) -> None:
+    cell = with_data
+    cell("status")
+    assert "nothing to do" in repr(cell("rebase"))
+    moved(cell)
+    line = cell.fails("rebase")
+    assert "1 conflict" in line
+    assert "solve" in line
+    resolver = cell("solve 'both of us'")
+    assert resolver.undecided == 4
+    assert "rebased onto main" in repr(cell("rebase --theirs"))
+    assert "(usage)" in cell.fails("rebase --ours --theirs")
+
+
+def test_discard_and_reset(with_data: Cell) -> None:
+    cell = with_data
+    repo = cell.names["repo"]
+    base = repo.lookup_branch("main")
+    tip = commit_value(repo, 0, 1, "next")
+    cell("checkout main")
+    assert "nothing to discard" in repr(cell("discard"))
+    array(cell.session)[0] = 3
+    assert "uncommitted" in cell.fails(f"reset {base}")
+    cell("discard")
+    assert not cell.session.has_uncommitted_changes
+    note = cell(f"reset {base}")
+    assert note.former == tip
+    assert repo.lookup_branch("main") == base
+    assert cell.session.snapshot_id == base
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("chekout main", "did you mean `checkout`?"),
+        ("frobnicate", "`%icechunk help`"),
+        ("commit", "required: message;"),
+        ("commit 'open", "quotation"),
+        ("commit two words", "key=value"),
+        ("commit m --wrong", "--wrong"),
+        ("commit m --ours --theirs", "not allowed with"),
+        ("help nope", "no command"),
+        ("log a b", "unrecognized"),
+        ("open gopher://x", "kind that this command cannot open"),
+        ("open /no/such/place", "repository doesn't exist"),
+        ("commit m", "cannot commit, no changes"),
+        ("init memory x", "unrecognized"),
+    ],
+)
+def test_errors_are_one_line(with_data: Cell, line: str, says: str) -> None:
+    assert says in with_data.fails(line)
+
+
+def test_without_a_repository(cell: Cell) -> None:
+    assert "no repository is open" in cell.fails("status")
+    cell.names.update(one=climate(), two=climate())
+    assert "several repositories" in cell.fails("log")
+    del cell.names["two"]
+    assert cell("log").commits
+    assert "made" in repr(cell("init memory"))
+
+
+def test_repositories_and_storages_by_variable(cell: Cell) -> None:
+    cell.names["place"] = icechunk.in_memory_storage()
+    cell("init place")
+    cell.names["mine"] = climate()
+    cell("open mine")
+    assert cell.names["repo"] is cell.names["mine"]
+    array(cell.session)[0] = 1
+    assert "uncommitted" in cell.fails("open place")
+    cell("open place --discard")
+    assert "(parent-directory-not-clean)" in cell.fails("init place")
+
+
+def test_help(cell: Cell) -> None:
+    for line in ("", "help", "-h", "--help"):
+        assert "checkout" in repr(cell(line))
+    for line in ("help commit", "commit -h"):
+        assert "--theirs" in repr(cell(line))
+
+
+def test_results() -> None:
+    note = Note("done <b>", snapshot_id="x")
+    assert note.snapshot_id == "x"
+    assert "<b>" not in note._repr_html_()
+    with pytest.raises(AttributeError, match="snapshot_id"):
+        _ = note.other
+    assert repr(Listing("tags", ("a",), [])) == "tags: none"
+    assert "none" in Listing("tags", ("a",), [])._repr_html_()
+    frame = Listing("tags", ("a", "b"), [(1, 2)]).to_pandas()
+    assert list(frame.columns) == ["a", "b"]
+
+
+# -- in a shell ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shell(with_data: Cell) -> Iterator[InteractiveShell]:
+    ip = InteractiveShell()
+    ip.user_ns.update(with_data.names)
+    ip.run_line_magic("load_ext", "icechunk_widgets")
+    yield ip
+    ip.run_line_magic("unload_ext", "icechunk_widgets")
+    assert "icechunk" not in ip.magics_manager.magics["line"]
+    ip.history_manager.end_session()
+
+
+def test_assignment_and_display_in_a_shell(shell: InteractiveShell) -> None:
+    assert shell.run_cell("x = %icechunk log main").success
+    assert shell.user_ns["x"].commits[0]["message"] == "base"
+    assert shell.run_cell("%icechunk commit").success  # complained, did not raise
+    assert shell.run_cell("%icechunk status").result.clean
+    assert isinstance(shell.user_ns["session"], Session)
+
+
+def test_the_engine_loads_it_too() -> None:
+    ip = InteractiveShell()
+    ip.run_line_magic("load_ext", "icechunk")
+    assert "icechunk" in ip.magics_manager.magics["line"]
+    ip.history_manager.end_session()
+
+
+def test_completion_in_a_shell(shell: InteractiveShell) -> None:
+    shell.run_cell("%icechunk branch develop")
+
+    def offered(line: str) -> set[str]:
+        with provisionalcompleter():
+            return {c.text for c in shell.Completer.completions(line, len(line))}
+
+    assert "checkout" in offered("%icechunk che")
+    assert "develop" in offered("%icechunk checkout dev")
+
+
+def test_completion(with_data: Cell) -> None:
+    cell = with_data
+    cell("branch dev")
+    cell("branch 'a b'")
+    cell("tag v1")
+    names = cell.names
+    assert complete("%icechunk ", names)[:2] == ["init", "open"]
+    assert complete("%icechunk co", names) == ["commit"]
+    assert complete("%icechunk checkout ", names) == ["'a b'", "dev", "main", "v1"]
+    assert complete("%icechunk diff v1..m", names) == ["v1..main"]
+    assert complete("%icechunk commit x --t", names) == ["--theirs"]
+    assert complete("%icechunk branch -d d", names) == ["dev"]
+    assert complete("%icechunk tag -d ", names) == ["v1"]
+    assert complete("%icechunk help st", names) == ["status"]
+    assert complete("%icechunk nope x", names) == []
+    assert complete("%icechunk commit ", names) == []
+    assert complete("%icechunk log ", {}) == []
+
+
+def test_enable_shows_widgets() -> None:
+    with pytest.raises(RuntimeError, match="no IPython"):
+        enable()
+    ip = InteractiveShell()
+    enable(ip)
+    repo = climate()
+    session = repo.writable_session("main")
+    array(session)[0] = 1
+    for value in (repo, session):
+        data, _ = ip.display_formatter.format(value)
+        assert "application/vnd.jupyter.widget-view+json" in data
+    data, _ = ip.display_formatter.format(session.status())
+    assert "/SST: 4" in data["text/html"]
+    data, _ = ip.display_formatter.format(icechunk.Diff())
+    assert "No differences" in data["text/html"]
+    ip.history_manager.end_session()
