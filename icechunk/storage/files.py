@@ -176,13 +176,9 @@ def flush_descriptor(fd: int) -> None:
         os.fsync(fd)
 
 
-def flush_file(path: str) -> None:
-    """Wait until a file's bytes are on the medium."""
-    fd = os.open(path, os.O_RDWR | _FLAGS if os.name == "nt" else READ)
-    try:
-        flush_descriptor(fd)
-    finally:
-        os.close(fd)
+def open_to_flush(path: str) -> int:
+    """Open a file for `flush_descriptor`."""
+    return os.open(path, os.O_RDWR | _FLAGS if os.name == "nt" else READ)
 
 
 def flush_folder(path: str) -> None:

@@ -37,6 +37,7 @@ from icechunk.storage.base import (
     missing,
     wrong_size,
 )
+from icechunk.storage.flushing import FLUSH_STEP, Flushes
 from icechunk.storage.locks import lock_of
 from icechunk.storage.names import LOCK_NAME, decode_segment, encode_key, is_hidden
 from icechunk.storage.packs import LocalPack, OpenFiles
@@ -82,6 +83,7 @@ class LocalStorage(Storage):
         self._anchored: set[str] = set()  # folders whose own name is known to be on the medium
         self._made: set[str] = set()  # folders above the root that this storage had to make
         self._swept: set[str] = set()
+        self._flushes = Flushes() if durable else None
 
     def __reduce__(self) -> tuple[object, tuple[str, bool]]:
         return _restore, (self._root, self._durable)
@@ -250,6 +252,8 @@ class LocalStorage(Storage):
             self._overwrite(path, data)
         except OSError as error:
             raise files.failed(error, "write", path) from error
+        if self._flushes is not None and len(data) >= FLUSH_STEP:
+            self._flushes.begin(path)
 
     def _overwrite(self, path: str, data: Data) -> None:
         try:
@@ -363,10 +367,10 @@ class LocalStorage(Storage):
         path = self._path_of(key)
         try:
             try:
-                return LocalPack(path)
+                return LocalPack(path, self._flushes)
             except FileNotFoundError:
                 self._make_folder_of(path)
-                return LocalPack(path)
+                return LocalPack(path, self._flushes)
         except OSError as error:
             raise files.failed(error, "begin pack", path) from error
 
@@ -374,19 +378,19 @@ class LocalStorage(Storage):
 
     def sync(self, keys: Iterable[str]) -> None:
         """Flush files, and each of their folders once."""
-        if not self._durable:
+        if self._flushes is None:
             return
         paths = list(dict.fromkeys(map(self._path_of, keys)))
-        map_parallel(self._flush_object, paths, limit=_FLUSHES)
+        map_parallel(partial(self._flush_object, self._flushes), paths, limit=_FLUSHES)
         for folder in {os.path.dirname(path) for path in paths}:
             try:
                 self._settle(folder)
             except OSError as error:
                 raise files.failed(error, "flush", folder) from error
 
-    def _flush_object(self, path: str) -> None:
+    def _flush_object(self, flushes: Flushes, path: str) -> None:
         try:
-            files.flush_file(path)
+            flushes.finish(path)
         except FileNotFoundError:
             raise missing(os.path.relpath(path, self._root), self._root) from None
         except OSError as error:

@@ -14,6 +14,7 @@ from icechunk.ground.errors import ErrorKind, StorageError
 from icechunk.ground.runtime import process_generation
 from icechunk.storage import files
 from icechunk.storage.base import Data, Pack
+from icechunk.storage.flushing import FLUSH_STEP, Flushes
 
 _OPEN_FILES = 32
 _FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -88,10 +89,14 @@ class LocalPack(Pack):
     ----------
     path
         The file; must not exist, its folder must.
+    flushes
+        Begin to flush the file while it grows; None where nobody will wait for the medium.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, flushes: Flushes | None = None) -> None:
         self._path = path
+        self._flushes = flushes
+        self._flushed = 0
         self._lock = threading.Lock()
         self._generation = process_generation()
         self._end = 0
@@ -114,6 +119,9 @@ class LocalPack(Pack):
         with self._lock:
             offset = self._end
             self._end += len(view)
+            due = self._end - self._flushed >= FLUSH_STEP
+            if due:
+                self._flushed = self._end
             file = self._file
             if not hasattr(os, "pwrite"):  # Windows: the position is part of the write
                 self._write_here(view, offset)
@@ -124,6 +132,8 @@ class LocalPack(Pack):
             _write_at(file.fd, view, offset)
         except OSError as error:
             raise files.failed(error, "write to pack", self._path) from error
+        if due and self._flushes is not None:
+            self._flushes.begin(self._path)
         return offset
 
     def _write_here(self, view: memoryview, offset: int) -> None:
@@ -135,7 +145,10 @@ class LocalPack(Pack):
             raise files.failed(error, "write to pack", self._path) from error
 
     def close(self) -> None:
-        """Release the descriptor once the appends under way have ended."""
+        """Release the descriptor once the appends under way have ended; flush what is left."""
         if self._generation == process_generation():
             with self._lock:
                 self._file = None
+                rest = self._end - self._flushed
+            if rest >= FLUSH_STEP // 4 and self._flushes is not None:
+                self._flushes.begin(self._path)

@@ -1,0 +1,88 @@
+"""Files on their way to the medium, also while their writer goes on.
+
+A commit must wait for every byte it refers to. Flushing a large file in the background as it grows
+leaves little to wait for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from concurrent.futures import Future
+
+from icechunk.ground.runtime import PerProcess, start
+from icechunk.storage import files
+
+FLUSH_STEP = 16 * 1024 * 1024
+"""Bytes written to a file, in any number of pieces, that are worth a flush of their own."""
+
+
+class _Running:
+    """The flushes under way in one process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.by_path: dict[str, Future[None]] = {}
+
+
+class Flushes:
+    """Flushes of files, begun early or waited for, and what became of them.
+
+    An operating system reports the loss of written bytes once, and holds the file for clean
+    afterwards. A failure is therefore kept for good: no later flush of the file succeeds.
+    """
+
+    def __init__(self) -> None:
+        self._running = PerProcess(_Running)
+        self._failed: dict[str, OSError] = {}
+
+    def begin(self, path: str) -> None:
+        """Start to flush a file in the background, unless that is being done."""
+        running = self._running.get()
+        with running.lock:
+            if path in running.by_path:
+                return
+            with contextlib.suppress(RuntimeError):  # the interpreter ends: the barrier is left
+                running.by_path[path] = start(self._flush_early, path)
+
+    def _flush_early(self, path: str) -> None:
+        try:
+            self._flush(path)
+        except OSError:
+            pass  # `finish` tells: it meets the same obstacle, or finds the failure on record
+        finally:
+            running = self._running.get()
+            with running.lock:
+                running.by_path.pop(path, None)
+
+    def _flush(self, path: str) -> None:
+        fd = files.open_to_flush(path)
+        try:
+            files.flush_descriptor(fd)
+        except OSError as error:
+            self._failed[path] = error
+            raise
+        finally:
+            os.close(fd)
+
+    def finish(self, path: str) -> None:
+        """Wait until all bytes that a file has now are on the medium.
+
+        Raises
+        ------
+        OSError
+            Of this or any earlier flush.
+        """
+        running = self._running.get()
+        with running.lock:
+            early = running.by_path.get(path)
+            if early is not None and early.cancel():  # a leaf must not wait for what is queued
+                del running.by_path[path]
+                early = None
+        if early is not None:
+            early.result()
+        failure = self._failed.get(path)
+        if failure is not None:
+            raise failure
+        self._flush(path)
