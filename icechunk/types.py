@@ -16,7 +16,7 @@ def spec_version() -> SpecVersion:
 
 def supported_spec_versions() -> list[SpecVersion]:
     """Versions of the on-disk format that this library reads and writes."""
-    return [SpecVersion.v2]
+    return [SpecVersion.v1, SpecVersion.v2]
 
 
 __all__ = ["CommitMethod", "SpecVersion", "spec_version", "supported_spec_versions"]

@@ -9,14 +9,18 @@ from icechunk.assets.layout import log_key, manifest_key, snapshot_key
 from icechunk.config.resolve import Settings
 from icechunk.format.dialect import Dialect
 from icechunk.format.manifest import Manifest, decode_manifest, encode_manifest
-from icechunk.format.snapshot import decode_snapshot, encode_snapshot
+from icechunk.format.snapshot import decode_record, decode_snapshot, encode_snapshot
 from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
 from icechunk.ground.ids import NodeId, ObjectId, new_object_id
 from icechunk.ground.runtime import SingleFlight, start
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.snapshot import ManifestInfo, Snapshot
+from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.model.txlog import TransactionLog
 from icechunk.storage.base import Storage
+
+_RECORDS = 100_000
+"""Commits of spec 1 whose records are kept; a record is about a kilobyte."""
 
 
 class Assets:
@@ -46,6 +50,7 @@ class Assets:
         self._logs: WeightedCache[ObjectId, TransactionLog] = WeightedCache(
             settings.num_transaction_changes
         )
+        self._records: WeightedCache[ObjectId, SnapshotRecord] = WeightedCache(_RECORDS)
         self._flights: SingleFlight[str, Snapshot | Manifest] = SingleFlight()
 
     def snapshot(self, snapshot_id: ObjectId) -> Snapshot:
@@ -63,6 +68,33 @@ class Assets:
         loaded = self._flights.run(key, load)
         assert isinstance(loaded, Snapshot)
         return loaded
+
+    def record(self, snapshot_id: ObjectId, *, anew: bool = False) -> SnapshotRecord:
+        """What a snapshot file says of its commit; the parent only in files of spec 1.
+
+        Parameters
+        ----------
+        snapshot_id : ObjectId
+            Which one.
+        anew : bool
+            Read the file even if it is known: expiration in spec 1 rewrites the parent in place.
+        """
+        held = None if anew else self._records.get(snapshot_id)
+        if held is not None:
+            return held
+        key = snapshot_key(snapshot_id)
+        record = decode_record(self.storage.get(key).data, name=key)
+        self._records.put(snapshot_id, record, 1)
+        return record
+
+    def held_record(self, snapshot_id: ObjectId) -> SnapshotRecord | None:
+        """Record that is in memory already, or None."""
+        return self._records.get(snapshot_id)
+
+    def rewrite_snapshot(self, snapshot: Snapshot) -> None:
+        """Replace a snapshot file, as expiration in spec 1 does to cut history."""
+        self._write_snapshot(snapshot)
+        self.record(snapshot.id, anew=True)
 
     def held_manifest(self, manifest_id: ObjectId) -> Manifest | None:
         """Manifest that is in memory already, or None."""

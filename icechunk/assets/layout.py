@@ -5,6 +5,8 @@ from __future__ import annotations
 from icechunk.ground.ids import ObjectId, id_text
 
 REPO = "repo"
+CONFIG = "config.yaml"
+SNAPSHOTS = "snapshots"
 OVERWRITTEN = "overwritten"
 
 _YEAR_3000_MS = 32_503_680_000_000
@@ -12,7 +14,7 @@ _YEAR_3000_MS = 32_503_680_000_000
 
 def snapshot_key(snapshot_id: ObjectId) -> str:
     """Object name of a snapshot."""
-    return f"snapshots/{id_text(snapshot_id)}"
+    return f"{SNAPSHOTS}/{id_text(snapshot_id)}"
 
 
 def log_key(snapshot_id: ObjectId) -> str:
@@ -30,9 +32,9 @@ def chunk_key(chunk_id: ObjectId) -> str:
     return f"chunks/{id_text(chunk_id)}"
 
 
-def backup_name(at: int, unique: ObjectId) -> str:
-    """Name under ``overwritten/`` of the repo object replaced at `at` (µs since 1970).
+def backup_name(at: int, unique: ObjectId, of: str = REPO) -> str:
+    """Name under ``overwritten/`` of a mutable object replaced at `at` (µs since 1970).
 
     The count down to the year 3000 makes a listing start with the newest.
     """
-    return f"{REPO}.{_YEAR_3000_MS - at // 1000:014d}.{id_text(unique)}"
+    return f"{of}.{_YEAR_3000_MS - at // 1000:014d}.{id_text(unique)}"

@@ -11,7 +11,7 @@ from icechunk.config.repository import RepositoryConfig
 from icechunk.config.resolve import Settings, resolve
 from icechunk.format.dialect import dialect_for
 from icechunk.ledger.base import Ledger
-from icechunk.ledger.v2 import RepoLedger
+from icechunk.ledger.open import ledger_of
 from icechunk.storage.base import Storage
 
 
@@ -40,7 +40,13 @@ class RepoContext:
     authorized: dict[str, Any] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return unpickle, (self.storage, self.config, self.default_metadata, self.authorized)
+        return unpickle, (
+            self.storage,
+            self.config,
+            self.ledger.spec_version,
+            self.default_metadata,
+            self.authorized,
+        )
 
     def with_metadata(self, metadata: dict[str, Any]) -> RepoContext:
         """The same handle with other default commit metadata."""
@@ -58,6 +64,7 @@ def make_context(
     """Assemble a handle from its mutable truth and effective configuration."""
     settings = resolve(config)
     assets = Assets(storage, settings, dialect_for(ledger.spec_version))
+    ledger = ledger.under(assets, settings)
     return RepoContext(
         storage, config, settings, assets, ledger, default_metadata or {}, authorized or {}
     )
@@ -69,6 +76,7 @@ _unpickled: WeakValueDictionary[str, Assets] = WeakValueDictionary()
 def unpickle(
     storage: Storage,
     config: RepositoryConfig,
+    spec_version: int,
     default_metadata: dict[str, Any],
     authorized: dict[str, Any],
 ) -> RepoContext:
@@ -76,9 +84,11 @@ def unpickle(
     ctx = make_context(
         storage,
         config,
-        RepoLedger(storage, resolve(config)),
+        ledger_of(spec_version, storage, resolve(config)),
         default_metadata=default_metadata,
         authorized=authorized,
     )
-    shared = _unpickled.setdefault(f"{storage.identity} {ctx.settings!r}", ctx.assets)
-    return replace(ctx, assets=shared, storage=shared.storage)
+    recipe = f"{spec_version} {storage.identity} {ctx.settings!r}"
+    shared = _unpickled.setdefault(recipe, ctx.assets)
+    ledger = ctx.ledger.under(shared, ctx.settings)
+    return replace(ctx, assets=shared, storage=shared.storage, ledger=ledger)

@@ -25,6 +25,7 @@ from icechunk.ground.errors import (
 )
 from icechunk.ground.ids import ObjectId
 from icechunk.ground.paths import check_path
+from icechunk.ledger.capabilities import Capability
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.zarr_meta import parse_node
 
@@ -153,7 +154,8 @@ class Transaction:
         """Create or replace the node at an absolute path by its ``zarr.json``."""
         self.check_writable()
         check_path(path)
-        array = parse_node(document)
+        rectilinear = Capability.RECTILINEAR_GRIDS in self.ctx.ledger.capabilities
+        array = parse_node(document, rectilinear=rectilinear)
         with self.lock:
             self.check_writable()
             node = self.tree.get(path)

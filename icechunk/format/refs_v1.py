@@ -50,17 +50,17 @@ def decode_ref(data: bytes, *, name: str) -> ObjectId:
 
 
 def check_ref_name(name: str) -> str:
-    """Return a name that spec 1 can store.
+    """Return a name that spec 1 can store; the empty one can be.
 
     Raises
     ------
     InvalidInputError
-        Kind ``invalid-ref-name`` for empty names and names with a slash.
+        Kind ``invalid-ref-name`` for names with a slash.
     """
-    if not name or "/" in name:
+    if "/" in name:
         raise InvalidInputError(
-            f"invalid ref name `{name}`: repositories of spec version 1 take no empty names and "
-            "no `/`. Choose another name, or upgrade the repository.",
+            f"invalid ref name `{name}`: repositories of spec version 1 take no `/` in names. "
+            "Choose another name, or upgrade the repository.",
             ErrorKind.INVALID_REF_NAME,
         )
     return name
@@ -99,5 +99,5 @@ def deleted_tag_of(key: str) -> str | None:
 def _middle(key: str, start: str, end: str) -> str | None:
     if not (key.startswith(start) and key.endswith(end)):
         return None
-    name = key[len(start) : -len(end)]
-    return name if name and "/" not in name else None
+    name = key[len(start) : -len(end)]  # may be empty: the reference library allows that
+    return name if "/" not in name else None

@@ -20,7 +20,7 @@ from icechunk.ground.errors import ErrorKind, FormatError, InvalidInputError
 from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, NODE_ID_SIZE, OBJECT_ID_SIZE, NodeId, ObjectId
 from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
 from icechunk.model.snapshot import ManifestInfo, Snapshot
-from icechunk.model.snapshot_table import LATEST_US
+from icechunk.model.snapshot_table import LATEST_US, SnapshotRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,24 +66,44 @@ def decode_snapshot(data: bytes, *, name: str) -> Snapshot:
     FormatError
         When the bytes are damaged, of another file type or of a newer spec version.
     """
+    root, dialect = _open(data, name)
+    record = _read_record(root, dialect)
+    return Snapshot(
+        id=record.id,
+        parent_id=record.parent_id,
+        flushed_at=record.flushed_at,
+        message=record.message,
+        metadata=record.metadata,
+        nodes=_read_nodes(root),
+        manifests={info.id: info for info in _read_infos(root)},
+    )
+
+
+def decode_record(data: bytes, *, name: str) -> SnapshotRecord:
+    """What a snapshot file says of its commit, without its nodes; see `decode_snapshot`."""
+    return _read_record(*_open(data, name))
+
+
+def _open(data: bytes, name: str) -> tuple[Table, Dialect]:
     envelope = unpack(data, FileType.SNAPSHOT, name=name)
-    dialect = dialect_for(envelope.spec_version)
-    root = Body(envelope.body, name).root()
+    return Body(envelope.body, name).root(), dialect_for(envelope.spec_version)
+
+
+def _read_record(root: Table, dialect: Dialect) -> SnapshotRecord:
     parent = root.opt_struct(1, OBJECT_ID_SIZE) if dialect.parent_in_snapshot else None
     flushed_at = root.u64(3)
     if flushed_at > LATEST_US:
         root.fail("invalid timestamp in file")
-    return Snapshot(
+    return SnapshotRecord(
         id=ObjectId(root.struct(0, OBJECT_ID_SIZE)),
         parent_id=None if parent is None else ObjectId(parent),
         flushed_at=flushed_at,
         message=root.string(4),
         metadata={
-            item.string(0): dialect.decode_value(item.bytes_vector(1))
+            item.string(0): dialect.decode_value(item.bytes_vector(1), name=root.body.name)
             for item in root.vector_of_tables(5)
         },
-        nodes=_read_nodes(root),
-        manifests={info.id: info for info in _read_infos(root)},
+        pruned=(),
     )
 
 
@@ -92,6 +112,8 @@ def _read_nodes(root: Table) -> NodeTable:
     table = NodeTable(nodes)
     if len(table) != len(nodes):
         root.fail("two nodes have one path")
+    if len({node.id for node in nodes}) != len(nodes):
+        root.fail("two nodes have one id")
     return table
 
 
@@ -127,13 +149,19 @@ def _read_array(array: Table) -> ArrayData:
         shape=shape,
         num_chunks=num_chunks,
         dimension_names=None if names is None else tuple(n.opt_string(0) for n in names),
-        manifests=tuple(_read_ref(item) for item in array.vector_of_tables(2)),
+        manifests=tuple(_read_ref(item, num_chunks) for item in array.vector_of_tables(2)),
     )
 
 
-def _read_ref(item: Table) -> ManifestRef:
+def _read_ref(item: Table, num_chunks: tuple[int, ...]) -> ManifestRef:
     extents = np.frombuffer(item.struct_vector(1, 8), "<u4").reshape(-1, 2).tolist()
     boxes = tuple((low, high) for low, high in extents)
+    if not boxes:  # stands for the whole array
+        boxes = tuple((0, max(count, 1)) for count in num_chunks)
+    if len(boxes) != len(num_chunks):
+        item.fail("the extents of a manifest have another rank than their array")
+    if any(low > high for low, high in boxes):
+        item.fail("the extents of a manifest end before they start")
     return ManifestRef(ObjectId(item.struct(0, OBJECT_ID_SIZE)), boxes)
 
 

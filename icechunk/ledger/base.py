@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from icechunk.assets.assets import Assets
+from icechunk.config.resolve import Settings
 from icechunk.ground.ids import ObjectId
+from icechunk.ledger.capabilities import Capability, refuse
+from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord
+
+Transition = Callable[[RepoState, int, str, int], RepoState]
+"""A pure change: (state, time in µs, backup name of the old state, ops-log limit) to a state."""
 
 
 class Ledger(ABC):
@@ -17,6 +24,42 @@ class Ledger(ABC):
     """
 
     spec_version: int
+    capabilities: frozenset[Capability] = frozenset()
+
+    def require(self, capability: Capability) -> None:
+        """Refuse what the repository's spec version does not have.
+
+        Raises
+        ------
+        FormatError
+            Kind ``unsupported-spec-version``.
+        """
+        if capability not in self.capabilities:
+            refuse(capability)
+
+    def state(self) -> RepoState:
+        """Everything that the repo object holds.
+
+        Raises
+        ------
+        FormatError
+            Kind ``unsupported-spec-version`` where there is none (spec 1).
+        """
+        refuse(Capability.REPO_OBJECT)
+
+    def update(self, transition: Transition) -> RepoState:
+        """Apply a pure change to what the repo object holds.
+
+        Raises
+        ------
+        FormatError
+            Kind ``unsupported-spec-version`` where there is none (spec 1).
+        """
+        refuse(Capability.REPO_OBJECT)
+
+    @abstractmethod
+    def under(self, assets: Assets, settings: Settings) -> Ledger:
+        """The same ledger with other settings and caches, keeping what it learnt of the storage."""
 
     @abstractmethod
     def branches(self) -> Mapping[str, ObjectId]:
@@ -68,9 +111,9 @@ class Ledger(ABC):
             When the branch is gone.
         """
 
-    @abstractmethod
     def amend(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
         """Replace the tip of a branch by a snapshot with the same parent."""
+        refuse(Capability.AMEND)
 
     @abstractmethod
     def detach(self, record: SnapshotRecord) -> None:
@@ -102,4 +145,10 @@ class Ledger(ABC):
 
     @abstractmethod
     def save_config(self, config: dict[str, Any]) -> None:
-        """Replace the stored configuration."""
+        """Replace the stored configuration.
+
+        Raises
+        ------
+        ConflictError
+            Kind ``config-updated``, spec 1 only: it changed since this ledger read it.
+        """

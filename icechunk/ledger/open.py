@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from icechunk.assets.layout import REPO, log_key, snapshot_key
+from icechunk.assets.assets import Assets
+from icechunk.assets.layout import CONFIG, REPO, log_key, snapshot_key
 from icechunk.config.resolve import Settings
-from icechunk.format.dialect import V2
+from icechunk.config.serde import from_plain
+from icechunk.config.yaml_text import to_yaml
+from icechunk.format.dialect import Dialect, dialect_for
+from icechunk.format.refs_v1 import REFS, branch_key, encode_ref
 from icechunk.format.repo_info import encode_repo
 from icechunk.format.snapshot import encode_snapshot, initial_snapshot
 from icechunk.format.txlog import encode_transaction_log
@@ -14,18 +19,21 @@ from icechunk.ground.clock import now_us
 from icechunk.ground.errors import (
     ConflictError,
     ErrorKind,
-    FormatError,
     InvalidInputError,
     RepositoryNotFoundError,
 )
 from icechunk.ledger.base import Ledger
+from icechunk.ledger.v1 import FileLedger
 from icechunk.ledger.v2 import RepoLedger
-from icechunk.model.repo_state import RepoState
+from icechunk.model.repo_state import MAIN, RepoState
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.model.txlog import TransactionLog
 from icechunk.storage.base import Storage
 
-_V1_MARK = "refs/branch.main/ref.json"
+V1_MARK = branch_key(MAIN)
+"""The object that every repository of spec 1 has."""
+
+_log = logging.getLogger(__name__)
 
 
 def detect(storage: Storage) -> int | None:
@@ -36,7 +44,7 @@ def detect(storage: Storage) -> int | None:
     """
     if storage.head(REPO) is not None:
         return 2
-    if storage.head(_V1_MARK) is not None:
+    if storage.head(V1_MARK) is not None:
         return 1
     return None
 
@@ -48,23 +56,42 @@ def open_ledger(storage: Storage, settings: Settings) -> Ledger:
     ------
     RepositoryNotFoundError
         When the storage holds none.
-    FormatError
-        Kind ``unsupported-spec-version`` for a version this library does not handle.
     """
     version = detect(storage)
     if version is None:
-        raise RepositoryNotFoundError(
-            f"the repository doesn't exist: nothing of Icechunk at {storage.identity}; "
-            "check the location, or make one with `Repository.create`",
+        raise _nothing(storage)
+    if version == 2 and storage.blocking_ok and storage.head(V1_MARK) is not None:
+        _log.warning(
+            "%s was upgraded to format version 2, but the refs of version 1 are still there: the "
+            "upgrade was interrupted, or told to keep them. They are not used any more; call "
+            "icechunk.upgrade_icechunk_repository(repo, dry_run=False) to finish it",
+            storage.identity,
+        )
+    return ledger_of(version, storage, settings)
+
+
+def ledger_of(spec_version: int, storage: Storage, settings: Settings) -> Ledger:
+    """Ledger of a repository whose spec version is known."""
+    if spec_version == 1:
+        return FileLedger(Assets(storage, settings, dialect_for(1)), settings)
+    return RepoLedger(storage, settings)
+
+
+def _nothing(storage: Storage) -> RepositoryNotFoundError:
+    found = next(iter(storage.list(REFS)), None)
+    if found is not None:
+        return RepositoryNotFoundError(
+            f"the repository doesn't exist: {storage.identity} has refs (`{found.key}`), but "
+            f"neither `{V1_MARK}` nor `{REPO}`, without which it is no repository. Restore one of "
+            "them from a backup: an upgrade to format version 2 removes the former only once the "
+            "latter is in place",
             ErrorKind.REPOSITORY_NOT_FOUND,
         )
-    if version == 1:
-        raise FormatError(
-            "the repository uses Icechunk format version 1, which this version of the library "
-            "does not read; upgrade it with icechunk 2.x (`icechunk.upgrade_icechunk_repository`)",
-            ErrorKind.UNSUPPORTED_SPEC_VERSION,
-        )
-    return RepoLedger(storage, settings)
+    return RepositoryNotFoundError(
+        f"the repository doesn't exist: nothing of Icechunk at {storage.identity}; "
+        "check the location, or make one with `Repository.create`",
+        ErrorKind.REPOSITORY_NOT_FOUND,
+    )
 
 
 def create_ledger(
@@ -72,9 +99,10 @@ def create_ledger(
     settings: Settings,
     config: dict[str, Any] | None,
     *,
+    spec_version: int = 2,
     check_clean_root: bool = True,
 ) -> Ledger:
-    """Start a repository: initial snapshot, its log, then the ``repo`` object, exclusively.
+    """Start a repository: first what is immutable, last and exclusively what makes it one.
 
     Raises
     ------
@@ -92,22 +120,45 @@ def create_ledger(
                 "`Repository.open` if this is a repository",
                 ErrorKind.PARENT_DIRECTORY_NOT_CLEAN,
             )
+    with storage.lock(REPO):
+        if detect(storage) is not None:
+            raise _taken(storage)
+        first = _write_first(storage, settings, dialect_for(spec_version))
+        if spec_version == 1:
+            if config is not None:
+                _write_config(storage, config)
+            key, data = V1_MARK, encode_ref(first.id)
+        else:
+            state = RepoState.initial(first, config, at=first.flushed_at)
+            key, data = REPO, encode_repo(state, level=settings.compression_level)
+        if storage.create(key, data) is None:
+            raise _taken(storage)
+    return ledger_of(spec_version, storage, settings)
+
+
+def _write_first(storage: Storage, settings: Settings, dialect: Dialect) -> SnapshotRecord:
+    """Write the first snapshot, and its log where the spec version has one."""
     at = now_us()
     level = settings.compression_level
     snapshot = initial_snapshot(at)
-    record = SnapshotRecord(snapshot.id, None, at, snapshot.message, snapshot.metadata, ())
-    log = TransactionLog(snapshot.id)
-    state = RepoState.initial(record, config, at=at)
-    initial = [snapshot_key(snapshot.id), log_key(snapshot.id)]
-    with storage.lock(REPO):
-        if storage.head(REPO) is not None:
-            raise _taken(storage)
-        storage.put(initial[0], encode_snapshot(snapshot, dialect=V2, level=level))
-        storage.put(initial[1], encode_transaction_log(log, dialect=V2, level=level))
-        storage.sync(initial)
-        if storage.create(REPO, encode_repo(state, level=level)) is None:
-            raise _taken(storage)
-    return RepoLedger(storage, settings)
+    keys = [snapshot_key(snapshot.id)]
+    storage.put(keys[0], encode_snapshot(snapshot, dialect=dialect, level=level))
+    if dialect.initial_log:
+        keys.append(log_key(snapshot.id))
+        log = TransactionLog(snapshot.id)
+        storage.put(keys[1], encode_transaction_log(log, dialect=dialect, level=level))
+    storage.sync(keys)
+    return SnapshotRecord(snapshot.id, None, at, snapshot.message, snapshot.metadata, ())
+
+
+def _write_config(storage: Storage, config: dict[str, Any]) -> None:
+    """Write ``config.yaml``, over one that was left there without a repository."""
+    data = to_yaml(from_plain(config)).encode()
+    if storage.create(CONFIG, data) is not None:
+        return
+    former = storage.get(CONFIG)
+    if storage.replace(CONFIG, data, former.version) is None:
+        raise _taken(storage)
 
 
 def _taken(storage: Storage) -> ConflictError:

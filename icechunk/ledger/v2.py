@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from icechunk.assets.assets import Assets
 from icechunk.assets.layout import OVERWRITTEN, REPO, backup_name
 from icechunk.config.resolve import Settings
 from icechunk.format.repo_info import decode_repo, encode_repo
@@ -19,16 +20,14 @@ from icechunk.ground.errors import (
     StorageError,
 )
 from icechunk.ground.ids import ObjectId, id_text, new_object_id
-from icechunk.ledger.base import Ledger
+from icechunk.ledger.base import Ledger, Transition
+from icechunk.ledger.capabilities import Capability
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.storage.base import Storage
 
 _IMMEDIATE_TRIES = 5
 """Lost races answered at once before backing off."""
-
-Transition = Callable[[RepoState, int, str, int], RepoState]
-"""A pure change: (state, time in µs, backup name of the old state, ops-log limit) to a state."""
 
 
 class RepoLedger(Ledger):
@@ -43,11 +42,17 @@ class RepoLedger(Ledger):
     """
 
     spec_version = 2
+    capabilities = frozenset(Capability)
 
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
         self._settings = settings
         self._held: tuple[str, RepoState] | None = None
+
+    def under(self, assets: Assets, settings: Settings) -> RepoLedger:
+        again = RepoLedger(assets.storage, settings)
+        again._held = self._held
+        return again
 
     def _fetch(self) -> tuple[bytes, str, RepoState]:
         try:

@@ -7,7 +7,6 @@ checks that they describe a group or an array and derives what a snapshot record
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from icechunk.ground.errors import ErrorKind, InvalidInputError
@@ -21,14 +20,22 @@ def _bad_array(why: str) -> InvalidInputError:
     return InvalidInputError(f"Invalid array metadata: {why}", ErrorKind.INVALID_ARRAY_METADATA)
 
 
-def parse_node(document: bytes) -> ArrayData | None:
+def parse_node(document: bytes, *, rectilinear: bool = True) -> ArrayData | None:
     """Check a ``zarr.json`` and return what a snapshot records of it; None for a group.
+
+    Parameters
+    ----------
+    document : bytes
+        The file.
+    rectilinear : bool
+        Whether the repository can hold arrays with chunks of different sizes.
 
     Raises
     ------
     InvalidInputError
-        Kind ``bad-metadata`` when the bytes are not JSON of a Zarr v3 group or array,
-        ``invalid-array-metadata`` when the shape or chunk grid cannot be used.
+        Kind ``bad-metadata`` when the bytes are not JSON of a Zarr v3 group or array, or have a
+        rectilinear grid where there can be none; ``invalid-array-metadata`` when the shape or
+        chunk grid cannot be used.
     """
     try:
         meta = json.loads(document)
@@ -47,6 +54,13 @@ def parse_node(document: bytes) -> ArrayData | None:
     if kind != "array":
         raise InvalidInputError(
             f"bad metadata: `node_type` must be `group` or `array`, got {kind!r}",
+            ErrorKind.BAD_METADATA,
+        )
+    grid = meta.get("chunk_grid")
+    if not rectilinear and isinstance(grid, dict) and grid.get("name") == "rectilinear":
+        raise InvalidInputError(
+            "error decoding Zarr chunk grid metadata: `Non-regular chunk grids are not supported "
+            "in icechunk format version 1. Please use spec_version=2 or higher.`",
             ErrorKind.BAD_METADATA,
         )
     return _array_data(meta)

@@ -16,7 +16,6 @@ from icechunk.conflicts.model import ConflictSolver
 from icechunk.engine.context import RepoContext, make_context
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
-from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.ground.runtime import class_twin, on_front, twin
 from icechunk.ledger.open import create_ledger, detect, open_ledger
 from icechunk.model.spec_version import SpecVersion
@@ -67,7 +66,7 @@ class Repository(Refs, History):
         authorize_virtual_chunk_access : dict, optional
             Credentials by URL prefix of the virtual chunk containers that may be read.
         spec_version : int, optional
-            Format to write, 2 by default.
+            Format to write, 2 by default; 1 for repositories that icechunk 1.x shall use too.
         check_clean_root : bool
             Refuse a place that holds anything.
         attribution : Attribution, optional
@@ -83,16 +82,12 @@ class Repository(Refs, History):
         version = 2 if spec_version is None else int(spec_version)
         if version not in (1, 2):
             raise ValueError(f"Unsupported version {version}")
-        if version == 1:
-            raise FormatError(
-                "this version of the library creates repositories of format version 2 only",
-                ErrorKind.UNSUPPORTED_SPEC_VERSION,
-            )
         effective = _with_storage_defaults(config, storage)
         ledger = create_ledger(
             storage,
             resolve(effective),
             None if config is None else to_plain(effective),
+            spec_version=version,
             check_clean_root=check_clean_root,
         )
         ctx = make_context(
@@ -133,7 +128,6 @@ class Repository(Refs, History):
         plain = ledger.config()
         stored = RepositoryConfig() if plain is None else from_plain(plain)
         effective = _with_storage_defaults(stored.merge(given), storage)
-        ledger = type(ledger)(storage, resolve(effective))  # type: ignore[call-arg]
         ctx = make_context(
             storage, effective, ledger, authorized=dict(authorize_virtual_chunk_access or {})
         )
