@@ -10,6 +10,7 @@
 
 VENV   ?= .venv
 ORACLE ?= .oracle
+ORACLE_V1 ?= .oracle-v1
 NEWEST ?= .newest
 JOBS   ?= 2
 PYTEST ?=
@@ -50,7 +51,8 @@ lab: env
 	$(VENV)/bin/jupyter lab examples/quickstart.ipynb
 
 oracle:
-	@scripts/oracle.sh $(ORACLE)
+	@scripts/oracle.sh $(ORACLE) 2.3.0
+	@scripts/oracle.sh $(ORACLE_V1) 1.1.21
 
 # Without a browser the tests that need one are skipped and say so; TESTS_REQUIRE=browser makes
 # that a failure.
@@ -94,7 +96,7 @@ bench: test-env newest
 	    set -x; $$python benchmarks/run.py --reference $(ORACLE)/bin/python $(BENCH)
 
 clean:
-	rm -rf $(VENV) $(ORACLE) $(NEWEST) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(ORACLE) $(ORACLE_V1) $(NEWEST) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf tests/lab/artifacts benchmarks/results examples/output
 	rm -rf jupyterlab_extension/node_modules jupyterlab_extension/lib
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

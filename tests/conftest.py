@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.oracle import ORACLE_PYTHON
+from tests.oracle import ORACLE_PYTHON, ORACLE_V1_PYTHON
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -53,6 +53,12 @@ NEEDS = {
         "oracle",
         lambda: ORACLE_PYTHON is not None,
         "no reference environment: `make oracle` creates it where a Python 3.12+ exists",
+    ),
+    "oracle_v1": (
+        "oracle",
+        lambda: ORACLE_V1_PYTHON is not None,
+        "no environment with the reference library 1.1.21: `make oracle` creates it where a "
+        "Python 3.11 to 3.13 exists",
     ),
     "lab": (
         "browser",

@@ -2,7 +2,8 @@
 
 `ORACLE_PYTHON` is the interpreter of an environment that holds it, or None where no Python that it
 runs on exists. Mark tests that use it with ``@pytest.mark.oracle``: they are skipped, with the
-reason, where it is None.
+reason, where it is None. `ORACLE_V1_PYTHON` and ``@pytest.mark.oracle_v1`` are the same for the
+last release that writes spec 1 only.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
+LATEST, LAST_V1 = "2.3.0", "1.1.21"
 
-def _find() -> Path | None:
-    folder = Path(os.environ.get("ORACLE", ROOT / ".oracle"))
-    python = ROOT / folder / "bin" / "python"
+
+def _find(variable: str, default: str) -> Path | None:
+    python = ROOT / os.environ.get(variable, default) / "bin" / "python"
     return python if python.exists() else None
 
 
-ORACLE_PYTHON: Path | None = _find()
+ORACLE_PYTHON: Path | None = _find("ORACLE", ".oracle")
+ORACLE_V1_PYTHON: Path | None = _find("ORACLE_V1", ".oracle-v1")
+_PYTHONS = {LATEST: ORACLE_PYTHON, LAST_V1: ORACLE_V1_PYTHON}
 
 _PROLOGUE = """\
 import json, sys
@@ -42,7 +46,23 @@ class ReferenceFailedError(RuntimeError):
     """The reference library's process failed; the message carries what it printed."""
 
 
-def run_reference(code: str, *args: Any, timeout: float = 100.0) -> Any:
+def reference_python(library: str) -> Path:
+    """Interpreter that has a release of the reference library."""
+    python = _PYTHONS[library]
+    if python is None:
+        raise ReferenceFailedError(
+            f"no environment with the reference library {library}; mark the test with "
+            "pytest.mark.oracle or oracle_v1"
+        )
+    return python
+
+
+def clean_environment() -> dict[str, str]:
+    """Variables for a reference process: none that would lead it to our `icechunk`."""
+    return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+
+def run_reference(code: str, *args: Any, library: str = LATEST, timeout: float = 100.0) -> Any:
     """Run code beside the reference library and bring back what it leaves in ``result``.
 
     Parameters
@@ -52,6 +72,8 @@ def run_reference(code: str, *args: Any, timeout: float = 100.0) -> Any:
         icechunk (the reference), zarr, numpy, xarray and dask.
     *args
         JSON-able values or paths (paths arrive as strings).
+    library
+        Release: ``"2.3.0"`` or ``"1.1.21"``.
     timeout
         Seconds until the process is killed and the test fails.
 
@@ -65,22 +87,19 @@ def run_reference(code: str, *args: Any, timeout: float = 100.0) -> Any:
     ReferenceFailedError
         When the code raises; the message ends in its traceback.
     """
-    if ORACLE_PYTHON is None:
-        raise ReferenceFailedError(
-            "no reference environment; mark the test with pytest.mark.oracle"
-        )
+    python = reference_python(library)
     with tempfile.TemporaryDirectory(prefix="icechunk-oracle-") as folder:
         given, answer = Path(folder, "args.json"), Path(folder, "result.json")
         given.write_text(json.dumps(args, default=os.fspath))
         script = Path(folder, "script.py")
         script.write_text(_PROLOGUE + textwrap.dedent(code) + _EPILOGUE)
         done = subprocess.run(
-            [str(ORACLE_PYTHON), str(script), str(given), str(answer)],
+            [str(python), str(script), str(given), str(answer)],
             capture_output=True,
             text=True,
             timeout=timeout,
             cwd=folder,  # not the project: its `icechunk` would come first
-            env={k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")},
+            env=clean_environment(),
         )
         if done.returncode != 0:
             raise ReferenceFailedError(
