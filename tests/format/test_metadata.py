@@ -37,7 +37,7 @@ STORED: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "stored"), STORED, ids=[repr(pair[0]) for pair in STORED])
+@pytest.mark.parametrize(("given", "stored"), STORED, ids=[repr(b) for _, b in STORED])
 def test_values_take_their_stored_form(given: Any, stored: Any) -> None:
     made = json_object({"x": given})["x"]
     assert made == stored
