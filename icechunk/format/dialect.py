@@ -26,7 +26,8 @@ class Dialect:
     spec_version
         Version byte of the header.
     encode_value, decode_value
-        Codec of metadata values: MessagePack in v1, FlexBuffers in v2.
+        Codec of metadata values: MessagePack in v1, FlexBuffers in v2; the decoder's keyword `name`
+        is the object named in error messages.
     parent_in_snapshot
         v1 stores the parent id in the snapshot; in v2 it lives in the repo info.
     counted_shapes
@@ -43,7 +44,7 @@ class Dialect:
 
     spec_version: int
     encode_value: Callable[[Any], bytes]
-    decode_value: Callable[[bytes], Any]
+    decode_value: Callable[..., Any]
     parent_in_snapshot: bool
     counted_shapes: bool
     manifest_info_tables: bool
@@ -58,13 +59,14 @@ def _encode_msgpack(value: Any) -> bytes:
     return packed
 
 
-def _decode_msgpack(raw: bytes) -> Any:
+def _decode_msgpack(raw: bytes, *, name: str = "a metadata value") -> Any:
     """Decode one MessagePack value."""
     try:
         return msgpack.unpackb(raw, raw=False, strict_map_key=False)
     except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
         raise FormatError(
-            f"error deserializing a metadata value: {error}. The file holding it is damaged",
+            f"error deserializing `{name}`: a metadata value is damaged ({error}). "
+            "Restore the object from a backup or use another snapshot",
             kind=ErrorKind.DESERIALIZATION,
         ) from error
 

@@ -162,12 +162,12 @@ def encode(value: Any) -> bytes:
     return bytes(writer.out)
 
 
+class _Damaged(Exception):
+    """What is wrong with the bytes; `decode` adds where they came from."""
+
+
 def _damaged(what: str) -> NoReturn:
-    raise FormatError(
-        f"damaged FlexBuffers value: {what}. Restore the object it came from, for example from "
-        "a copy of the repository.",
-        ErrorKind.DESERIALIZATION,
-    )
+    raise _Damaged(what)
 
 
 class _Reader:
@@ -308,13 +308,15 @@ class _Reader:
         return listed
 
 
-def decode(data: bytes | memoryview) -> Any:
+def decode(data: bytes | memoryview, *, name: str = "a metadata value") -> Any:
     """Value of a FlexBuffers buffer written by any writer.
 
     Parameters
     ----------
     data : bytes or memoryview
         One self-contained buffer.
+    name : str
+        The object that holds it, for error messages.
 
     Returns
     -------
@@ -327,9 +329,16 @@ def decode(data: bytes | memoryview) -> Any:
         Damaged bytes, kind ``deserialization``.
     """
     raw = bytes(data)
-    if len(raw) < 3:
-        _damaged(f"{len(raw)} bytes are too few")
-    packed, width = raw[-2], raw[-1]
-    if width not in (1, 2, 4, 8) or len(raw) < 2 + width:
-        _damaged(f"impossible width {width} of the root")
-    return _Reader(raw).value(packed, len(raw) - 2 - width, width)
+    try:
+        if len(raw) < 3:
+            _damaged(f"{len(raw)} bytes are too few")
+        packed, width = raw[-2], raw[-1]
+        if width not in (1, 2, 4, 8) or len(raw) < 2 + width:
+            _damaged(f"impossible width {width} of the root")
+        return _Reader(raw).value(packed, len(raw) - 2 - width, width)
+    except _Damaged as damage:
+        raise FormatError(
+            f"error deserializing `{name}`: damaged FlexBuffers value, {damage}. Restore the "
+            "object, for example from a copy of the repository.",
+            ErrorKind.DESERIALIZATION,
+        ) from None

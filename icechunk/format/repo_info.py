@@ -75,7 +75,7 @@ def decode_repo(data: bytes, *, name: str = "repo") -> RepoState:
         updates=updates,
         metadata=_read_metadata(root),
         updates_before=root.opt_string(8),
-        config=None if config is None else _as_dict(body, flex.decode(config)),
+        config=None if config is None else _as_dict(body, flex.decode(config, name=name)),
         flags_enabled=_read_flags(root, 10),
         flags_disabled=_read_flags(root, 11),
         extra=root.opt_bytes_vector(12),
@@ -106,7 +106,8 @@ def _read_status(table: Table) -> RepoStatusValue:
 
 def _read_metadata(root: Table) -> dict[str, Any]:
     items = root.opt_vector_of_tables(6) or []
-    return {item.string(0): flex.decode(item.bytes_vector(1)) for item in items}
+    name = root.body.name
+    return {item.string(0): flex.decode(item.bytes_vector(1), name=name) for item in items}
 
 
 def _read_flags(root: Table, slot: int) -> frozenset[int]:

@@ -10,6 +10,7 @@ the same 40 bytes, so that numpy fills them column by column::
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -240,5 +241,5 @@ def _read_items(body: Body, start: Ints, count: Ints) -> PackedItems:
         count=count,
         names=TextPool.of_spans(body.data, *items.vectors(0, 1)),
         values=TextPool.of_spans(body.data, *items.vectors(1, 1)),
-        unpack=flex.decode,
+        unpack=partial(flex.decode, name=body.name),
     )

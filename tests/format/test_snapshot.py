@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -34,7 +35,8 @@ def arrays(draw: st.DrawFn, manifests: list[ObjectId]) -> ArrayData:
     spare = [draw(st.integers(0, chunk - 1)) for chunk in chunks]
     shape = [max(c * n - s, 0) for c, n, s in zip(chunks, counts, spare, strict=True)]
     names = st.lists(st.none() | texts.filter(bool), min_size=rank, max_size=rank).map(tuple)
-    boxes = st.lists(st.tuples(u32s, u32s), min_size=rank, max_size=rank).map(tuple)
+    sides = st.tuples(u32s, u32s).map(lambda pair: (min(pair), max(pair)))
+    boxes = st.lists(sides, min_size=rank, max_size=rank).map(tuple)
     refs = st.builds(ManifestRef, st.sampled_from(manifests), boxes)
     return ArrayData(
         tuple(shape),
@@ -48,14 +50,16 @@ def arrays(draw: st.DrawFn, manifests: list[ObjectId]) -> ArrayData:
 def snapshots(draw: st.DrawFn) -> Snapshot:
     listed = draw(st.lists(ids, min_size=1, max_size=4, unique=True))
     infos = {key: ManifestInfo(key, draw(st.integers(0, 2**63)), draw(u32s)) for key in listed}
+    pairs = st.tuples(st.binary(min_size=8, max_size=8), paths)
+    named = st.lists(pairs, max_size=5, unique_by=(itemgetter(0), itemgetter(1)))
     nodes = [
         NodeSnapshot(
-            NodeId(draw(st.binary(min_size=8, max_size=8))),
+            NodeId(node_id),
             path,
             draw(st.binary(max_size=20)),
             draw(st.none() | arrays(listed)),
         )
-        for path in draw(st.lists(paths, max_size=5, unique=True))
+        for node_id, path in draw(named)
     ]
     return Snapshot(
         draw(ids), None, draw(times), draw(texts), draw(metadata), NodeTable(nodes), infos
@@ -146,14 +150,14 @@ def foreign(paths: list[str], flushed_at: int = 1, kind: int = 2) -> bytes:
     nodes = [
         builder.table(
             {
-                0: struct(b"n" * 8),
+                0: struct(bytes([k]) * 8),
                 1: ref(builder.string(path)),
                 2: ref(builder.bytes_vector(b"{}")),
                 3: u8(kind),
                 4: ref(builder.table({})),
             }
         )
-        for path in paths
+        for k, path in enumerate(paths)
     ]
     empty = builder.offset_vector([])
     root = builder.table(
@@ -201,3 +205,35 @@ def test_damage_gives_format_errors_only(dialect: Dialect) -> None:
     assert_only_format_errors(
         data, FileType.SNAPSHOT, lambda raw: decode_snapshot(raw, name="snapshots/X")
     )
+
+
+def test_a_manifest_without_extents_serves_the_whole_array() -> None:
+    box = ((0, 3), (0, 1))
+    array = ArrayData((30, 0), (3, 0), None, (ManifestRef(ObjectId(b"m" * 12), ()),))
+    snapshot = one_array(array)
+    found = decode_snapshot(encode_snapshot(snapshot), name="s").nodes.get("/a")
+    assert found is not None
+    assert found.array is not None
+    assert found.array.manifests[0].extents == box
+
+
+@pytest.mark.parametrize(
+    ("extents", "problem"), [(((0, 3),), "another rank"), (((2, 1), (0, 1)), "before they start")]
+)
+def test_impossible_extents_are_refused(extents: Any, problem: str) -> None:
+    array = ArrayData((30, 10), (3, 1), None, (ManifestRef(ObjectId(b"m" * 12), extents),))
+    with pytest.raises(FormatError, match=problem):
+        decode_snapshot(encode_snapshot(one_array(array)), name="s")
+
+
+def one_array(array: ArrayData) -> Snapshot:
+    nodes = NodeTable([NodeSnapshot(NodeId(b"a" * 8), "/a", b"{}", array)])
+    infos = {ref.object_id: ManifestInfo(ref.object_id, 1, 1) for ref in array.manifests}
+    return Snapshot(ObjectId(bytes(12)), None, 0, "", {}, nodes, infos)
+
+
+def test_two_nodes_with_one_id_are_refused() -> None:
+    nodes = NodeTable([NodeSnapshot(NodeId(b"a" * 8), path, b"{}") for path in ("/a", "/b")])
+    snapshot = Snapshot(ObjectId(bytes(12)), None, 0, "", {}, nodes, {})
+    with pytest.raises(FormatError, match="one id"):
+        decode_snapshot(encode_snapshot(snapshot), name="s")

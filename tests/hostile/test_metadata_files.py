@@ -1,0 +1,59 @@
+"""20,000 damaged metadata files: each is read correctly or refused by name, quickly and cheaply."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+import zlib
+
+import pytest
+
+from icechunk.ground.errors import ErrorKind, IcechunkError
+from tests.hostile.corpus import Specimen, specimens
+from tests.hostile.mutations import Damage
+
+SPECIMENS = specimens()
+EACH = 20_000 // len(SPECIMENS) + 1
+ABOUT_BYTES = (ErrorKind.DESERIALIZATION, ErrorKind.INVALID_FILE_FORMAT)
+SLOW = 5.0  # seconds, on a machine that may do other things
+
+
+def try_one(specimen: Specimen, data: bytes) -> IcechunkError | None:
+    """Use a damaged file; anything but success and an `IcechunkError` propagates."""
+    try:
+        specimen.use(data, specimen.name)
+    except IcechunkError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("kind", SPECIMENS)
+def test_intact_files_can_be_used(kind: str) -> None:
+    assert try_one(SPECIMENS[kind], SPECIMENS[kind].data) is None
+
+
+@pytest.mark.parametrize("kind", SPECIMENS)
+def test_damage_is_refused_by_name_or_harmless(kind: str) -> None:
+    specimen = SPECIMENS[kind]
+    refused = 0
+    for data in Damage(specimen.data, specimen.kind, zlib.crc32(kind.encode())).some(EACH):
+        before = time.perf_counter()
+        error = try_one(specimen, data)
+        assert time.perf_counter() - before < SLOW
+        if error is not None:
+            refused += 1
+            assert error.kind not in ABOUT_BYTES or specimen.name in error.message
+    assert refused > EACH // 4
+
+
+@pytest.mark.parametrize("kind", SPECIMENS)
+def test_memory_stays_within_the_bound(kind: str) -> None:
+    specimen = SPECIMENS[kind]
+    variants = list(Damage(specimen.data, specimen.kind, 77).some(300))
+    try_one(specimen, specimen.data)
+    tracemalloc.start()
+    for data in variants:
+        try_one(specimen, data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
