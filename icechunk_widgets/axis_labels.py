@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from icechunk_widgets.nodes import ArrayShape, document
 from icechunk_widgets.plain import plain
 
 MOST_VALUES = 4_000_000
+MOST_CHUNKS = 5_000
 
 _SINCE = re.compile(
     r"^\s*(\w+?)s?\s+since\s+(\d{1,4})-(\d{1,2})-(\d{1,2})(?:[T\s]+([\d:.]+))?", re.I
@@ -39,17 +41,46 @@ class Axis:
     values: NDArray[Any]
     units: str | None
 
+    def at(self, positions: Sequence[int]) -> list[Any]:
+        """Values at some positions: numbers, or times as text of one precision."""
+        part = self.values[list(positions)]
+        if part.dtype.kind != "M":
+            return [plain(value) for value in part]
+        whole = bool((part == part.astype("datetime64[D]")).all())
+        texts = np.datetime_as_string(part, unit="D" if whole else "m")
+        return [str(text).replace("T", " ") for text in texts]
+
     def ends(self, start: int, stop: int) -> tuple[Any, Any]:
         """Values at the first and the last position of a half-open range."""
-        part = self.values[start:stop]
-        if not len(part):
+        stop = min(stop, len(self.values))
+        if start >= stop:
             return None, None
-        if part.dtype.kind == "M":
-            whole = bool((part == part.astype("datetime64[D]")).all())
-            unit: Any = "D" if whole else "m"
-            texts = np.datetime_as_string(part[[0, -1]], unit=unit)
-            return str(texts[0]).replace("T", " "), str(texts[1]).replace("T", " ")
-        return plain(part[0]), plain(part[-1])
+        first, last = self.at([start, stop - 1])
+        return first, last
+
+    def label(self, chunk: int, count: int) -> dict[str, Any]:
+        """What a view shows along the axis.
+
+        Parameters
+        ----------
+        chunk, count : int
+            Length of a chunk, and how many there are.
+
+        Returns
+        -------
+        dict
+            ``first``, ``last``, ``units``; for at most 5000 chunks also ``starts`` and ``ends``,
+            the values at the first and the last element of every chunk.
+        """
+        size = len(self.values)
+        first, last = self.ends(0, size)
+        label = {"first": first, "last": last, "units": self.units}
+        if count <= MOST_CHUNKS and size > (count - 1) * chunk:
+            label["starts"] = self.at(range(0, size, chunk)[:count])
+            label["ends"] = self.at(
+                [min(start + chunk, size) - 1 for start in range(0, size, chunk)]
+            )
+        return label
 
 
 def axes_of(session: Session, shape: ArrayShape) -> list[Axis | None]:

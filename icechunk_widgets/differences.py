@@ -217,13 +217,10 @@ def geometry(shape: ArrayShape, grid: tuple[int, ...], axes: list[Axis | None]) 
             "compare it from Python, by `Repository.diff`",
             ErrorKind.UNIMPLEMENTED,
         )
-    labels: list[dict[str, Any] | None] = []
-    for axis, size in zip(axes, shape.shape, strict=True):
-        if axis is None:
-            labels.append(None)
-        else:
-            first, last = axis.ends(0, size)
-            labels.append({"first": first, "last": last, "units": axis.units})
+    labels = [
+        None if axis is None else axis.label(max(chunk, 1), count)
+        for axis, chunk, count in zip(axes, shape.chunks, grid, strict=True)
+    ]
     return {
         "path": shape.path,
         "shape": list(shape.shape),

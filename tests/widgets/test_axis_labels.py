@@ -80,3 +80,17 @@ def test_the_gap_of_the_standard_calendar_is_not_crossed() -> None:
     )
     assert cf_times(np.array([np.nan]), "days since 2000-01-01") is None
     assert cf_times(np.array([1e30]), "days since 2000-01-01") is None
+
+
+def test_labels_of_chunks() -> None:
+    axis = Axis(np.arange(5) * 10, "m")
+    assert axis.label(2, 3) == {
+        "first": 0,
+        "last": 40,
+        "units": "m",
+        "starts": [0, 20, 40],
+        "ends": [10, 30, 40],
+    }
+    assert "starts" not in axis.label(2, 6)  # a grid that reaches beyond the coordinate
+    assert "starts" not in Axis(np.arange(6000), None).label(1, 6000)
+    assert Axis(np.arange(0), None).ends(0, 0) == (None, None)

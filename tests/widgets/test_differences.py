@@ -111,8 +111,16 @@ def test_labels_and_hostile_names() -> None:
     comparison = compare(repo, "main", "main")
     held, _ = comparison.chunk_map("/SST")
     assert held["dims"] == ["TIME", "Y", "X"]
-    assert held["labels"][0] == {"first": "2000-01-01", "last": "2000-01-04", "units": None}
-    assert held["labels"][1] == {"first": -45.0, "last": 45.0, "units": "degrees_north"}
+    assert held["labels"][0] == {
+        "first": "2000-01-01",
+        "last": "2000-01-04",
+        "units": None,
+        "starts": ["2000-01-01", "2000-01-03"],
+        "ends": ["2000-01-02", "2000-01-04"],
+    }
+    lat = held["labels"][1]
+    assert (lat["first"], lat["last"], lat["units"]) == (-45.0, 45.0, "degrees_north")
+    assert (lat["starts"], lat["ends"]) == ([-45.0, 9.0], [-9.0, 45.0])
     assert comparison.chunk_map("/<script>")[0]["labels"] == [None]
 
 

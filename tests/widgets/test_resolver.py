@@ -487,3 +487,42 @@ def test_the_data_are_what_was_shown(walk: list[Any], rest: str, two_commits: bo
         wanted = {0: before, 2: -2.0, 3: -1.0, 4: before, 5: -2.0, 6: -1.0}[int(cells[t, y, x])]
         expected = np.broadcast_to(wanted, before.shape)[part]
         np.testing.assert_array_equal(held[part], expected, err_msg=str((t, y, x, cells)))
+
+
+def test_a_decision_that_uncovers_another_conflict() -> None:
+    repo = climate()
+    first = repo.writable_session("main")
+    zarr.open_group(first.store).create_group("g").attrs["n"] = 1
+    first.commit("group")
+    mine = repo.writable_session("main")
+    root = zarr.open_group(mine.store)
+    del root["g"]
+    root.create_group("g").attrs["n"] = 2
+    other = repo.writable_session("main")
+    zarr.open_group(other.store)["g"].attrs["n"] = 3
+    other.commit("theirs")
+    resolver = Watched(mine)
+    assert [item["type"] for item in resolver.conflicts] == ["DeleteOfUpdatedGroup"]
+    resolver.decide("/g", "theirs")
+    resolver.ask("complete")
+    assert resolver.finish()["event"] == "state"
+    assert resolver.undecided == 1
+    kind = "NewNodeConflictsWithExistingNode"
+    assert {item["type"] for item in resolver.conflicts} == {"DeleteOfUpdatedGroup", kind}
+    resolver.decide("/g", "theirs", type=kind)
+    resolver.complete("settled")
+    assert resolver.status in ("committed", "rebased")
+    tip = zarr.open_group(repo.readonly_session("main").store, mode="r")
+    assert tip["g"].attrs["n"] == 3
+
+
+def test_a_session_that_somebody_committed_meanwhile() -> None:
+    repo = climate()
+    mine = clash(repo)
+    resolver = Watched(mine)
+    resolver.decide("/SST", "ours")
+    mine.rebase(icechunk.BasicConflictSolver())
+    mine.commit("elsewhere")
+    with pytest.raises(SessionStateError):
+        resolver.complete("x")
+    assert resolver.status == "failed"
