@@ -11,7 +11,8 @@ from icechunk.format.dialect import Dialect
 from icechunk.format.manifest import Manifest, decode_manifest, encode_manifest
 from icechunk.format.snapshot import decode_record, decode_snapshot, encode_snapshot
 from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
-from icechunk.ground.ids import NodeId, ObjectId, new_object_id
+from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.ground.ids import NodeId, ObjectId, id_text, new_object_id
 from icechunk.ground.runtime import SingleFlight, start
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.snapshot import ManifestInfo, Snapshot
@@ -62,6 +63,7 @@ class Assets:
 
         def load() -> Snapshot:
             snapshot = decode_snapshot(self.storage.get(key).data, name=key)
+            _check_id(snapshot.id, snapshot_id, key)
             self._snapshots.put(snapshot_id, snapshot, len(snapshot.nodes) + 1)
             return snapshot
 
@@ -84,6 +86,7 @@ class Assets:
             return held
         key = snapshot_key(snapshot_id)
         record = decode_record(self.storage.get(key).data, name=key)
+        _check_id(record.id, snapshot_id, key)
         self._records.put(snapshot_id, record, 1)
         return record
 
@@ -100,8 +103,17 @@ class Assets:
         """Manifest that is in memory already, or None."""
         return self._manifests.get(manifest_id)
 
-    def manifest(self, manifest_id: ObjectId, num_chunk_refs: int = 1) -> Manifest:
-        """Decoded manifest file; `num_chunk_refs` is its weight in the cache."""
+    def manifest(self, manifest_id: ObjectId, num_chunk_refs: int = 0) -> Manifest:
+        """Decoded manifest file.
+
+        Parameters
+        ----------
+        manifest_id : ObjectId
+            Which one.
+        num_chunk_refs : int
+            Its number of references as the snapshot gives it: the weight in the cache, and what
+            the file has to hold at least.
+        """
         held = self._manifests.get(manifest_id)
         if held is not None:
             return held
@@ -109,7 +121,15 @@ class Assets:
 
         def load() -> Manifest:
             manifest = decode_manifest(self.storage.get(key).data, name=key)
-            self._manifests.put(manifest_id, manifest, num_chunk_refs)
+            _check_id(manifest.id, manifest_id, key)
+            if manifest.num_chunk_refs < num_chunk_refs:
+                raise FormatError(
+                    f"object `{key}` holds {manifest.num_chunk_refs} chunk references, its "
+                    f"snapshot promises {num_chunk_refs}. It is damaged: restore it from a backup "
+                    "or use another snapshot",
+                    ErrorKind.DESERIALIZATION,
+                )
+            self._manifests.put(manifest_id, manifest, manifest.num_chunk_refs + 1)
             return manifest
 
         loaded = self._flights.run(key, load)
@@ -123,6 +143,7 @@ class Assets:
             return held
         key = log_key(snapshot_id)
         log = decode_transaction_log(self.storage.get(key).data, name=key)
+        _check_id(log.id, snapshot_id, key)
         weight = sum(len(chunks) for chunks in log.updated_chunks.values()) + 1
         self._logs.put(snapshot_id, log, weight)
         return log
@@ -153,3 +174,13 @@ class Assets:
     def _write_log(self, log: TransactionLog) -> None:
         data = encode_transaction_log(log, dialect=self.dialect, level=self._level)
         self.storage.put(log_key(log.id), data)
+
+
+def _check_id(found: ObjectId, wanted: ObjectId, key: str) -> None:
+    """Refuse a file that is not the one its name says."""
+    if found != wanted:
+        raise FormatError(
+            f"object `{key}` is the file of `{id_text(found)}`: it was damaged, or copied to a "
+            "wrong name. Restore it from a backup or use another snapshot",
+            ErrorKind.INVALID_FILE_FORMAT,
+        )
