@@ -152,8 +152,10 @@ class DiffBuilder:
         chunks: dict[str, ChunkCoords] = {}
         for node_id, several in self._chunks.items():
             path = self._path(node_id, before, after)
-            if path is not None:
-                chunks[path] = several[0] if len(several) == 1 else _unite(several)
+            coords = several[0] if len(several) == 1 else _unite(several)
+            # A rebase may leave an array without any of its edits: nothing to show.
+            if path is not None and len(coords):
+                chunks[path] = coords
         return Diff(
             **{name: paths(name) for name in _ID_SETS},
             chunk_coordinates=dict(sorted(chunks.items())),
