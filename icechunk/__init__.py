@@ -60,7 +60,7 @@ from icechunk.ground.errors import (
     SnapshotNotFoundError,
     StorageError,
 )
-from icechunk.repository import Repository
+from icechunk.repository import Repository, upgrade_icechunk_repository
 from icechunk.session import ForkSession, Session, SessionMode
 from icechunk.snapshots import Diff, SnapshotInfo
 from icechunk.storage import (
@@ -136,6 +136,7 @@ __all__ = [
     "shutdown_telemetry",
     "spec_version",
     "supported_spec_versions",
+    "upgrade_icechunk_repository",
 ]
 
 

@@ -16,7 +16,7 @@ _PATIENCE = 4
 """Files fetched one after the other before more are fetched ahead."""
 
 _AHEAD = 32
-"""Files fetched at once."""
+"""Files fetched at once unless the caller says otherwise."""
 
 
 class Lineage:
@@ -29,10 +29,13 @@ class Lineage:
     ----------
     assets : Assets
         The repository's files.
+    ahead : int, optional
+        Files fetched at once.
     """
 
-    def __init__(self, assets: Assets) -> None:
+    def __init__(self, assets: Assets, ahead: int | None = None) -> None:
         self._assets = assets
+        self._ahead = _AHEAD if ahead is None else max(ahead, 1)
         self._fetched = 0
         self._listed: list[tuple[int, ObjectId]] | None = None
 
@@ -99,7 +102,7 @@ class Lineage:
         batch: list[ObjectId] = []
         rest: list[tuple[int, ObjectId]] = []
         for modified, snapshot_id in self._listed:
-            wanted = len(batch) < _AHEAD and modified <= before + MAX_SKEW_US
+            wanted = len(batch) < self._ahead and modified <= before + MAX_SKEW_US
             if wanted and self._assets.held_record(snapshot_id) is None:
                 batch.append(snapshot_id)
             elif not wanted:

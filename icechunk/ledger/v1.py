@@ -162,10 +162,16 @@ class FileLedger(Ledger):
     # -- refs ------------------------------------------------------------------------------------
 
     def branches(self) -> Mapping[str, ObjectId]:
-        return self.refs()[0]
+        return self._live_refs()[0]
 
     def tags(self) -> Mapping[str, ObjectId]:
-        return self.refs()[1]
+        return self._live_refs()[1]
+
+    def _live_refs(self) -> tuple[dict[str, ObjectId], dict[str, ObjectId]]:
+        branches, tags, _ = self.refs()
+        if MAIN not in branches:
+            self._check_not_upgraded()
+        return branches, tags
 
     def refs(self) -> tuple[dict[str, ObjectId], dict[str, ObjectId], dict[str, ObjectId]]:
         """Branches, tags and deleted tags with their targets, from one listing."""
@@ -179,8 +185,6 @@ class FileLedger(Ledger):
                 tags[name] = info.key
             elif (name := refs_v1.deleted_tag_of(info.key)) is not None:
                 deleted.add(name)
-        if not branches:
-            self._check_not_upgraded()
         of_tags = self._targets(tags)
         return (
             self._targets(branches),
@@ -308,13 +312,23 @@ class FileLedger(Ledger):
     def commits(
         self,
     ) -> tuple[Mapping[str, ObjectId], Mapping[str, ObjectId], list[SnapshotRecord]]:
-        branches, tags, _ = self.refs()
+        branches, tags = self._live_refs()
         reached = self.reached((*branches.values(), *tags.values()))
         return branches, tags, sorted(reached.values(), key=lambda record: -record.flushed_at)
 
-    def reached(self, targets: Iterable[ObjectId]) -> dict[ObjectId, SnapshotRecord]:
-        """Every snapshot that some snapshots descend from, themselves included, by id."""
-        lineage = Lineage(self._assets)
+    def reached(
+        self, targets: Iterable[ObjectId], ahead: int | None = None
+    ) -> dict[ObjectId, SnapshotRecord]:
+        """Every snapshot that some snapshots descend from, themselves included, by id.
+
+        Parameters
+        ----------
+        targets : iterable of ObjectId
+            Where to start.
+        ahead : int, optional
+            Files fetched at once where the storage is slow.
+        """
+        lineage = Lineage(self._assets, ahead)
         found: dict[ObjectId, SnapshotRecord] = {}
         for target in targets:
             if target in found:

@@ -1,0 +1,1 @@
+"""Floor 7: long-running work on whole repositories."""

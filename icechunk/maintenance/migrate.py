@@ -1,0 +1,205 @@
+"""Upgrade a repository from spec 1 to spec 2, so that it can be killed at any time.
+
+Nothing of spec 1 is touched before the ``repo`` object is in place, which happens in one step: up
+to then the repository is one of spec 1, from then on one of spec 2.  The refs and the
+configuration of spec 1 are removed last, and whoever finds them beside a ``repo`` object can
+finish that.  Snapshots, manifests, logs and chunks stay as they are.
+
+A program that opened the repository before may still commit the old way afterwards.  Before a ref
+is removed it is therefore compared with what the ``repo`` object knows, and what is missing there
+is taken over.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from icechunk.assets.assets import Assets
+from icechunk.assets.layout import CONFIG, REPO
+from icechunk.engine.context import RepoContext
+from icechunk.format.dialect import V1
+from icechunk.format.metadata import json_object
+from icechunk.format.refs_v1 import REFS
+from icechunk.format.repo_info import decode_repo, encode_repo
+from icechunk.ground.clock import now_us
+from icechunk.ground.errors import (
+    ConflictError,
+    ErrorKind,
+    FormatError,
+    InternalError,
+    SessionStateError,
+    SnapshotNotFoundError,
+)
+from icechunk.ground.ids import ObjectId, id_text
+from icechunk.ledger.open import V1_MARK, detect
+from icechunk.ledger.v1 import FileLedger
+from icechunk.ledger.v2 import RepoLedger
+from icechunk.model.migration import FileFacts, migrated
+from icechunk.model.repo_state import RepoState
+from icechunk.model.snapshot_table import SnapshotRecord
+
+_log = logging.getLogger(__name__)
+
+
+def upgrade(
+    ctx: RepoContext,
+    *,
+    dry_run: bool,
+    delete_unused_v1_files: bool = True,
+    prefetch_concurrency: int | None = None,
+) -> None:
+    """Turn the repository of a handle into one of spec 2, or finish an upgrade that was killed.
+
+    Parameters
+    ----------
+    ctx : RepoContext
+        A handle on the repository.
+    dry_run : bool
+        Do everything but write.
+    delete_unused_v1_files : bool
+        Remove the refs and the configuration of spec 1 in the end.
+    prefetch_concurrency : int, optional
+        Snapshot files fetched at once where the storage is slow.
+
+    Raises
+    ------
+    SessionStateError
+        Kind ``invalid-repository-migration`` when there is nothing to upgrade.
+    ConflictError
+        Somebody else is upgrading or writing at the same moment.
+    FormatError
+        A ref points to a snapshot that does not exist, or history is damaged.
+    """
+    # Caches of the handle may hold parents from before an expiration.
+    ledger = FileLedger(Assets(ctx.storage, ctx.settings, V1), ctx.settings)
+    with ctx.storage.lock(REPO):
+        if detect(ctx.storage) == 2:
+            _check_unfinished(ctx, delete_unused_v1_files)
+            if not dry_run:
+                _finish(ctx, ledger)
+            return
+        _move(ctx, ledger, dry_run, prefetch_concurrency)
+        if delete_unused_v1_files and not dry_run:
+            _finish(ctx, ledger)
+
+
+def _check_unfinished(ctx: RepoContext, delete_unused_v1_files: bool) -> None:
+    """Refuse unless an upgrade was interrupted and may be finished."""
+    if not _leftovers(ctx):
+        raise SessionStateError(
+            "invalid repository migration: the repository has format version 2 already, there is "
+            "nothing to upgrade",
+            ErrorKind.INVALID_REPOSITORY_MIGRATION,
+        )
+    if not delete_unused_v1_files:
+        raise SessionStateError(
+            "invalid repository migration: the repository was upgraded to format version 2 before, "
+            "only its unused files of version 1 are left; call again with "
+            "`delete_unused_v1_files=True` to remove them",
+            ErrorKind.INVALID_REPOSITORY_MIGRATION,
+        )
+
+
+def _leftovers(ctx: RepoContext) -> list[str]:
+    """Mutable objects of spec 1, in the order in which they may be removed."""
+    refs = sorted(info.key for info in ctx.storage.list(REFS))
+    refs.sort(key=lambda key: key != V1_MARK)
+    return refs + ([CONFIG] if ctx.storage.head(CONFIG) is not None else [])
+
+
+def _collect(ledger: FileLedger, ahead: int | None) -> FileFacts:
+    branches, tags, deleted = ledger.refs()
+    try:
+        found = ledger.reached((*branches.values(), *tags.values()), ahead)
+    except SnapshotNotFoundError as error:
+        names = ", ".join(f"`{name}`" for name in _dangling(ledger, {**branches, **tags}))
+        raise FormatError(
+            f"the repository cannot be upgraded: these refs point to snapshots that do not exist: "
+            f"{names}. Delete them, or reset the branches, and try again",
+            ErrorKind.DESERIALIZATION,
+        ) from error
+    snapshots = {
+        record.id: replace(record, metadata=json_object(record.metadata))
+        for record in found.values()
+    }
+    return FileFacts(branches, tags, deleted, snapshots, ledger.config())
+
+
+def _dangling(ledger: FileLedger, refs: dict[str, ObjectId]) -> list[str]:
+    missing = []
+    for name, target in sorted(refs.items()):
+        try:
+            ledger.snapshot(target)
+        except SnapshotNotFoundError:
+            missing.append(name)
+    return missing
+
+
+def _move(ctx: RepoContext, ledger: FileLedger, dry_run: bool, ahead: int | None) -> None:
+    """Write the repo object; from then on the repository is one of spec 2."""
+    facts = _collect(ledger, ahead)
+    state, data = _encoded(ctx, facts)
+    if dry_run:
+        return
+    if ctx.storage.create(REPO, data) is None:
+        raise ConflictError(
+            message="the repository was upgraded by somebody else at this moment; open it again",
+            kind=ErrorKind.REPO_INFO_UPDATED,
+        )
+    _check_same(decode_repo(ctx.storage.get(REPO).data), state)
+
+
+def _encoded(ctx: RepoContext, facts: FileFacts) -> tuple[RepoState, bytes]:
+    """State after the upgrade and its bytes, proven to read back."""
+    state = migrated(facts, now_us())
+    data = encode_repo(state, level=ctx.settings.compression_level)
+    _check_same(decode_repo(data), state)
+    return state, data
+
+
+def _check_same(found: RepoState, meant: RepoState) -> None:
+    if found != meant:
+        raise InternalError(
+            "the upgraded repository does not read back as it was written; nothing was removed: "
+            "delete the object `repo` to have the repository of version 1 again, and report this"
+        )
+
+
+def _finish(ctx: RepoContext, ledger: FileLedger) -> None:
+    """Take over what was written the old way meanwhile, then remove the objects of spec 1."""
+    branches, _, _ = ledger.refs()
+    repo = RepoLedger(ctx.storage, ctx.settings)
+    known = repo.state().snapshots
+    for name, tip in branches.items():
+        if tip not in known:
+            _take_over(repo, ledger, name, tip)
+    for key in _leftovers(ctx):  # one by one: their order must hold whenever this is killed
+        ctx.storage.delete([key])
+
+
+def _take_over(repo: RepoLedger, ledger: FileLedger, name: str, tip: ObjectId) -> None:
+    """Bring commits made to a branch file after the upgrade into the repo object."""
+    state = repo.state()
+    missing: list[SnapshotRecord] = []
+    for record in ledger.ancestry(tip):
+        if record.id in state.snapshots:
+            break
+        missing.append(replace(record, metadata=json_object(record.metadata)))
+    if not missing:
+        return
+    base = missing[-1].parent_id
+    moved_on = state.branches.get(name) != base
+    for record in reversed(missing):
+        repo.detach(record)
+    if moved_on:
+        name = f"{name}-{id_text(tip)}"
+        repo.create_branch(name, tip)
+    else:
+        repo.reset_branch(name, tip, base)
+    _log.warning(
+        "%d commits were made to the repository by a program that uses format version 1 after its "
+        "upgrade; they are kept on branch `%s`",
+        len(missing),
+        name,
+    )
