@@ -22,7 +22,7 @@ _WRITER = b"icechunk-py 1".ljust(24)
 _ZSTD = 1
 # one four-byte RLE block is the best zstd can do: 128 KiB out of 4 bytes
 _MAX_RATIO = 2**15
-_SLICE = 2**13
+_SLICE, _SMALLEST_SLICE = 2**13, 16
 # from here on several threads compress; fixed, so that equal payloads give equal files
 _LARGE = 2**24
 _THREADS = 2
@@ -201,11 +201,14 @@ def _stream(frame: memoryview, name: str, limit: int) -> bytes:
     """Decompress a frame that does not declare its size, checking the limit on the way."""
     stream = _codecs.decompressor.decompressobj()
     pieces: list[bytes] = []
-    total = 0
-    for start in range(0, len(frame), _SLICE):
+    total = start = 0
+    while start < len(frame):
         if stream.eof:
             raise _damaged("bytes follow the compressed frame", name)
-        piece = stream.decompress(frame[start : start + _SLICE])
+        # a slice so small that it cannot unfold to much more than the room that is left
+        size = max(_SMALLEST_SLICE, min(_SLICE, (limit - total) // _MAX_RATIO))
+        piece = stream.decompress(frame[start : start + size])
+        start += size
         total += len(piece)
         if total > limit:
             raise _too_large(name, limit)
