@@ -24,6 +24,10 @@ _SINCE = re.compile(
 _STEPS = {"day": 86_400.0, "hour": 3600.0, "hr": 3600.0, "h": 3600.0, "minute": 60.0, "min": 60.0,
           "second": 1.0, "sec": 1.0, "millisecond": 1e-3, "microsecond": 1e-6}  # fmt: skip
 _GREGORIAN = np.datetime64("1582-10-15")
+_NORTH_UNITS = re.compile(r"degrees?_?(north|n)", re.I)
+_UP_NAMES = {"latitude", "grid_latitude", "projection_y_coordinate", "height", "altitude",
+             "northing"}  # fmt: skip
+_UP_NAME = re.compile(r"(.*_)?(lat|latitude|northing|height|altitude)|y(?!ea?r).*", re.I)
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,13 @@ class Axis:
         Numbers, or datetime64.
     units : str or None
         Units of the numbers; None for times.
+    up : bool
+        Whether the values grow towards what people draw at the top: north, or up.
     """
 
     values: NDArray[Any]
     units: str | None
+    up: bool = False
 
     def at(self, positions: Sequence[int]) -> list[Any]:
         """Values at some positions: numbers, or times as text of one precision."""
@@ -69,12 +76,12 @@ class Axis:
         Returns
         -------
         dict
-            ``first``, ``last``, ``units``; for at most 5000 chunks also ``starts`` and ``ends``,
-            the values at the first and the last element of every chunk.
+            ``first``, ``last``, ``units``, ``up``; for at most 5000 chunks also ``starts`` and
+            ``ends``, the values at the first and the last element of every chunk.
         """
         size = len(self.values)
         first, last = self.ends(0, size)
-        label = {"first": first, "last": last, "units": self.units}
+        label = {"first": first, "last": last, "units": self.units, "up": self.up}
         if count <= MOST_CHUNKS and size > (count - 1) * chunk:
             label["starts"] = self.at(range(0, size, chunk)[:count])
             label["ends"] = self.at(
@@ -126,7 +133,19 @@ def _axis(session: Session, path: str, name: str, size: int) -> Axis | None:
     if values.dtype.kind not in "biuf":
         return Axis(values, units) if values.dtype.kind in "UTO" else None
     times = None if units is None else cf_times(values, units, attributes.get("calendar"))
-    return Axis(values, units) if times is None else Axis(times, None)
+    if times is not None:
+        return Axis(times, None)
+    return Axis(values, units, up=_points_up(name, attributes) and bool(values[-1] > values[0]))
+
+
+def _points_up(name: str, attributes: dict[str, Any]) -> bool:
+    """Whether larger coordinates belong at the top of a picture (CF: latitude, height, axis Y)."""
+    told = {key: str(attributes.get(key, "")).strip() for key in ("units", "standard_name", "axis")}
+    if told["axis"].upper() == "Y" or str(attributes.get("positive", "")).lower() == "up":
+        return True
+    if _NORTH_UNITS.fullmatch(told["units"]) or told["standard_name"] in _UP_NAMES:
+        return True
+    return _UP_NAME.fullmatch(name) is not None
 
 
 def cf_times(values: NDArray[Any], units: str, calendar: Any = None) -> NDArray[Any] | None:

@@ -101,6 +101,7 @@ def preview(
             "y": _extent(axes, window.region, vertical),
             "x": _extent(axes, window.region, horizontal),
         },
+        "up": _points_up(axes, vertical),
         "origin": [start for start, _ in window.region],
         "vmin": low,
         "vmax": high,
@@ -382,6 +383,11 @@ def _picture(plane: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def _axis_name(shape: ArrayShape, axis: int | None) -> str | None:
     return None if axis is None else shape.names[axis] or f"axis {axis}"
+
+
+def _points_up(axes: list[Axis | None], number: int | None) -> bool:
+    axis = None if number is None else axes[number]
+    return axis is not None and axis.up
 
 
 def _extent(

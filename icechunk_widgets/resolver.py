@@ -117,7 +117,7 @@ class ConflictResolver(BaseWidget):
     def payload(self) -> dict[str, Any]:
         """Everything the view lists."""
         with self.lock:
-            return {**self._survey.payload(), "message": self._message}
+            return {**self._survey.payload(), "message": self._message or self._default_message}
 
     @answers("chunk_map")
     def chunk_map(self, path: str) -> Reply:

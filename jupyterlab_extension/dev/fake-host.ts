@@ -157,6 +157,7 @@ export class FakeHost implements Host {
       },
       ...this.small(),
       conflicts: this.items(),
+      message: "Merge my corrections",
     };
   }
 
@@ -287,7 +288,7 @@ export function chunkMap(path: string): ChunkMapReply {
     dtype: "float32",
     labels: [
       { first: "2023-07-01", last: "2024-06-01", units: null, starts: MONTHS },
-      { first: -90, last: 88, units: "degrees_north" },
+      { first: -90, last: 88, units: "degrees_north", up: true },
       { first: -180, last: 178, units: "degrees_east" },
     ],
   };
@@ -350,6 +351,7 @@ function preview(path: string, chunk: number[], sides: Side[]): Reply<unknown> {
       y: [-90 + chunk[1]! * 60, -32 + chunk[1]! * 60, "degrees_north"],
       x: [-180 + chunk[2]! * 120, -62 + chunk[2]! * 120, "degrees_east"],
     },
+    up: true,
     origin: chunk.map((c, axis) => c * CHUNKS[axis]!),
     vmin: Math.min(...all.map((s) => s.min ?? Infinity)),
     vmax: Math.max(...all.map((s) => s.max ?? -Infinity)),

@@ -88,9 +88,38 @@ def test_labels_of_chunks() -> None:
         "first": 0,
         "last": 40,
         "units": "m",
+        "up": False,
         "starts": [0, 20, 40],
         "ends": [10, 30, 40],
     }
     assert "starts" not in axis.label(2, 6)  # a grid that reaches beyond the coordinate
     assert "starts" not in Axis(np.arange(6000), None).label(1, 6000)
     assert Axis(np.arange(0), None).ends(0, 0) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "values", "up"),
+    [
+        ("COADSY", {"units": "degrees_north"}, [-89.0, 89.0], True),
+        ("COADSY", {"units": "degrees_north"}, [89.0, -89.0], False),
+        ("row", {"axis": "Y"}, [0, 1], True),
+        ("north", {"standard_name": "projection_y_coordinate"}, [0, 1], True),
+        ("level", {"positive": "up"}, [0, 1], True),
+        ("level", {"positive": "down"}, [0, 1], False),
+        ("lat", {}, [0, 1], True),
+        ("grid_latitude", {"units": "degree_N"}, [0, 1], True),
+        ("y", {}, [0, 1], True),
+        ("year", {}, [1999, 2000], False),
+        ("lon", {"units": "degrees_east"}, [0, 1], False),
+        ("y", {"units": "days since 2000-01-01"}, [0, 1], False),
+    ],
+)
+def test_which_axes_point_up(
+    name: str, attributes: dict[str, str], values: list[float], up: bool
+) -> None:
+    session = Repository.create(icechunk.in_memory_storage()).writable_session("main")
+    root = zarr.group(session.store)
+    root.create_array(name, data=np.array(values), attributes=attributes)
+    (axis,) = axes_of(session, ArrayShape("/v", (2,), (2,), (name,), "f4"))
+    assert axis is not None
+    assert axis.up is up

@@ -115,6 +115,7 @@ def test_labels_and_hostile_names() -> None:
         "first": "2000-01-01",
         "last": "2000-01-04",
         "units": None,
+        "up": False,
         "starts": ["2000-01-01", "2000-01-03"],
         "ends": ["2000-01-02", "2000-01-04"],
     }

@@ -526,3 +526,14 @@ def test_a_session_that_somebody_committed_meanwhile() -> None:
     with pytest.raises(SessionStateError):
         resolver.complete("x")
     assert resolver.status == "failed"
+
+
+def test_the_commit_message_is_offered() -> None:
+    mine = clash(climate())
+    assert ConflictResolver(mine, "My words").payload()["message"] == "My words"
+    assert ConflictResolver(mine).payload()["message"] == "Merge a session into main"
+
+
+def test_pictures_tell_which_way_is_up() -> None:
+    result, _ = ConflictResolver(clash(climate())).preview("/SST", [0, 0, 0])
+    assert result["up"]

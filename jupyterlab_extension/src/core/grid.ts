@@ -96,6 +96,15 @@ export class ChunkGrid {
     return out;
   }
 
+  /** The same values with the rows in the opposite order, for axes that point upwards. */
+  static flipped(values: Uint8Array, rows: number): Uint8Array {
+    const cols = values.length / Math.max(1, rows);
+    const out = new Uint8Array(values.length);
+    for (let r = 0; r < rows; r++)
+      out.set(values.subarray(r * cols, (r + 1) * cols), (rows - 1 - r) * cols);
+    return out;
+  }
+
   /** Runs of the chunks in a rectangle of cells (corners included), in this slice or in all. */
   rectangle(slice: Slice, a: Cell, b: Cell, everySlice = false): Runs {
     const low: number[] = [];

@@ -72,6 +72,8 @@ export interface AxisLabel {
   first: number | string;
   last: number | string;
   units: string | null;
+  /** The coordinate grows towards the top of a picture: north, or height. */
+  up?: boolean;
   /** Coordinates of the first and last element of every chunk, where the axis is not too long. */
   starts?: (number | string)[];
   ends?: (number | string)[];
@@ -104,6 +106,8 @@ export interface PreviewReply {
     y: [number | string, number | string, string | null] | null;
     x: [number | string, number | string, string | null] | null;
   };
+  /** The first row belongs at the bottom. */
+  up?: boolean;
   origin: number[];
   vmin: number;
   vmax: number;
@@ -141,6 +145,8 @@ export interface ConflictsReply {
   undecided: number;
   can_undo: boolean;
   can_redo: boolean;
+  /** The commit message that completing takes when nothing else is typed. */
+  message?: string;
 }
 
 export interface DecideReply {

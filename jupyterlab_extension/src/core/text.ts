@@ -62,6 +62,17 @@ export function coordinate(label: AxisLabel, index: number, size: number): strin
   return `≈ ${new Date(from + (to - from) * t).toISOString().slice(0, 10)}`;
 }
 
+/** What stands beside an axis: "lat  −89 … 89 °N"; the numbers are the ends, in array order. */
+export function axisTitle(map: ChunkMapReply, axis: number): string {
+  if (axis < 0) return "";
+  const label = map.labels[axis];
+  const name = axisName(map.dims, axis);
+  const size = map.shape[axis]!;
+  if (!label) return `${name}  0 … ${size - 1}`;
+  const units = label.units ? ` ${unitSign(label.units)}` : "";
+  return `${name}  ${coordinate(label, 0, size)} … ${coordinate(label, size - 1, size)}${units}`;
+}
+
 /** What one chunk covers along an axis: "lat −45 … 0 degrees_north" or "time 30–59". */
 export function coverage(map: ChunkMapReply, axis: number, position: number): string {
   const [first, last] = chunkRange(map, axis, position);

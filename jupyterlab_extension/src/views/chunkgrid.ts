@@ -3,8 +3,9 @@
 import { fill, h, listen } from "../core/dom";
 import { type Cell, ChunkGrid, type Slice } from "../core/grid";
 import type { ChunkMapReply } from "../core/protocol";
-import { eachIndex, packMaskOver, type Runs } from "../core/runs";
-import { axisName, coordinate, coverage, grouped, unitSign } from "../core/text";
+import type { Runs } from "../core/runs";
+import { Selection } from "../core/selection";
+import { axisTitle, coverage, grouped } from "../core/text";
 import { AxisControls } from "./axes";
 import { type Frame, onWidth, surface, uid } from "./frame";
 import { cellAt, inPlot, measure, type Metrics, paint } from "./gridpaint";
@@ -32,9 +33,8 @@ export class ChunkGridView {
   map: ChunkMapReply | null = null;
   grid = new ChunkGrid([]);
   states = new Uint8Array(0);
-  selection = new Uint8Array(0);
-  selectedCount = 0;
   cursor = 0;
+  private readonly selection = new Selection((flat) => this.can(flat));
   private slice: Slice = { y: -1, x: -1, fixed: [] };
   private anchor: Cell = { row: 0, col: 0 };
   private zoom = 1;
@@ -101,8 +101,7 @@ export class ChunkGridView {
     this.canvas.setAttribute("aria-label", `Chunks of ${map.path}`);
     if (!same) {
       this.grid = new ChunkGrid(map.grid);
-      this.selection = new Uint8Array(this.grid.size);
-      this.selectedCount = 0;
+      this.selection.reset(this.grid.size);
       this.zoom = 1;
       const first = states.findIndex((state) => this.options.wanted(state));
       this.cursor = Math.max(0, first);
@@ -135,20 +134,17 @@ export class ChunkGridView {
 
   private apply(runs: Runs, how: "replace" | "add" | "remove"): void {
     if (!this.options.selectable) return;
-    if (how === "replace") this.selection.fill(0);
-    eachIndex(runs, this.grid.size, (i) => {
-      if (how === "remove") this.selection[i] = 0;
-      else if (this.can(i)) this.selection[i] = 1;
-    });
-    this.recount();
+    this.selection.apply(runs, how);
+    this.reselected();
   }
 
-  private recount(): void {
-    let count = 0;
-    for (const bit of this.selection) count += bit;
-    this.selectedCount = count;
+  private reselected(): void {
     this.draw();
     this.options.onSelect?.();
+  }
+
+  get selectedCount(): number {
+    return this.selection.count;
   }
 
   selectAll(): void {
@@ -165,9 +161,8 @@ export class ChunkGridView {
   }
 
   invert(): void {
-    for (let i = 0; i < this.selection.length; i++)
-      this.selection[i] = this.can(i) && !this.selection[i] ? 1 : 0;
-    this.recount();
+    this.selection.invert();
+    this.reselected();
   }
 
   /** The selected chunks, or the chunk at the cursor when nothing is selected. */
@@ -176,16 +171,7 @@ export class ChunkGridView {
       return this.grid.size && this.can(this.cursor)
         ? { runs: [this.cursor, 1], count: 1, all: false }
         : { runs: [], count: 0, all: false };
-    const touchable = Uint8Array.from(this.states, (state) =>
-      this.options.selectable!(state) ? 1 : 0,
-    );
-    let total = 0;
-    for (const bit of touchable) total += bit;
-    return {
-      runs: packMaskOver(this.selection, touchable),
-      count: this.selectedCount,
-      all: total === this.selectedCount,
-    };
+    return this.selection.target();
   }
 
   // ---- moving ---------------------------------------------------------------------------------
@@ -255,7 +241,18 @@ export class ChunkGridView {
   }
 
   private at(x: number, y: number): Cell {
-    return cellAt(this.metrics!, this.grid.rows(this.slice), this.grid.cols(this.slice), x, y);
+    const rows = this.grid.rows(this.slice);
+    return this.onScreen(cellAt(this.metrics!, rows, this.grid.cols(this.slice), x, y));
+  }
+
+  /** Whether the rows' coordinate grows upwards (latitude, height): row 0 is then at the bottom. */
+  private get upward(): boolean {
+    return this.map?.labels[this.slice.y]?.up === true;
+  }
+
+  /** From a cell of the array to where it is drawn, and back. */
+  private onScreen({ row, col }: Cell): Cell {
+    return { row: this.upward ? this.grid.rows(this.slice) - 1 - row : row, col };
   }
 
   private down(event: PointerEvent): void {
@@ -298,7 +295,7 @@ export class ChunkGridView {
     if (event.altKey) this.apply(runs, "remove");
     else if (event.shiftKey) this.apply(runs, "add");
     else if ((event.ctrlKey || event.metaKey) && !moved)
-      this.apply(runs, this.selection[flat] ? "remove" : "add");
+      this.apply(runs, this.selection.mask[flat] ? "remove" : "add");
     else this.apply(runs, "replace");
     if (moved) this.frame.announce(`${grouped(this.selectedCount)} chunks selected`);
   }
@@ -327,11 +324,12 @@ export class ChunkGridView {
     };
     if (command && key.toLowerCase() === "a") return this.selectAll(), true;
     if (command || event.altKey) return false;
+    const down = this.upward ? -1 : 1;
     switch (key) {
       case "ArrowUp":
-        return go(place.row - 1, place.col);
+        return go(place.row - down, place.col);
       case "ArrowDown":
-        return go(place.row + 1, place.col);
+        return go(place.row + down, place.col);
       case "ArrowLeft":
         return go(place.row, place.col - 1);
       case "ArrowRight":
@@ -348,7 +346,7 @@ export class ChunkGridView {
         return true;
       }
       case " ":
-        this.apply([this.cursor, 1], this.selection[this.cursor] ? "remove" : "add");
+        this.apply([this.cursor, 1], this.selection.mask[this.cursor] ? "remove" : "add");
         return true;
       case "Escape":
         this.selectNone();
@@ -419,16 +417,6 @@ export class ChunkGridView {
     );
   }
 
-  private title(axis: number): string {
-    if (axis < 0 || !this.map) return "";
-    const { dims, labels, shape } = this.map;
-    const label = labels[axis];
-    const name = axisName(dims, axis);
-    if (!label) return `${name}  0 … ${shape[axis]! - 1}`;
-    const units = label.units ? ` ${unitSign(label.units)}` : "";
-    return `${name}  ${coordinate(label, 0, shape[axis]!)} … ${coordinate(label, shape[axis]! - 1, shape[axis]!)}${units}`;
-  }
-
   private removing = false;
 
   private draw(removing = false): void {
@@ -448,15 +436,20 @@ export class ChunkGridView {
     const aspect = slice.y < 0 || slice.x < 0 ? 1.4 : map.chunks[slice.x]! / map.chunks[slice.y]!;
     const rows = this.grid.rows(slice);
     const cols = this.grid.cols(slice);
-    const m = measure(rows, cols, aspect, this.width, MAX_HEIGHT, this.zoom, this.centre);
+    const centre = this.onScreen(this.centre);
+    const m = measure(rows, cols, aspect, this.width, MAX_HEIGHT, this.zoom, centre);
     this.metrics = m;
+    // The middle of cell (r, c) is at origin + (r + 0.5, c + 0.5) * size; upwards the height is
+    // negative, and the origin below row 0.
+    const up = this.upward;
     Object.assign(this.canvas.dataset, {
       gridRows: String(rows),
       gridCols: String(cols),
       cellWidth: String(m.cellWidth),
-      cellHeight: String(m.cellHeight),
+      cellHeight: String(up ? -m.cellHeight : m.cellHeight),
       originX: String(m.originX),
-      originY: String(m.originY),
+      originY: String(up ? m.originY + rows * m.cellHeight : m.originY),
+      flipY: String(up),
     });
   }
 
@@ -466,23 +459,31 @@ export class ChunkGridView {
     const drawn = surface(this.canvas, m.width, m.height);
     if (!drawn) return;
     const { slice } = this;
+    const up = this.upward;
+    const rows = this.grid.rows(slice);
+    const cut = (values: Uint8Array): Uint8Array => {
+      const held = this.grid.slice(values, slice);
+      return up ? ChunkGrid.flipped(held, rows) : held;
+    };
     const place = this.grid.locate(slice, this.cursor);
+    const { drag } = this;
     paint(
       drawn.context,
       {
         metrics: m,
-        rows: this.grid.rows(slice),
+        rows,
         cols: this.grid.cols(slice),
-        states: this.grid.slice(this.states, slice),
-        selected: this.grid.slice(this.selection, slice),
+        up,
+        states: cut(this.states),
+        selected: cut(this.selection.mask),
         styles: this.options.styles,
-        cursor: this.grid.size && place.inSlice ? place : null,
+        cursor: this.grid.size && place.inSlice ? this.onScreen(place) : null,
         focused: this.focused,
-        drag: this.drag?.moved
-          ? { a: this.drag.a, b: this.drag.b, remove: this.removing }
+        drag: drag?.moved
+          ? { a: this.onScreen(drag.a), b: this.onScreen(drag.b), remove: this.removing }
           : null,
-        xTitle: this.title(slice.x),
-        yTitle: this.title(slice.y),
+        xTitle: axisTitle(this.map, slice.x),
+        yTitle: axisTitle(this.map, slice.y),
         ratio: drawn.ratio,
       },
       this.frame.palette(),

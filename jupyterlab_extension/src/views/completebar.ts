@@ -16,6 +16,7 @@ export class CompleteBar {
   busy = false;
   private undecided = -1;
   private over = false;
+  private suggested = "";
   /** Told whenever decisions become possible or impossible. */
   onLock: () => void = () => undefined;
   private job: string | null = null;
@@ -93,6 +94,14 @@ export class CompleteBar {
     );
     this.progress(total ? (total - undecided) / total : 1, "Decided");
     this.update();
+  }
+
+  /** Offer a commit message; what somebody typed stays. */
+  suggest(text: string): void {
+    if (!text || this.message.value.trim() !== this.suggested) return;
+    this.suggested = text.trim();
+    this.message.value = text;
+    this.message.placeholder = `Commit message; empty takes “${text}”`;
   }
 
   /** A fresh batch has arrived: decisions are wanted again. */

@@ -80,10 +80,13 @@ export function inPlot(m: Metrics, x: number, y: number): boolean {
   );
 }
 
+/** One slice as it is drawn: rows and cells count from the upper left corner of the screen. */
 export interface Scene {
   metrics: Metrics;
   rows: number;
   cols: number;
+  /** Row 0 of the array is the lowest: only the numbers beside the rows change. */
+  up: boolean;
   /** State of every cell of the slice, row-major. */
   states: Uint8Array;
   selected: Uint8Array;
@@ -314,10 +317,12 @@ function paintAxes(context: CanvasRenderingContext2D, scene: Scene, palette: Pal
   context.textAlign = "right";
   context.textBaseline = "middle";
   const yStep = stepFor(m.cellHeight, 16);
-  for (let r = Math.ceil(r0 / yStep) * yStep; r < r1; r += yStep) {
+  const [first, end] = scene.up ? [scene.rows - r1, scene.rows - r0] : [r0, r1];
+  for (let row = Math.ceil(first / yStep) * yStep; row < end; row += yStep) {
+    const r = scene.up ? scene.rows - 1 - row : row;
     const y = m.originY + (r + 0.5) * m.cellHeight - inset;
     if (y >= MARGIN.top && y <= MARGIN.top + m.plotHeight)
-      context.fillText(String(r), MARGIN.left - 6, y);
+      context.fillText(String(row), MARGIN.left - 6, y);
   }
   context.fillStyle = palette.fg;
   context.textAlign = "center";

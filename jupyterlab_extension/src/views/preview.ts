@@ -276,7 +276,8 @@ export class PreviewPanel {
     const pitch = Math.round(6 * ratio);
     const thick = Math.max(1, Math.round(1.2 * ratio));
     for (let y = 0, p = 0; y < image.height; y++) {
-      const row = Math.min(height - 1, Math.floor((y * height) / image.height)) * width;
+      const down = Math.min(height - 1, Math.floor((y * height) / image.height));
+      const row = (this.reply?.up ? height - 1 - down : down) * width;
       for (let x = 0; x < image.width; x++, p++) {
         const value = field[row + Math.min(width - 1, Math.floor((x * width) / image.width))]!;
         words[p] = Number.isNaN(value)

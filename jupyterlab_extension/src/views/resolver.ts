@@ -137,6 +137,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     for (const choice of CHOICES) keep.get(choice)!.name(state.sides[choice]?.label ?? WORD[choice], state.sides[choice]?.detail ?? "");
     preview.name(CHOICES.map((choice) => state.sides[choice]?.label ?? WORD[choice]));
     list.show(state.conflicts);
+    bar.suggest(state.message ?? "");
     tally();
     const again = state.conflicts.find(
       (item) => item.path === current?.path && item.type === current?.type,

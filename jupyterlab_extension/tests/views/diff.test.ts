@@ -62,7 +62,7 @@ describe("diff", () => {
     const canvas = byId(el, "ick-grid");
     const before = host.calls.length;
     for (let i = 0; i < 5; i++) key(canvas, "ArrowRight");
-    key(canvas, "ArrowDown");
+    key(canvas, "ArrowUp");
     key(canvas, "PageDown");
     await settle();
     const asked = host.calls.slice(before).filter((c) => c.method === "preview");

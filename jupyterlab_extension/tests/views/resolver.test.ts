@@ -128,8 +128,8 @@ describe("resolver", () => {
     key(canvas, " ");
     expect(scope()).toBe("Decide for 1 selected chunk");
     key(canvas, " ");
-    key(canvas, "ArrowDown", { shiftKey: true });
-    key(canvas, "ArrowDown", { shiftKey: true });
+    key(canvas, "ArrowUp", { shiftKey: true });
+    key(canvas, "ArrowUp", { shiftKey: true });
     expect(scope()).toBe("Decide for 3 selected chunks");
     [...el.querySelectorAll("button")].find((b) => b.textContent === "Invert")!.click();
     expect(scope()).toBe("Decide for 37 selected chunks");
@@ -138,6 +138,30 @@ describe("resolver", () => {
     key(canvas, "b");
     await settle();
     expect(decisions()[0]).toMatchObject({ choice: "base", runs: null });
+  });
+
+  it("draws latitudes north up: row 0 is the lowest, and Up goes north", async () => {
+    const { el, canvas } = await open();
+    const { cellHeight, originY, gridRows, flipY } = canvas.dataset;
+    expect(flipY).toBe("true");
+    expect(Number(cellHeight)).toBeLessThan(0);
+    expect(Number(originY) + Number(gridRows) * Number(cellHeight)).toBeGreaterThan(0);
+    key(canvas, "ArrowUp");
+    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [4, 1, 1]");
+    key(canvas, "ArrowDown");
+    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [4, 0, 1]");
+    pointer(canvas, "pointermove", 2, 0);
+    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [4, 2, 0]");
+  });
+
+  it("offers the commit message and keeps what was typed", async () => {
+    const { host, el } = await open();
+    const field = byId(el, "ick-message") as HTMLInputElement;
+    expect(field.value).toBe("Merge my corrections");
+    field.value = "My own words";
+    host.set("revision", 2);
+    await settle();
+    expect(field.value).toBe("My own words");
   });
 
   it("keeps its keys from the notebook", async () => {
