@@ -150,6 +150,14 @@ class Table:
         """Whether the field is stored at all."""
         return slot < len(self._vtable) and self._vtable[slot] != 0
 
+    def fields_from(self, slot: int) -> dict[int, int]:
+        """Absolute positions of the fields in and after a slot, by slot."""
+        return {
+            number: self._field(number, 1)
+            for number in range(slot, len(self._vtable))
+            if self._vtable[number]
+        }
+
     def fail(self, detail: str) -> NoReturn:
         """Raise the `FormatError` for a table that breaks the format."""
         self.body.fail(detail)

@@ -41,6 +41,12 @@ Raw: TypeAlias = "bytes | bytearray | memoryview"
 
 Field: TypeAlias = tuple[str, "int | bytes | None"]
 
+_WIDEST = 16
+"""No field of a table in these files is wider (bytes)."""
+
+_REACH = 2**16 - 1 - _WIDEST
+"""Farthest a field may be from the start of its table (bytes)."""
+
 _SIZES = {"B": 1, "?": 1, "H": 2, "I": 4, "i": 4, "o": 4, "Q": 8}
 
 
@@ -135,6 +141,7 @@ class Builder:
         self._vtables: dict[bytes, int] = {}
         self._layouts: dict[tuple[tuple[int, str], ...], _Layout] = {}
         self._strings: dict[str, int] = {}
+        self.out_of_reach: list[int] = []
 
     @property
     def size(self) -> int:
@@ -216,20 +223,26 @@ class Builder:
         """
         return self._place(raw, memoryview(raw).nbytes, align) - entry
 
-    def table(self, fields: Mapping[int, Field]) -> int:
+    def table(self, fields: Mapping[int, Field], apart: Mapping[int, int] | None = None) -> int:
         """Add a table and return its ref.
 
         Parameters
         ----------
         fields
             Slot number to field; fields whose value is None are left out.
+        apart
+            Further slots whose fields are not in the table but in a block added before, and the
+            ref of each field. Those further away than a vtable can say are left out, and listed
+            in `out_of_reach`.
         """
         shape = tuple((slot, field[0]) for slot, field in fields.items() if field[1] is not None)
         layout = self._layouts.get(shape)
         if layout is None:
             layout = self._layouts[shape] = _Layout(shape)
         vtable = self._vtables.get(layout.vtable)
-        if vtable is None:
+        if apart:
+            vtable = self._vtable_apart(layout, apart)
+        elif vtable is None:
             vtable = self._place(layout.vtable, len(layout.vtable), 2)
             self._vtables[layout.vtable] = vtable
         size = layout.size
@@ -240,6 +253,21 @@ class Builder:
             assert value is not None
             values.append(here - offset - int(value) if is_ref else value)
         return self._place(layout.packer.pack(vtable - here, *values), size, layout.align)
+
+    def _vtable_apart(self, layout: _Layout, apart: Mapping[int, int]) -> int:
+        """Add the vtable of the table that comes next, some fields of which are elsewhere."""
+        words = list(_struct.unpack(f"<{len(layout.vtable) // 2}H", layout.vtable))
+        words += [0] * (3 + max(apart) - len(words))
+        words[0] = 2 * len(words)
+        behind = self._size + -(self._size + words[0]) % 2 + words[0]
+        here = behind + -(behind + layout.size) % layout.align + layout.size
+        for slot, field in apart.items():
+            if here - field <= _REACH:
+                words[2 + slot] = here - field
+                words[1] = max(words[1], here - field + _WIDEST)
+            else:
+                self.out_of_reach.append(slot)
+        return self._place(_struct.pack(f"<{len(words)}H", *words), words[0], 2)
 
     def finish(self, root: int) -> bytes:
         """Return the finished payload.

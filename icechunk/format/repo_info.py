@@ -4,9 +4,11 @@ Icechunk spec 2, repo info, table ``Repo``: 0 spec_version, 1 tags, 2 branches, 
 snapshots, 5 status, 6 metadata, 7 latest_updates, 8 repo_before_updates, 9 config, 10
 enabled_feature_flags, 11 disabled_feature_flags, 12 extra.
 
-`extra` is carried along as bytes.  Fields that a later minor version may add to any table are
-dropped when the object is written again, as the reference library does: their types cannot be
-known.  Metadata values are FlexBuffers whatever the version of the snapshot files.
+`extra` is carried along as bytes, fields that a later minor version adds to ``Repo`` by
+`icechunk.format.unknown_fields`, unknown feature flags by their numbers, updates of unknown kinds
+in the copy of the object that the operations log goes on in.  What a later version adds to the
+tables below (refs, snapshots, updates, status) is dropped when the object is written again, as the
+reference library does.  Metadata values are FlexBuffers whatever the version of the snapshot files.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from icechunk.format.flat_columns import TableColumn
 from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import Builder, ref, u8, u32, u64
 from icechunk.format.snapshot_rows import read_rows, write_rows
+from icechunk.format.unknown_fields import read_unknown, root_with_unknown
 from icechunk.format.update_rows import read_updates, write_updates
 from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.model.repo_state import RepoState
@@ -31,10 +34,14 @@ from icechunk.model.updates import RepoStatusValue
 
 if TYPE_CHECKING:
     from icechunk.format.flat_read import Table
+    from icechunk.format.flat_write import Field
     from icechunk.ground.ids import ObjectId
     from icechunk.model.snapshot_table import SnapshotTable
 
 SPEC_VERSION = 2
+
+KNOWN_SLOTS = 13
+"""Fields of the ``Repo`` table in spec 2.1."""
 
 
 def decode_repo(data: bytes, *, name: str = "repo") -> RepoState:
@@ -80,6 +87,7 @@ def decode_repo(data: bytes, *, name: str = "repo") -> RepoState:
         flags_disabled=_read_flags(root, 11),
         extra=root.opt_bytes_vector(12),
         spec_version=version,
+        unknown=read_unknown(root, KNOWN_SLOTS),
     )
 
 
@@ -137,29 +145,33 @@ def encode_repo(state: RepoState, *, level: int = 3) -> bytes:
         When the state cannot be written: beyond 2 GiB, or with updates of unknown kinds.
     """
     builder = Builder()
+    fields = repo_fields(builder, state)
+    root = root_with_unknown(builder, fields, state.unknown, "repo")
+    return pack(FileType.REPO_INFO, state.spec_version, builder.finish(root), level)
+
+
+def repo_fields(builder: Builder, state: RepoState) -> dict[int, Field]:
+    """Fields of the ``Repo`` table by slot; what they refer to is added to the builder."""
     snapshots = builder.block(*write_rows(state.snapshots))
     updates = builder.block(*write_updates(state.updates))
     config = None if state.config is None else builder.bytes_vector(flex.encode(state.config))
     before = None if state.updates_before is None else builder.string(state.updates_before)
     extra = None if state.extra is None else builder.bytes_vector(state.extra)
-    root = builder.table(
-        {
-            0: u8(state.spec_version),
-            1: ref(_write_refs(builder, state.tags, state.snapshots)),
-            2: ref(_write_refs(builder, state.branches, state.snapshots)),
-            3: ref(_write_names(builder, state.deleted_tags)),
-            4: ref(snapshots),
-            5: ref(_write_status(builder, state.status)),
-            6: ref(_write_metadata(builder, state.metadata)),
-            7: ref(updates),
-            8: ref(before),
-            9: ref(config),
-            10: ref(_write_flags(builder, state.flags_enabled)),
-            11: ref(_write_flags(builder, state.flags_disabled)),
-            12: ref(extra),
-        }
-    )
-    return pack(FileType.REPO_INFO, state.spec_version, builder.finish(root), level)
+    return {
+        0: u8(state.spec_version),
+        1: ref(_write_refs(builder, state.tags, state.snapshots)),
+        2: ref(_write_refs(builder, state.branches, state.snapshots)),
+        3: ref(_write_names(builder, state.deleted_tags)),
+        4: ref(snapshots),
+        5: ref(_write_status(builder, state.status)),
+        6: ref(_write_metadata(builder, state.metadata)),
+        7: ref(updates),
+        8: ref(before),
+        9: ref(config),
+        10: ref(_write_flags(builder, state.flags_enabled)),
+        11: ref(_write_flags(builder, state.flags_disabled)),
+        12: ref(extra),
+    }
 
 
 def _write_refs(builder: Builder, refs: Mapping[str, ObjectId], snapshots: SnapshotTable) -> int:

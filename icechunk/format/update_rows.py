@@ -23,7 +23,7 @@ from icechunk.format.snapshot_rows import offset_vector, read_times
 from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.model import updates as u
 from icechunk.model.text_pool import ABSENT, TextPool
-from icechunk.model.update_log import BARE, NAMED, NAMED_PREVIOUS, UpdateLog
+from icechunk.model.update_log import BARE, LAST_TAG, NAMED, NAMED_PREVIOUS, UpdateLog
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -50,7 +50,6 @@ _VALUE, _STATUS = 24, 32  # where the second and third table of a record start
 _MIGRATED, _FLAG = u.RepoMigrated.TAG, u.FeatureFlagChanged.TAG
 _COMMIT, _AMENDED = u.NewCommit.TAG, u.CommitAmended.TAG
 _DETACHED, _CHANGED = u.NewDetachedSnapshot.TAG, u.RepoStatusChanged.TAG
-LAST_TAG = 16
 
 # Fields of each kind relative to its table: vtables without their own size.
 _SHAPES: dict[int, list[int]] = (

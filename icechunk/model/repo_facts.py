@@ -19,6 +19,7 @@ from icechunk.ground.errors import (
 if TYPE_CHECKING:
     from icechunk.ground.ids import ObjectId
     from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
+    from icechunk.model.unknown_fields import UnknownFields
     from icechunk.model.update_log import UpdateLog
     from icechunk.model.updates import RepoStatusValue
 
@@ -54,6 +55,8 @@ class RepoFacts:
         Reserved field of the repo object, carried along.
     spec_version : int
         Version stored in the repo object.
+    unknown : UnknownFields or None
+        Fields that a newer library added, carried along.
     """
 
     branches: dict[str, ObjectId]
@@ -69,6 +72,7 @@ class RepoFacts:
     flags_disabled: frozenset[int] = frozenset()
     extra: bytes | None = None
     spec_version: int = 2
+    unknown: UnknownFields | None = None
 
     def branch_tip(self, name: str) -> ObjectId:
         """Snapshot a branch points to.

@@ -19,6 +19,9 @@ Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 
 _NO_ID = bytes(OBJECT_ID_SIZE)
 
+LAST_TAG = u.RepoStatusChanged.TAG
+"""Updates with higher tags are of kinds that this library does not know."""
+
 NAMED: dict[int, type[u.TagCreated | u.BranchCreated]] = {5: u.TagCreated, 7: u.BranchCreated}
 """Kinds that carry a name only, by tag."""
 NAMED_PREVIOUS: dict[int, type[u.TagDeleted | u.BranchDeleted | u.BranchReset]] = {
@@ -190,7 +193,8 @@ class UpdateLog:
 
         The new entry goes first, without backup path; the former first entry receives
         `backup_path`, the name under which the state being replaced is kept.  Beyond `limit`
-        entries the log is cut at the first one that has a backup path.
+        entries the log is cut at the first one that has a backup path; also at one of a kind that
+        this library does not know, which only the copy can hold.
 
         Parameters
         ----------
@@ -230,12 +234,12 @@ class UpdateLog:
             insert_row(self.new, 0, np.frombuffer(content.new, np.uint8)),
             insert_row(self.numbers, 0, content.numbers),
         )
-        if len(log) <= limit:
-            return log, None
-        beyond = np.flatnonzero(log.backups.length[limit:] >= 0)
+        unwanted = log.tags > LAST_TAG
+        unwanted[limit:] = True
+        beyond = np.flatnonzero(unwanted & (log.backups.length >= 0))
         if not len(beyond):
             return log, None
-        cut = limit + int(beyond[0])
+        cut = int(beyond[0])
         return log._first(cut), log.backups.text(cut)
 
     def _first(self, count: int) -> UpdateLog:
