@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from icechunk.changes.chunk_edits import ChunkEdits
+from icechunk.changes.moves import Moves
 from icechunk.ground.ids import NodeId, ObjectId, new_node_id
 from icechunk.ground.paths import is_below, parent_and_name
 from icechunk.model.nodes import ArrayData, NodeSnapshot
@@ -39,6 +40,8 @@ class ChangeSet:
     kept : dict of NodeId to tuple of int
         Smallest chunk grid that a resized array of the base had in between: chunks beyond it are
         gone, also when the array grew again.
+    moves : Moves
+        What a rearrange session moved; such a session changes nothing else.
     """
 
     new: dict[str, NodeSnapshot] = field(default_factory=dict)
@@ -47,12 +50,13 @@ class ChangeSet:
     chunks: dict[NodeId, ChunkEdits] = field(default_factory=dict)
     objects: set[ObjectId] = field(default_factory=set)
     kept: dict[NodeId, tuple[int, ...]] = field(default_factory=dict)
+    moves: Moves = field(default_factory=Moves)
     _new_children: dict[str, dict[str, None]] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was changed."""
-        return not (self.new or self.updated or self.deleted or self.chunks)
+        return not (self.new or self.updated or self.deleted or self.chunks or self.moves)
 
     def add(self, path: str, user_data: bytes, array: ArrayData | None) -> NodeSnapshot:
         """Make a node with a fresh id."""
@@ -116,6 +120,7 @@ class ChangeSet:
             {node_id: edits.copy() for node_id, edits in self.chunks.items()},
             set(self.objects),
             dict(self.kept),
+            self.moves,
             {parent: dict(names) for parent, names in self._new_children.items()},
         )
 

@@ -18,13 +18,13 @@ class TreeView:
     base : NodeTable
         Nodes of the base snapshot.
     changes : ChangeSet
-        Laid over the base; read live, never copied.
+        Laid over the base; read live, never copied.  Its moves count as they are now.
     """
 
     __slots__ = ("base", "changes")
 
     def __init__(self, base: NodeTable, changes: ChangeSet) -> None:
-        self.base = base
+        self.base = changes.moves.over(base)
         self.changes = changes
 
     def _seen(self, node: NodeSnapshot | None) -> NodeSnapshot | None:

@@ -20,5 +20,5 @@ def transaction_log(snapshot_id: ObjectId, changes: ChangeSet) -> TransactionLog
         updated_chunks={
             node_id: edits.table().coords() for node_id, edits in changes.chunks.items()
         },
-        moved=(),
+        moved=changes.moves.logged(),
     )

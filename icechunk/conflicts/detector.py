@@ -12,9 +12,11 @@ from icechunk.conflicts.model import (
     Patched,
     Unsolvable,
 )
+from icechunk.ground.errors import IcechunkError
 from icechunk.ground.ids import NodeId
 from icechunk.ground.paths import ancestors
 from icechunk.model.coordinates import common
+from icechunk.model.nodes import NodeTable
 
 if TYPE_CHECKING:
     from icechunk.changes.change_set import ChangeSet
@@ -47,7 +49,7 @@ def detect(
     list of Conflict
         By kind in the order of the rebase rules, paths in order within a kind.
     """
-    if log.moved:
+    if log.moved or not _still_movable(previous_repo, changes):
         return [Conflict(ConflictType.MoveOperationCannotBeRebased, "")]
     edited = {
         node_id: _path(node_id, current_repo, previous_repo)
@@ -61,6 +63,20 @@ def detect(
         *_chunks(log, changes, dict(sorted(edited.items(), key=lambda item: item[1]))),
         *_deleted_nodes(log, previous_repo, changes),
     ]
+
+
+def _still_movable(previous_repo: NodeReader, changes: ChangeSet) -> bool:
+    """Whether our moves can be made after the commit; one of theirs may be in the way.
+
+    Passing would drop a node that they made where we move to, without anybody having seen it.
+    """
+    if not changes.moves:
+        return True
+    try:
+        changes.moves.again(NodeTable(previous_repo))
+    except IcechunkError:
+        return False
+    return True
 
 
 def _path(node_id: NodeId, *readers: NodeReader) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from icechunk.changes.change_set import ChangeSet
 from icechunk.conflicts.model import ConflictSolver
+from icechunk.engine.context import RepoContext
 from icechunk.engine.flush import flush
 from icechunk.engine.rebase import rebase
 from icechunk.engine.transaction import SessionMode, Transaction
@@ -12,14 +15,26 @@ from icechunk.format.metadata import json_object
 from icechunk.ground.errors import (
     ConflictError,
     ErrorKind,
+    IcechunkError,
     ReadOnlyError,
     RebaseFailedError,
     RefNotFoundError,
     SessionStateError,
 )
 from icechunk.ground.ids import ObjectId, id_text
+from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot import Snapshot
 from icechunk.model.snapshot_table import SnapshotRecord
+from icechunk.model.txlog import TransactionLog
+
+Register = Callable[[str, ObjectId, SnapshotRecord], None]
+"""Makes a snapshot the tip of a branch that was at another one: (branch, expected tip, record)."""
+
+
+class ForkedSessionError(SessionStateError, TypeError):
+    """A fork was asked to commit; also the `TypeError` that icechunk 1 raised."""
+
+    __module__ = "icechunk"
 
 
 def commit(
@@ -47,7 +62,7 @@ def commit(
     RebaseFailedError
         The solver left conflicts.
     """
-    _check(transaction, allow_empty)
+    check_committable(transaction, allow_empty=allow_empty)
     merged = {**transaction.ctx.default_metadata, **json_object(metadata)}
     attempts = 0
     while True:
@@ -55,7 +70,7 @@ def commit(
         if rebase_with is not None:
             full["__icechunk"] = {**_own(full), "rebase_attempts": attempts}
         try:
-            return _commit_once(transaction, message, full)
+            return publish(transaction, message, full, _as_new_tip(transaction))
         except RebaseFailedError:
             raise
         except ConflictError as error:
@@ -72,9 +87,17 @@ def _own(metadata: dict[str, Any]) -> dict[str, Any]:
     return own if isinstance(own, dict) else {}
 
 
-def _check(transaction: Transaction, allow_empty: bool) -> None:
+def check_committable(transaction: Transaction, *, allow_empty: bool) -> None:
+    """Refuse what cannot become the tip of a branch.
+
+    Raises
+    ------
+    SessionStateError
+        Kinds ``commit-not-allowed`` and ``no-changes-to-commit``.
+    """
     if transaction.mode is SessionMode.readonly or transaction.branch is None:
-        raise SessionStateError(
+        refusal = SessionStateError if transaction.origin is None else ForkedSessionError
+        raise refusal(
             "commits are not allowed on read-only or forked sessions, merge forked sessions back "
             "into the session they came from, or open a new one with "
             "`Repository.writable_session`",
@@ -88,6 +111,24 @@ def _check(transaction: Transaction, allow_empty: bool) -> None:
         )
 
 
+def _as_new_tip(transaction: Transaction) -> Register:
+    """How a commit is registered; moves only where the repository allows them at that moment."""
+    ledger = transaction.ctx.ledger
+    if not transaction.changes.moves:
+        return ledger.commit
+
+    def register(branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
+        def change(state: RepoState, at: int, backup: str, limit: int) -> RepoState:
+            state.require_flag("move_node", "create rearrange session")
+            return state.with_commit(
+                branch, expected, record, at=at, backup_path=backup, limit=limit
+            )
+
+        ledger.update(change)
+
+    return register
+
+
 def flush_detached(
     transaction: Transaction, message: str, metadata: dict[str, Any] | None
 ) -> ObjectId:
@@ -95,14 +136,13 @@ def flush_detached(
 
     Raises
     ------
-    SessionStateError
-        Kind ``commit-not-allowed`` for a read-only transaction or a fork.
+    IcechunkError
+        For a fork.
     """
-    if transaction.mode is SessionMode.readonly or transaction.branch is None:
-        raise SessionStateError(
-            "cannot flush a read-only or forked session, merge forked sessions back into the "
-            "session they came from",
-            ErrorKind.COMMIT_NOT_ALLOWED,
+    if transaction.origin is not None:
+        raise IcechunkError(
+            "cannot flush a forked session, merge the fork back into the session it came from and "
+            "flush that instead"
         )
     with transaction.committing():
         snapshot = write_detached(transaction, message, metadata)
@@ -132,26 +172,42 @@ def write_detached(
     return snapshot
 
 
-def _commit_once(transaction: Transaction, message: str, metadata: dict[str, Any]) -> ObjectId:
+def publish(
+    transaction: Transaction,
+    message: str,
+    metadata: dict[str, Any],
+    register: Register,
+    log_of: Callable[[ChangeSet], TransactionLog] | None = None,
+) -> ObjectId:
+    """Write a transaction's files, make them durable, and let a branch point to them.
+
+    Parameters
+    ----------
+    transaction : Transaction
+        Writable, on a branch; read-only at the new snapshot afterwards.
+    message, metadata
+        Of the snapshot.
+    register : callable
+        Moves the branch.
+    log_of : callable, optional
+        Transaction log to write for the changes, when it says more than they do.
+    """
     ctx = transaction.ctx
     branch = transaction.branch
     assert branch is not None
     with transaction.committing() as changes:
         base = transaction.base
         if ctx.storage.blocking_ok:
-            # A look at the branch is cheap here, and saves writing files for a commit that is
-            # lost already.
-            tip = ctx.ledger.branch_tip(branch)
-            if tip != base.id:
-                raise ConflictError(id_text(base.id), id_text(tip))
-        flushed = flush(ctx, base, changes, message, metadata)
+            _check_still_tip(ctx, branch, base.id)
+        log = None if log_of is None else log_of(changes)
+        flushed = flush(ctx, base, changes, message, metadata, log)
         ctx.storage.sync(flushed.keys)
         snapshot = flushed.snapshot
         record = SnapshotRecord(
             snapshot.id, base.id, snapshot.flushed_at, message, snapshot.metadata, ()
         )
         try:
-            ctx.ledger.commit(branch, base.id, record)
+            register(branch, base.id, record)
         except (ConflictError, RefNotFoundError, ReadOnlyError):
             # Only these prove that nothing was published; after any other failure the files may
             # be part of the branch already.
@@ -159,3 +215,10 @@ def _commit_once(transaction: Transaction, message: str, metadata: dict[str, Any
             raise
     transaction.finish(snapshot.id)
     return snapshot.id
+
+
+def _check_still_tip(ctx: RepoContext, branch: str, base: ObjectId) -> None:
+    """Look at the branch where that is cheap: it saves writing files for a commit lost already."""
+    tip = ctx.ledger.branch_tip(branch)
+    if tip != base:
+        raise ConflictError(id_text(base), id_text(tip))

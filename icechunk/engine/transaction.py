@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -24,6 +23,7 @@ from icechunk.ground.errors import (
     StorageError,
 )
 from icechunk.ground.ids import ObjectId
+from icechunk.ground.locks import ProcessLock
 from icechunk.ground.paths import check_path
 from icechunk.ledger.capabilities import Capability
 from icechunk.model.nodes import NodeSnapshot
@@ -84,7 +84,7 @@ class Transaction:
         self.changes = ChangeSet() if changes is None else changes
         self.base = ctx.assets.snapshot(snapshot_id)
         self.opened_at = self.base  # what both sides of a conflict started from
-        self.lock = threading.RLock()
+        self.lock = ProcessLock(settled=True)
         self.origin: ObjectId | None = None  # of a fork: the base of the session it came from
         self.given_out: dict[ObjectId, ChangeSet] = {}  # by base: what forks of it already saw
         self._committing = False
@@ -140,10 +140,13 @@ class Transaction:
             )
         if self.mode is SessionMode.rearrange:
             raise SessionStateError(
-                "This session was created to rearrange the hierarchy, it can only move nodes; "
-                "use `Repository.writable_session` to write data",
+                "This session was created to rearrange the hierarchy, other write operations cannot "
+                "be executed. Use `Repository.writable_session` to write data",
                 ErrorKind.REARRANGE_SESSION_ONLY,
             )
+        self._check_not_committing()
+
+    def _check_not_committing(self) -> None:
         if self._committing:
             raise SessionStateError(
                 "this session is being committed and takes no writes until that is done",
@@ -244,6 +247,28 @@ class Transaction:
             self.changes.edits(reader.node).delete(coords)
             self.revision += 1
 
+    def move(self, source: str, target: str) -> None:
+        """Move the node at an absolute path, with everything below, to another.
+
+        Raises
+        ------
+        ReadOnlyError, SessionStateError
+            Kinds ``read-only-session`` and ``non-rearrange-session``.
+        InvalidInputError, NodeNotFoundError, AlreadyExistsError, SessionStateError
+            See `icechunk.changes.moves.check_move`.
+        """
+        if self.mode is not SessionMode.rearrange:
+            self.check_writable()
+            raise SessionStateError(
+                "To move nodes in the hierarchy you need to create a rearrange session: commit or "
+                "abandon this one and call `Repository.rearrange_session`",
+                ErrorKind.NON_REARRANGE_SESSION,
+            )
+        with self.lock:
+            self._check_not_committing()
+            self.changes.moves = self.changes.moves.then(self.tree.base, source, target)
+            self._rebuild()
+
     def shared_with(self, child: Transaction) -> ChangeSet:
         """Changes that a child of this transaction saw in its base, and may write over."""
         return self.given_out.get(child.base.id, ChangeSet())
@@ -260,9 +285,12 @@ class Transaction:
         """Continue from another base, with the same changes unless others are given."""
         base = self.ctx.assets.snapshot(snapshot_id)
         with self.lock:
-            self.base = base
-            if changes is not None:
-                self.changes = changes
+            if changes is None:
+                changes = self.changes
+            # Nodes that others made below a moved group move with it.
+            moves = changes.moves.again(base.nodes)
+            self.base, self.changes = base, changes
+            self.changes.moves = moves
             self._rebuild()
 
     def _rebuild(self) -> None:

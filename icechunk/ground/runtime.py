@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import inspect
 import itertools
 import os
 import threading
@@ -366,6 +367,9 @@ def _same_body(owner: object, method: Callable[..., R]) -> Callable[..., R]:
 def _named_async(call: Callable[..., Any], method: Callable[..., Any]) -> None:
     """Give a twin the signature and text of its method and a name of its own."""
     functools.update_wrapper(call, method)
+    # `inspect` would take the twin for the synchronous function that it wraps.
+    del call.__dict__["__wrapped__"]
+    call.__dict__["__signature__"] = inspect.signature(method)
     call.__name__ = f"{method.__name__}_async"
     call.__qualname__ = f"{method.__qualname__}_async"
 

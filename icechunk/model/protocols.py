@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from icechunk.ground.ids import NodeId
@@ -18,6 +19,10 @@ class NodeReader(Protocol):
 
     def by_id(self, node_id: NodeId) -> NodeSnapshot | None:
         """Node with an id, or None."""
+        ...
+
+    def __iter__(self) -> Iterator[NodeSnapshot]:
+        """Every node."""
         ...
 
 

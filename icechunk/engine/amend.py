@@ -1,0 +1,94 @@
+"""Amend: replace the tip of a branch by a snapshot that also holds this session's changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from icechunk.changes.change_set import ChangeSet
+from icechunk.changes.moves import composed
+from icechunk.changes.to_log import transaction_log
+from icechunk.engine.commit import check_committable, publish
+from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.format.metadata import json_object
+from icechunk.ground.errors import ErrorKind, SessionStateError
+from icechunk.ground.ids import ObjectId
+from icechunk.ledger.capabilities import Capability
+from icechunk.model.coordinates import Coords, sorted_unique
+from icechunk.model.txlog import TransactionLog
+
+
+def amend(
+    transaction: Transaction,
+    message: str,
+    metadata: dict[str, Any] | None,
+    *,
+    allow_empty: bool = False,
+) -> ObjectId:
+    """Turn the base and the changes of a transaction into one commit, in place of the base.
+
+    Returns
+    -------
+    ObjectId
+        The new snapshot, whose parent is that of the base; the transaction is read-only at it.
+
+    Raises
+    ------
+    SessionStateError
+        Kinds ``commit-not-allowed``, ``no-changes-to-commit``, ``no-amend-for-initial-commit``,
+        and ``rearrange-session-only`` when the base moved nodes and this session cannot.
+    FormatError
+        For a repository of spec version 1.
+    ConflictError
+        The branch moved.
+    """
+    check_committable(transaction, allow_empty=allow_empty)
+    ctx, base = transaction.ctx, transaction.base
+    ctx.ledger.require(Capability.AMEND)
+    if ctx.ledger.snapshot(base.id).parent_id is None:
+        raise SessionStateError(
+            "the first commit in the repository cannot be an amend, create a new commit instead: "
+            "call `Session.commit`",
+            ErrorKind.NO_AMEND_FOR_INITIAL_COMMIT,
+        )
+    former = ctx.assets.log(base.id)
+    if former.moved and transaction.mode is not SessionMode.rearrange:
+        raise SessionStateError(
+            "the commit to be amended was created to rearrange the hierarchy, other write "
+            "operations cannot be added to it; make a new commit, or amend it from a session of "
+            "`Repository.rearrange_session`",
+            ErrorKind.REARRANGE_SESSION_ONLY,
+        )
+
+    def both(changes: ChangeSet) -> TransactionLog:
+        return united(former, transaction_log(base.id, changes))
+
+    merged = {**ctx.default_metadata, **json_object(metadata)}
+    return publish(transaction, message, merged, ctx.ledger.amend, both)
+
+
+def united(first: TransactionLog, second: TransactionLog) -> TransactionLog:
+    """One log for two in a row (Icechunk rules, amend): unions, with the moves composed."""
+    chunks = dict(first.updated_chunks)
+    for node_id, coords in second.updated_chunks.items():
+        before = chunks.get(node_id)
+        chunks[node_id] = coords if before is None else _both(before, coords)
+    return TransactionLog(
+        id=second.id,
+        new_groups=first.new_groups | second.new_groups,
+        new_arrays=first.new_arrays | second.new_arrays,
+        deleted_groups=first.deleted_groups | second.deleted_groups,
+        deleted_arrays=first.deleted_arrays | second.deleted_arrays,
+        updated_groups=first.updated_groups | second.updated_groups,
+        updated_arrays=first.updated_arrays | second.updated_arrays,
+        updated_chunks=chunks,
+        moved=composed(first.moved, second.moved),
+    )
+
+
+def _both(one: Coords, two: Coords) -> Coords:
+    """Coordinates of either; of an array that changed its rank, those of its present one."""
+    if one.shape[1] != two.shape[1]:
+        return two
+    return sorted_unique(np.concatenate((one, two)))
