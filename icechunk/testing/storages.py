@@ -1,0 +1,412 @@
+"""Storages around another storage: slow, failing, recording, throttled."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, TypeVar
+
+from icechunk.config.rendering import Entry
+from icechunk.config.storage import StorageSettings
+from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.ground.runtime import PerProcess
+from icechunk.storage.base import Data, Fetched, ObjectInfo, Pack, Storage, Version
+
+T = TypeVar("T")
+
+READS = frozenset({"get", "read_range", "read_into", "head", "list"})
+"""Verbs that change nothing."""
+
+WRITES = frozenset({"put", "create", "replace", "delete", "sync", "open_pack", "append"})
+"""Verbs that do."""
+
+
+class Call(NamedTuple):
+    """One call of a storage.
+
+    `verb` is the name of the method of `icechunk.Storage`, or ``append`` for that of a pack.
+    """
+
+    verb: str
+    keys: tuple[str, ...]
+    """Objects, or the prefix listed."""
+    size: int
+    """Bytes written or asked for; 0 where the verb moves none or nobody knows how many."""
+
+
+class StorageWrapper(Storage):
+    """A storage that does what another does; subclasses come between in `around`.
+
+    Parameters
+    ----------
+    inner : Storage
+        The storage that keeps the bytes.
+    """
+
+    def __init__(self, inner: Storage) -> None:
+        self.inner = inner
+        self.blocking_ok = inner.blocking_ok
+        self.pack_target_bytes = inner.pack_target_bytes
+
+    def around(self, call: Call, run: Callable[[], T]) -> T:
+        """Do one call.
+
+        Parameters
+        ----------
+        call : Call
+            What is asked.
+        run : callable
+            Does it and gives its result.
+        """
+        return run()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.inner,)
+
+    @property
+    def identity(self) -> str:
+        """That of the storage inside: they hold the same objects."""
+        return self.inner.identity
+
+    def default_settings(self) -> StorageSettings:
+        """Settings of the storage inside."""
+        return self.inner.default_settings()
+
+    def get(self, key: str) -> Fetched:
+        """Read a whole object."""
+        return self.around(Call("get", (key,), 0), lambda: self.inner.get(key))
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes | memoryview:
+        """Read a part of an object."""
+        call = Call("read_range", (key,), length)
+        return self.around(call, lambda: self.inner.read_range(key, offset, length))
+
+    def read_into(self, key: str, offset: int, target: memoryview) -> None:
+        """Read a part of an object into memory."""
+        call = Call("read_into", (key,), len(target))
+        self.around(call, lambda: self.inner.read_into(key, offset, target))
+
+    def put(self, key: str, data: Data) -> None:
+        """Write an immutable object."""
+        self.around(Call("put", (key,), len(data)), lambda: self.inner.put(key, data))
+
+    def create(self, key: str, data: Data) -> Version | None:
+        """Write an object if there is none of that name."""
+        call = Call("create", (key,), len(data))
+        return self.around(call, lambda: self.inner.create(key, data))
+
+    def replace(self, key: str, data: Data, expected: Version) -> Version | None:
+        """Write an object if its version is still the expected one."""
+        call = Call("replace", (key,), len(data))
+        return self.around(call, lambda: self.inner.replace(key, data, expected))
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Size and time of an object."""
+        return self.around(Call("head", (key,), 0), lambda: self.inner.head(key))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Objects below a prefix."""
+        call = Call("list", (prefix,), 0)
+        return iter(self.around(call, lambda: tuple(self.inner.list(prefix))))
+
+    def delete(self, keys: Iterable[str]) -> int:
+        """Delete objects."""
+        doomed = tuple(keys)
+        return self.around(Call("delete", doomed, 0), lambda: self.inner.delete(doomed))
+
+    def sync(self, keys: Iterable[str]) -> None:
+        """Make objects durable."""
+        wanted = tuple(keys)
+        self.around(Call("sync", wanted, 0), lambda: self.inner.sync(wanted))
+
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """Lock of the storage inside."""
+        return self.inner.lock(key)
+
+    def open_pack(self, key: str) -> Pack | None:
+        """Begin a pack of the storage inside."""
+        pack = self.around(Call("open_pack", (key,), 0), lambda: self.inner.open_pack(key))
+        return None if pack is None else _Pack(self, key, pack)
+
+    def _entries(self) -> Iterable[Entry]:
+        return [Entry("inner", self.inner)]
+
+    def _path(self) -> str:
+        return f"icechunk.testing.{type(self).__name__}"
+
+
+class _Pack(Pack):
+    """A pack whose appends go through its storage's `around`."""
+
+    def __init__(self, owner: StorageWrapper, key: str, inner: Pack) -> None:
+        self._owner, self._key, self._inner = owner, key, inner
+
+    def append(self, data: Data) -> int:
+        call = Call("append", (self._key,), len(data))
+        return self._owner.around(call, lambda: self._inner.append(data))
+
+    @property
+    def size(self) -> int:
+        return self._inner.size
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class LatencyStorage(StorageWrapper):
+    """A storage that takes its time.
+
+    Parameters
+    ----------
+    inner : Storage
+        The storage that keeps the bytes.
+    write_latency_ms, read_latency_ms : int
+        Milliseconds to wait before every call; may be changed at any time.
+    """
+
+    def __init__(
+        self, inner: Storage, *, write_latency_ms: int = 0, read_latency_ms: int = 0
+    ) -> None:
+        super().__init__(inner)
+        self.write_latency_ms = write_latency_ms
+        self.read_latency_ms = read_latency_ms
+        self.blocking_ok = False
+
+    @property
+    def write_latency_ms(self) -> int:
+        """Milliseconds before a write."""
+        return self._write_latency_ms
+
+    @write_latency_ms.setter
+    def write_latency_ms(self, value: int) -> None:
+        self._write_latency_ms = _milliseconds(value)
+
+    @property
+    def read_latency_ms(self) -> int:
+        """Milliseconds before a read."""
+        return self._read_latency_ms
+
+    @read_latency_ms.setter
+    def read_latency_ms(self, value: int) -> None:
+        self._read_latency_ms = _milliseconds(value)
+
+    def around(self, call: Call, run: Callable[[], T]) -> T:
+        """Wait, then do it."""
+        delay = self.read_latency_ms if call.verb in READS else self.write_latency_ms
+        if delay:
+            time.sleep(delay / 1000)
+        return run()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _latency, (self.inner, self.write_latency_ms, self.read_latency_ms)
+
+    def _entries(self) -> Iterable[Entry]:
+        return [
+            Entry("inner", self.inner),
+            Entry("write_latency_ms", self.write_latency_ms),
+            Entry("read_latency_ms", self.read_latency_ms),
+        ]
+
+
+def _milliseconds(value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"a latency is an int of milliseconds, not {type(value).__name__}")
+    if value < 0:
+        raise OverflowError(f"a latency of {value} ms is negative; 0 means no delay")
+    return value
+
+
+def _latency(inner: Storage, write: int, read: int) -> LatencyStorage:
+    return LatencyStorage(inner, write_latency_ms=write, read_latency_ms=read)
+
+
+class RecordingStorage(StorageWrapper):
+    """A storage that remembers what it was asked.
+
+    Parameters
+    ----------
+    inner : Storage
+        The storage that keeps the bytes.
+
+    Attributes
+    ----------
+    calls : list of Call
+        Oldest first; those that failed too.
+    """
+
+    def __init__(self, inner: Storage) -> None:
+        super().__init__(inner)
+        self.calls: list[Call] = []
+
+    def around(self, call: Call, run: Callable[[], T]) -> T:
+        """Note it, then do it."""
+        self.calls.append(call)  # appending to a list is atomic
+        return run()
+
+    def count(self, *verbs: str) -> int:
+        """How many calls there were of some verbs, or of all when none is named."""
+        return sum(not verbs or call.verb in verbs for call in self.calls)
+
+    def clear(self) -> None:
+        """Forget the calls."""
+        self.calls.clear()
+
+
+class FaultyStorage(StorageWrapper):
+    """A storage that fails on demand.
+
+    Parameters
+    ----------
+    inner : Storage
+        The storage that keeps the bytes.
+    fail_at : int, optional
+        Index (from 0) of the call that fails, among those of `verbs`; none when absent.
+    after : bool
+        Fail after the call was carried out, as when the answer is lost, instead of before.
+    dead : bool
+        Every later call fails too, as after a crash or a lost connection.
+    verbs : iterable of str, optional
+        Only calls of these verbs count and fail; all when absent.
+    error : callable, optional
+        Makes the exception from a `Call`; a `StorageError` of kind ``object-store`` by default.
+
+    Attributes
+    ----------
+    seen : int
+        How many calls counted since the storage was armed.
+    failures : list of Call
+        The calls that failed.
+    """
+
+    def __init__(
+        self,
+        inner: Storage,
+        fail_at: int | None = None,
+        *,
+        after: bool = False,
+        dead: bool = False,
+        verbs: Iterable[str] | None = None,
+        error: Callable[[Call], Exception] | None = None,
+    ) -> None:
+        super().__init__(inner)
+        self._mutex = PerProcess(threading.Lock)
+        self._error = _outage if error is None else error
+        self.failures: list[Call] = []
+        self.arm(fail_at, after=after, dead=dead, verbs=verbs)
+
+    def arm(
+        self,
+        fail_at: int | None,
+        *,
+        after: bool = False,
+        dead: bool = False,
+        verbs: Iterable[str] | None = None,
+    ) -> None:
+        """Say anew what fails, and count from 0 again; parameters as for the class."""
+        with self._mutex.get():
+            self.seen = 0
+            self._fail_at, self._after, self._dead = fail_at, after, dead
+            self._verbs = None if verbs is None else frozenset(verbs)
+
+    def disarm(self) -> None:
+        """Work again."""
+        self.arm(None)
+
+    def _is_due(self, call: Call) -> bool:
+        with self._mutex.get():
+            if self._verbs is not None and call.verb not in self._verbs:
+                return False
+            index = self.seen
+            self.seen += 1
+            if self._fail_at is None or index < self._fail_at:
+                return False
+            due = self._dead or index == self._fail_at
+            if due:
+                self.failures.append(call)
+            return due
+
+    def around(self, call: Call, run: Callable[[], T]) -> T:
+        """Do it, or fail."""
+        if not self._is_due(call):
+            return run()
+        if self._after and self.seen - 1 == self._fail_at:
+            run()
+        raise self._error(call)
+
+
+def _outage(call: Call) -> StorageError:
+    return StorageError(
+        f"object store error: {call.verb} of {', '.join(call.keys[:3])} failed on purpose",
+        ErrorKind.OBJECT_STORE,
+    )
+
+
+class ThrottledStorage(StorageWrapper):
+    """A storage that serves so many calls a second and no more.
+
+    Parameters
+    ----------
+    inner : Storage
+        The storage that keeps the bytes.
+    calls_per_second : float
+        Sustained rate.
+    burst : int
+        Calls that may come at once after a pause.
+    refuse : bool
+        Raise a `StorageError` of kind ``throttled`` for a call too many, instead of letting it
+        wait.
+
+    Attributes
+    ----------
+    throttled : int
+        Calls that were refused or had to wait.
+    """
+
+    def __init__(
+        self,
+        inner: Storage,
+        *,
+        calls_per_second: float,
+        burst: int = 1,
+        refuse: bool = False,
+    ) -> None:
+        if calls_per_second <= 0 or burst < 1:
+            raise ValueError("calls_per_second must be above 0, and burst at least 1")
+        super().__init__(inner)
+        self.blocking_ok = False
+        self._gap, self._burst, self._refuse = 1 / calls_per_second, burst, refuse
+        self._mutex = PerProcess(threading.Lock)
+        self._free_at = 0.0
+        self.throttled = 0
+
+    def around(self, call: Call, run: Callable[[], T]) -> T:
+        """Do it when its turn has come."""
+        wait = self._wait(call)
+        if wait > 0:
+            time.sleep(wait)
+        return run()
+
+    def _wait(self, call: Call) -> float:
+        """Seconds until a call may be made; takes its turn."""
+        with self._mutex.get():
+            now = time.monotonic()
+            # the turn of the next call, were there no burst
+            turn = max(self._free_at, now - self._gap * (self._burst - 1))
+            if turn > now:
+                self.throttled += 1
+                if self._refuse:
+                    raise StorageError(
+                        f"throttled: too many calls, {call.verb} was refused; try again later",
+                        ErrorKind.THROTTLED,
+                    )
+            self._free_at = turn + self._gap
+            return turn - now
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _throttled, (self.inner, 1 / self._gap, self._burst, self._refuse)
+
+
+def _throttled(inner: Storage, rate: float, burst: int, refuse: bool) -> ThrottledStorage:
+    return ThrottledStorage(inner, calls_per_second=rate, burst=burst, refuse=refuse)
