@@ -19,6 +19,7 @@ from icechunk.ground.runtime import offload
 from icechunk.model.chunk_table import Location
 from icechunk.store import listing
 from icechunk.store.keys import is_v2, split
+from icechunk.store.virtual_refs import VirtualReferences
 
 
 def _raw(value: Buffer) -> memoryview:
@@ -59,7 +60,7 @@ class KeyIterator:
         self._keys = iter(())
 
 
-class IcechunkStore(Store, SyncMixin):
+class IcechunkStore(VirtualReferences, Store, SyncMixin):
     """Zarr v3 store of a session; made by `Session.store`.
 
     Writes are visible to this session at once and to others after a commit.
