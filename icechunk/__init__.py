@@ -72,7 +72,7 @@ from icechunk.storage import (
     in_memory_storage,
     local_filesystem_storage,
 )
-from icechunk.store import IcechunkStore
+from icechunk.store import IcechunkStore, fast_pipeline
 from icechunk.types import SpecVersion, spec_version, supported_spec_versions
 
 __all__ = [
@@ -128,6 +128,7 @@ __all__ = [
     "StorageTimeoutSettings",
     "VersionSelection",
     "__version__",
+    "fast_pipeline",
     "in_memory_storage",
     "initialize_logs",
     "load_ipython_extension",

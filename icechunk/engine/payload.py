@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Suf
 from icechunk.assets.layout import chunk_key
 from icechunk.ground.errors import ErrorKind, InternalError, InvalidInputError, StorageError
 from icechunk.ground.ids import ObjectId, new_object_id
+from icechunk.ground.locks import ProcessLock
 from icechunk.ground.runtime import process_generation
 from icechunk.model.chunk_table import INLINE, NATIVE, Location
 from icechunk.storage.base import Storage
@@ -94,6 +94,14 @@ def read(storage: Storage, location: Location, request: ByteRequest | None) -> b
     return storage.read_range(*where) if isinstance(where, tuple) else where
 
 
+def read_into(storage: Storage, location: Location, start: int, target: memoryview) -> None:
+    """Fill writable memory with the bytes of a chunk from `start` on."""
+    if location.kind == NATIVE and location.id is not None:
+        storage.read_into(_key_of(location.id), location.offset + start, target)
+    else:
+        target[:] = read(storage, location, RangeByteRequest(start, start + len(target)))
+
+
 class ChunkWriter:
     """Writes chunks of one session: several to a pack where the storage can append.
 
@@ -105,7 +113,7 @@ class ChunkWriter:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._pack: Pack | None = None
         self._pack_id: ObjectId | None = None
         self._pack_size = 0

@@ -252,6 +252,16 @@ class Storage(StorageConstructors, Shown, ABC):
             ``object-not-found``, or ``invalid-object-size`` when the object ends before.
         """
 
+    def read_into(self, key: str, offset: int, target: memoryview) -> None:
+        """Fill writable memory (unsigned bytes) with an object's bytes from `offset` on.
+
+        Raises
+        ------
+        StorageError
+            Like `read_range`; the memory may then be filled in part.
+        """
+        target[:] = self.read_range(key, offset, len(target))
+
     @abstractmethod
     def put(self, key: str, data: Data) -> None:
         """Write an immutable object under a fresh name, unconditionally.

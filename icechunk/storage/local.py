@@ -40,7 +40,7 @@ from icechunk.storage.base import (
 from icechunk.storage.flushing import FLUSH_STEP, Flushes
 from icechunk.storage.locks import lock_of
 from icechunk.storage.names import LOCK_NAME, decode_segment, encode_key, is_hidden
-from icechunk.storage.packs import LocalPack, OpenFiles
+from icechunk.storage.packs import LocalPack, OpenFile, OpenFiles
 
 _FLUSHES = 16  # in flight: a journal writes many of them at the price of one
 _DELETES = 8
@@ -197,6 +197,25 @@ class LocalStorage(Storage):
         if got != length:
             raise wrong_size(key, offset, length, got)
         return b"".join(parts)
+
+    def read_into(self, key: str, offset: int, target: memoryview) -> None:
+        """Fill memory from a file, without a copy on the way where the system can."""
+        if offset < 0 or not hasattr(os, "preadv"):
+            super().read_into(key, offset, target)
+            return
+        path = self._path_of(key)
+        try:
+            file = self._open_files.get().get(path) if offset else OpenFile(path, files.READ)
+            done = os.preadv(file.fd, [target], offset)
+            while done < len(target):
+                more = os.preadv(file.fd, [target[done:]], offset + done)
+                if not more:
+                    raise wrong_size(key, offset, len(target), done)
+                done += more
+        except _NO_FILE:
+            raise missing(key, self._root) from None
+        except OSError as error:
+            raise files.failed(error, "read", path) from error
 
     def head(self, key: str) -> ObjectInfo | None:
         """Return a file's size and time."""

@@ -1,5 +1,6 @@
 """Floor 7: a session as a Zarr v3 store."""
 
+from icechunk.store.pipeline import fast_pipeline
 from icechunk.store.zarr_store import IcechunkStore
 
-__all__ = ["IcechunkStore"]
+__all__ = ["IcechunkStore", "fast_pipeline"]

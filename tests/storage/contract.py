@@ -120,6 +120,24 @@ class StorageContract:
             storage.read_range("a", offset, length)
         assert caught.value.kind == "invalid-object-size"
 
+    def test_reading_into_memory(self, storage: Storage) -> None:
+        storage.put("a/b", b"0123456789")
+        memory = bytearray(b"-" * 6)
+        for offset in (0, 3, 4):
+            storage.read_into("a/b", offset, memoryview(memory)[1:5])
+            assert memory == b"-" + b"0123456789"[offset : offset + 4] + b"-"
+        storage.read_into("a/b", 10, memoryview(memory)[:0])
+        for key, offset, kind in (
+            ("a/b", 8, "invalid-object-size"),
+            ("a/b", 0, "invalid-object-size"),
+            ("a/b", -1, "invalid-object-size"),
+            ("a/c", 0, "object-not-found"),
+            ("a/c", 1, "object-not-found"),
+        ):
+            with pytest.raises(StorageError) as caught:
+                storage.read_into(key, offset, memoryview(bytearray(11)))
+            assert caught.value.kind == kind
+
     def test_async_verbs(self, storage: Storage) -> None:
         async def main() -> bytes | memoryview:
             await storage.put_async("a/b", b"0123456789")
