@@ -9,6 +9,7 @@ from icechunk.changes.change_set import ChangeSet
 from icechunk.conflicts.model import ConflictSolver
 from icechunk.engine.context import RepoContext
 from icechunk.engine.flush import flush
+from icechunk.engine.presence import secured
 from icechunk.engine.rebase import rebase
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
@@ -164,11 +165,13 @@ def write_detached(
     ctx, base = transaction.ctx, transaction.base
     merged = {**ctx.default_metadata, **json_object(metadata)}
     flushed = flush(ctx, base, transaction.changes, message, merged)
-    ctx.storage.sync(flushed.keys)
     snapshot = flushed.snapshot
-    if register:
-        at = snapshot.flushed_at
-        ctx.ledger.detach(SnapshotRecord(snapshot.id, base.id, at, message, snapshot.metadata, ()))
+    record = SnapshotRecord(
+        snapshot.id, base.id, snapshot.flushed_at, message, snapshot.metadata, ()
+    )
+    with secured(transaction, flushed):
+        if register:
+            ctx.ledger.detach(record)
     return snapshot
 
 
@@ -201,13 +204,13 @@ def publish(
             _check_still_tip(ctx, branch, base.id)
         log = None if log_of is None else log_of(changes)
         flushed = flush(ctx, base, changes, message, metadata, log)
-        ctx.storage.sync(flushed.keys)
         snapshot = flushed.snapshot
         record = SnapshotRecord(
             snapshot.id, base.id, snapshot.flushed_at, message, snapshot.metadata, ()
         )
         try:
-            register(branch, base.id, record)
+            with secured(transaction, flushed):
+                register(branch, base.id, record)
         except (ConflictError, RefNotFoundError, ReadOnlyError):
             # Only these prove that nothing was published; after any other failure the files may
             # be part of the branch already.

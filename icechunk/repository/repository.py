@@ -21,12 +21,13 @@ from icechunk.ledger.open import create_ledger, detect, open_ledger
 from icechunk.model.spec_version import SpecVersion
 from icechunk.repository.history import SELECTORS, History
 from icechunk.repository.refs import Refs
+from icechunk.repository.upkeep import Upkeep
 from icechunk.session import Session
 from icechunk.storage.base import Storage
 from icechunk.store.zarr_store import IcechunkStore
 
 
-class Repository(Refs, History):
+class Repository(Refs, History, Upkeep):
     """Handle on one repository in one storage.
 
     Made by `create`, `open` or `open_or_create`; holds no state that could grow stale, so it can be

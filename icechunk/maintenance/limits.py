@@ -1,0 +1,97 @@
+"""How much memory and how many requests maintenance may take, checked as it is given."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+
+from icechunk.ground.errors import ErrorKind, InvalidInputError
+
+_U16, _U32, _U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a walk over a whole repository.
+
+    Attributes
+    ----------
+    snapshots : int
+        Snapshots held in memory at once.
+    manifest_fetches : int
+        Manifests fetched at once.
+    """
+
+    snapshots: int = 50
+    manifest_fetches: int = 500
+
+    @classmethod
+    def checked(
+        cls,
+        max_snapshots_in_memory: object,
+        max_compressed_manifest_mem_bytes: object,
+        max_decoded_manifest_mem_bytes: object,
+        max_concurrent_manifest_fetches: object,
+    ) -> Limits:
+        """Limits from arguments of the public methods, named like them.
+
+        Manifests are decoded one per worker, so the two bounds in bytes are only checked.
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError
+            For anything but positive integers of 16 bits (counts) or 64 bits (bytes).
+        """
+        positive("max_compressed_manifest_mem_bytes", max_compressed_manifest_mem_bytes, _U64)
+        positive("max_decoded_manifest_mem_bytes", max_decoded_manifest_mem_bytes, _U64)
+        return cls(
+            positive("max_snapshots_in_memory", max_snapshots_in_memory, _U16),
+            positive("max_concurrent_manifest_fetches", max_concurrent_manifest_fetches, _U16),
+        )
+
+
+def positive(name: str, value: object, largest: int = _U16) -> int:
+    """An integer from 1 to `largest`.
+
+    Raises
+    ------
+    TypeError
+        For anything but an integer.
+    ValueError
+        For zero.
+    OverflowError
+        For negative and too large numbers.
+    """
+    number = operator.index(value)  # type: ignore[arg-type]
+    if number == 0:
+        raise InvalidInputError(
+            f"invalid zero value: `{name}` must be at least 1", ErrorKind.UNKNOWN
+        )
+    if number < 0:
+        raise OverflowError(f"number too small to fit in target type: `{name}` is {number}")
+    if number > largest:
+        raise OverflowError(
+            f"number too large to fit in target type: `{name}` is {number}, at most {largest}"
+        )
+    return number
+
+
+def failures(value: object) -> int:
+    """Limit of consecutive failed deletes: a positive integer of 32 bits."""
+    return positive("max_consecutive_delete_failures", value, _U32)
+
+
+def truth(name: str, value: object) -> bool:
+    """A bool.
+
+    Raises
+    ------
+    TypeError
+        For anything else: 1 is not True here.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(
+            f"{type(value).__name__!r} object is not an instance of 'bool'; give `{name}` True or "
+            "False"
+        )
+    return value

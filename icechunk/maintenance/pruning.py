@@ -1,0 +1,149 @@
+"""Which snapshots leave a repository's list, and what becomes of their children.
+
+Pure functions of a state: whoever publishes the result by compare-and-swap asks again for every
+state that is met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from icechunk.ground.ids import ObjectId
+from icechunk.model.id_columns import Ids, member
+from icechunk.model.repo_state import MAIN, RepoState
+from icechunk.model.snapshot_table import NO_PARENT, SnapshotTable
+
+Adopted = Mapping[ObjectId, tuple[ObjectId | None, tuple[ObjectId, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A change of history.
+
+    Attributes
+    ----------
+    removed : frozenset of ObjectId
+        Snapshots that leave the list.
+    adopted : mapping of ObjectId to (parent id, pruned ids)
+        New parent and complete list of pruned ancestors of survivors.
+    branches, tags : frozenset of str
+        Refs that go with them.
+    """
+
+    removed: frozenset[ObjectId]
+    adopted: Adopted
+    branches: frozenset[str] = field(default_factory=frozenset)
+    tags: frozenset[str] = field(default_factory=frozenset)
+
+
+def expiration(
+    state: RepoState, older_than: int, *, delete_branches: bool, delete_tags: bool
+) -> Cut:
+    """What expiration does to a state.
+
+    Snapshots before the cut-off leave the list, except roots, tips that stay, and main's tip.  A
+    survivor whose parent leaves becomes a child of the root and remembers every ancestor in
+    between, also those that survive elsewhere.
+
+    Parameters
+    ----------
+    state : RepoState
+        The present state.
+    older_than : int
+        Exclusive cut-off, µs since 1970, compared with the time of the commit.
+    delete_branches, delete_tags : bool
+        Whether refs whose tip is before the cut-off go too; `main` never does.
+    """
+    table = state.snapshots
+    expired = (table.flushed_at < older_than) & (table.parents != NO_PARENT)
+
+    def doomed(refs: Mapping[str, ObjectId], asked: bool) -> frozenset[str]:
+        if not asked:
+            return frozenset()
+        return frozenset(
+            name for name, tip in refs.items() if name != MAIN and expired[table.row_of(tip)]
+        )
+
+    branches = doomed(state.branches, delete_branches)
+    tags = doomed(state.tags, delete_tags) if delete_tags else frozenset[str]()
+    stays = [tip for name, tip in state.branches.items() if name not in branches]
+    stays += [tip for name, tip in state.tags.items() if name not in tags]
+    released = expired.copy()
+    for tip in stays:
+        released[table.row_of(tip)] = False
+    orphans = _orphans(table, ~released)
+    adopted = {table.id_at(row): _adopt(table, row, None) for row in orphans}
+    return Cut(_ids(table, released), adopted, branches, tags)
+
+
+def collection(state: RepoState, young: Ids, known: Ids) -> Cut:
+    """What garbage collection does to a state.
+
+    Snapshots that no ref reaches leave the list unless their file is young or they came after the
+    collection began.  A survivor whose parent leaves becomes a child of its nearest ancestor that
+    stays, and remembers those in between.
+
+    Parameters
+    ----------
+    state : RepoState
+        The present state.
+    young : Ids
+        Snapshots whose file is not older than the cut-off.
+    known : Ids
+        Snapshots that were in the list when the collection began.
+    """
+    table = state.snapshots
+    keys = np.ascontiguousarray(table.ids).reshape(-1).view("S12")
+    kept = member(keys, young) | ~member(keys, known) | (table.parents == NO_PARENT)
+    parents = table.parents.tolist()
+    reached = np.zeros(len(table), np.bool_)
+    for tip in {*state.branches.values(), *state.tags.values()}:
+        row = table.row_of(tip)
+        while row != NO_PARENT and not reached[row]:
+            reached[row] = True
+            row = parents[row]
+    kept |= reached
+    adopted = {table.id_at(row): _adopt(table, row, kept) for row in _orphans(table, kept)}
+    return Cut(_ids(table, ~kept), adopted)
+
+
+def _orphans(table: SnapshotTable, kept: npt.NDArray[np.bool_]) -> list[int]:
+    """Rows that stay while their parent goes."""
+    has_parent = table.parents != NO_PARENT
+    rows = np.flatnonzero(kept & has_parent & ~kept[table.parents])
+    return [int(row) for row in rows]
+
+
+def _adopt(
+    table: SnapshotTable, row: int, kept: npt.NDArray[np.bool_] | None
+) -> tuple[ObjectId, tuple[ObjectId, ...]]:
+    """New parent and pruned ancestors of a row whose parent goes.
+
+    The parent is the nearest ancestor that is kept, the root where `kept` is None.
+    """
+    between: list[int] = []
+    lineage = list(table.lineage(row))[1:]
+    for ancestor in lineage:
+        is_root = ancestor == lineage[-1]
+        if is_root or (kept is not None and kept[ancestor]):
+            break
+        between.append(ancestor)
+    pruned: list[ObjectId] = []
+    for passed in reversed(between):
+        pruned += table.pruned_of(passed)
+        pruned.append(table.id_at(passed))
+    pruned += table.pruned_of(row)
+    return table.id_at(ancestor), tuple(_once(pruned))
+
+
+def _once(ids: Iterable[ObjectId]) -> Iterable[ObjectId]:
+    """The ids without repetitions, each where it came first."""
+    return dict.fromkeys(ids)
+
+
+def _ids(table: SnapshotTable, rows: npt.NDArray[np.bool_]) -> frozenset[ObjectId]:
+    return frozenset(table.id_at(int(row)) for row in np.flatnonzero(rows))

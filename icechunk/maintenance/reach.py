@@ -1,0 +1,218 @@
+"""What a repository still needs: its snapshots, and the files that they refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+
+from icechunk.assets.assets import Assets
+from icechunk.engine.context import RepoContext
+from icechunk.ground.errors import ErrorKind, FormatError, StorageError
+from icechunk.ground.ids import ObjectId
+from icechunk.ground.runtime import map_parallel
+from icechunk.ledger.base import Ledger
+from icechunk.ledger.capabilities import Capability
+from icechunk.maintenance.limits import Limits
+from icechunk.model.id_columns import NO_IDS, Ids, column, from_rows, ids_of, union, without
+from icechunk.model.snapshot import ManifestInfo, Snapshot
+from icechunk.model.snapshot_table import SnapshotTable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reach:
+    """Ids of everything that some snapshots need, as sorted columns.
+
+    Attributes
+    ----------
+    snapshots, logs, manifests, chunks : Ids
+        `logs` are named by the snapshots they belong or belonged to; `chunks` are objects, each of
+        which may hold many chunks.
+    """
+
+    snapshots: Ids
+    logs: Ids
+    manifests: Ids
+    chunks: Ids
+
+    def and_also(self, other: Reach) -> Reach:
+        """What either needs."""
+        return Reach(
+            union([self.snapshots, other.snapshots]),
+            union([self.logs, other.logs]),
+            union([self.manifests, other.manifests]),
+            union([self.chunks, other.chunks]),
+        )
+
+
+class Roots:
+    """The snapshots that a repository knows, read anew at every look.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Without cached history.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._seen: object = None
+
+    def look(self) -> tuple[Ids, Ids] | None:
+        """Snapshots to keep and logs to keep, None when nothing changed since the last look."""
+        if Capability.REPO_OBJECT in self._ledger.capabilities:
+            state = self._ledger.state()
+            if state is self._seen:
+                return None
+            self._seen = state
+            return from_rows(state.snapshots.ids), pruned_ids(state.snapshots)
+        targets = ref_targets(self._ledger)
+        if targets == self._seen:
+            return None
+        self._seen = targets
+        return column(ancestors(self._ledger, targets)), NO_IDS
+
+
+def ref_targets(ledger: Ledger) -> frozenset[ObjectId]:
+    """Snapshots that branches and tags point to."""
+    return frozenset(ledger.branches().values()) | frozenset(ledger.tags().values())
+
+
+def ancestors(ledger: Ledger, targets: Iterable[ObjectId]) -> set[ObjectId]:
+    """Snapshots and everything they descend from."""
+    found: set[ObjectId] = set()
+    for target in targets:
+        for record in ledger.ancestry(target):
+            if record.id in found:
+                break
+            found.add(record.id)
+    return found
+
+
+def pruned_ids(table: SnapshotTable) -> Ids:
+    """Snapshots that are gone while their logs still count."""
+    rows = np.flatnonzero(table.pruned_count)
+    spans = [
+        table.pruned_ids[first : first + count]
+        for first, count in zip(
+            table.pruned_first[rows].tolist(), table.pruned_count[rows].tolist(), strict=True
+        )
+    ]
+    return from_rows(np.concatenate(spans)) if spans else NO_IDS
+
+
+def private_assets(ctx: RepoContext) -> Assets:
+    """Access to a repository's files that remembers nothing.
+
+    What other sessions have in memory may be older than the files, and a walk over everything
+    would push it all out.
+    """
+    nothing = replace(ctx.settings, num_snapshot_nodes=0, num_chunk_refs=0)
+    return Assets(ctx.storage, nothing, ctx.assets.dialect)
+
+
+class Explorer:
+    """Follows references from snapshots to manifests to chunks, each file once.
+
+    Parameters
+    ----------
+    assets : Assets
+        The repository's files.
+    limits : Limits
+        How much is fetched and held at once.
+    """
+
+    def __init__(self, assets: Assets, limits: Limits) -> None:
+        self._assets = assets
+        here = assets.storage.blocking_ok
+        self._fetches = 1 if here else limits.manifest_fetches
+        self._snapshots = 1 if here else limits.snapshots
+        self._batch = limits.snapshots
+        self.reach = Reach(NO_IDS, NO_IDS, NO_IDS, NO_IDS)
+
+    def add(self, snapshots: Ids, logs: Ids = NO_IDS, *, doubtful: bool = False) -> None:
+        """Add what some snapshots need to `reach`.
+
+        Parameters
+        ----------
+        snapshots, logs : Ids
+            What to keep; snapshots known already cost nothing.
+        doubtful : bool
+            The snapshots may be left over from something that never came about: what is missing
+            or damaged is passed over.
+
+        Raises
+        ------
+        StorageError, FormatError
+            When a file that is needed is missing or damaged.
+        """
+        fresh = without(snapshots, self.reach.snapshots)
+        infos: dict[ObjectId, ManifestInfo] = {}
+        for group in _groups(ids_of(fresh), self._batch):
+            infos.update(self._infos(group, doubtful))
+        manifests = column(infos)
+        unread = ids_of(without(manifests, self.reach.manifests))
+        chunks = [self.reach.chunks]
+        for batch in _groups(unread, max(self._fetches, 64)):
+            columns = map_parallel(
+                lambda wanted: self._chunks(infos[wanted], doubtful), batch, limit=self._fetches
+            )
+            chunks.append(union(columns))
+        self.reach = self.reach.and_also(
+            Reach(fresh, union([logs, fresh]), manifests, union(chunks))
+        )
+
+    def _infos(
+        self, snapshots: Sequence[ObjectId], doubtful: bool
+    ) -> Mapping[ObjectId, ManifestInfo]:
+        """Manifests that some snapshots refer to."""
+
+        def load(snapshot_id: ObjectId) -> Snapshot | None:
+            try:
+                return self._assets.snapshot(snapshot_id)
+            except (StorageError, FormatError) as error:
+                _pass_over(error, doubtful)
+                return None
+
+        found: dict[ObjectId, ManifestInfo] = {}
+        for snapshot in map_parallel(load, snapshots, limit=self._snapshots):
+            if snapshot is not None:
+                found.update(manifests_of(snapshot))
+        return found
+
+    def _chunks(self, info: ManifestInfo, doubtful: bool) -> Ids:
+        """Chunk objects that a manifest refers to."""
+        try:
+            manifest = self._assets.manifest(info.id, info.num_chunk_refs)
+            return union([from_rows(table.native_ids()) for table in manifest.arrays.values()])
+        except (StorageError, FormatError) as error:
+            _pass_over(error, doubtful)
+            return NO_IDS
+
+
+def manifests_of(snapshot: Snapshot) -> dict[ObjectId, ManifestInfo]:
+    """Manifests of a snapshot: those it lists, and those that its arrays name."""
+    found = dict(snapshot.manifests)
+    for node in snapshot.nodes:
+        for ref in () if node.array is None else node.array.manifests:
+            found.setdefault(ref.object_id, ManifestInfo(ref.object_id, 0, 0))
+    return found
+
+
+def _pass_over(error: StorageError | FormatError, doubtful: bool) -> None:
+    """Go on without a file where it may be left over; nothing else that fails is passed over."""
+    damaged = isinstance(error, FormatError) or error.kind == ErrorKind.OBJECT_NOT_FOUND
+    if not (doubtful and damaged):
+        raise error
+
+
+def _groups(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of at most `size`."""
+    rest = iter(items)
+    while group := list(islice(rest, size)):
+        yield group

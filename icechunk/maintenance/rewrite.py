@@ -1,0 +1,98 @@
+"""Rewrite all manifests of a branch under the present configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from icechunk.changes.change_set import ChangeSet
+from icechunk.changes.chunk_edits import ChunkEdits
+from icechunk.config.manifests import ManifestConfig, ManifestSplittingConfig
+from icechunk.config.repository import RepositoryConfig
+from icechunk.config.resolve import effective
+from icechunk.config.serde import to_plain
+from icechunk.engine.commit import publish
+from icechunk.engine.context import RepoContext
+from icechunk.engine.reader import ArrayReader
+from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.format.metadata import json_object
+from icechunk.ground.ids import ObjectId
+from icechunk.ledger.capabilities import Capability
+from icechunk.model.snapshot import Snapshot
+from icechunk.model.txlog import TransactionLog
+
+
+def rewrite_manifests(
+    ctx: RepoContext,
+    branch: str,
+    message: str,
+    metadata: dict[str, Any] | None = None,
+    *,
+    amend: bool = False,
+) -> ObjectId:
+    """Commit the tip of a branch again, with every reference in a new manifest.
+
+    Chunks are not touched, and the commit's transaction log is empty (with `amend`: that of the
+    commit it replaces).
+
+    Parameters
+    ----------
+    ctx : RepoContext
+        The repository, with the configuration to apply.
+    branch : str
+        Which tip.
+    message, metadata
+        Of the commit.
+    amend : bool
+        Replace the tip instead of adding a commit.
+
+    Returns
+    -------
+    ObjectId
+        The new tip.
+
+    Raises
+    ------
+    FormatError
+        Kind ``unsupported-spec-version`` for an amend where the format has none.
+    ConflictError
+        The branch moved meanwhile.
+    """
+    if amend:
+        ctx.ledger.require(Capability.AMEND)
+    base = ctx.assets.snapshot(ctx.ledger.writable_tip(branch))
+    transaction = Transaction(
+        ctx, base.id, mode=SessionMode.writable, branch=branch, changes=_everything(ctx, base)
+    )
+    log = ctx.assets.log(base.id) if amend else TransactionLog(base.id)
+    register = ctx.ledger.amend if amend else ctx.ledger.commit
+    return publish(transaction, message, _metadata(ctx, metadata), register, lambda _: log)
+
+
+def _everything(ctx: RepoContext, base: Snapshot) -> ChangeSet:
+    """Changes that write every reference of a snapshot again as it is."""
+    changes = ChangeSet()
+    for node in base.nodes:
+        if node.array is not None and node.array.manifests:
+            edits = ChunkEdits(node.array.num_chunks)
+            edits.extend(ArrayReader(node, base, None, ctx.assets).base_table())
+            changes.chunks[node.id] = edits
+    return changes
+
+
+def _metadata(ctx: RepoContext, given: dict[str, Any] | None) -> dict[str, Any]:
+    """Commit metadata that tells which rules the manifests follow."""
+    full = {**ctx.default_metadata, **json_object(given)}
+    own = full.get("__icechunk")
+    full["__icechunk"] = {
+        **(own if isinstance(own, dict) else {}),
+        "splitting_config": splitting_rules(ctx.config),
+    }
+    return full
+
+
+def splitting_rules(config: RepositoryConfig) -> Any:
+    """The rules in force for splitting manifests, as plain data."""
+    manifest = effective(config, "manifest")
+    sizes = effective(effective(manifest, "splitting"), "split_sizes")
+    in_force = ManifestConfig(splitting=ManifestSplittingConfig(sizes))
+    return to_plain(RepositoryConfig(manifest=in_force))["manifest"]["splitting"]

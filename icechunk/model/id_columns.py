@@ -1,0 +1,92 @@
+"""Many object ids as one sorted column, and the texts of ids turned into such columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from icechunk.ground.ids import OBJECT_ID_SIZE, ObjectId
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Ids: TypeAlias = "NDArray[np.bytes_]"
+"""Ids as fixed-width bytes, shape (n,): they compare like their bytes, all having one length.
+
+A single element loses the zero bytes at its end; `ids_of` gives whole ids back.
+"""
+
+_KIND = f"S{OBJECT_ID_SIZE}"
+_CHARS = -(-OBJECT_ID_SIZE * 8 // 5)
+_NOT_A_DIGIT = 255
+_DIGITS = np.full(256, _NOT_A_DIGIT, np.uint8)
+_DIGITS[np.frombuffer(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ", np.uint8)] = np.arange(32)
+
+NO_IDS: Ids = np.empty(0, _KIND)
+
+
+def column(ids: Iterable[bytes]) -> Ids:
+    """Distinct ids, sorted."""
+    return np.unique(np.frombuffer(b"".join(ids), _KIND))
+
+
+def from_rows(rows: NDArray[np.uint8]) -> Ids:
+    """Distinct ids of an array of shape (n, 12), sorted."""
+    return np.unique(np.ascontiguousarray(rows).reshape(-1).view(_KIND))
+
+
+def union(columns: Sequence[Ids]) -> Ids:
+    """Ids that are in any of the columns, sorted."""
+    return np.unique(np.concatenate(columns)) if columns else NO_IDS
+
+
+def without(ids: Ids, others: Ids) -> Ids:
+    """Ids of the first column that are not in the second."""
+    return ids[~member(ids, others)]
+
+
+def member(ids: Ids, of: Ids) -> NDArray[np.bool_]:
+    """Which ids are in a sorted column."""
+    if not len(of):
+        return np.zeros(len(ids), np.bool_)
+    places = np.minimum(np.searchsorted(of, ids), len(of) - 1)
+    found: NDArray[np.bool_] = of[places] == ids
+    return found
+
+
+def ids_of(ids: Ids) -> list[ObjectId]:
+    """The ids one by one."""
+    raw = ids.tobytes()
+    return [
+        ObjectId(raw[start : start + OBJECT_ID_SIZE])
+        for start in range(0, len(raw), OBJECT_ID_SIZE)
+    ]
+
+
+def from_texts(texts: Sequence[str]) -> tuple[Ids, NDArray[np.bool_]]:
+    """Ids of their 20-character texts.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Names, of ids or of anything else.
+
+    Returns
+    -------
+    ids : shape (n,)
+        In the order of the texts; zeros where a text is not an id.
+    valid : bool array, shape (n,)
+        Which texts are ids exactly as this library and others write them.
+    """
+    fits = np.array([len(text) == _CHARS and text.isascii() for text in texts], np.bool_)
+    blank = "\0" * _CHARS
+    joined = "".join([text if fit else blank for text, fit in zip(texts, fits, strict=True)])
+    digits = _DIGITS[np.frombuffer(joined.encode(), np.uint8).reshape(-1, _CHARS)]
+    spare = _CHARS * 5 - OBJECT_ID_SIZE * 8
+    valid = fits & (digits != _NOT_A_DIGIT).all(axis=1) & (digits[:, -1] % (1 << spare) == 0)
+    digits[~valid] = 0
+    bits = np.unpackbits(digits[:, :, None], axis=2)[:, :, 3:].reshape(len(digits), -1)
+    packed: NDArray[Any] = np.packbits(bits[:, : OBJECT_ID_SIZE * 8], axis=1)
+    return np.ascontiguousarray(packed).reshape(-1).view(_KIND), valid

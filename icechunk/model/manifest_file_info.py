@@ -1,0 +1,48 @@
+"""One manifest of a snapshot, as the public API shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from icechunk.config.rendering import Entry, Shown
+from icechunk.ground.ids import id_text
+from icechunk.model.snapshot import ManifestInfo
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ManifestFileInfo(Shown):
+    """A manifest that a snapshot refers to.
+
+    Attributes
+    ----------
+    id : str
+        20 characters.
+    size_bytes : int
+        Size of the file.
+    num_chunk_refs : int
+        References to chunks in it.
+    """
+
+    id: str
+    size_bytes: int
+    num_chunk_refs: int
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @classmethod
+    def of(cls, info: ManifestInfo) -> ManifestFileInfo:
+        """The public form of an entry of a snapshot's list."""
+        return cls(id_text(info.id), info.size_bytes, info.num_chunk_refs)
+
+    def _path(self) -> str:
+        return "icechunk.snapshots.ManifestFileInfo"
+
+    def _entries(self) -> Iterable[Entry]:
+        return [Entry(name, getattr(self, name)) for name in self.__dataclass_fields__]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+ManifestFileInfo.__module__ = "icechunk"
