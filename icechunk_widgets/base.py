@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -12,10 +13,13 @@ import anywidget
 import numpy as np
 import traitlets
 
+from icechunk_widgets import saved_page
 from icechunk_widgets.faults import describe
-from icechunk_widgets.plain import plain
+from icechunk_widgets.plain import iso, plain
 
 STATIC = Path(__file__).parent / "static"
+MOST_SAVED = 24_000_000
+"""Bytes of maps and pictures that a saved page holds before they are packed."""
 
 Reply = tuple[Any, list[Any]]
 """Result (JSON) and buffers (arrays, or bytes once they are sent)."""
@@ -132,6 +136,49 @@ class BaseWidget(anywidget.AnyWidget):
     def static_html(self) -> str:
         """The content as plain HTML that survives saving, conversion and sanitising."""
         return ""
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The view as one HTML file that opens from disk: no kernel, no network.
+
+        It can be looked at like the widget; what would change the repository is left out, and of
+        many values only some are saved.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            Where to write it as well.
+
+        Returns
+        -------
+        str
+            The file's text.
+        """
+        replies: dict[str, dict[str, Any]] = {}
+        room = MOST_SAVED
+        for method, params in self.saved_requests():
+            reply, buffers = self.respond({"id": 0, "method": method, "params": params})
+            room -= sum(len(buffer) for buffer in buffers)
+            if room < 0:
+                break
+            replies[saved_page.key((method, params))] = saved_page.recorded(reply, buffers)
+        names = [name for name in self.traits(sync=True) if not name.startswith("_")]
+        own = set(names) - set(anywidget.AnyWidget.class_trait_names())
+        traits = {name: plain(getattr(self, name)) for name in own}
+        text = saved_page.page(
+            self.title,
+            str(self._esm),
+            str(self._css),
+            {**traits, "saved": iso(datetime.now(UTC))},
+            replies,
+            self.static_html(),
+        )
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def saved_requests(self) -> Iterable[saved_page.Request]:
+        """The requests whose answers `to_html` saves, the important ones first."""
+        return ()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**kwargs)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import traitlets
 
 from icechunk import Repository, Session
-from icechunk_widgets import fallback
+from icechunk_widgets import fallback, static_pictures
 from icechunk_widgets.base import STATIC, BaseWidget, Reply, answers
 from icechunk_widgets.differences import Comparison
 from icechunk_widgets.pictures import Side, preview
+from icechunk_widgets.saved_page import Request, chunks_at, in_turn
 from icechunk_widgets.states import state_of
+
+_SAVED_CHUNKS = 500
 
 
 class Diff(BaseWidget):
@@ -99,21 +103,34 @@ class Diff(BaseWidget):
                 for name in wanted]  # fmt: skip
         return preview(path, chunk, held, index)
 
+    def saved_requests(self) -> Iterable[Request]:
+        """The changed nodes, the map of every array, and values of changed chunks."""
+        summary = self.summary()
+        yield "diff", {}
+        arrays = [node["path"] for node in summary["nodes"] if node["chunks_changed"]]
+        touched = []
+        for path in arrays:
+            yield "chunk_map", {"path": path}
+            held, cells = self._comparison.chunk_map(path)
+            touched.append(chunks_at(path, held["grid"], np.flatnonzero(cells)))
+        for path, chunk in in_turn(touched, _SAVED_CHUNKS):
+            sides = ["before", "after"]
+            yield "preview", {"path": path, "chunk": chunk, "sides": sides, "index": None}
+
     def static_html(self) -> str:
         """The changed nodes as a table, and a map of the array that changed most."""
         summary = self.summary()
         arrays = [node for node in summary["nodes"] if node["chunks_changed"]]
         picture = ""
         if arrays:
-            most = max(arrays, key=lambda node: int(node["chunks_changed"]))
-            held, cells = self._comparison.chunk_map(most["path"])
-            picture = fallback.map_picture(
-                np.asarray(cells),
-                held["grid"],
-                fallback.DIFF_COLOURS,
-                fallback.DIFF_NAMES,
-                most["path"],
+            path = max(arrays, key=lambda node: int(node["chunks_changed"]))["path"]
+            held, cells = self._comparison.chunk_map(path)
+            picture = static_pictures.map_picture(
+                cells, held, static_pictures.DIFF_COLOURS, static_pictures.DIFF_NAMES
             )
+            if cells.any():
+                first = np.unravel_index(int(np.flatnonzero(cells)[0]), held["grid"])
+                picture += static_pictures.chunk_pictures(*self.preview(path, [*map(int, first)]))
         return fallback.diff_html(summary, self.title, picture)
 
     def __repr__(self) -> str:

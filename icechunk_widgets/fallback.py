@@ -10,31 +10,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from icechunk_widgets.lanes import lanes
 from icechunk_widgets.plain import plural, short
-from icechunk_widgets.png import data_url
 
 MOST_ROWS = 50
 
 _CELL = "text-align:left;padding:2px 10px 2px 0;vertical-align:top;white-space:pre-wrap"
 _SIGN = {"added": "+", "removed": "−", "changed": "~", "moved": "→"}
-
-DIFF_COLOURS = [(226, 226, 226), (230, 159, 0), (0, 158, 115), (204, 121, 167)]
-DIFF_NAMES = ["same", "changed", "added", "removed"]
-RESOLVER_COLOURS = [
-    (226, 226, 226),
-    (150, 150, 150),
-    (0, 114, 178),
-    (230, 159, 0),
-    (0, 158, 115),
-    (160, 200, 225),
-    (245, 215, 150),
-]
-RESOLVER_NAMES = [
-    "not in conflict", "undecided", "ours", "theirs", "base", "only ours", "only theirs",
-]  # fmt: skip
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]], total: int | None = None) -> str:
@@ -64,25 +46,28 @@ def line(text: str) -> str:
 
 
 def history_html(payload: dict[str, Any], title: str) -> str:
-    """The newest commits as a table."""
+    """The newest commits as a table, with the graph drawn in characters."""
     names: dict[str, list[str]] = {}
     for ref in payload["refs"]:
         names.setdefault(ref["id"], []).append(ref["name"])
+    shown = payload["commits"][:MOST_ROWS]
+    graph = lanes([(commit["id"], commit["parent"]) for commit in shown])
     rows = [
         (
+            line_of_history,
             short(commit["id"]),
             ", ".join(names.get(commit["id"], [])),
             commit["message"].split("\n")[0],
             commit["author"],
             commit["time"][:19].replace("T", " "),
         )
-        for commit in payload["commits"][:MOST_ROWS]
+        for line_of_history, commit in zip(graph, shown, strict=True)
     ]
     session = payload["session"]
     state = ""
     if session is not None and session["dirty"]:
         state = line(f"session on {session['branch']}: {plural(session['changes'], 'change')}")
-    head = ("snapshot", "refs", "message", "author", "written (UTC)")
+    head = ("", "snapshot", "refs", "message", "author", "written (UTC)")
     return box(title, state, table(head, rows, len(payload["commits"])))
 
 
@@ -129,25 +114,3 @@ def conflicts_html(payload: dict[str, Any], title: str, picture: str = "") -> st
     if not rows:
         return box(title, onto, line("No conflicts"))
     return box(title, onto, left, table(("node", "conflict", "size", "state"), rows), picture)
-
-
-def map_picture(
-    cells: NDArray[np.uint8],
-    grid: Sequence[int],
-    colours: list[tuple[int, int, int]],
-    names: list[str],
-    caption: str,
-) -> str:
-    """A chunk map as an image with a legend; the leading axes are stacked downwards."""
-    width = int(grid[-1]) if grid else 1
-    rows = cells.reshape(-1, width)
-    steps = [-(-length // 400) for length in rows.shape]
-    # of several chunks in one pixel the one with the highest state is drawn
-    thinned = np.maximum.reduceat(rows, np.arange(0, rows.shape[0], steps[0]), axis=0)
-    thinned = np.maximum.reduceat(thinned, np.arange(0, rows.shape[1], steps[1]), axis=1)
-    scale = max(1, min(12, 360 // max(thinned.shape)))
-    pixels = np.kron(thinned, np.ones((scale, scale), np.uint8)).astype(np.uint8)
-    counts = np.bincount(cells, minlength=len(names))
-    words = ", ".join(f"{names[i]} {count}" for i, count in enumerate(counts.tolist()) if count)
-    text = escape(f"{caption}: {words}", quote=True)
-    return f'<div><img src="{data_url(pixels, colours)}" alt="{text}"><div>{text}</div></div>'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import permutations
 from typing import Any
 
 import traitlets
@@ -10,10 +12,14 @@ from icechunk import Repository, Session
 from icechunk_widgets import commits, fallback
 from icechunk_widgets.base import STATIC, BaseWidget, answers
 from icechunk_widgets.differences import Comparison
+from icechunk_widgets.lanes import lanes
 from icechunk_widgets.plain import short
+from icechunk_widgets.saved_page import Request
 from icechunk_widgets.states import snapshot_named, state_of
 
 _TEXT_ROWS = 20
+_SAVED_COMMITS = 200
+_SAVED_REFS = 6
 
 
 class History(BaseWidget):
@@ -80,6 +86,16 @@ class History(BaseWidget):
         """Changed nodes between two commits."""
         return Comparison(self._repo, state_of(self._repo, a), state_of(self._repo, b)).summary()
 
+    def saved_requests(self) -> Iterable[Request]:
+        """All commits, the changes of the newest, and refs compared with each other."""
+        held = self.payload()
+        yield "history", {}
+        for row in held["commits"][:_SAVED_COMMITS]:
+            yield "commit", {"id": row["id"]}
+        tips = list(dict.fromkeys(ref["id"] for ref in held["refs"]))[:_SAVED_REFS]
+        for a, b in permutations(tips, 2):
+            yield "diff_summary", {"a": a, "b": b}
+
     def static_html(self) -> str:
         """The newest commits as a table."""
         return fallback.history_html(self.payload(), self.title)
@@ -90,10 +106,14 @@ class History(BaseWidget):
         for ref in held["refs"]:
             names.setdefault(ref["id"], []).append(ref["name"])
         lines = []
-        for row in held["commits"][:_TEXT_ROWS]:
+        shown = held["commits"][:_TEXT_ROWS]
+        graph = lanes([(row["id"], row["parent"]) for row in shown])
+        wide = max(map(len, graph), default=0)
+        for row, drawn in zip(shown, graph, strict=True):
             refs = names.get(row["id"])
             label = f" ({', '.join(refs)})" if refs else ""
             when = row["time"][:16].replace("T", " ")
-            lines.append(f"* {short(row['id'])} {when}{label} {row['message'].split(chr(10))[0]}")
+            message = row["message"].split("\n")[0]
+            lines.append(f"{drawn:<{wide}} {short(row['id'])} {when}{label} {message}")
         more = len(held["commits"]) - len(lines)
         return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)

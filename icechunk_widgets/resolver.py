@@ -5,23 +5,24 @@ from __future__ import annotations
 import contextvars
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import traitlets
 
 from icechunk import Conflict, ConflictType, ErrorKind, IcechunkError, Session, SessionStateError
-from icechunk_widgets import fallback
+from icechunk_widgets import fallback, static_pictures
 from icechunk_widgets.base import STATIC, BaseWidget, Reply, answers
 from icechunk_widgets.faults import describe, refusal
 from icechunk_widgets.pictures import preview
 from icechunk_widgets.plain import plural
 from icechunk_widgets.rebase_job import Outcome, complete
+from icechunk_widgets.saved_page import Request, chunks_at, in_turn
 from icechunk_widgets.script import script
 from icechunk_widgets.survey import Survey
 
 SIDES = ("ours", "theirs", "base")
+_SAVED_CHUNKS = 500
 
 
 class ConflictResolver(BaseWidget):
@@ -379,6 +380,18 @@ class ConflictResolver(BaseWidget):
 
     # -- without a kernel ------------------------------------------------------------------------
 
+    def saved_requests(self) -> Iterable[Request]:
+        """The conflicts, their maps, and the values of conflicting chunks."""
+        yield "conflicts", {}
+        yield "script", {}
+        with self.lock:
+            held = [entry for entry in self._survey.plan.entries if entry.is_chunks]
+        for entry in held:
+            yield "chunk_map", {"path": entry.path}
+        chunks = [chunks_at(entry.path, entry.grid, entry.positions) for entry in held]
+        for path, chunk in in_turn(chunks, _SAVED_CHUNKS):
+            yield "preview", {"path": path, "chunk": chunk, "sides": list(SIDES), "index": None}
+
     def static_html(self) -> str:
         """The conflicts as a table, and a map of the array with most of them."""
         with self.lock:
@@ -388,13 +401,11 @@ class ConflictResolver(BaseWidget):
             if chunked:
                 path = max(chunked, key=lambda item: int(item["chunks"]))["path"]
                 held, cells = self._survey.chunk_map(path)
-                picture = fallback.map_picture(
-                    np.asarray(cells),
-                    held["grid"],
-                    fallback.RESOLVER_COLOURS,
-                    fallback.RESOLVER_NAMES,
-                    path,
+                picture = static_pictures.map_picture(
+                    cells, held, static_pictures.RESOLVER_COLOURS, static_pictures.RESOLVER_NAMES
                 )
+                first = self._survey.plan.find(path, "ChunkDoubleUpdate").coords[0].tolist()
+                picture += static_pictures.chunk_pictures(*self.preview(path, first))
         return fallback.conflicts_html(payload, self.title, picture)
 
     def __repr__(self) -> str:

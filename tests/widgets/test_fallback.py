@@ -5,8 +5,9 @@ import zlib
 
 import numpy as np
 
-from icechunk_widgets.fallback import DIFF_COLOURS, DIFF_NAMES, map_picture, table
+from icechunk_widgets.fallback import table
 from icechunk_widgets.png import png
+from icechunk_widgets.static_pictures import DIFF_COLOURS, DIFF_NAMES, map_picture
 
 
 def test_png_is_well_formed() -> None:
@@ -38,7 +39,19 @@ def test_maps_of_any_size_stay_small() -> None:
     for grid in ((), (1,), (3,), (2, 3), (12, 90, 180), (2000, 3000)):
         cells = np.zeros(int(np.prod(grid, dtype=np.int64)), np.uint8)
         cells[-1] = 1
-        html = map_picture(cells, grid, DIFF_COLOURS, DIFF_NAMES, 'a "quoted" <path>')
+        labels = [None] * len(grid)
+        held = {"path": 'a "quoted" <path>', "grid": grid, "labels": labels, "dims": labels}
+        html = map_picture(cells, held, DIFF_COLOURS, DIFF_NAMES)
         assert len(html) < 60_000
         assert "<path>" not in html
         assert "changed 1" in html
+
+
+def test_maps_are_drawn_north_up() -> None:
+    held = {"path": "/a", "grid": [2, 1], "dims": ["lat", "lon"]}
+    cells = np.array([0, 1], np.uint8)
+    north = map_picture(cells, {**held, "labels": [{"up": True}, None]}, DIFF_COLOURS, DIFF_NAMES)
+    reversed_cells = map_picture(
+        cells[::-1].copy(), {**held, "labels": [None, None]}, DIFF_COLOURS, DIFF_NAMES
+    )
+    assert north == reversed_cells

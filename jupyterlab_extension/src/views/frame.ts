@@ -3,6 +3,7 @@
 import { luminance, parseCss, type Rgb } from "../core/colour";
 import { button, fill, h, listen, say } from "../core/dom";
 import { asHostError, type Host, isSilent } from "../core/host";
+import { absoluteTime } from "../core/time";
 
 export type Dispose = () => void;
 
@@ -57,6 +58,12 @@ export function createFrame(
     body,
     live,
   );
+  const saved = savedAt(host);
+  if (saved) {
+    root.classList.add("ick-saved");
+    const told = `Saved copy of ${absoluteTime(saved)}. Nothing can be changed here.`;
+    root.append(h("footer", { class: "ick-savednote" }, told));
+  }
   el.append(root);
 
   const themed = new Set<() => void>();
@@ -109,6 +116,11 @@ export function createFrame(
       root.remove();
     },
   };
+}
+
+/** When a page without a kernel was saved; empty for a live view. */
+export function savedAt(host: Host): string {
+  return String(host.get("saved") ?? "");
 }
 
 function watchTheme(callback: () => void, signal: AbortSignal): void {

@@ -122,7 +122,7 @@ export class PreviewPanel {
     this.running?.abort();
     const running = (this.running = new AbortController());
     this.element.classList.add("ick-busy");
-    const positions = Object.keys(this.index).length
+    const positions = Object.values(this.index).some((at) => at > 0)
       ? chunk.map((_, axis) => this.index[axis] ?? 0)
       : null;
     try {

@@ -9,7 +9,7 @@ import { absoluteTime, relativeTime } from "../core/time";
 import { handleCopy } from "./commitpane";
 import { ChunkGridView } from "./chunkgrid";
 import { ConflictList } from "./conflictlist";
-import { createFrame, type Dispose } from "./frame";
+import { createFrame, type Dispose, savedAt } from "./frame";
 import { PreviewPanel } from "./preview";
 import { CompleteBar } from "./completebar";
 import { RESOLVER_STATES, swatch } from "./states";
@@ -27,6 +27,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     label: String(host.get("title") || "Resolve conflicts"),
   });
   const { signal } = frame;
+  const saved = Boolean(savedAt(host));
   let reply: ConflictsReply | null = null;
   let current: ConflictItem | null = null;
   let scope: AbortController | null = null;
@@ -35,8 +36,8 @@ export function mount(el: HTMLElement, host: Host): Dispose {
 
   const title = h("h2", { class: "ick-heading" });
   const onto = h("span", { class: "ick-between" });
-  const undo = button("Undo", { class: "ick-button ick-quiet", title: "Ctrl Z", disabled: true });
-  const redo = button("Redo", { class: "ick-button ick-quiet", title: "Ctrl Shift Z", disabled: true });
+  const undo = button("Undo", { class: "ick-button ick-quiet ick-undo", title: "Ctrl Z", disabled: true });
+  const redo = button("Redo", { class: "ick-button ick-quiet ick-undo", title: "Ctrl Shift Z", disabled: true });
   const script = button("Show as Python", { class: "ick-button ick-quiet", "aria-expanded": "false" });
   const codeBox = h("div", { class: "ick-code", hidden: true });
   const notice = h("div", { class: "ick-notice", role: "status", hidden: true });
@@ -245,7 +246,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   }
 
   function decide(choice: Choice | null): void {
-    if (!current || bar.locked) return;
+    if (!current || bar.locked || saved) return;
     if (choice && !current.choices.includes(choice)) return;
     const item = current;
     const target = item.kind === "node" ? { runs: null, count: 1 } : chunkTarget();

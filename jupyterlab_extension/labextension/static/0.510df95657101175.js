@@ -125,6 +125,10 @@
 .ick-error-text strong { display: block; font-weight: 600; }
 .ick-notice { background: color-mix(in srgb, #e69f00 15%, var(--ick-bg)); border-bottom: 1px solid var(--ick-line); padding: 8px 14px; }
 
+/* A page without a kernel: what would change something is not there. */
+.ick-savednote { border-top: 1px solid var(--ick-line); color: var(--ick-muted); font-size: 12px; padding: 6px 14px; }
+.ick-saved :is(.ick-keep, .ick-bar-complete, .ick-head .ick-undo, .ick-decisionhead, .ick-tools, .ick-acts) { display: none !important; }
+
 /* Changed nodes */
 .ick-mark { flex: none; font-family: var(--ick-mono); font-size: 13px; font-weight: 700; text-align: center; width: 14px; }
 .ick-mark-added { color: var(--ick-added); }
