@@ -164,9 +164,9 @@ def finish(name: str, message: str, metadata: Any = None, how: str = "commit") -
         solver = ic.BasicConflictSolver()
         return str(session.commit(message, metadata, rebase_with=solver))
     if how == "amend":
-        return str(session.amend(message, metadata))
+        return str(session.amend(message, metadata=metadata))
     if how == "flush":
-        return str(session.flush(message, metadata))
+        return str(session.flush(message, metadata=metadata))
     if how == "empty":
         return str(session.commit(message, metadata, allow_empty=True))
     return str(session.commit(message, metadata))
