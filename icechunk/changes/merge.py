@@ -13,7 +13,7 @@ from icechunk.model.references import clashing
 _NAMED = 10
 
 
-def merge(into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet) -> None:
+def merge(into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet | None) -> None:
     """Add another change set to one; both were made over the same hierarchy.
 
     Parameters
@@ -24,8 +24,9 @@ def merge(into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet) -
         The fork's own changes.
     tree : TreeView
         The hierarchy of the receiving session, to name nodes.
-    known : ChangeSet
+    known : ChangeSet or None
         Changes that the receiving session had when it was forked: the fork may overwrite those.
+        None: it may overwrite all chunks.
 
     Raises
     ------
@@ -33,7 +34,9 @@ def merge(into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet) -
         Kind ``merge-failed``: both made the same node, changed the same metadata differently,
         removed what the other changed, or wrote the same chunk differently.
     """
-    problems = [*_node_problems(into, other), *_chunk_problems(into, other, tree, known)]
+    problems = [*_node_problems(into, other), *_homeless(into, other, tree)]
+    if known is not None:
+        problems += _chunk_problems(into, other, tree, known)
     if problems:
         raise ConflictError(
             message="cannot merge the forked sessions, both sides changed the same things: "
@@ -91,6 +94,17 @@ def _node_problems(into: ChangeSet, other: ChangeSet) -> list[str]:
             if node_id in two.updated or node_id in two.chunks
         ]
     return problems
+
+
+def _homeless(into: ChangeSet, other: ChangeSet, tree: TreeView) -> list[str]:
+    """Changes of nodes that the receiving session does not have, e.g. over another base."""
+    made = {node.id for node in (*other.new.values(), *into.new.values(), *into.deleted.values())}
+    missing = [
+        node_id
+        for node_id in other.updated.keys() | other.chunks.keys()
+        if node_id not in made and tree.by_id(node_id) is None
+    ]
+    return [f"{len(missing)} nodes that one changed do not exist in the other"] if missing else []
 
 
 def _chunk_problems(

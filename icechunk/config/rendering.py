@@ -70,6 +70,18 @@ class Masked(str):
     __slots__ = ()
 
 
+class Label:
+    """Text that a display shows as it is, without quotes."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
 def mask(secret: str | None, keep: int = 0) -> Masked | None:
     """Hide a secret, leaving at most its first `keep` characters when it is long enough."""
     if secret is None:

@@ -40,8 +40,15 @@ def fork(transaction: Transaction) -> Transaction:
     return child
 
 
-def check_mergeable(into: Transaction, child: Transaction) -> None:
+def check_mergeable(into: Transaction, child: Transaction, *, any_base: bool = False) -> None:
     """Raise unless a child's changes can be added to a transaction.
+
+    Parameters
+    ----------
+    into, child : Transaction
+        Where to, and what from.
+    any_base : bool
+        Accept a child that was made over another snapshot.
 
     Raises
     ------
@@ -60,7 +67,13 @@ def check_mergeable(into: Transaction, child: Transaction) -> None:
             "came from",
             ErrorKind.MERGE_NOT_ALLOWED,
         )
-    if child.mode is SessionMode.readonly:
+    if child.mode is SessionMode.rearrange:
+        raise SessionStateError(
+            "This session was created to rearrange the hierarchy, other write operations cannot be "
+            "executed: it cannot be merged. Commit it by itself",
+            ErrorKind.REARRANGE_SESSION_ONLY,
+        )
+    if child.mode is SessionMode.readonly or any_base:
         return
     base = child.base.id if child.origin is None else child.origin
     if base != (into.base.id if into.origin is None else into.origin):
@@ -73,24 +86,35 @@ def check_mergeable(into: Transaction, child: Transaction) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class ForkRecipe:
-    """What travels of a fork: references and settings, never clients."""
+class SessionRecipe:
+    """What travels of a transaction: references and settings, never clients."""
 
     ctx: RepoContext
     base: ObjectId
+    mode: SessionMode
+    branch: str | None
     origin: ObjectId | None
     changes: ChangeSet
 
     @classmethod
-    def of(cls, transaction: Transaction) -> ForkRecipe:
-        """Recipe of a fork; its chunks are durable from here on."""
+    def of(cls, transaction: Transaction) -> SessionRecipe:
+        """Recipe of a transaction; its chunks are durable from here on."""
         transaction.seal()
         with transaction.lock:
             changes = transaction.changes.copy()
-        return cls(transaction.ctx, transaction.base.id, transaction.origin, changes)
+        return cls(
+            transaction.ctx,
+            transaction.base.id,
+            transaction.mode,
+            transaction.branch,
+            transaction.origin,
+            changes,
+        )
 
     def restore(self) -> Transaction:
-        """The fork again, in this process."""
-        child = Transaction(self.ctx, self.base, mode=SessionMode.writable, changes=self.changes)
-        child.origin = self.origin
-        return child
+        """The transaction again, in this process."""
+        again = Transaction(
+            self.ctx, self.base, mode=self.mode, branch=self.branch, changes=self.changes
+        )
+        again.origin = self.origin
+        return again

@@ -26,6 +26,7 @@ from icechunk.ground.ids import ObjectId
 from icechunk.ground.locks import ProcessLock
 from icechunk.ground.paths import check_path
 from icechunk.ledger.capabilities import Capability
+from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.zarr_meta import parse_node
 
@@ -87,6 +88,7 @@ class Transaction:
         self.lock = ProcessLock(settled=True)
         self.origin: ObjectId | None = None  # of a fork: the base of the session it came from
         self.given_out: dict[ObjectId, ChangeSet] = {}  # by base: what forks of it already saw
+        self.may_travel = 0  # how many `Session.allow_pickling` blocks are open
         self._committing = False
         self._writer = ChunkWriter(ctx.storage)
         self._readers: dict[str, ArrayReader] = {}
@@ -234,6 +236,15 @@ class Transaction:
             self.check_writable()
             self.changes.objects.add(object_id)
             self.changes.edits(reader.node).set_native(coords, object_id, offset, length)
+            self.revision += 1
+
+    def set_references(self, node: NodeSnapshot, table: ChunkTable) -> None:
+        """Record a table of references of an array at once; its tombstones are deletions."""
+        if not len(table):
+            return
+        with self.lock:
+            self.check_writable()
+            self.changes.edits(node).extend(table)
             self.revision += 1
 
     def delete_chunk(self, path: str, coords: Coords) -> None:

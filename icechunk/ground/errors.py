@@ -171,6 +171,12 @@ class IcechunkError(Exception):
         """Stable code of the cause, comparable with `ErrorKind`."""
         return self._kind
 
+    def label(self, text: str) -> None:
+        """Put `text` before the message, once."""
+        if not self._message.startswith(text):
+            self._message = text + self._message
+            self.args = (self._message, *self.args[1:])
+
     def __str__(self) -> str:
         return self._message
 

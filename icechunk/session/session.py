@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.merge import merge
+from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.config.repository import RepositoryConfig
 from icechunk.conflicts.model import ConflictReport, ConflictSolver
+from icechunk.engine import amend as amending
 from icechunk.engine import commit as committing
 from icechunk.engine import rebase as rebasing
 from icechunk.engine.diffing import status
-from icechunk.engine.forking import ForkRecipe, check_mergeable, fork
+from icechunk.engine.forking import SessionRecipe, check_mergeable, fork
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.ground.errors import ConflictError, ErrorKind, ReadOnlyError, RebaseFailedError
+from icechunk.ground.errors import ErrorKind, ReadOnlyError
 from icechunk.ground.ids import id_text, parse_object_id
 from icechunk.ground.runtime import twin
 from icechunk.model.diff import Diff
+from icechunk.session.hierarchy import Hierarchy
+from icechunk.session.labelled import labelled
 from icechunk.store.zarr_store import IcechunkStore
-
-__all__ = [
-    "ConflictError",
-    "ForkSession",
-    "RebaseFailedError",
-    "Session",
-    "SessionMode",
-]
 
 NOT_PICKLABLE = (
     "You must opt-in to pickle writable sessions in a distributed context: use `Session.fork()`, "
@@ -33,7 +32,7 @@ NOT_PICKLABLE = (
 )
 
 
-class Session:
+class Session(Hierarchy, Shown):
     """One checkout: a base snapshot and the changes made over it.
 
     Made by `Repository.writable_session`, `Repository.readonly_session` and `Session.fork`.
@@ -54,21 +53,49 @@ class Session:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __str__(self) -> str:
-        lines = [f"<icechunk.{type(self).__name__}>", f"read_only: {self.read_only}"]
-        lines.append(f"snapshot_id: {self.snapshot_id}")
-        if self.branch is not None:
-            lines.append(f"branch: {self.branch}")
-            lines.append(f"has_uncommitted_changes: {self.has_uncommitted_changes}")
-        return "\n".join(lines)
+    def _path(self) -> str:
+        return f"icechunk.session.{type(self).__name__}"
 
-    __repr__ = __str__
+    def _entries(self) -> Iterable[Entry]:
+        entries = [
+            Entry("read_only", self.read_only),
+            Entry("snapshot_id", Label(self.snapshot_id)),
+        ]
+        if not self.read_only:
+            entries.append(Entry("branch", None if self.branch is None else Label(self.branch)))
+            entries.append(Entry("has_uncommitted_changes", self.has_uncommitted_changes))
+        return entries
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __getstate__(self) -> SessionRecipe:
         transaction = self._transaction
-        if transaction.mode is not SessionMode.readonly:
+        if transaction.mode is not SessionMode.readonly and not transaction.may_travel:
             raise ValueError(NOT_PICKLABLE)
-        return _read_only_session, (transaction.ctx, transaction.base.id)
+        return SessionRecipe.of(transaction)
+
+    def __setstate__(self, state: SessionRecipe) -> None:
+        self._transaction = state.restore()
+
+    @contextmanager
+    def allow_pickling(self) -> Iterator[None]:
+        """Let this writable session be pickled inside a ``with`` block.
+
+        What the copies change comes back with `merge`. Use `fork` instead, which is made for this.
+        """
+        warnings.warn(
+            "`Session.allow_pickling` is deprecated: send forks made by `Session.fork()` to the "
+            "workers, and merge them back with `Session.merge()`",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        transaction = self._transaction
+        transaction.may_travel += 1
+        try:
+            yield
+        finally:
+            transaction.may_travel -= 1
 
     # -- what it is ------------------------------------------------------------------------------
 
@@ -126,6 +153,7 @@ class Session:
 
     # -- what it does ----------------------------------------------------------------------------
 
+    @labelled
     def discard_changes(self) -> None:
         """Forget every uncommitted change; stores of this session see it at once.
 
@@ -141,6 +169,7 @@ class Session:
             )
         self._transaction.replace_changes(ChangeSet())
 
+    @labelled
     def commit(
         self,
         message: str,
@@ -181,8 +210,7 @@ class Session:
         SessionStateError
             Kinds ``no-changes-to-commit`` and ``commit-not-allowed``.
         """
-        if not isinstance(message, str):
-            raise TypeError(f"a commit message must be a str, not {type(message).__name__}")
+        _check_message(message)
         snapshot_id = committing.commit(
             self._transaction,
             message,
@@ -193,6 +221,45 @@ class Session:
         )
         return id_text(snapshot_id)
 
+    @labelled
+    def amend(
+        self, message: str, *, metadata: dict[str, Any] | None = None, allow_empty: bool = False
+    ) -> str:
+        """Replace the branch's tip, this session's base, by one commit with the changes of both.
+
+        The former tip stays readable by its id until garbage is collected. Sessions of others that
+        are based on it conflict, as after any commit.
+
+        Parameters
+        ----------
+        message : str
+            Of the new commit.
+        metadata : dict, optional
+            JSON values of the new commit; those of the former tip are not inherited.
+        allow_empty : bool
+            Amend also when nothing changed, for another message or other metadata.
+
+        Returns
+        -------
+        str
+            Id of the new snapshot.
+
+        Raises
+        ------
+        ConflictError
+            The branch moved; the session keeps its changes.
+        SessionStateError
+            Kinds ``no-amend-for-initial-commit``, ``no-changes-to-commit``,
+            ``commit-not-allowed``; ``rearrange-session-only`` when the tip moved nodes and this is
+            an ordinary session.
+        FormatError
+            Kind ``unsupported-spec-version`` for a repository of spec version 1.
+        """
+        _check_message(message)
+        snapshot_id = amending.amend(self._transaction, message, metadata, allow_empty=allow_empty)
+        return id_text(snapshot_id)
+
+    @labelled
     def flush(self, message: str, metadata: dict[str, Any] | None = None) -> str:
         """Write a snapshot that no branch points to; the session becomes read-only on it.
 
@@ -200,9 +267,16 @@ class Session:
         -------
         str
             Id of the snapshot, to be read, branched or tagged by id.
+
+        Raises
+        ------
+        IcechunkError
+            For a fork.
         """
+        _check_message(message)
         return id_text(committing.flush_detached(self._transaction, message, metadata))
 
+    @labelled
     def rebase(self, solver: ConflictSolver) -> None:
         """Replay the commits made to the branch meanwhile under this session's changes.
 
@@ -233,6 +307,7 @@ class Session:
         """
         return rebasing.plan(self._transaction)
 
+    @labelled
     def fork(self) -> ForkSession:
         """A child that can be pickled, written to elsewhere, and merged back.
 
@@ -246,33 +321,43 @@ class Session:
         """
         return ForkSession(fork(self._transaction))
 
-    def merge(self, *others: Session, other: Session | None = None) -> None:
+    @labelled
+    def merge(
+        self, *others: Session, other: Session | None = None, last_wins: bool = False
+    ) -> None:
         """Take in the changes of forks.
 
         Parameters
         ----------
         *others : ForkSession
-            Forks of this session, back from their workers.
+            Forks of this session, back from their workers. `other` is an older way to give one.
+        last_wins : bool
+            Where several wrote the same chunk, keep what the last argument wrote, and accept forks
+            of a session based on another snapshot. Writes of the others are lost without notice.
 
         Raises
         ------
         ConflictError
             Kind ``merge-failed``: two sides changed the same thing; nothing is merged then.
             Names the arrays and chunks.
+        SessionStateError
+            Kind ``merge-not-allowed`` for a session that is no fork, merged into a fork.
         """
         mine = self._transaction
         everyone = others if other is None else (*others, other)
         children = [one._transaction for one in everyone if one._transaction is not mine]
         for child in children:
-            check_mergeable(mine, child)
+            check_mergeable(mine, child, any_base=last_wins)
         with mine.lock:
             united = mine.changes.copy()
             for child in children:
                 if not child.changes.is_empty:
-                    merge(united, child.changes, mine.tree, mine.shared_with(child))
+                    known = None if last_wins else mine.shared_with(child)
+                    merge(united, child.changes, mine.tree, known)
             mine.replace_changes(united)
 
     commit_async = twin(commit)
+    amend_async = twin(amend)
     flush_async = twin(flush)
     rebase_async = twin(rebase)
     merge_async = twin(merge)
@@ -288,13 +373,12 @@ class ForkSession(Session):
         """Reported as read-only, since a fork commits nothing."""
         return SessionMode.readonly
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _fork_session, (ForkRecipe.of(self._transaction),)
+    def __getstate__(self) -> SessionRecipe:
+        return SessionRecipe.of(self._transaction)
 
 
-def _read_only_session(ctx: Any, snapshot_id: Any) -> Session:
-    return Session(Transaction(ctx, snapshot_id, mode=SessionMode.readonly))
-
-
-def _fork_session(recipe: ForkRecipe) -> ForkSession:
-    return ForkSession(recipe.restore())
+def _check_message(message: object) -> None:
+    if not isinstance(message, str):
+        raise TypeError(
+            f"'{type(message).__name__}' object is not an instance of 'str': a message is text"
+        )

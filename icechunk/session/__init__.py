@@ -1,0 +1,10 @@
+"""Floor 8: `Session`, the public transaction handle.
+
+This is also the public module `icechunk.session`.
+"""
+
+from icechunk.engine.transaction import SessionMode
+from icechunk.ground.errors import ConflictError, RebaseFailedError
+from icechunk.session.session import ForkSession, Session
+
+__all__ = ["ConflictError", "ForkSession", "RebaseFailedError", "Session", "SessionMode"]

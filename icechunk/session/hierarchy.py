@@ -1,0 +1,190 @@
+"""What a session does with nodes and chunk references, beyond what Zarr's store interface can."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from icechunk.engine.reindex import Mapped, reindex, shift
+from icechunk.engine.transaction import Transaction, missing_node
+from icechunk.ground.ids import id_text
+from icechunk.ground.paths import check_path
+from icechunk.ground.runtime import offload, twin
+from icechunk.model.chunk_table import VIRTUAL
+from icechunk.model.chunk_type import ChunkType
+from icechunk.session.labelled import labelled
+
+_NAMED = "vcc://"
+
+
+class Hierarchy:
+    """Moves of nodes and chunks, and questions about them."""
+
+    _transaction: Transaction
+
+    @labelled
+    def move(self, from_path: str, to_path: str) -> None:
+        """Move or rename a group or array, with everything below it; no data is copied.
+
+        Only in a session of `Repository.rearrange_session`. Groups on the way are not created.
+
+        Parameters
+        ----------
+        from_path, to_path : str
+            Absolute paths.
+
+        Raises
+        ------
+        NodeNotFoundError
+            There is nothing at `from_path`.
+        AlreadyExistsError
+            Kind ``move-wont-overwrite``.
+        SessionStateError
+            Kinds ``non-rearrange-session``, ``move-into-self-or-descendant``,
+            ``move-destination-parent-missing`` and ``move-destination-parent-not-group``.
+        """
+        self._transaction.move(from_path, to_path)
+
+    @labelled
+    def get_node_id(self, path: str) -> str:
+        """Id of a node, which it keeps when it is moved.
+
+        Returns
+        -------
+        str
+            13 characters.
+        """
+        node = self._transaction.node(check_path(path))
+        if node is None:
+            raise missing_node(path)
+        return id_text(node.id)
+
+    @labelled
+    def shift_array(self, array_path: str, chunk_offset: Iterable[int]) -> None:
+        """Move all chunks of an array by a number of chunks per axis; no data is copied.
+
+        Chunks that leave the array are dropped, places that are vacated are cleared.
+
+        Parameters
+        ----------
+        array_path : str
+            Absolute path of an array with a regular chunk grid.
+        chunk_offset : iterable of int
+            How many chunks to move along each axis; negative towards the origin.
+
+        Raises
+        ------
+        NodeNotFoundError, InvalidInputError
+            When there is no such array, or the offset has too few entries.
+        IcechunkError
+            When chunks of the array differ in size.
+        """
+        shift(self._transaction, array_path, tuple(chunk_offset))
+
+    @labelled
+    def reindex_array(
+        self, array_path: str, forward: Mapped, backward: Mapped | None = None
+    ) -> None:
+        """Move the chunks of an array through a function of their coordinates.
+
+        Parameters
+        ----------
+        array_path : str
+            Absolute path of an array with a regular chunk grid.
+        forward : callable
+            Takes the coordinates of an existing chunk, a list of int, and returns those it goes
+            to, or None to leave it where it is.
+        backward : callable, optional
+            The inverse of `forward`; places it finds vacated are cleared. Without it they keep
+            their chunk, so that chunks are copied.
+
+        Raises
+        ------
+        InvalidInputError
+            Kind ``invalid-chunk-index`` when `forward` leads out of the array.
+        IcechunkError
+            When a function raises, or chunks of the array differ in size. Nothing is changed.
+        """
+        reindex(self._transaction, array_path, forward, backward)
+
+    async def chunk_coordinates(
+        self, array_path: str, batch_size: int = 1_000
+    ) -> AsyncIterator[tuple[int, ...]]:
+        """Coordinates of the existing chunks of an array, in row-major order.
+
+        Parameters
+        ----------
+        array_path : str
+            Absolute path.
+        batch_size : int
+            How many are made at a time; at least 1.
+
+        Yields
+        ------
+        tuple of int
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        table = await offload(self._transaction.array_reader(array_path).table)
+        for start in range(0, len(table), batch_size):
+            for coords in table.coords(slice(start, start + batch_size)).tolist():
+                yield tuple(coords)
+
+    @labelled
+    def chunk_type(self, array_path: str, chunk_coordinates: Sequence[int]) -> ChunkType:
+        """How one chunk is stored.
+
+        Parameters
+        ----------
+        array_path : str
+            Absolute path.
+        chunk_coordinates : sequence of int
+            One entry per axis.
+
+        Returns
+        -------
+        ChunkType
+            ``uninitialized`` also for coordinates off the array's chunk grid.
+        """
+        reader = self._transaction.array_reader(array_path)
+        coords = tuple(chunk_coordinates)
+        if any(position < 0 for position in coords):
+            raise OverflowError(f"chunk coordinates are not negative, got {list(coords)}")
+        if not reader.in_grid(coords):
+            return ChunkType.uninitialized
+        found = reader.find(coords)
+        return ChunkType.uninitialized if found is None else ChunkType(found.kind)
+
+    @labelled
+    def all_virtual_chunk_locations(self) -> list[str]:
+        """URLs of all virtual chunks, one per chunk, those of named containers resolved.
+
+        Returns
+        -------
+        list of str
+            By array and chunk; an object that holds several chunks appears several times.
+        """
+        transaction = self._transaction
+        containers = transaction.ctx.config.virtual_chunk_containers or {}
+        named = {one.name: one.url_prefix for one in containers.values() if one.name}
+        found: list[str] = []
+        for node in sorted(transaction.tree, key=lambda node: node.path.encode()):
+            if node.is_array:
+                table = transaction.array_reader(node.path).table()
+                text = table.select(table.kind == VIRTUAL).text
+                if text is not None:
+                    raws = (text.bytes_at(row) for row in range(len(text)))
+                    found += [_resolved(raw.decode(), named) for raw in raws]
+        return found
+
+    move_async = twin(move)
+    get_node_id_async = twin(get_node_id)
+    chunk_type_async = twin(chunk_type)
+    all_virtual_chunk_locations_async = twin(all_virtual_chunk_locations)
+
+
+def _resolved(location: str, named: dict[str, str]) -> str:
+    """Absolute URL of a location ``vcc://name/rest``; others, and unknown names, as they are."""
+    if not location.startswith(_NAMED):
+        return location
+    name, _, rest = location.removeprefix(_NAMED).partition("/")
+    return named[name] + rest if name in named else location
