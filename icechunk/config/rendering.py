@@ -6,7 +6,6 @@ in the first two and escaped in the third.
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -226,15 +225,22 @@ def block_lines(shown: Shown) -> list[str]:
     return lines
 
 
+def _escape(text: str) -> str:
+    """Text for HTML; the module holds two thousand names that few programs ever need."""
+    import html
+
+    return html.escape(text)
+
+
 def _html_field(name: str, text: str) -> str:
-    key = f'<span class="icechunk-field-name">{html.escape(name)}:</span>'
-    value = f'<span class="icechunk-field-value">{html.escape(text)}</span>'
+    key = f'<span class="icechunk-field-name">{_escape(name)}:</span>'
+    value = f'<span class="icechunk-field-value">{_escape(text)}</span>'
     return f'  <div class="icechunk-field">{key} {value}</div>'
 
 
 def _html_details(name: str, inside: str) -> str:
     return (
-        f'  <details>\n    <summary class="icechunk-field-name">{html.escape(name)}</summary>\n'
+        f'  <details>\n    <summary class="icechunk-field-name">{_escape(name)}</summary>\n'
         f"{inside}\n  </details>"
     )
 
@@ -254,7 +260,7 @@ def html_block(shown: Shown) -> str:
     """
     parts = [
         '<div class="icechunk-repr">',
-        f'  <div class="icechunk-header">{html.escape(shown._path())}</div>',
+        f'  <div class="icechunk-header">{_escape(shown._path())}</div>',
     ]
     for entry in shown._entries():
         value = entry.in_force if entry.value is None else entry.value

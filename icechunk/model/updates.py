@@ -48,10 +48,32 @@ class RepoStatusValue:
         return f"Repo status is {name}, set at {when}, reason: {why}"
 
 
+# One data class per set of fields, and subclasses by kind: each one made costs every import.
+
+
 @dataclass(frozen=True, slots=True)
-class RepoInitialized:
+class _Fact:
+    """A kind without details; equal only to its own kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ref:
+    """A kind that concerns a ref."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _RefLeft(_Ref):
+    """A kind that concerns a ref, and what it pointed to."""
+
+    previous_snap_id: ObjectId
+
+
+class RepoInitialized(_Fact):
     """The repository was created."""
 
+    __slots__ = ()
     TAG: ClassVar[int] = 1
 
 
@@ -64,61 +86,53 @@ class RepoMigrated:
     to_version: int
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigChanged:
+class ConfigChanged(_Fact):
     """The stored configuration was replaced."""
 
+    __slots__ = ()
     TAG: ClassVar[int] = 3
 
 
-@dataclass(frozen=True, slots=True)
-class MetadataChanged:
+class MetadataChanged(_Fact):
     """The repository's own metadata was replaced."""
 
+    __slots__ = ()
     TAG: ClassVar[int] = 4
 
 
-@dataclass(frozen=True, slots=True)
-class TagCreated:
+class TagCreated(_Ref):
     """A tag was created."""
 
+    __slots__ = ()
     TAG: ClassVar[int] = 5
-    name: str
 
 
-@dataclass(frozen=True, slots=True)
-class TagDeleted:
+class TagDeleted(_RefLeft):
     """A tag was deleted; its name cannot be used again."""
 
+    __slots__ = ()
     TAG: ClassVar[int] = 6
-    name: str
-    previous_snap_id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class BranchCreated:
+class BranchCreated(_Ref):
     """A branch was created."""
 
+    __slots__ = ()
     TAG: ClassVar[int] = 7
-    name: str
 
 
-@dataclass(frozen=True, slots=True)
-class BranchDeleted:
+class BranchDeleted(_RefLeft):
     """A branch was deleted."""
 
+    __slots__ = ()
     TAG: ClassVar[int] = 8
-    name: str
-    previous_snap_id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class BranchReset:
+class BranchReset(_RefLeft):
     """A branch was moved to another snapshot."""
 
+    __slots__ = ()
     TAG: ClassVar[int] = 9
-    name: str
-    previous_snap_id: ObjectId
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +162,17 @@ class NewDetachedSnapshot:
     new_snap_id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class GCRan:
+class GCRan(_Fact):
     """Garbage was collected."""
 
+    __slots__ = ()
     TAG: ClassVar[int] = 13
 
 
-@dataclass(frozen=True, slots=True)
-class ExpirationRan:
+class ExpirationRan(_Fact):
     """Old snapshots were expired."""
 
+    __slots__ = ()
     TAG: ClassVar[int] = 14
 
 

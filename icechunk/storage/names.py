@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from urllib.parse import unquote
 
 from icechunk.storage.base import segments
@@ -58,7 +57,7 @@ def is_hidden(name: str) -> bool:
 
 def temporary_beside(path: str) -> str:
     """Return a fresh name for a file that is to become `path`."""
-    return f"{path}#{10**17 + secrets.randbelow(9 * 10**17)}"
+    return f"{path}#{10**17 + int.from_bytes(os.urandom(12)) % (9 * 10**17)}"
 
 
 def is_our_temporary(name: str) -> bool:
