@@ -13,7 +13,7 @@ if [ -x "$reference/bin/python" ]; then
     python=$("$reference/bin/python" -c 'import sys; print(sys._base_executable)')
     pins=$("$reference/bin/python" -c '
 from importlib.metadata import version
-print(*(f"{name}=={version(name)}" for name in ("zarr", "numpy", "numcodecs", "zstandard")))')
+print(*(f"{name}=={version(name)}" for name in ("zarr", "numpy", "numcodecs")))')
 elif ! python=$(find_python 12 14); then
     say "SKIPPED: a second run on Python 3.12 or newer with a newer zarr (none found)"
     exit 0

@@ -119,7 +119,7 @@ def test_a_cluster_of_processes(repo: Repository) -> None:
     session = repo.writable_session("main")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
     ):
