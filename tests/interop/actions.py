@@ -25,6 +25,16 @@ def _open(root: str) -> Any:
     return ic.Repository.open(ic.local_filesystem_storage(root))
 
 
+def _open_with_files(root: str, folder: str) -> Any:
+    """Open so that virtual chunks in the files of a folder can be read."""
+    prefix = f"file://{folder}/"
+    config = ic.RepositoryConfig.default()
+    container = ic.VirtualChunkContainer(prefix, ic.local_filesystem_store(folder))
+    config.set_virtual_chunk_container(container)
+    access = ic.containers_credentials({prefix: None})
+    return ic.Repository.open(ic.local_filesystem_storage(root), config, access)
+
+
 def _buffer(payload: bytes) -> Any:
     return _PROTOTYPE.buffer.from_bytes(payload)
 
@@ -98,9 +108,12 @@ async def _content(store: Any, sample: int) -> tuple[int, dict[str, bytes]]:
     return len(keys), found
 
 
-def digest(root: str, snapshot: str, sample: int = 10**9) -> dict[str, Any]:
+def digest(
+    root: str, snapshot: str, sample: int = 10**9, folder: str | None = None
+) -> dict[str, Any]:
     """Digest of what a snapshot holds; of at most about `sample` of its chunks."""
-    store = _open(root).readonly_session(snapshot_id=snapshot).store
+    repo = _open(root) if folder is None else _open_with_files(root, folder)
+    store = repo.readonly_session(snapshot_id=snapshot).store
     count, content = sync(_content(store, sample))
     return content_digest(content, count)
 
@@ -134,8 +147,12 @@ def difference(root: str, before: str, after: str) -> dict[str, Any]:
 # -- changes -------------------------------------------------------------------------------------
 
 
-def create(root: str, spec: int, threshold: int | None = None) -> None:
+def create(root: str, spec: int, threshold: int | None = None, split: int | None = None) -> None:
+    """Make a repository, perhaps with manifests of at most `split` chunks along each axis."""
     config = ic.RepositoryConfig(inline_chunk_threshold_bytes=threshold)
+    if split is not None:
+        sizes = {ic.ManifestSplitCondition.AnyArray(): {ic.ManifestSplitDimCondition.Any(): split}}
+        config.manifest = ic.ManifestConfig(splitting=ic.ManifestSplittingConfig.from_dict(sizes))
     extra = {} if ic.__version__.startswith("1.") else {"spec_version": spec}
     ic.Repository.create(ic.local_filesystem_storage(root), config, **extra)
 
@@ -176,6 +193,21 @@ def commit(root: str, branch: str, message: str, metadata: Any = None, **changes
     how = changes.pop("how", "commit")
     begin(root, branch, "only", **changes)
     return finish("only", message, metadata, how)
+
+
+def refer(name: str, path: str, rows: list[list[Any]]) -> None:
+    """Let chunks be ranges of files: rows of index, URL, offset, length and perhaps an ETag."""
+    spec = getattr(ic, "VirtualChunkSpec", None)
+    if spec is None:
+        from icechunk.virtual import VirtualChunkSpec as spec
+    specs = [spec(*row) for row in rows]
+    options = {"validate_containers": False}
+    assert _sessions[name].store.set_virtual_refs(path, specs, **options) is None
+
+
+def refer_many(name: str, path: str, url: str, length: int, count: int) -> None:
+    """Let the first chunks of a one-dimensional array be consecutive ranges of a file."""
+    refer(name, path, [[[n], url, n * length, length] for n in range(count)])
 
 
 def move(root: str, branch: str, moves: list[list[str]], message: str) -> str:
