@@ -15,7 +15,6 @@ from tests.interop.sides import Ours, Side
 from tests.interop.test_zoo import PAIRS
 from tests.interop.zoo import animals, as_content, payload
 
-
 FAR_APART = PAIRS[:2] + PAIRS[4:]
 """The oldest and the newest writer, for what takes long."""
 
