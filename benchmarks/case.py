@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-#: ours: this project · reference: the Rust-backed library · zarr: zarr's LocalStore, no versions
-#: · floor: plain files, the least the operating system asks for the same bytes
-Implementation = Literal["ours", "reference", "zarr", "floor"]
+#: ours: this project · ours-fast: with its own codec pipeline switched on · reference: the
+#: Rust-backed library · zarr: zarr's LocalStore, no versions · floor: plain files, the least the
+#: operating system asks for the same bytes
+Implementation = Literal["ours", "ours-fast", "reference", "zarr", "floor"]
 
 CHUNK_ITEMS = 16_384  #: float32 values per chunk
 CHUNK_BYTES = CHUNK_ITEMS * 4  #: 64 KiB

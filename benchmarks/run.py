@@ -36,7 +36,7 @@ class Machine:
 
     def python(self, implementation: Implementation) -> Path | None:
         """Return the interpreter for an implementation; None where there is none."""
-        if implementation == "ours":
+        if implementation.startswith("ours"):
             return self._ours
         if implementation == "reference":
             return self._reference
@@ -55,7 +55,7 @@ class Machine:
             "--size": size,
         }
         words = [word for option in options.items() for word in option]
-        path = HERE.parent if implementation == "ours" else None
+        path = HERE.parent if implementation.startswith("ours") else None
         return json.loads(worker(self.python(implementation), step, *words, path=path))
 
     def versions(self) -> dict[str, dict[str, str]]:

@@ -19,8 +19,10 @@ def _storage(implementation: Implementation, folder: Path, durable: bool) -> Any
     import icechunk
 
     is_ours = "+jupyter" in icechunk.__version__
-    if is_ours != (implementation == "ours"):
+    if is_ours != implementation.startswith("ours"):
         raise SystemExit(f"{implementation}: found icechunk {icechunk.__version__} here")
+    if implementation == "ours-fast":
+        icechunk.fast_pipeline()
     if is_ours:
         return icechunk.local_filesystem_storage(str(folder), durable=durable)
     return icechunk.local_filesystem_storage(str(folder))  # never syncs
