@@ -81,11 +81,17 @@ def write_notebook(path: Path, cells: Sequence[str]) -> Path:
 
 
 class LabServer:
-    """A JupyterLab process of its own; `folder` is what its file browser shows."""
+    """A JupyterLab process of its own; `folder` is what its file browser shows.
 
-    def __init__(self, home: Path) -> None:
+    With ``application="notebook"`` it is Jupyter Notebook 7.
+    """
+
+    def __init__(
+        self, home: Path, application: Literal["jupyterlab", "notebook"] = "jupyterlab"
+    ) -> None:
+        self.application = application
         self.folder = home / "work"
-        self.log = ARTIFACTS / "jupyterlab.log"
+        self.log = ARTIFACTS / f"{application}.log"
         self.token = secrets.token_hex(16)
         self.url = ""
         self._home = home
@@ -97,7 +103,7 @@ class LabServer:
         ARTIFACTS.mkdir(exist_ok=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterlab", *self._arguments()],
+                [sys.executable, "-m", self.application, *self._arguments()],
                 env=self._environment(),
                 cwd=self.folder,
                 stdout=log,
@@ -118,6 +124,12 @@ class LabServer:
             time.sleep(0.2)
         self.stop()
         raise LabError(f"JupyterLab did not start:\n{self.log.read_text()[-4000:]}")
+
+    def address(self, name: str) -> str:
+        """Address of the page that edits a notebook."""
+        if self.application == "notebook":
+            return f"{self.url}notebooks/{name}?token={self.token}"
+        return f"{self.url}lab/tree/{name}?token={self.token}&reset"
 
     def stop(self) -> None:
         """End the server and its kernels."""
@@ -180,6 +192,12 @@ class LabServer:
         built = ROOT / "jupyterlab_extension" / "labextension"
         if (built / "package.json").is_file():
             (extensions / "jupyterlab").symlink_to(built)
+        notebook = self.application == "notebook"
+        name = "JupyterNotebookApp" if notebook else "LabApp"
+        quiet = [
+            "--LabApp.news_url=",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ]
         return [
             "--no-browser",
             "--allow-root",
@@ -188,10 +206,9 @@ class LabServer:
             f"--ServerApp.root_dir={self.folder}",
             f"--IdentityProvider.token={self.token}",
             "--ServerApp.terminals_enabled=False",
-            "--LabApp.expose_app_in_browser=True",
-            "--LabApp.news_url=",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            f"--LabApp.extra_labextensions_path={extensions.parent}",
+            f"--{name}.expose_app_in_browser=True",
+            f"--{name}.extra_labextensions_path={extensions.parent}",
+            *([] if notebook else quiet),
         ]
 
 
@@ -217,7 +234,7 @@ class Lab:
 
     def open(self, name: str, timeout: float = 90.0) -> Notebook:
         """Open a notebook of the server's folder and wait for its kernel to be idle."""
-        self.page.goto(f"{self.server.url}lab/tree/{name}?token={self.server.token}&reset")
+        self.page.goto(self.server.address(name))
         self.page.wait_for_function(
             """name => {
                 const widget = window.jupyterapp?.shell.currentWidget;

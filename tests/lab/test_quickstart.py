@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 import pytest
 import xarray as xr
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import expect
 
 from tests.conftest import ROOT
 from tests.lab.labtools import Lab, Notebook
+from tests.lab.story import cell_of, copy_quickstart, in_both_themes
 
 READ_BACK = """
 import json, sys
@@ -33,29 +32,8 @@ print(json.dumps([[info.message, info.metadata.get("author")]
 @pytest.fixture
 def quickstart(lab: Lab, notebooks: Path) -> tuple[Notebook, dict[str, int]]:
     """The notebook, open, and the number of each cell by its id."""
-    for name in ("quickstart.ipynb", "data"):
-        source = ROOT / "examples" / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy2
-        copy(source, notebooks / name, **({"dirs_exist_ok": True} if source.is_dir() else {}))
-    cells = nbformat.read(notebooks / "quickstart.ipynb", as_version=4).cells
-    return lab.open("quickstart.ipynb"), {cell["id"]: n for n, cell in enumerate(cells)}
-
-
-def cell_of(grid: Locator, row: int, column: int) -> dict[str, float]:
-    """Position of the middle of a chunk's cell on the canvas."""
-    size: dict[str, Any] = grid.evaluate("canvas => ({...canvas.dataset})")
-    return {
-        "x": float(size["originX"]) + (column + 0.5) * float(size["cellWidth"]),
-        "y": float(size["originY"]) + (row + 0.5) * float(size["cellHeight"]),
-    }
-
-
-def in_both_themes(lab: Lab, name: str, of: Locator) -> None:
-    """Keep a picture in the dark and the light theme."""
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        of.scroll_into_view_if_needed()
-        lab.screenshot(f"quickstart-{name}-{theme}", of)
+    number = copy_quickstart(notebooks)
+    return lab.open("quickstart.ipynb"), number
 
 
 def read_back(repository: Path, tmp_path: Path) -> tuple[list[list[Any]], np.ndarray]:
@@ -84,13 +62,13 @@ def test_the_main_job_with_the_mouse(
     expect(history).to_contain_text("COADS climatology")
     expect(history).to_contain_text("bias-correction")
     expect(history).to_contain_text("v1")
-    in_both_themes(lab, "history", history)
+    in_both_themes(lab, "quickstart-history", history)
 
     notebook.run(number["diff"])
     diff = notebook.output(number["diff"]).get_by_test_id("ick-diff")
     expect(diff.get_by_test_id("ick-diff-node").first).to_contain_text("SST")
     expect(diff).to_contain_text("12 of 108 chunks")
-    in_both_themes(lab, "diff", diff)
+    in_both_themes(lab, "quickstart-diff", diff)
 
     notebook.run(number["ana"])
     (printed,) = notebook.run(number["conflict"])
@@ -103,6 +81,10 @@ def test_the_main_job_with_the_mouse(
     complete = resolver.get_by_test_id("ick-complete")
     expect(counter).to_contain_text("4 of 4")
     expect(complete).to_be_disabled()
+    expect(resolver.get_by_test_id("ick-message")).to_have_value("SST: cooler sensors")
+    assert grid.get_attribute("data-flip-y") == "true"  # latitudes: north is up
+    south, north = cell_of(grid, 0, 0), cell_of(grid, 2, 0)
+    assert north["y"] < south["y"]
     for side in ("ours", "theirs", "base"):
         expect(resolver.get_by_test_id(f"ick-preview-{side}")).to_be_visible()
     assert notebook.kernel("session.status().updated_chunks['/SST']")
@@ -112,7 +94,7 @@ def test_the_main_job_with_the_mouse(
     lab.drag(grid, (start["x"], start["y"]), (end["x"], end["y"]))
     resolver.get_by_test_id("ick-keep-theirs").click()
     expect(counter).to_contain_text("2 of 4")
-    in_both_themes(lab, "resolver", resolver)
+    in_both_themes(lab, "quickstart-resolver", resolver)
 
     # Undo and redo by keyboard, then February: one chunk each.
     grid.focus()
@@ -136,12 +118,12 @@ def test_the_main_job_with_the_mouse(
     complete.click()
     expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
     assert notebook.kernel("repo.lookup_branch('main')") != tip
-    in_both_themes(lab, "committed", resolver)
+    in_both_themes(lab, "quickstart-committed", resolver)
 
     notebook.run(number["result"])
     after = notebook.output(number["result"]).get_by_test_id("ick-history")
     expect(after).to_contain_text("SST: cooler sensors")
-    in_both_themes(lab, "result", after)
+    in_both_themes(lab, "quickstart-result", after)
     (told,) = notebook.run(number["check"])
     assert "108 chunks of SST hold exactly what was chosen" in told["text"]
 

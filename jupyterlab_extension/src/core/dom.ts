@@ -8,6 +8,10 @@ export interface Props {
   [attribute: string]: string | number | boolean | null | undefined;
 }
 
+// Notebook front ends bind plain letters to commands, some before the page sees the key. This
+// attribute keeps those off; it has to sit on the focused element itself.
+const FOCUSABLE = /^(a|button|input|select|summary|textarea)$/;
+
 /** Create an element; `true` sets an empty attribute, `false`/`null` leaves it out. */
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
@@ -16,6 +20,8 @@ export function h<K extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   if (props) setProps(element, props);
+  if (FOCUSABLE.test(tag) || element.hasAttribute("tabindex"))
+    element.setAttribute("data-lm-suppress-shortcuts", "");
   append(element, children);
   return element;
 }
@@ -59,14 +65,11 @@ export function say(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/**
- * A push button. Notebook front ends bind plain letters to commands, even while a button has the
- * focus; the attribute keeps those off (it has to sit on the focused element itself).
- */
+/** A push button. */
 export function button(label: string, props: Props | null = null, ...children: Child[]): HTMLButtonElement {
   const element = h(
     "button",
-    { type: "button", class: "ick-button", "data-lm-suppress-shortcuts": true, ...props },
+    { type: "button", class: "ick-button", ...props },
     ...children,
   );
   if (label) element.append(label);

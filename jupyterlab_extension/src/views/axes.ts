@@ -151,7 +151,6 @@ function slider(map: ChunkMapReply, grid: ChunkGrid, slice: Slice, axis: number)
     max: grid.grid[axis]! - 1,
     value: slice.fixed[axis]!,
     "data-axis": axis,
-    "data-lm-suppress-shortcuts": true,
   });
   return h(
     "div",

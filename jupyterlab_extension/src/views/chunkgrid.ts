@@ -61,7 +61,6 @@ export class ChunkGridView {
       role: "application",
       "aria-roledescription": "chunk grid",
       "aria-describedby": help,
-      "data-lm-suppress-shortcuts": true,
     });
     this.stage.append(this.canvas);
     this.axes = new AxisControls(frame.signal, {

@@ -16,7 +16,6 @@ export class ConflictList {
     role: "listbox",
     tabindex: 0,
     "aria-label": "Conflicts",
-    "data-lm-suppress-shortcuts": true,
   });
 
   constructor(

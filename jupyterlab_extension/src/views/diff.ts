@@ -36,7 +36,6 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     role: "listbox",
     tabindex: 0,
     "aria-label": "Changed nodes",
-    "data-lm-suppress-shortcuts": true,
   });
   const heading = h("div", { class: "ick-nodehead" });
   const note = h("div", { class: "ick-hint" });
@@ -99,7 +98,6 @@ export function mount(el: HTMLElement, host: Host): Dispose {
                 class: "ick-chip",
                 "data-change": change,
                 "aria-pressed": String(!hidden.has(change)),
-                "data-lm-suppress-shortcuts": true,
               },
               mark(change),
               `${change} `,

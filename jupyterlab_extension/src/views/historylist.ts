@@ -51,7 +51,6 @@ export class HistoryList {
         role: "listbox",
         "aria-label": "Commits, newest first",
         "aria-multiselectable": "true",
-        "data-lm-suppress-shortcuts": true,
       },
       this.spacer,
     );

@@ -212,7 +212,6 @@ export class PreviewPanel {
               max: axis.size - 1,
               value: axis.position,
               "data-axis": axis.axis,
-              "data-lm-suppress-shortcuts": true,
             }),
             h("output", null),
           ),
