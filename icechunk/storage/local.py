@@ -46,8 +46,8 @@ _FLUSHES = 16  # in flight: a journal writes many of them at the price of one
 _DELETES = 8
 _DELETE_BATCH = 256
 _PATHS = 4096
-_LARGE = 2**26
-"""Reads of more bytes are checked against the size of the file first."""
+_LARGE, _FAR = 2**26, 2**40
+"""Reads of more bytes, or from further on, are checked against the size of the file first."""
 
 _NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _KEEP_OPEN = os.name != "nt"  # Windows does not delete what anybody has open
@@ -165,7 +165,7 @@ class LocalStorage(Storage):
         if offset < 0 or length < 0:
             raise wrong_size(key, offset, length, 0)
         try:
-            if length > _LARGE:
+            if length > _LARGE or offset > _FAR:
                 # A damaged reference may ask for anything: no memory is reserved for it.
                 size = os.stat(path).st_size
                 if offset + length > size:
