@@ -109,8 +109,12 @@ class Turns:
         how = changes.pop("how", "commit")
         puts, drops, wipes = (changes.get(k) or {} for k in ("puts", "drops", "wipes"))
         for path in wipes:
-            for key in [key for key in content if key.startswith(f"{path}/")]:
+            # an array takes its chunks with it, but not nodes that were put below it
+            is_array = b'"array"' in content[f"{path}/zarr.json"]
+            own = (f"{path}/c/", f"{path}/c\0") if is_array else (f"{path}/",)
+            for key in [key for key in content if f"{key}\0".startswith(own)]:
                 del content[key]
+            content.pop(f"{path}/zarr.json", None)
         for key in drops:
             content.pop(key, None)
         content |= {key: text.encode("latin-1") for key, text in dict(puts).items()}
@@ -129,9 +133,10 @@ class Turns:
         for _ in range(count):
             node = self.random.choice(self.arrays(content))
             grid, size = grid_of(content[node + "zarr.json"])
+            if 0 in grid:
+                continue
             where = "".join(f"/{self.random.randrange(n)}" for n in grid)
-            if 0 not in grid:
-                puts[f"{node}c{where}"] = payload(f"{node}{number}{where}", size)
+            puts[f"{node}c{where}"] = payload(f"{node}{number}{where}", size)
         return puts
 
     # -- operations ------------------------------------------------------------------------------
@@ -262,7 +267,8 @@ class Turns:
     def known(self) -> str:
         """Some snapshot that is still there."""
         facts = self.sides[0]("facts", root=self.root)
-        return self.random.choice(sorted({s[0] for h in facts["histories"].values() for s in h}))
+        there = {info[0] for history in facts["histories"].values() for info in history}
+        return self.random.choice([snapshot for snapshot in self.contents if snapshot in there])
 
     def new_branch(self, side: Side, number: int) -> bool:
         if len(self.branches) > 4:
