@@ -6,12 +6,11 @@ when they are imported themselves.
 
 from __future__ import annotations
 
+from icechunk.storage.wrapper import Call, StorageWrapper
 from icechunk.testing.storages import (
-    Call,
     FaultyStorage,
     LatencyStorage,
     RecordingStorage,
-    StorageWrapper,
     ThrottledStorage,
 )
 
