@@ -87,6 +87,6 @@ def from_texts(texts: Sequence[str]) -> tuple[Ids, NDArray[np.bool_]]:
     spare = _CHARS * 5 - OBJECT_ID_SIZE * 8
     valid = fits & (digits != _NOT_A_DIGIT).all(axis=1) & (digits[:, -1] % (1 << spare) == 0)
     digits[~valid] = 0
-    bits = np.unpackbits(digits[:, :, None], axis=2)[:, :, 3:].reshape(len(digits), -1)
+    bits = np.unpackbits(digits[:, :, None], axis=2)[:, :, 3:].reshape(-1, _CHARS * 5)
     packed: NDArray[Any] = np.packbits(bits[:, : OBJECT_ID_SIZE * 8], axis=1)
     return np.ascontiguousarray(packed).reshape(-1).view(_KIND), valid
