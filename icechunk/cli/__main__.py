@@ -1,0 +1,7 @@
+"""``python -m icechunk.cli``."""
+
+from __future__ import annotations
+
+from icechunk.cli import main
+
+main()

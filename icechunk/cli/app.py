@@ -1,0 +1,48 @@
+"""The command line put together."""
+
+from __future__ import annotations
+
+import click
+
+from icechunk._version import __version__
+from icechunk.cli import (
+    config_commands,
+    history_commands,
+    node_commands,
+    ref_commands,
+    repo_commands,
+    upkeep_commands,
+)
+from icechunk.cli.verbs import HELP
+
+
+@click.group(context_settings=HELP)
+@click.version_option(__version__, "--version", message="icechunk %(version)s")
+def app() -> None:
+    """Look at and look after Icechunk repositories.
+
+    PLACE is an alias of the configuration file (icechunk config list), a folder or a URL. REF is a
+    snapshot id or its beginning, a branch or a tag; REF~2 is its second ancestor.
+    """
+
+
+for _room in (
+    config_commands, repo_commands, history_commands, ref_commands, node_commands, upkeep_commands
+):  # fmt: skip
+    _room.register(app)
+
+
+@app.command("help", context_settings=HELP)
+@click.argument("words", nargs=-1)
+@click.pass_context
+def _help(context: click.Context, words: tuple[str, ...]) -> None:
+    """Explain a command."""
+    command: click.Command = app
+    parent = context.parent
+    assert parent is not None
+    for word in words:
+        found = command.get_command(parent, word) if isinstance(command, click.Group) else None
+        if found is None:
+            raise click.UsageError(f"No such command '{' '.join(words)}'.", parent)
+        command, parent = found, click.Context(found, parent, word)
+    click.echo(command.get_help(parent))

@@ -1,0 +1,141 @@
+"""Groups and arrays."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from icechunk.cli.output import Answer, Cell, joined, styled, table
+from icechunk.cli.places import open_place, snapshot_named
+from icechunk.cli.verbs import verb
+from icechunk.engine.transaction import missing_node
+from icechunk.ground.paths import ROOT, check_path, is_below, parent_and_name
+from icechunk.model.nodes import NodeSnapshot
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_BRANCHES, _LAST = ("├── ", "└── "), ("│   ", "    ")
+
+
+def register(app: click.Group) -> None:
+    """Add the commands."""
+    place = click.argument("place")
+    path = click.argument("path", default=ROOT)
+    ref = click.option("--ref", default="main", show_default=True, help="State to look at.")
+    verb(app, "ls")(place(path(ref(ls))))
+    depth = click.option("--depth", type=click.IntRange(1), help="Levels to show.")
+    verb(app, "tree")(place(path(ref(depth(tree)))))
+
+
+@dataclass(frozen=True)
+class Item:
+    """What is shown of a node."""
+
+    path: str
+    kind: str
+    document: dict[str, Any]
+
+    @classmethod
+    def of(cls, node: NodeSnapshot) -> Item:
+        """What is shown of a node of a snapshot."""
+        return cls(node.path, "array" if node.is_array else "group", json.loads(node.user_data))
+
+    @property
+    def dtype(self) -> str:
+        """Zarr's name of the data type."""
+        held = self.document.get("data_type")
+        return str(held.get("name", "?") if isinstance(held, dict) else held)
+
+    @property
+    def chunks(self) -> list[Any] | None:
+        """Cells per chunk where all chunks are alike."""
+        grid = self.document.get("chunk_grid")
+        inner = grid.get("configuration") if isinstance(grid, dict) else None
+        return inner.get("chunk_shape") if isinstance(inner, dict) else None
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        data: dict[str, Any] = {"path": self.path, "type": self.kind}
+        if self.kind == "array":
+            data.update(
+                shape=self.document["shape"],
+                chunks=self.chunks,
+                data_type=self.dtype,
+                dimension_names=self.document.get("dimension_names"),
+            )
+        return data
+
+    def facts(self) -> str:
+        """Type, shape and chunks of an array."""
+        if self.kind == "group":
+            return ""
+        chunks = f" in chunks of {_product(self.chunks)}" if self.chunks else ""
+        names = self.document.get("dimension_names")
+        dims = f" ({', '.join(str(name) for name in names)})" if names else ""
+        return f"{self.dtype} {_product(self.document['shape'])}{dims}{chunks}"
+
+
+def _product(sizes: list[Any]) -> str:
+    return "×".join(map(str, sizes)) or "scalar"
+
+
+def _below(place: str, path: str, ref: str) -> tuple[Item, list[Item]]:
+    """The node at a path and everything below it."""
+    wanted = check_path(path if path == ROOT else ROOT + path.strip("/"))
+    repo = open_place(place)
+    session = repo.readonly_session(snapshot_id=snapshot_named(repo, ref))
+    nodes = session._transaction.tree
+    top = nodes.get(wanted)
+    if top is None and wanted != ROOT:
+        raise missing_node(wanted)
+    root = Item(ROOT, "group", {}) if top is None else Item.of(top)
+    return root, [Item.of(node) for node in nodes if is_below(node.path, wanted)]
+
+
+def ls(place: str, path: str, ref: str) -> Answer:
+    """List a group, or show an array."""
+    top, below = _below(place, path, ref)
+    children = [item for item in below if parent_and_name(item.path)[0] == top.path]
+    shown = [top] if top.kind == "array" else children
+    rows: list[tuple[Cell, ...]] = [
+        (item.kind, _name(item, parent_and_name(item.path)[1]), item.facts()) for item in shown
+    ]
+    return Answer([item.plain() for item in shown], table(rows))
+
+
+def _name(item: Item, text: str) -> Text:
+    return styled(text, "blue bold" if item.kind == "group" else "")
+
+
+def tree(place: str, path: str, ref: str, depth: int | None) -> Answer:
+    """Draw what is below a group."""
+    top, below = _below(place, path, ref)
+    start = 0 if top.path == ROOT else top.path.count("/")
+    if depth is not None:
+        below = [item for item in below if item.path.count("/") - start <= depth]
+    children = defaultdict(list)
+    known = {top.path, *(item.path for item in below)}
+    for item in below:
+        parent = parent_and_name(item.path)[0]
+        while parent not in known:  # children of groups that nobody made
+            parent = parent_and_name(parent)[0]
+        children[parent].append(item)
+    lines: list[str | Text] = [joined(_name(top, top.path), f"  {top.facts()}".rstrip())]
+    stack = [(item, top.path, "", number == 0) for number, item in
+             enumerate(reversed(children[top.path]))]  # fmt: skip
+    while stack:
+        item, parent, indent, last = stack.pop()
+        text = item.path[len(parent) :].lstrip("/")
+        facts = item.facts()
+        lines.append(
+            joined(indent + _BRANCHES[last], _name(item, text), f"  {facts}" if facts else "")
+        )
+        deeper = indent + _LAST[last]
+        stack += [(child, item.path, deeper, number == 0) for number, child in
+                  enumerate(reversed(children[item.path]))]  # fmt: skip
+    return Answer([top.plain(), *(item.plain() for item in below)], lines)

@@ -1,0 +1,97 @@
+"""Whole repositories: making, status, upgrading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from icechunk.cli.output import Answer, Cell, first_line, moment, plural, styled, table
+from icechunk.cli.places import locate, open_place
+from icechunk.cli.progress import progress
+from icechunk.cli.verbs import verb
+from icechunk.repository import Repository, upgrade_icechunk_repository
+
+place = click.argument("place")
+
+
+def register(app: click.Group) -> None:
+    """Add the commands."""
+
+    @app.group("repo")
+    def repo() -> None:
+        """Manage repositories."""
+
+    version = click.option(
+        "--spec-version", type=click.IntRange(1, 2), help="Format to write; 2 by default."
+    )
+    verb(repo, "create")(place(version(create)))
+    app.add_command(repo.commands["create"], "init")
+    verb(app, "status")(place(status))
+    dry = click.option("--dry-run", is_flag=True, help="Check that it can be done, change nothing.")
+    keep = click.option("--keep-v1-files", is_flag=True, help="Leave the refs of version 1.")
+    verb(app, "upgrade")(place(dry(keep(upgrade))))
+
+
+def create(place: str, spec_version: int | None) -> Answer:
+    """Create a repository."""
+    storage, config = locate(place)
+    repo = Repository.create(storage, config, spec_version=spec_version)
+    return Answer(
+        {"storage": storage.identity, "spec_version": int(repo.spec_version)},
+        [f"created a repository of format {int(repo.spec_version)} at {storage.identity}"],
+    )
+
+
+def status(place: str) -> Answer:
+    """Show what a repository is and holds."""
+    repo = open_place(place)
+    version = int(repo.spec_version)
+    held = repo.history()
+    commits, branches, tags = held["commits"], held["branches"], held["tags"]
+    latest = commits[0]
+    data: dict[str, Any] = {
+        "storage": repo.storage.identity,
+        "spec_version": version,
+        "branches": branches,
+        "tags": tags,
+        "reachable_snapshots": len(commits),
+        "latest": {"id": latest.id, "written_at": latest.written_at, "message": latest.message},
+    }
+    rows: list[tuple[Cell, ...]] = [
+        ("storage", repo.storage.identity),
+        ("format", f"{version}{'' if version > 1 else ' (icechunk upgrade makes it 2)'}"),
+    ]
+    if version > 1:
+        state = repo.get_status()
+        available = state.availability.name
+        data["status"] = {
+            "availability": available,
+            "set_at": state.set_at,
+            "reason": state.limited_availability_reason,
+        }
+        reason = state.limited_availability_reason
+        rows.append(
+            ("availability", styled(available, "green" if available == "online" else "red"))
+        )
+        rows += [("", f"because {reason}")] if reason else []
+    rows += [
+        ("branches", plural(len(branches), "branch", "branches")),
+        ("tags", plural(len(tags), "tag")),
+        ("snapshots", f"{plural(len(commits), 'snapshot')} in the history of these"),
+        ("latest", f"{latest.id}  {moment(latest.written_at)}  {first_line(latest.message)}"),
+    ]
+    return Answer(data, table(rows))
+
+
+def upgrade(place: str, dry_run: bool, keep_v1_files: bool) -> Answer:
+    """Upgrade a repository to the newest format; nobody may write to it meanwhile."""
+    with progress("upgrading") as watched:
+        repo = open_place(place, watched)
+        before = int(repo.spec_version)
+        fresh = upgrade_icechunk_repository(
+            repo, dry_run=dry_run, delete_unused_v1_files=not keep_v1_files
+        )
+        after = int(fresh.spec_version)
+    told = "can be upgraded" if dry_run else f"upgraded from format {before} to {after}"
+    return Answer({"dry_run": dry_run, "from_version": before, "to_version": after}, [told])
