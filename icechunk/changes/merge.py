@@ -98,7 +98,7 @@ def _node_problems(into: ChangeSet, other: ChangeSet) -> list[str]:
 
 def _homeless(into: ChangeSet, other: ChangeSet, tree: TreeView) -> list[str]:
     """Changes of nodes that the receiving session does not have, e.g. over another base."""
-    made = {node.id for node in (*other.new.values(), *into.new.values(), *into.deleted.values())}
+    made = {node.id for node in (*other.new.values(), *into.new.values())} | into.deleted.keys()
     missing = [
         node_id
         for node_id in other.updated.keys() | other.chunks.keys()

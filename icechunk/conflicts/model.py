@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from icechunk.config.rendering import Entry, Label, Shown
+from icechunk.ground.choices import Choice
 
 if TYPE_CHECKING:
     from icechunk.changes.change_set import ChangeSet
@@ -23,7 +25,7 @@ def _not_a(wanted: str, value: object) -> str:
     return f"'{type(value).__name__}' object is not an instance of '{wanted}'"
 
 
-class ConflictType(Enum):
+class ConflictType(Choice):
     """Kind of a conflict between uncommitted changes and a commit made meanwhile.
 
     "We" are the session being rebased, "they" the commit. ``str()`` gives a sentence, ``int()``
@@ -62,9 +64,6 @@ class ConflictType(Enum):
             raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
         raise ValueError(f"Invalid ConflictType value: {value}")
 
-    def __int__(self) -> int:
-        return int(self.value)
-
     def __repr__(self) -> str:
         return self.name
 
@@ -73,7 +72,7 @@ class ConflictType(Enum):
         return words[1].upper() + words[2:]
 
 
-class VersionSelection(Enum):
+class VersionSelection(Choice):
     """Whose version `BasicConflictSolver` keeps."""
 
     Fail = 0
@@ -83,16 +82,8 @@ class VersionSelection(Enum):
     UseTheirs = 2
     """The one of the commit made meanwhile."""
 
-    def __int__(self) -> int:
-        return int(self.value)
 
-    def __repr__(self) -> str:
-        return f"VersionSelection.{self.name}"
-
-    __str__ = __repr__
-
-
-class Conflict:
+class Conflict(Shown):
     """One conflict between uncommitted changes and a commit made meanwhile.
 
     Compares and hashes by value.
@@ -107,7 +98,7 @@ class Conflict:
         Coordinates of the chunks both sides changed; only for ``ChunkDoubleUpdate``.
     """
 
-    __slots__ = ("_array", "_chunks", "_path", "_type")
+    __slots__ = ("_array", "_chunks", "_path_text", "_type")
 
     def __init__(
         self,
@@ -120,7 +111,7 @@ class Conflict:
         if not isinstance(path, str):
             raise TypeError(_not_a("str", path))
         self._type = conflict_type
-        self._path = path
+        self._path_text = path
         self._array: Coords | None = None
         self._chunks: list[list[int]] | None = None
         if conflicted_chunks is not None:
@@ -149,7 +140,7 @@ class Conflict:
     @property
     def path(self) -> str:
         """Absolute path of the node; empty for moves."""
-        return self._path
+        return self._path_text
 
     @property
     def conflicted_chunks(self) -> list[list[int]] | None:
@@ -174,12 +165,12 @@ class Conflict:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form: ``type``, ``path`` and ``chunks``."""
-        return {"type": self._type.name, "path": self._path, "chunks": self.conflicted_chunks}
+        return {"type": self._type.name, "path": self._path_text, "chunks": self.conflicted_chunks}
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Conflict):
             return NotImplemented
-        if (self._type, self._path) != (other._type, other._path):
+        if (self._type, self._path_text) != (other._type, other._path_text):
             return False
         mine, theirs = self.chunk_array, other.chunk_array
         if mine is None or theirs is None:
@@ -187,27 +178,33 @@ class Conflict:
         return bool(np.array_equal(mine, theirs))
 
     def __hash__(self) -> int:
-        return hash((self._type, self._path, self.num_chunks))
+        return hash((self._type, self._path_text, self.num_chunks))
+
+    def _path(self) -> str:
+        return "icechunk.conflicts.Conflict"
+
+    def _entries(self) -> Iterable[Entry]:
+        chunks: object = self._chunks
+        if self._array is not None:
+            # Millions of coordinates in a traceback or a notebook cell would help nobody.
+            first = str(self._array[:_SHOWN_CHUNKS].tolist())
+            more = len(self._array) - _SHOWN_CHUNKS
+            chunks = Label(f"{first[:-1]}, ... {more} more]" if more > 0 else first)
+        return [
+            Entry("conflict_type", self._type),
+            Entry("path", Label(self._path_text)),
+            Entry("conflicted_chunks", chunks),
+        ]
 
     def __repr__(self) -> str:
-        chunks: object = None
-        if self._array is not None and len(self._array) > _SHOWN_CHUNKS:
-            # Millions of coordinates in a traceback or a notebook cell would help nobody.
-            first = str(self._array[:_SHOWN_CHUNKS].tolist())[:-1]
-            chunks = f"{first}, ... {len(self._array) - _SHOWN_CHUNKS} more]"
-        else:
-            chunks = self.conflicted_chunks
-        return (
-            "<icechunk.conflicts.Conflict>\n"
-            f"conflict_type: {self._type.name}\n"
-            f"path: {self._path}\n"
-            f"conflicted_chunks: {chunks}\n"
-        )
+        return f"{self}\n"
 
-    def __reduce__(self) -> tuple[Callable[..., Conflict], tuple[Any, ...]]:
-        if self._array is not None:
-            return Conflict.of_chunks, (self._path, self._array)
-        return Conflict, (self._type, self._path, self._chunks)
+    def __getstate__(self) -> tuple[Any, ...]:
+        chunks = self._chunks if self._array is None else None
+        return self._type, self._path_text, chunks, self._array
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._type, self._path_text, self._chunks, self._array = state
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +227,12 @@ class ConflictSolver(ABC):
     Subclass it for a policy of your own. `solve` must not modify `current_changes`; it edits a
     ``copy()`` and returns that.
     """
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self).copy()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
 
     @abstractmethod
     def solve(

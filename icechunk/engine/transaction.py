@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from enum import Enum
 
 from icechunk.assets.layout import chunk_key
 from icechunk.changes.change_set import ChangeSet
@@ -13,6 +12,7 @@ from icechunk.changes.overlay import TreeView
 from icechunk.engine.context import RepoContext
 from icechunk.engine.payload import ChunkWriter
 from icechunk.engine.reader import ArrayReader
+from icechunk.ground.choices import Choice
 from icechunk.ground.errors import (
     AlreadyExistsError,
     ErrorKind,
@@ -35,7 +35,7 @@ Coords = tuple[int, ...]
 _log = logging.getLogger(__name__)
 
 
-class SessionMode(Enum):
+class SessionMode(Choice):
     """What a session may change."""
 
     __module__ = "icechunk"
@@ -43,12 +43,6 @@ class SessionMode(Enum):
     readonly = 0
     writable = 1
     rearrange = 2
-
-    def __int__(self) -> int:
-        return int(self.value)
-
-    def __repr__(self) -> str:
-        return f"SessionMode.{self.name}"
 
 
 class Transaction:
@@ -142,8 +136,8 @@ class Transaction:
             )
         if self.mode is SessionMode.rearrange:
             raise SessionStateError(
-                "This session was created to rearrange the hierarchy, other write operations cannot "
-                "be executed. Use `Repository.writable_session` to write data",
+                "This session was created to rearrange the hierarchy, other write operations "
+                "cannot be executed. Use `Repository.writable_session` to write data",
                 ErrorKind.REARRANGE_SESSION_ONLY,
             )
         self._check_not_committing()

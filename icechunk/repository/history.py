@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Any, overload
 
+from icechunk.display.graph import AncestryGraph
+from icechunk.display.lanes import GraphCommit
 from icechunk.engine.context import RepoContext
 from icechunk.engine.diffing import diff
 from icechunk.ground.clock import from_datetime
@@ -132,6 +134,48 @@ class History:
         """Same as `ancestry`, for ``async for``."""
         return self.ancestry(branch=branch, tag=tag, snapshot_id=snapshot_id)
 
+    def ancestry_graph(
+        self,
+        *,
+        branch: str | None = None,
+        tag: str | None = None,
+        snapshot_id: str | None = None,
+        plain: bool = False,
+    ) -> AncestryGraph:
+        """Draw the history, newest commits first, a column per branch.
+
+        Parameters
+        ----------
+        branch, tag, snapshot_id : str
+            At most one of them: draw its ancestry only; everything that branches and tags reach
+            by default.
+        plain : bool
+            Leave out the colours of text in a terminal.
+
+        Returns
+        -------
+        AncestryGraph
+            For ``print``; drawn as a picture in notebooks.
+        """
+        branches, tags, records = self._ctx.ledger.commits()
+        if (branch, tag, snapshot_id) != (None, None, None):
+            start = self._resolve(branch, tag, snapshot_id)
+            records = list(self._ctx.ledger.ancestry(start))
+        drawn = {record.id for record in records}
+        return AncestryGraph(
+            [
+                GraphCommit(
+                    id_text(record.id),
+                    None if record.parent_id is None else id_text(record.parent_id),
+                    record.message,
+                )
+                for record in records
+            ],
+            {name: id_text(tip) for name, tip in branches.items() if tip in drawn},
+            {name: id_text(target) for name, target in tags.items() if target in drawn},
+            plain=plain,
+        )
+
     def lookup_snapshot(self, snapshot_id: str) -> SnapshotInfo:
         """One snapshot.
 
@@ -190,5 +234,6 @@ class History:
             "commits": [SnapshotInfo.of(record) for record in records],
         }
 
+    ancestry_graph_async = twin(ancestry_graph)
     lookup_snapshot_async = twin(lookup_snapshot)
     diff_async = twin(diff)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from icechunk.config.flags import Attribution
+from icechunk.config.rendering import Entry, Shown
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.resolve import resolve
 from icechunk.config.serde import from_plain, to_plain
@@ -17,8 +19,11 @@ from icechunk.engine.context import RepoContext, make_context
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
 from icechunk.ground.runtime import class_twin, on_front, twin
+from icechunk.ledger.capabilities import Capability
 from icechunk.ledger.open import create_ledger, detect, open_ledger
 from icechunk.model.spec_version import SpecVersion
+from icechunk.repository.access import authorisation, check_containers
+from icechunk.repository.admin import Administration
 from icechunk.repository.history import SELECTORS, History
 from icechunk.repository.refs import Refs
 from icechunk.repository.upkeep import Upkeep
@@ -27,7 +32,7 @@ from icechunk.storage.base import Storage
 from icechunk.store.zarr_store import IcechunkStore
 
 
-class Repository(Refs, History, Upkeep):
+class Repository(Refs, History, Administration, Upkeep, Shown):
     """Handle on one repository in one storage.
 
     Made by `create`, `open` or `open_or_create`; holds no state that could grow stale, so it can be
@@ -51,10 +56,12 @@ class Repository(Refs, History, Upkeep):
         cls,
         storage: Storage,
         config: RepositoryConfig | None = None,
-        authorize_virtual_chunk_access: dict[str, Any] | None = None,
+        authorize_virtual_chunk_access: Mapping[str, Any] | None = None,
         spec_version: SpecVersion | int | None = None,
         check_clean_root: bool = True,
         attribution: Attribution | None = None,
+        *,
+        virtual_chunk_credentials: Mapping[str, Any] | None = None,
     ) -> Repository:
         """Make a repository in an empty place.
 
@@ -72,6 +79,8 @@ class Repository(Refs, History, Upkeep):
             Refuse a place that holds anything.
         attribution : Attribution, optional
             Labels for access logs of object stores.
+        virtual_chunk_credentials : mapping, optional
+            Older form of `authorize_virtual_chunk_access`, by name of the container.
 
         Raises
         ------
@@ -80,10 +89,13 @@ class Repository(Refs, History, Upkeep):
         ConflictError
             Kind ``repo-info-updated`` when somebody else made a repository here first.
         """
+        _check_storage(storage)
+        check_containers(config)
         version = 2 if spec_version is None else int(spec_version)
         if version not in (1, 2):
             raise ValueError(f"Unsupported version {version}")
         effective = _with_storage_defaults(config, storage)
+        access = authorisation(effective, authorize_virtual_chunk_access, virtual_chunk_credentials)
         ledger = create_ledger(
             storage,
             resolve(effective),
@@ -91,9 +103,7 @@ class Repository(Refs, History, Upkeep):
             spec_version=version,
             check_clean_root=check_clean_root,
         )
-        ctx = make_context(
-            storage, effective, ledger, authorized=dict(authorize_virtual_chunk_access or {})
-        )
+        ctx = make_context(storage, effective, ledger, authorized=access)
         return cls(ctx, attribution)
 
     @classmethod
@@ -101,8 +111,10 @@ class Repository(Refs, History, Upkeep):
         cls,
         storage: Storage,
         config: RepositoryConfig | None = None,
-        authorize_virtual_chunk_access: dict[str, Any] | None = None,
+        authorize_virtual_chunk_access: Mapping[str, Any] | None = None,
         attribution: Attribution | None = None,
+        *,
+        virtual_chunk_credentials: Mapping[str, Any] | None = None,
     ) -> Repository:
         """Open an existing repository.
 
@@ -116,6 +128,8 @@ class Repository(Refs, History, Upkeep):
             Credentials by URL prefix of the virtual chunk containers that may be read.
         attribution : Attribution, optional
             Labels for access logs of object stores.
+        virtual_chunk_credentials : mapping, optional
+            Older form of `authorize_virtual_chunk_access`, by name of the container.
 
         Raises
         ------
@@ -124,14 +138,15 @@ class Repository(Refs, History, Upkeep):
         FormatError
             When its files are damaged or of an unknown version.
         """
+        _check_storage(storage)
+        check_containers(config)
         given = RepositoryConfig() if config is None else config
         ledger = open_ledger(storage, resolve(given))
         plain = ledger.config()
         stored = RepositoryConfig() if plain is None else from_plain(plain)
         effective = _with_storage_defaults(stored.merge(given), storage)
-        ctx = make_context(
-            storage, effective, ledger, authorized=dict(authorize_virtual_chunk_access or {})
-        )
+        access = authorisation(effective, authorize_virtual_chunk_access, virtual_chunk_credentials)
+        ctx = make_context(storage, effective, ledger, authorized=access)
         return cls(ctx, attribution)
 
     @classmethod
@@ -139,14 +154,23 @@ class Repository(Refs, History, Upkeep):
         cls,
         storage: Storage,
         config: RepositoryConfig | None = None,
-        authorize_virtual_chunk_access: dict[str, Any] | None = None,
+        authorize_virtual_chunk_access: Mapping[str, Any] | None = None,
         create_version: SpecVersion | int | None = None,
         check_clean_root: bool = True,
         attribution: Attribution | None = None,
+        *,
+        virtual_chunk_credentials: Mapping[str, Any] | None = None,
     ) -> Repository:
         """Open the repository in a storage, or make one where there is none."""
+        _check_storage(storage)
         if detect(storage) is not None:
-            return cls.open(storage, config, authorize_virtual_chunk_access, attribution)
+            return cls.open(
+                storage,
+                config,
+                authorize_virtual_chunk_access,
+                attribution,
+                virtual_chunk_credentials=virtual_chunk_credentials,
+            )
         return cls.create(
             storage,
             config,
@@ -154,16 +178,19 @@ class Repository(Refs, History, Upkeep):
             create_version,
             check_clean_root,
             attribution,
+            virtual_chunk_credentials=virtual_chunk_credentials,
         )
 
     @staticmethod
     def exists(storage: Storage, storage_settings: Any = None) -> bool:
         """Whether a storage holds a repository."""
+        _check_storage(storage)
         return detect(storage) is not None
 
     @staticmethod
     def fetch_spec_version(storage: Storage, storage_settings: Any = None) -> SpecVersion | None:
         """Format version of the repository in a storage, None when there is none."""
+        _check_storage(storage)
         version = detect(storage)
         return None if version is None else SpecVersion(version)
 
@@ -176,6 +203,7 @@ class Repository(Refs, History, Upkeep):
         RepositoryNotFoundError
             When there is no repository.
         """
+        _check_storage(storage)
         plain = open_ledger(storage, resolve(None)).config()
         return None if plain is None else from_plain(plain)
 
@@ -186,15 +214,15 @@ class Repository(Refs, History, Upkeep):
     def reopen(
         self,
         config: RepositoryConfig | None = None,
-        authorize_virtual_chunk_access: dict[str, Any] | None = None,
+        authorize_virtual_chunk_access: Mapping[str, Any] | None = None,
     ) -> Repository:
         """Another handle on the same storage, with other settings."""
-        authorized = (
-            self._ctx.authorized
-            if authorize_virtual_chunk_access is None
-            else authorize_virtual_chunk_access
+        again = type(self).open(
+            self._ctx.storage, config, authorize_virtual_chunk_access, self._attribution
         )
-        return type(self).open(self._ctx.storage, config, authorized, self._attribution)
+        if authorize_virtual_chunk_access is None:
+            again._ctx = replace(again._ctx, authorized=self._ctx.authorized)
+        return again
 
     # -- what it is ------------------------------------------------------------------------------
 
@@ -231,13 +259,24 @@ class Repository(Refs, History, Upkeep):
         """What `set_default_commit_metadata` was given."""
         return dict(self._ctx.default_metadata)
 
+    def _path(self) -> str:
+        return f"icechunk.Repository ({self.spec_version})"
+
+    def _entries(self) -> Iterable[Entry]:
+        return [Entry("storage", self._ctx.storage), Entry("config", self._ctx.config)]
+
     def __str__(self) -> str:
-        return f"<icechunk.Repository>\nstorage: {self._ctx.storage.identity}"
+        storage = str(self._ctx.storage).replace("\n", "\n    ")
+        return f"<{self._path()}>\nstorage:\n    {storage}\nconfig: <RepositoryConfig ...>"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._ctx, self._attribution)
+    def __getstate__(self) -> tuple[RepoContext, Attribution | None]:
+        return self._ctx, self._attribution
+
+    def __setstate__(self, state: tuple[RepoContext, Attribution | None]) -> None:
+        self._ctx, self._attribution = state
 
     # -- sessions --------------------------------------------------------------------------------
 
@@ -288,6 +327,26 @@ class Repository(Refs, History, Upkeep):
         base = self._ctx.ledger.writable_tip(branch)
         return Session(Transaction(self._ctx, base, mode=SessionMode.writable, branch=branch))
 
+    def rearrange_session(self, branch: str) -> Session:
+        """Check out the tip of a branch to move and rename nodes, and nothing else.
+
+        Raises
+        ------
+        RefNotFoundError
+            When there is no such branch.
+        ReadOnlyError
+            Kind ``read-only-repository``.
+        SessionStateError
+            Kind ``feature-flag-disabled`` when the flag ``move_node`` is off.
+        FormatError
+            Kind ``unsupported-spec-version`` for a repository of spec version 1.
+        """
+        ledger = self._ctx.ledger
+        ledger.require(Capability.MOVE_NODES)
+        base = ledger.writable_tip(branch)
+        ledger.state().require_flag("move_node", "create rearrange session")
+        return Session(Transaction(self._ctx, base, mode=SessionMode.rearrange, branch=branch))
+
     @contextmanager
     def transaction(
         self,
@@ -333,6 +392,15 @@ class Repository(Refs, History, Upkeep):
     save_config_async = twin(save_config)
     readonly_session_async = twin(readonly_session)
     writable_session_async = twin(writable_session)
+    rearrange_session_async = twin(rearrange_session)
+
+
+def _check_storage(storage: object) -> None:
+    if not isinstance(storage, Storage):
+        raise TypeError(
+            f"'{type(storage).__name__}' object is not an instance of 'Storage'; make one with "
+            "e.g. `icechunk.local_filesystem_storage(path)`"
+        )
 
 
 def _with_storage_defaults(config: RepositoryConfig | None, storage: Storage) -> RepositoryConfig:

@@ -1,0 +1,228 @@
+"""The history of a repository drawn as text, coloured text, or SVG."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from icechunk.display.lanes import GraphCommit, Layout, arrange, in_order
+
+_MAIN_COLOUR = "#B7E400"
+_LANE_COLOURS = ("#A653FF", "#FF6554", "#FF9E0D", "#F881D1")
+_TAG_COLOUR = "#5EC4F7"
+_LONGEST_MESSAGE = 60
+_ID_LENGTH = 8
+_RESET = "\x1b[0m"
+
+_ROW, _COLUMN, _MARGIN, _RADIUS, _LETTER = 28, 20, 15, 5, 8
+
+
+def lane_colour(lane: int) -> str:
+    """Colour of a lane, counted from the left, as ``#RRGGBB``."""
+    return _MAIN_COLOUR if lane == 0 else _LANE_COLOURS[(lane - 1) % len(_LANE_COLOURS)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """A part of a row's text, and how it is set."""
+
+    text: str
+    colour: str | None = None
+    bold: bool = False
+    italic: bool = False
+    dim: bool = False
+
+    def ansi(self) -> str:
+        codes = "\x1b[2m" if self.dim else ""
+        codes += "\x1b[1m" if self.bold else ""
+        codes += "\x1b[3m" if self.italic else ""
+        codes += _ansi_colour(self.colour) if self.colour else ""
+        return f"{codes}{self.text}{_RESET}" if codes else self.text
+
+    def svg(self) -> str:
+        style = ' font-weight="bold"' if self.bold else ""
+        style += ' font-style="italic"' if self.italic else ""
+        colour = "#888" if self.dim else self.colour
+        style += f' fill="{colour}"' if colour else ""
+        text = html.escape(self.text)
+        return f"<tspan{style}>{text}</tspan>" if style else text
+
+
+def _ansi_colour(colour: str) -> str:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"\x1b[38;2;{red};{green};{blue}m"
+
+
+def _printable(text: str) -> str:
+    """Text without control characters, which could rewrite a terminal or break an SVG."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _first_line(message: str) -> str:
+    lines = message.splitlines()
+    line = _printable(lines[0]) if lines else ""
+    return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 3] + "..."
+
+
+class AncestryGraph:
+    """Drawing of commits with their branches and tags; ``print`` it, or show it in a notebook.
+
+    Made by `Repository.ancestry_graph`.
+
+    Parameters
+    ----------
+    commits : sequence of GraphCommit
+        Newest first.
+    branches, tags : mapping of str to str
+        Snapshot id by name.
+    plain : bool
+        Draw text without colours.
+    """
+
+    __module__ = "icechunk"
+
+    def __init__(
+        self,
+        commits: Sequence[GraphCommit],
+        branches: Mapping[str, str],
+        tags: Mapping[str, str],
+        *,
+        plain: bool = False,
+    ) -> None:
+        self._commits = tuple(commits)
+        self._plain = plain
+        ordered = in_order(branches)
+        tips = [*(branches[name] for name in ordered), *(tags[name] for name in sorted(tags))]
+        self._layout = arrange(self._commits, tips)
+        self._branches = _by_target(ordered, branches)
+        self._tags = _by_target(sorted(tags), tags)
+
+    def __len__(self) -> int:
+        """Number of commits."""
+        return len(self._commits)
+
+    def __str__(self) -> str:
+        layout = self._layout
+        lines: list[str] = []
+        for row, commit in enumerate(self._commits):
+            if row:
+                lines.append(self._lines_between(row))
+            labels = self._labels(commit, layout.lane_of_row[row])
+            text = "".join(label.text if self._plain else label.ansi() for label in labels)
+            lines.append(self._cells(row) + text)
+        return "".join(f"{line}\n" for line in lines)
+
+    __repr__ = __str__
+
+    def _paint(self, glyph: str, lane: int) -> str:
+        if self._plain or glyph == " ":
+            return glyph
+        return f"{_ansi_colour(lane_colour(lane))}{glyph}{_RESET}"
+
+    def _cells(self, row: int) -> str:
+        """Left part of a row with a commit: its dot, lines that pass, lanes that join."""
+        layout = self._layout
+        own = layout.lane_of_row[row]
+        joining = [lane for lane, run in enumerate(layout.lanes) if run.joins == row]
+        end = max(joining, default=own)
+        cells: list[str] = []
+        for lane, run in enumerate(layout.lanes):
+            bend = next((one for one in joining if one > lane), own)
+            if lane == own:
+                cells.append(self._paint("●", lane))
+            elif lane in joining:
+                cells.append(self._paint("╯", lane))
+            elif run.passes(row):
+                cells.append(self._paint("│", lane))
+            else:
+                cells.append(self._paint("─" if own < lane < end else " ", bend))
+            cells.append(self._paint("─" if own <= lane < end else " ", bend))
+        return "".join(cells)
+
+    def _lines_between(self, row: int) -> str:
+        """The lines that reach a row from the one above."""
+        cells = []
+        for lane, run in enumerate(self._layout.lanes):
+            last = run.bottom if run.joins is None else run.joins
+            cells.append(self._paint("│" if run.top < row <= last else " ", lane) + " ")
+        return "".join(cells)
+
+    def _labels(self, commit: GraphCommit, lane: int) -> list[_Label]:
+        """Text of a row: id, names of branches and tags, message."""
+        labels = [_Label(commit.id[:_ID_LENGTH], dim=True), _Label(" ")]
+        names = [
+            *(
+                _Label(_printable(name), lane_colour(lane), bold=True)
+                for name in self._branches.get(commit.id, ())
+            ),
+            *(
+                _Label(_printable(name), _TAG_COLOUR, bold=True, italic=True)
+                for name in self._tags.get(commit.id, ())
+            ),
+        ]
+        for position, name in enumerate(names):
+            labels += [_Label(", " if position else "("), name]
+        if names:
+            labels.append(_Label(") "))
+        return [*labels, _Label(_first_line(commit.message))]
+
+    def _repr_svg_(self) -> str:
+        """Drawing for notebooks, with every text escaped."""
+        layout = self._layout
+        left = 2 * _MARGIN + _COLUMN * len(layout.lanes)
+        texts: list[str] = []
+        widest = 0
+        for row, commit in enumerate(self._commits):
+            labels = self._labels(commit, layout.lane_of_row[row])
+            widest = max(widest, sum(len(label.text) for label in labels))
+            inside = "".join(label.svg() for label in labels)
+            texts.append(f'  <text x="{left}" y="{_y(row) + 4}" fill="#888">{inside}</text>')
+        height = 2 * _MARGIN + _ROW * max(len(self._commits) - 1, 0)
+        dots = [
+            f'  <circle cx="{_x(lane)}" cy="{_y(row)}" r="{_RADIUS}" fill="{lane_colour(lane)}" />'
+            for row, lane in enumerate(layout.lane_of_row)
+        ]
+        return "\n".join(
+            [
+                f'<svg xmlns="http://www.w3.org/2000/svg" role="img" '
+                f'aria-label="history of {len(self)} commits" '
+                f'width="{left + _LETTER * widest + _MARGIN}" height="{height}" '
+                f'style="font-family: monospace; font-size: 13px;">',
+                *_lines(layout),
+                *dots,
+                *texts,
+                "</svg>",
+            ]
+        )
+
+
+def _by_target(names: Iterable[str], targets: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(targets[name], []).append(name)
+    return found
+
+
+def _x(lane: int) -> int:
+    return _MARGIN + _COLUMN * lane
+
+
+def _y(row: int) -> int:
+    return _MARGIN + _ROW * row
+
+
+def _lines(layout: Layout) -> list[str]:
+    """The lanes' lines, bent into the commits that they come from."""
+    found: list[str] = []
+    for lane, run in enumerate(layout.lanes):
+        style = f'fill="none" stroke="{lane_colour(lane)}" stroke-width="2"'
+        x, top = _x(lane), _y(run.top)
+        if run.joins is None:
+            path = f"M {x} {top} V {_y(run.bottom)}"
+        else:
+            target, last = _y(run.joins), _y(run.joins - 1)
+            middle, home = target - _ROW // 2, _x(layout.lane_of_row[run.joins])
+            path = f"M {x} {top} V {last} C {x} {middle}, {home} {middle}, {home} {target}"
+        found.append(f'  <path d="{path}" {style} />')
+    return found

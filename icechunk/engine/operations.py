@@ -1,0 +1,42 @@
+"""The operations log of a repository, across the files it is spread over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from icechunk.assets.layout import OVERWRITTEN
+from icechunk.engine.context import RepoContext
+from icechunk.format.repo_info import decode_repo
+from icechunk.model.repo_state import RepoState
+from icechunk.model.updates import Update
+
+
+def operations(ctx: RepoContext) -> Iterator[Update]:
+    """Every change of a repository, newest first.
+
+    The present state is read at once, older files as the iteration gets there.
+
+    Raises
+    ------
+    FormatError
+        Kind ``unsupported-spec-version`` for a repository of spec version 1.
+    """
+    return _chain(ctx, ctx.ledger.state())
+
+
+def _chain(ctx: RepoContext, state: RepoState) -> Iterator[Update]:
+    """Follow the links to earlier repo objects (Icechunk spec 2, repo info).
+
+    An earlier object was the present one in its time: its newest entry does not know the name
+    under which that object was kept.
+    """
+    name: str | None = None
+    while True:
+        for position, update in enumerate(state.updates):
+            yield replace(update, backup_path=name) if name and position == 0 else update
+        name = state.updates_before
+        if name is None:
+            return
+        key = f"{OVERWRITTEN}/{name}"
+        state = decode_repo(ctx.storage.get(key).data, name=key)

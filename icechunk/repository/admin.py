@@ -1,0 +1,164 @@
+"""What a repository says of itself: metadata, status, feature flags, and the log of operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from icechunk.config.flags import FeatureFlag, feature_flags
+from icechunk.engine.context import RepoContext
+from icechunk.engine.operations import operations
+from icechunk.format.metadata import json_object
+from icechunk.ground.runtime import twin
+from icechunk.ground.streams import AsyncCloseableIterator
+from icechunk.model.operations import Update
+from icechunk.model.repo_state import RepoState
+from icechunk.model.repo_status import RepoStatus
+
+
+class Administration:
+    """Facts about the repository as a whole; only repositories of spec version 2 keep them."""
+
+    _ctx: RepoContext
+
+    # -- metadata --------------------------------------------------------------------------------
+
+    def get_metadata(self) -> dict[str, Any]:
+        """The repository's own metadata, JSON values."""
+        return json_object(self._ctx.ledger.state().metadata)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The repository's own metadata, JSON values; a copy."""
+        return self.get_metadata()
+
+    def set_metadata(self, metadata: dict[str, Any]) -> None:
+        """Replace the repository's own metadata.
+
+        Parameters
+        ----------
+        metadata : dict
+            JSON values.
+        """
+        given = json_object(metadata)
+        self._ctx.ledger.update(
+            lambda state, at, backup, limit: state.with_metadata(
+                given, at=at, backup_path=backup, limit=limit
+            )
+        )
+
+    def update_metadata(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        """Set some keys of the repository's own metadata, leaving the others.
+
+        Parameters
+        ----------
+        metadata : dict
+            JSON values; nested dicts are replaced, not merged.
+
+        Returns
+        -------
+        dict
+            The whole metadata.
+        """
+        given = json_object(metadata)
+        state = self._ctx.ledger.update(
+            lambda state, at, backup, limit: state.with_metadata(
+                {**state.metadata, **given}, at=at, backup_path=backup, limit=limit
+            )
+        )
+        return json_object(state.metadata)
+
+    # -- status ----------------------------------------------------------------------------------
+
+    def get_status(self) -> RepoStatus:
+        """Whether the repository takes changes."""
+        return RepoStatus.of(self._ctx.ledger.state().status)
+
+    @property
+    def status(self) -> RepoStatus:
+        """Whether the repository takes changes."""
+        return self.get_status()
+
+    def set_status(self, status: RepoStatus) -> None:
+        """Allow or forbid changes, for every writer.
+
+        Parameters
+        ----------
+        status : RepoStatus
+            E.g. ``RepoStatus(RepoAvailability.read_only, limited_availability_reason="audit")``.
+        """
+        if not isinstance(status, RepoStatus):
+            raise TypeError(f"'{type(status).__name__}' object is not an instance of 'RepoStatus'")
+        stored = status.stored()
+        self._ctx.ledger.update(
+            lambda state, at, backup, limit: state.with_status(
+                stored, at=at, backup_path=backup, limit=limit
+            )
+        )
+
+    # -- feature flags ---------------------------------------------------------------------------
+
+    def feature_flags(self) -> list[FeatureFlag]:
+        """All features that can be switched off, by name."""
+        return _flags(self._ctx.ledger.state())
+
+    def enabled_feature_flags(self) -> list[FeatureFlag]:
+        """Features that are on."""
+        return [flag for flag in self.feature_flags() if flag.enabled]
+
+    def disabled_feature_flags(self) -> list[FeatureFlag]:
+        """Features that are off."""
+        return [flag for flag in self.feature_flags() if not flag.enabled]
+
+    def set_feature_flag(self, name: str, setting: bool | None) -> None:
+        """Switch a feature on or off for every user of the repository.
+
+        Parameters
+        ----------
+        name : str
+            ``move_node``, ``create_tag`` or ``delete_tag``.
+        setting : bool or None
+            None returns to the default.
+
+        Raises
+        ------
+        InvalidInputError
+            Kind ``invalid-feature-flag``.
+        """
+        if setting is not None and not isinstance(setting, bool):
+            raise TypeError(f"'{type(setting).__name__}' object is not an instance of 'bool'")
+        self._ctx.ledger.update(
+            lambda state, at, backup, limit: state.with_flag(
+                name, setting, at=at, backup_path=backup, limit=limit
+            )
+        )
+
+    # -- operations ------------------------------------------------------------------------------
+
+    def ops_log(self) -> AsyncCloseableIterator[Update]:
+        """Every change of the repository, newest first.
+
+        Returns
+        -------
+        AsyncCloseableIterator of Update
+            For ``for`` and ``async for``.
+        """
+        return AsyncCloseableIterator(map(Update.of, operations(self._ctx)))
+
+    def ops_log_async(self) -> AsyncCloseableIterator[Update]:
+        """Every change of the repository, newest first, for ``async for``."""
+        return self.ops_log()
+
+    get_metadata_async = twin(get_metadata)
+    set_metadata_async = twin(set_metadata)
+    update_metadata_async = twin(update_metadata)
+    get_status_async = twin(get_status)
+    set_status_async = twin(set_status)
+    feature_flags_async = twin(feature_flags)
+    enabled_feature_flags_async = twin(enabled_feature_flags)
+    disabled_feature_flags_async = twin(disabled_feature_flags)
+    set_feature_flag_async = twin(set_feature_flag)
+
+
+def _flags(state: RepoState) -> list[FeatureFlag]:
+    flags = feature_flags(state.flags_enabled, state.flags_disabled)
+    return sorted(flags, key=lambda flag: flag.name)
