@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,8 @@ _LABELS = {
     FileType.TRANSACTION_LOG: "transaction-log",
     FileType.REPO_INFO: "repo-info",
 }
-_WRITER = re.compile(r"(?P<app>.*?)[- ](?P<version>\d\S*)")
-_COMPRESSED_LOCATION = 8  # slot of a chunk reference
+# slots of Manifest, ArrayManifest and ChunkRef
+_ARRAYS, _DICTIONARY, _ALGORITHM, _REFS, _COMPRESSED_LOCATION = 1, 2, 3, 1, 8
 
 
 def inspect_snapshot(ctx: RepoContext, snapshot_id: ObjectId) -> dict[str, Any]:
@@ -101,7 +100,6 @@ def inspect_manifest(ctx: RepoContext, manifest_id: ObjectId) -> dict[str, Any]:
     envelope = unpack(data, FileType.MANIFEST, name=key)
     manifest = decode_manifest(data, name=key)
     arrays = [_array_refs(node_id, table) for node_id, table in sorted(manifest.arrays.items())]
-    compressed = _compressed_locations(envelope, key)
     return {
         "id": id_text(manifest.id),
         "header": _header(envelope, FileType.MANIFEST),
@@ -112,10 +110,7 @@ def inspect_manifest(ctx: RepoContext, manifest_id: ObjectId) -> dict[str, Any]:
             for kind in ("chunk_refs", "inline", "native", "virtual")
         },
         "arrays": arrays,
-        "compression": {
-            "uses_location_compression": compressed > 0,
-            "num_compressed_refs": compressed,
-        },
+        "compression": _location_compression(envelope, key),
     }
 
 
@@ -150,11 +145,11 @@ def inspect_transaction_log(ctx: RepoContext, snapshot_id: ObjectId) -> dict[str
 
 def _header(envelope: Envelope, file_type: FileType) -> dict[str, str]:
     written_by = envelope.writer
-    named = _WRITER.fullmatch(written_by)
+    app_name, _, app_version = written_by.partition("-")
     return {
         "written_by": written_by,
-        "app_name": named["app"] if named else written_by,
-        "app_version": named["version"] if named else "",
+        "app_name": app_name,
+        "app_version": app_version,
         "spec_version": f"{envelope.spec_version}.0",
         "file_type": _LABELS[file_type],
         "compression": "zstd",
@@ -265,13 +260,19 @@ def _array_refs(node_id: NodeId, table: ChunkTable) -> dict[str, Any]:
     }
 
 
-def _compressed_locations(envelope: Envelope, name: str) -> int:
-    """References whose location is compressed; none without a dictionary."""
+def _location_compression(envelope: Envelope, name: str) -> dict[str, Any]:
+    """Whether locations may be compressed, how many are, and how large their dictionary is."""
     root = Body(envelope.body, name).root()
-    if root.opt_bytes_vector(2) is None:
-        return 0
-    return sum(
-        ref.opt_bytes_vector(_COMPRESSED_LOCATION) is not None
-        for array in root.vector_of_tables(1)
-        for ref in array.vector_of_tables(1)
-    )
+    dictionary = root.opt_bytes_vector(_DICTIONARY)
+    content: dict[str, Any] = {
+        "uses_location_compression": root.u8(_ALGORITHM, 1) != 0,
+        "num_compressed_refs": 0,
+    }
+    if dictionary is not None:
+        content["dictionary_size_bytes"] = len(dictionary)
+        content["num_compressed_refs"] = sum(
+            ref.opt_bytes_vector(_COMPRESSED_LOCATION) is not None
+            for array in root.vector_of_tables(_ARRAYS)
+            for ref in array.vector_of_tables(_REFS)
+        )
+    return content

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from icechunk.config.rendering import Entry, Shown
+from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.ground.ids import id_text
 from icechunk.model.snapshot import ManifestInfo
 
@@ -39,7 +39,11 @@ class ManifestFileInfo(Shown):
         return "icechunk.snapshots.ManifestFileInfo"
 
     def _entries(self) -> Iterable[Entry]:
-        return [Entry(name, getattr(self, name)) for name in self.__dataclass_fields__]
+        return [
+            Entry("id", Label(self.id)),
+            Entry("size_bytes", self.size_bytes),
+            Entry("num_chunk_refs", self.num_chunk_refs),
+        ]
 
     def __repr__(self) -> str:
         return str(self)

@@ -454,7 +454,7 @@ def test_arguments_are_checked_as_in_the_reference(
     arguments: dict[str, Any], error: type[Exception]
 ) -> None:
     repo = start()
-    with pytest.raises(error, match="zero value|target type|integer|bool"):
+    with pytest.raises(error, match=r"zero value|target type|integer|bool"):
         repo.garbage_collect(FAR, **arguments)
 
 

@@ -29,7 +29,7 @@ def test_r6_a_commit_of_collected_chunks_fails(repo: icechunk.Repository) -> Non
     session = repo.writable_session("main")
     edit(session, slice(None), 5)
     assert repo.garbage_collect(FAR).chunks_deleted > 0
-    with pytest.raises(StorageError, match="chunks of /a.*Nothing was committed") as failure:
+    with pytest.raises(StorageError, match=r"chunks of /a.*Nothing was committed") as failure:
         session.commit("of nothing")
     assert failure.value.kind == ErrorKind.OBJECT_NOT_FOUND
     assert messages(repo) == ["c0"]
@@ -144,7 +144,6 @@ def test_writers_and_collections_at_once_lose_nothing(tmp_path: Path) -> None:
     session.commit("c0")
     stop = threading.Event()
     done: dict[int, list[int]] = {0: [], 1: []}
-    refused = [0]
     errors: list[BaseException] = []
 
     def write(number: int) -> None:
@@ -156,8 +155,8 @@ def test_writers_and_collections_at_once_lose_nothing(tmp_path: Path) -> None:
                 mine.commit(f"{number}:{value}", rebase_with=icechunk.BasicConflictSolver())
                 done[number].append(value)
             except StorageError as error:
-                assert error.kind == ErrorKind.OBJECT_NOT_FOUND
-                refused[0] += 1
+                if error.kind != ErrorKind.OBJECT_NOT_FOUND:
+                    errors.append(error)
             except BaseException as error:
                 errors.append(error)
 

@@ -107,7 +107,7 @@ def test_spec_1_has_no_amend() -> None:
 
 
 def test_wrong_methods_and_branches(repo: icechunk.Repository) -> None:
-    with pytest.raises(ValueError, match="Invalid commit method: 'foo'. Expected"):
+    with pytest.raises(ValueError, match=r"Invalid commit method: 'foo'\. Expected"):
         repo.rewrite_manifests("x", branch="main", commit_method="foo")
     with pytest.raises(icechunk.RefNotFoundError):
         repo.rewrite_manifests("x", branch="nowhere")
