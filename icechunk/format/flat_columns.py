@@ -21,6 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+# Records this library writes are far smaller; larger strides are not worth a copy.
+_LARGEST_RECORD = 2048
+# Distance, table of one field and count.
+_SMALLEST_ROW = 16
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -45,12 +50,13 @@ class TableColumn:
         If a table or its vtable lies outside the payload.
     """
 
-    __slots__ = ("_codes", "_offsets", "body", "positions")
+    __slots__ = ("_codes", "_offsets", "_records", "_stride", "body", "positions")
 
     def __init__(self, body: Body, positions: Positions) -> None:
         self.body = body
         self.positions = positions
-        soffsets = gather(body, positions, np.dtype("<i4")).astype(np.int64)
+        self._stride, self._records = _contiguous(body, positions)
+        soffsets = self._field(0, np.dtype("<i4")).astype(np.int64)
         self._codes, self._offsets = _field_offsets(body, positions - soffsets)
 
     @classmethod
@@ -89,13 +95,20 @@ class TableColumn:
             return np.full(len(self), offset != 0)
         return np.not_equal(offset, 0)
 
+    def _field(self, offset: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """What every row holds at one offset."""
+        if offset + dtype.itemsize > self._stride or self._records is None:
+            return gather(self.body, self.positions + offset, dtype)
+        shape, strides = (len(self),), (self._stride,)
+        return np.ndarray(shape, dtype, self._records.data, offset, strides).copy()
+
     def _gather(self, slot: int, dtype: np.dtype[Any], default: int) -> NDArray[Any]:
         """Field values of every row, `default` where absent."""
         offset = self._offset(slot)
         if isinstance(offset, int):
             if not offset:
                 return np.full(len(self), default, dtype)
-            return gather(self.body, self.positions + offset, dtype)
+            return self._field(offset, dtype)
         out = np.full(len(self), default, dtype)
         rows = np.flatnonzero(offset)
         out[rows] = gather(self.body, self.positions[rows] + offset[rows], dtype)
@@ -128,8 +141,7 @@ class TableColumn:
         if isinstance(offset, int):
             if not offset:
                 return np.zeros((len(self), size), np.uint8)
-            raw = gather(self.body, self.positions + offset, dtype)
-            return raw.view(np.uint8).reshape(len(self), size)
+            return self._field(offset, dtype).view(np.uint8).reshape(len(self), size)
         out = np.zeros((len(self), size), np.uint8)
         rows = np.flatnonzero(offset)
         raw = gather(self.body, self.positions[rows] + offset[rows], dtype)
@@ -142,8 +154,8 @@ class TableColumn:
         out = np.zeros(len(self), np.int64)
         if isinstance(offset, int):
             if offset:
-                at = self.positions + offset
-                np.add(at, gather(self.body, at, np.dtype("<u4")), out=out)
+                np.add(self.positions, offset, out=out)
+                out += self._field(offset, np.dtype("<u4"))
             return out
         rows = np.flatnonzero(offset)
         at = self.positions[rows] + offset[rows]
@@ -172,6 +184,46 @@ class TableColumn:
         start, count = np.zeros(len(self), np.int64), np.zeros(len(self), np.int64)
         start[rows], count[rows] = vector_spans(self.body, target[rows], item_size)
         return start, count
+
+    def u32_rows(self, slot: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """Vectors of u32 of one length.
+
+        Parameters
+        ----------
+        slot
+            A field that every row stores.
+
+        Returns
+        -------
+        count : ndarray of int64, shape (n,)
+            Length of each vector.
+        rows : ndarray of uint32, shape (n, count[0])
+            Their numbers; without meaning when the lengths differ.
+        """
+        offset = self._offset(slot)
+        u4 = np.dtype("<u4")
+        if isinstance(offset, int) and self._records is not None and len(self):
+            distance = self._field(offset, u4)
+            at = offset + int(distance[0])
+            width = int(self._field(at, u4)[0]) if at + 4 <= self._stride else 0
+            inside = at + 4 + 4 * width <= self._stride
+            if inside and at + 4 <= self._stride and (distance == distance[0]).all():
+                self._check_overlap(width)
+                count = self._field(at, u4).astype(np.int64)
+                rows = np.empty((len(self), width), np.uint32)
+                for column in range(width):
+                    rows[:, column] = self._field(at + 4 + 4 * column, u4)
+                return count, rows
+        start, count = self.vectors(slot, 4)
+        if (count != count[0]).any():
+            return count, np.empty((len(self), 0), np.uint32)
+        self._check_overlap(int(count[0]))
+        return count, u32_rows(self.body, start, int(count[0]))
+
+    def _check_overlap(self, width: int) -> None:
+        """Bound what gets allocated: distinct rows share neither tables nor numbers."""
+        if len(self) * (_SMALLEST_ROW + 4 * width) > self.body.size:
+            self.body.fail("the vectors of its tables overlap each other")
 
     def require(self, slot: int) -> None:
         """Raise the `FormatError` unless every row stores the field."""
@@ -254,6 +306,47 @@ def _evenly(at: Positions, stride: int) -> bool:
     return bool((at[1:] - at[:-1] == stride).all())
 
 
+def _contiguous(body: Body, positions: Positions) -> tuple[int, NDArray[np.uint8] | None]:
+    """Copy of tables that lie in blocks of constant size and stride, as this library writes them.
+
+    Returns
+    -------
+    stride : int
+        Bytes from one table to the next, 0 when the tables lie in another way.
+    records : ndarray of uint8 or None
+        The tables without what lies between the blocks: a strided copy beats a gather.
+    """
+    count = len(positions)
+    if count < 2:
+        return 0, None
+    steps = positions[1:] - positions[:-1]
+    stride = int(steps[0])
+    breaks = np.flatnonzero(steps != stride)
+    run = int(breaks[0]) + 1 if len(breaks) else count
+    low, high = int(positions.min()), int(positions.max())
+    if not 4 <= stride <= _LARGEST_RECORD or run < 2 or low < 0 or high + stride > body.size:
+        return 0, None
+    if count * stride > body.size:  # they overlap
+        return 0, None
+    if not np.array_equal(breaks, np.arange(run - 1, count - 1, run)):
+        return 0, None
+    if run == count:
+        return stride, np.frombuffer(body.data, np.uint8, count * stride, low)
+    full = count // run
+    records = np.empty(count * stride, np.uint8)
+    windows = np.ndarray(
+        (body.size - run * stride + 1, run * stride), np.uint8, body.data, 0, (1, 1)
+    )
+    records[: full * run * stride].reshape(full, run * stride)[...] = windows[
+        positions[: full * run : run]
+    ]
+    if full * run < count:
+        start = int(positions[full * run])
+        rest = records[full * run * stride :]
+        rest[...] = np.frombuffer(body.data, np.uint8, len(rest), start)
+    return stride, records
+
+
 def _field_offsets(
     body: Body, vtables: Positions
 ) -> tuple[NDArray[np.intp] | None, NDArray[np.int64]]:
@@ -262,16 +355,22 @@ def _field_offsets(
     Returns
     -------
     codes
-        Row of `offsets` for each vtable, None when they are all the same one.
+        Row of `offsets` for each vtable, None when they all say the same.
     offsets
         int64, shape ``(distinct vtables, slots)``, 0 = absent.
     """
     if not len(vtables):
         return None, np.zeros((0, 0), np.int64)
-    if (vtables == vtables[0]).all():
-        return None, np.array([body.vtable_at(int(vtables[0]))], np.int64)
-    distinct = np.unique(vtables)
-    codes = np.searchsorted(distinct, vtables)
+    fresh = np.flatnonzero(vtables[1:] != vtables[:-1]) + 1
+    heads = np.concatenate((vtables[:1], vtables[fresh]))
+    first = np.array([body.vtable_at(int(vtables[0]))], np.int64)
+    if _say_the_same(body, heads):
+        return None, first
+    distinct = np.unique(heads)
+    codes = np.repeat(
+        np.searchsorted(distinct, heads),
+        np.diff(np.concatenate(([0], fresh, [len(vtables)]))),
+    )
     u16 = np.dtype("<u2")
     sizes = gather(body, distinct, u16).astype(np.int64)
     if (sizes < 4).any() or (sizes % 2).any() or int((distinct + sizes).max()) > body.size:
@@ -283,3 +382,17 @@ def _field_offsets(
         rows = np.flatnonzero(sizes >= 6 + 2 * slot)
         offsets[rows, slot] = gather(body, distinct[rows] + 4 + 2 * slot, u16)
     return codes, offsets
+
+
+def _say_the_same(body: Body, vtables: Positions) -> bool:
+    """Whether all vtables are copies of the first, which was checked."""
+    if len(vtables) == 1:
+        return True
+    first = int(vtables[0])
+    size = int.from_bytes(body.data[first : first + 2], "little")
+    low, high = int(vtables.min()), int(vtables.max())
+    if low < 0 or high + size > body.size:
+        return False
+    windows = np.ndarray((body.size - size + 1,), f"V{size}", body.data, 0, (1,))
+    raw = windows[vtables].view(np.uint8).reshape(-1, size)
+    return bool((raw == raw[0]).all())

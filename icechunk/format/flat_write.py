@@ -270,7 +270,11 @@ class Builder:
         return self._place(_struct.pack(f"<{len(words)}H", *words), words[0], 2)
 
     def finish(self, root: int) -> bytes:
-        """Return the finished payload.
+        """Return the finished payload; see `finish_parts`."""
+        return b"".join(self.finish_parts(root))
+
+    def finish_parts(self, root: int) -> list[Raw]:
+        """Return the finished payload in pieces: large blocks are not copied once more.
 
         Parameters
         ----------
@@ -286,4 +290,4 @@ class Builder:
         if total > MAX_BODY:
             raise too_large(total)
         head = _struct.pack("<I4s", total - root, IDENTIFIER) + bytes(-self._size % 8)
-        return b"".join((head, *reversed(self._parts)))
+        return [head, *reversed(self._parts)]

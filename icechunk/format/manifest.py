@@ -11,7 +11,7 @@ import numpy as np
 from icechunk.format import envelope
 from icechunk.format.dialect import V2, Dialect
 from icechunk.format.flat_bulk import Blobs, Block, Records, table_vector
-from icechunk.format.flat_columns import TableColumn, u32_rows
+from icechunk.format.flat_columns import TableColumn
 from icechunk.format.flat_read import Body, Table
 from icechunk.format.flat_write import Builder, Field, ref, struct, u8
 from icechunk.format.locations import decompress_locations
@@ -274,13 +274,11 @@ def _decode_refs(array: Table, algorithm: int, dictionary: bytes | None) -> Chun
 
 def _coords(refs: TableColumn) -> NDArray[np.uint32]:
     """Coordinates of all references, uint32 of shape ``(n, d)``."""
-    start, count = refs.vectors(_INDEX, 4)
+    count, coords = refs.u32_rows(_INDEX)
     ndim = int(count[0])
     if (count != ndim).any():
         refs.body.fail("the references of an array have indices of different ranks")
-    if len(refs) * (_SMALLEST_REF + 4 * ndim) > refs.body.size:
-        refs.body.fail("the references of an array overlap each other")
-    return u32_rows(refs.body, start, ndim)
+    return coords
 
 
 def _kinds(refs: TableColumn) -> NDArray[np.uint8]:
@@ -366,8 +364,10 @@ def encode_manifest(
     }
     if dialect.location_compression:
         fields[_ALGORITHM] = u8(0)
-    body = builder.finish(builder.table(fields))
-    return envelope.pack(envelope.FileType.MANIFEST, dialect.spec_version, body, level)
+    body = builder.finish_parts(builder.table(fields))
+    return envelope.pack(
+        envelope.FileType.MANIFEST, dialect.spec_version, body, level, records=True
+    )
 
 
 def _encode_refs(table: ChunkTable) -> Block:

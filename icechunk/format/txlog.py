@@ -9,7 +9,7 @@ import numpy as np
 from icechunk.format import envelope
 from icechunk.format.dialect import V2, Dialect
 from icechunk.format.flat_bulk import Records, table_vector
-from icechunk.format.flat_columns import TableColumn, u32_rows
+from icechunk.format.flat_columns import TableColumn
 from icechunk.format.flat_read import Body, Table
 from icechunk.format.flat_write import Builder, Field, ref, struct, u8
 from icechunk.ground.ids import NodeId, ObjectId
@@ -94,13 +94,10 @@ def _coords(table: Table) -> Coords:
     if not len(indices):
         return np.zeros((0, 0), np.uint32)
     indices.require(0)
-    start, count = indices.vectors(0, 4)
-    ndim = int(count[0])
-    if (count != ndim).any():
+    count, coords = indices.u32_rows(0)
+    if (count != count[0]).any():
         table.fail("the chunks of an array have indices of different ranks")
-    if len(indices) * (_SMALLEST_INDEX + 4 * ndim) > table.body.size:
-        table.fail("the chunk indices of an array overlap each other")
-    coords = sorted_unique(u32_rows(table.body, start, ndim))
+    coords = sorted_unique(coords)
     coords.flags.writeable = False
     return coords
 
@@ -151,8 +148,10 @@ def encode_transaction_log(log: TransactionLog, *, dialect: Dialect = V2, level:
         (_NEW_GROUPS, log.new_groups),
     ):
         fields[slot] = ref(_id_vector(builder, ids))
-    body = builder.finish(builder.table(fields))
-    return envelope.pack(envelope.FileType.TRANSACTION_LOG, dialect.spec_version, body, level)
+    body = builder.finish_parts(builder.table(fields))
+    return envelope.pack(
+        envelope.FileType.TRANSACTION_LOG, dialect.spec_version, body, level, records=True
+    )
 
 
 def _id_vector(builder: Builder, ids: Iterable[NodeId]) -> int:

@@ -5,6 +5,7 @@ import pytest
 
 from icechunk.format import flat_bulk
 from icechunk.format.flat_bulk import Blobs, Records, table_vector
+from icechunk.format.flat_columns import TableColumn
 from icechunk.format.flat_read import Body, Table
 from icechunk.format.flat_write import Builder, ref
 from icechunk.ground.errors import FormatError
@@ -52,12 +53,34 @@ def test_one_group_in_order() -> None:
 
 @pytest.mark.parametrize("nul", [True, False])
 def test_mixed_groups_are_scattered_to_their_rows(nul: bool) -> None:
-    words = ["a", "bcdefg", "a", "é"]
+    words = ["a", "a", "bcdefg", "é"]
     tables = read_back(numbered([10, 20], [4, 1]), worded(words, [0, 2, 3, 5], nul=nul))
     assert [t.u32(0) for t in tables] == [8, 7, 8, 8, 7, 8]
     assert [tables[k].u64(1) for k in (1, 4)] == [20, 10]
     assert [tables[k].string(2) for k in (0, 2, 3, 5)] == words
-    assert tables[0].vector(2, 1) == tables[3].vector(2, 1)
+    assert tables[0].vector(2, 1) == tables[2].vector(2, 1)
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 32, 100])
+@pytest.mark.parametrize("files", [1, 3, 100])
+@pytest.mark.parametrize("in_turn", [True, False])
+def test_blocks_of_tables(count: int, files: int, in_turn: bool) -> None:
+    codes = [k % files if in_turn else k * files // count for k in range(count)]
+    words = ["x" * 60 + "y" * (code % 7) + str(code) for code in codes]
+    tables = read_back(worded(words, list(range(count)), nul=True), numbered([7] * 0))
+    assert [t.string(2) for t in tables] == words
+    assert {t.u32(0) for t in tables} == {8}
+    column = TableColumn(tables[0].body, np.array([t.pos for t in tables]))
+    assert column.u32(0).tolist() == [8] * count
+    start, length = column.vectors(2, 1)
+    found = TextColumn(tables[0].body.data, start, length.astype(np.uint32))
+    assert [found.text_at(row) for row in range(count)] == words
+
+
+def test_texts_used_in_turn_are_stored_once() -> None:
+    words = [f"{k % 50:0100d}" for k in range(5000)]
+    block = table_vector([worded(words, list(range(5000)), nul=True)])
+    assert len(block.raw) < 5000 * 24
 
 
 def test_strings_are_nul_terminated_and_aligned() -> None:
