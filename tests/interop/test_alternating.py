@@ -47,7 +47,7 @@ class Turns:
         self.used_tags: set[str] = set()
         self.contents: dict[str, Content] = {}
         self.parents: dict[str, str | None] = {}
-        self.threshold: int | None = None
+        self.rearranged: set[str] = set()
         self.performed: dict[tuple[str, str], int] = {}
         sides[0]("create", root=root, spec=spec, threshold=8)
         self.threshold = 8
@@ -215,7 +215,8 @@ class Turns:
         if not self.can[side.name]["amend"]:
             return False
         branch = self.branch()
-        if self.parents[self.branches[branch]] is None:
+        tip = self.branches[branch]
+        if self.parents[tip] is None or tip in self.rearranged:
             return False
         puts = {"zarr.json": group_doc(amended=number)}
         return self.commit(side, number, branch, self.content(branch), puts=puts, how="amend")
@@ -262,6 +263,7 @@ class Turns:
         moves = [[f"/{source}", f"/{target}"]]
         made = side("move", root=self.root, branch=branch, moves=moves, message=f"{number} move")
         self.made(branch, made, moved, self.branches[branch])
+        self.rearranged.add(made)
         return True
 
     def known(self) -> str:
