@@ -1,0 +1,78 @@
+"""What is found in a storage, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+import icechunk
+
+
+@pytest.fixture
+def storage() -> icechunk.Storage:
+    return icechunk.in_memory_storage()
+
+
+@pytest.mark.parametrize(("spec", "key"), [(2, "repo"), (1, "snapshots/1CECHNKREP0F1RSTCMT0")])
+def test_files_of_a_future_version_are_refused_with_advice(
+    storage: icechunk.Storage, spec: int, key: str
+) -> None:
+    icechunk.Repository.create(storage, spec_version=spec)
+    data = bytearray(storage.get(key).data)
+    assert data[36] == spec
+    data[36] = 3
+    storage.put(key, bytes(data))
+    with pytest.raises(icechunk.FormatError) as caught:
+        icechunk.Repository.open(storage).readonly_session("main")
+    assert caught.value.kind == "unsupported-spec-version"
+    assert "version 3" in str(caught.value)
+    assert "upgrade the icechunk library" in str(caught.value)
+
+
+@pytest.mark.parametrize("version", [0, 3, 7])
+def test_only_known_versions_are_created(storage: icechunk.Storage, version: int) -> None:
+    with pytest.raises(ValueError, match=f"Unsupported version {version}"):
+        icechunk.Repository.create(storage, spec_version=version)
+    assert not storage.list_objects()
+
+
+@pytest.mark.parametrize("spec", [1, 2])
+def test_open_or_create_makes_one_and_then_finds_it(storage: icechunk.Storage, spec: int) -> None:
+    made = icechunk.Repository.open_or_create(storage, create_version=spec)
+    found = icechunk.Repository.open_or_create(storage, create_version=3 - spec)
+    assert made.spec_version == found.spec_version == spec
+
+
+def test_an_empty_place_is_no_repository(storage: icechunk.Storage) -> None:
+    assert not icechunk.Repository.exists(storage)
+    assert icechunk.Repository.fetch_spec_version(storage) is None
+    with pytest.raises(icechunk.RepositoryNotFoundError, match="the repository doesn't exist"):
+        icechunk.Repository.open(storage)
+
+
+def test_a_repo_object_counts_even_beside_refs(storage: icechunk.Storage) -> None:
+    icechunk.Repository.create(storage, spec_version=1)
+    other = icechunk.in_memory_storage()
+    icechunk.Repository.create(other)
+    for key, _ in other.list_objects():
+        storage.put(key, other.get(key).data)
+    assert icechunk.Repository.open(storage).spec_version == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"snapshot":"?"}', b"\xff"])
+def test_a_damaged_ref_is_named(storage: icechunk.Storage, content: bytes) -> None:
+    repo = icechunk.Repository.create(storage, spec_version=1)
+    storage.put("refs/branch.bad/ref.json", content)
+    for call in (lambda: repo.lookup_branch("bad"), lambda: repo.list_branches()):
+        with pytest.raises(icechunk.FormatError, match=r"refs/branch\.bad/ref\.json"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "content", [b"[1, 2]", b"a: [", b"inline_chunk_threshold_bytes: x", b"\xff"]
+)
+def test_a_damaged_configuration_is_named(storage: icechunk.Storage, content: bytes) -> None:
+    icechunk.Repository.create(storage, spec_version=1)
+    storage.put("config.yaml", content)
+    with pytest.raises(icechunk.FormatError, match=r"config\.yaml|stored configuration") as caught:
+        icechunk.Repository.open(storage)
+    assert caught.value.kind == "config-deserialization"
