@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from icechunk._version import __version__
+from icechunk.about import print_debug_info, user_agent
 from icechunk.config import (
     Attribution,
     CachingConfig,
@@ -26,10 +27,14 @@ from icechunk.config import (
     ManifestSplitDimCondition,
     ManifestSplittingConfig,
     ManifestVirtualChunkLocationCompressionConfig,
+    ObjectStoreConfig,
     RepositoryConfig,
+    SplitSizesDict,
+    from_dict,
     initialize_logs,
     set_logs_filter,
     shutdown_telemetry,
+    to_dict,
 )
 from icechunk.conflicts import (
     BasicConflictSolver,
@@ -42,6 +47,39 @@ from icechunk.conflicts import (
     DecisionSolver,
     VersionSelection,
 )
+from icechunk.credentials import (
+    AnyAzureCredential,
+    AnyAzureStaticCredential,
+    AnyCredential,
+    AnyGcsCredential,
+    AnyGcsStaticCredential,
+    AnyS3Credential,
+    AzureCredentials,
+    AzureRefreshableCredential,
+    AzureStaticCredentials,
+    Credentials,
+    GcsBearerCredential,
+    GcsCredentials,
+    GcsStaticCredentials,
+    S3Credentials,
+    S3StaticCredentials,
+    azure_anonymous_credentials,
+    azure_credentials,
+    azure_from_env_credentials,
+    azure_refreshable_credentials,
+    azure_static_credentials,
+    containers_credentials,
+    gcs_credentials,
+    gcs_from_env_credentials,
+    gcs_refreshable_credentials,
+    gcs_static_credentials,
+    s3_anonymous_credentials,
+    s3_credentials,
+    s3_from_env_credentials,
+    s3_refreshable_credentials,
+    s3_static_credentials,
+)
+from icechunk.ground.error_data import ConflictErrorData, RebaseFailedData
 from icechunk.ground.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -60,34 +98,73 @@ from icechunk.ground.errors import (
     SnapshotNotFoundError,
     StorageError,
 )
-from icechunk.repository import Repository, upgrade_icechunk_repository
+from icechunk.model.chunk_type import ChunkType
+from icechunk.model.repo_status import RepoAvailability, RepoStatus
+from icechunk.ops import GCSummary, Update, UpdateType
+from icechunk.repository import Repository
+from icechunk.repository.upgrade import upgrade_icechunk_repository
 from icechunk.session import ForkSession, Session, SessionMode
-from icechunk.snapshots import Diff, SnapshotInfo
+from icechunk.snapshots import AncestryGraph, Diff, ManifestFileInfo, SnapshotInfo
 from icechunk.storage import (
+    AnyObjectStoreConfig,
+    ChecksumAlgorithm,
+    S3Options,
     Storage,
     StorageConcurrencySettings,
     StorageRetriesSettings,
     StorageSettings,
     StorageTimeoutSettings,
+    azure_storage,
+    gcs_storage,
+    gcs_store,
+    hf_storage,
+    http_storage,
+    http_store,
     in_memory_storage,
     local_filesystem_storage,
+    local_filesystem_store,
+    r2_storage,
+    redirect_storage,
+    s3_storage,
+    s3_store,
+    tigris_storage,
 )
-from icechunk.store import IcechunkStore, fast_pipeline
-from icechunk.types import SpecVersion, spec_version, supported_spec_versions
+from icechunk.store import IcechunkStore
+from icechunk.types import CommitMethod, SpecVersion, spec_version, supported_spec_versions
+from icechunk.virtual import VirtualChunkContainer, VirtualChunkSpec
+
+SnapshotMetadata = SnapshotInfo
+"""Name of `SnapshotInfo` in early versions."""
 
 __all__ = [
     "AlreadyExistsError",
+    "AncestryGraph",
+    "AnyAzureCredential",
+    "AnyAzureStaticCredential",
+    "AnyCredential",
+    "AnyGcsCredential",
+    "AnyGcsStaticCredential",
+    "AnyObjectStoreConfig",
+    "AnyS3Credential",
     "Attribution",
+    "AzureCredentials",
+    "AzureRefreshableCredential",
+    "AzureStaticCredentials",
     "BasicConflictSolver",
     "CachingConfig",
+    "ChecksumAlgorithm",
+    "ChunkType",
+    "CommitMethod",
     "CompressionAlgorithm",
     "CompressionConfig",
     "Conflict",
     "ConflictDetector",
     "ConflictError",
+    "ConflictErrorData",
     "ConflictReport",
     "ConflictSolver",
     "ConflictType",
+    "Credentials",
     "Decision",
     "DecisionSolver",
     "Diff",
@@ -95,11 +172,16 @@ __all__ = [
     "FeatureFlag",
     "ForkSession",
     "FormatError",
+    "GCSummary",
+    "GcsBearerCredential",
+    "GcsCredentials",
+    "GcsStaticCredentials",
     "IcechunkError",
     "IcechunkStore",
     "InternalError",
     "InvalidInputError",
     "ManifestConfig",
+    "ManifestFileInfo",
     "ManifestPreloadCondition",
     "ManifestPreloadConfig",
     "ManifestSplitCondition",
@@ -108,36 +190,79 @@ __all__ = [
     "ManifestVirtualChunkLocationCompressionConfig",
     "NodeNotFoundError",
     "NotFoundError",
+    "ObjectStoreConfig",
     "ReadOnlyError",
+    "RebaseFailedData",
     "RebaseFailedError",
     "RefNotFoundError",
+    "RepoAvailability",
+    "RepoStatus",
     "Repository",
     "RepositoryConfig",
     "RepositoryNotFoundError",
+    "S3Credentials",
+    "S3Options",
+    "S3StaticCredentials",
     "Session",
     "SessionMode",
     "SessionStateError",
     "SnapshotInfo",
+    "SnapshotMetadata",
     "SnapshotNotFoundError",
     "SpecVersion",
+    "SplitSizesDict",
     "Storage",
     "StorageConcurrencySettings",
     "StorageError",
     "StorageRetriesSettings",
     "StorageSettings",
     "StorageTimeoutSettings",
+    "Update",
+    "UpdateType",
     "VersionSelection",
+    "VirtualChunkContainer",
+    "VirtualChunkSpec",
     "__version__",
-    "fast_pipeline",
+    "azure_anonymous_credentials",
+    "azure_credentials",
+    "azure_from_env_credentials",
+    "azure_refreshable_credentials",
+    "azure_static_credentials",
+    "azure_storage",
+    "containers_credentials",
+    "from_dict",
+    "gcs_credentials",
+    "gcs_from_env_credentials",
+    "gcs_refreshable_credentials",
+    "gcs_static_credentials",
+    "gcs_storage",
+    "gcs_store",
+    "hf_storage",
+    "http_storage",
+    "http_store",
     "in_memory_storage",
     "initialize_logs",
     "load_ipython_extension",
     "local_filesystem_storage",
+    "local_filesystem_store",
+    "print_debug_info",
+    "r2_storage",
+    "redirect_storage",
+    "s3_anonymous_credentials",
+    "s3_credentials",
+    "s3_from_env_credentials",
+    "s3_refreshable_credentials",
+    "s3_static_credentials",
+    "s3_storage",
+    "s3_store",
     "set_logs_filter",
     "shutdown_telemetry",
     "spec_version",
     "supported_spec_versions",
+    "tigris_storage",
+    "to_dict",
     "upgrade_icechunk_repository",
+    "user_agent",
 ]
 
 
@@ -150,9 +275,12 @@ def load_ipython_extension(ipython: Any) -> None:
 
 def _refuse_two_libraries() -> None:
     """Two distributions share this import name; mixed in one folder neither works."""
+    from importlib.machinery import EXTENSION_SUFFIXES
     from pathlib import Path
 
-    foreign = next(Path(__file__).parent.glob("_icechunk_python*.[sp][oy]d*"), None)
+    here = Path(__file__).parent
+    names = (f"_icechunk_python{suffix}" for suffix in (*EXTENSION_SUFFIXES, ".abi3.so", ".pyd"))
+    foreign = next((name for name in names if (here / name).exists()), None)
     if foreign is not None:
         raise ImportError(
             "both `icechunk-jupyter` and PyPI's `icechunk` are installed in this environment, and "

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Hashable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast, overload
 
 from xarray import DataArray, Dataset
 from xarray.backends.common import ArrayWriter
@@ -36,8 +36,6 @@ has_dask = find_spec("dask") is not None
 
 _UNNAMED = "__xarray_dataarray_variable__"
 """The name xarray itself gives to a DataArray without one, and recognises when it reads."""
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def is_dask_collection(x: Any) -> bool:
@@ -240,7 +238,7 @@ class XarrayDatasetWriter:
 _XarrayDatasetWriter = XarrayDatasetWriter
 
 
-def _accept_older_names(function: _Function) -> _Function:
+def _accept_older_names(function: Callable[..., None]) -> Callable[..., None]:
     """Take the first two arguments also as ``dataset`` and ``store``; ignore unknown keywords."""
     known = set(function.__annotations__)
 
@@ -258,7 +256,41 @@ def _accept_older_names(function: _Function) -> _Function:
             )
         return function(*args, **{k: v for k, v in kwargs.items() if k in known})
 
-    return cast(_Function, wrapper)
+    return wrapper
+
+
+@overload
+def to_icechunk(
+    obj: DataArray | Dataset,
+    session: Session | IcechunkStore,
+    *,
+    group: str | None = None,
+    mode: ZarrWriteModes | None = None,
+    safe_chunks: bool = True,
+    align_chunks: bool = False,
+    append_dim: Hashable | None = None,
+    region: Region = None,
+    encoding: Mapping[Any, Any] | None = None,
+    chunkmanager_store_kwargs: MutableMapping[str, Any] | None = None,
+    split_every: int | None = None,
+) -> None: ...
+
+
+@overload
+def to_icechunk(
+    dataset: DataArray | Dataset,
+    store: Session | IcechunkStore,
+    *,
+    group: str | None = None,
+    mode: ZarrWriteModes | None = None,
+    safe_chunks: bool = True,
+    append_dim: Hashable | None = None,
+    region: Region = None,
+    encoding: Mapping[Any, Any] | None = None,
+    chunkmanager_store_kwargs: MutableMapping[str, Any] | None = None,
+    split_every: int | None = None,
+    **kwargs: Any,
+) -> None: ...
 
 
 @_accept_older_names

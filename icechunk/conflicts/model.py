@@ -55,8 +55,8 @@ class ConflictType(Choice):
     MoveOperationCannotBeRebased = 11
     """They moved nodes; nothing can be rebased over that."""
     # Names used before metadata conflicts were distinguished by the type of the node.
-    UserAttributesDoubleUpdate = 3  # noqa: PIE796
-    UserAttributesUpdateOfDeletedNode = 4  # noqa: PIE796
+    UserAttributesDoubleUpdate = 3
+    UserAttributesUpdateOfDeletedNode = 4
 
     @classmethod
     def _missing_(cls, value: object) -> ConflictType:
@@ -198,6 +198,9 @@ class Conflict(Shown):
 
     def __repr__(self) -> str:
         return f"{self}\n"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return object.__new__, (type(self),), self.__getstate__()
 
     def __getstate__(self) -> tuple[Any, ...]:
         chunks = self._chunks if self._array is None else None

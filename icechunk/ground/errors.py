@@ -25,6 +25,8 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from icechunk.ground.error_data import ConflictErrorData, RebaseFailedData
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -177,11 +179,21 @@ class IcechunkError(Exception):
             self._message = text + self._message
             self.args = (self._message, *self.args[1:])
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self).copy()
+
     def __str__(self) -> str:
         return self._message
 
     def __repr__(self) -> str:
         return f'icechunk.{type(self).__name__}(message="{self._message}", kind="{self._kind}")'
+
+
+def _carried(given: Any) -> Any:
+    """The data of an error of early versions: the value itself, or what an error wraps."""
+    while isinstance(given, BaseException) and given.args:
+        given = given.args[0]
+    return given
 
 
 def _some(value: str | None) -> str:
@@ -195,6 +207,7 @@ class ConflictError(IcechunkError):
     ----------
     expected_parent, actual_parent : str, optional
         Snapshot ids: the one the session started from, and the branch's present tip.
+        Early versions passed one `ConflictErrorData`, or an error that carries it.
     message, kind : str, optional
         Override the standard sentence and the code ``commit-conflict``.
     """
@@ -203,20 +216,30 @@ class ConflictError(IcechunkError):
 
     def __init__(
         self,
-        expected_parent: str | None = None,
+        expected_parent: str | ConflictErrorData | None = None,
         actual_parent: str | None = None,
         message: str | None = None,
         kind: str | None = None,
     ) -> None:
+        if expected_parent is None or isinstance(expected_parent, str):
+            expected, actual = expected_parent, actual_parent
+        else:
+            data = _carried(expected_parent)
+            expected, actual = data.expected_parent, data.actual_parent
         if message is None:
             message = (
-                f"Failed to commit, expected parent: {_some(expected_parent)}, "
-                f"actual parent: {_some(actual_parent)}"
+                f"Failed to commit, expected parent: {_some(expected)}, "
+                f"actual parent: {_some(actual)}"
             )
         super().__init__(message, ErrorKind.COMMIT_CONFLICT if kind is None else kind)
-        self._expected_parent = expected_parent
-        self._actual_parent = actual_parent
-        self.args = (expected_parent, actual_parent)
+        self._expected_parent = expected
+        self._actual_parent = actual
+        self.args = (expected, actual)
+
+    @property
+    def data(self) -> ConflictErrorData | RebaseFailedData:
+        """The same facts as one value."""
+        return ConflictErrorData(self._expected_parent, self._actual_parent)
 
     @property
     def expected_parent(self) -> str | None:
@@ -249,21 +272,33 @@ class RebaseFailedError(ConflictError):
     snapshot : str
         Id of the commit that could not be passed.
     conflicts : sequence of Conflict
-        Everything found there.
+        Everything found there. Early versions passed one `RebaseFailedData` instead of both.
     """
 
     __module__ = "icechunk"
 
-    def __init__(self, snapshot: str, conflicts: Sequence[Any]) -> None:
+    def __init__(
+        self, snapshot: str | RebaseFailedData, conflicts: Sequence[Any] | None = None
+    ) -> None:
+        data = (
+            RebaseFailedData(snapshot, list(conflicts or ()))
+            if isinstance(snapshot, str)
+            else (_carried(snapshot))
+        )
         super().__init__(
             None,
             None,
-            f"Rebase failed on snapshot {snapshot}: {len(conflicts)} conflicts found",
+            f"Rebase failed on snapshot {data.snapshot}: {len(data.conflicts)} conflicts found",
             ErrorKind.REBASE_FAILED,
         )
-        self._snapshot = snapshot
-        self._conflicts = list(conflicts)
-        self.args = (snapshot, self._conflicts)
+        self._snapshot: str = data.snapshot
+        self._conflicts: list[Any] = data.conflicts
+        self.args = (self._snapshot, self._conflicts)
+
+    @property
+    def data(self) -> RebaseFailedData:
+        """The same facts as one value."""
+        return RebaseFailedData(self._snapshot, self._conflicts)
 
     @property
     def snapshot(self) -> str:

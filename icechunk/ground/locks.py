@@ -75,7 +75,7 @@ def _before_fork() -> None:
     deadline = time.monotonic() + SETTLING_SECONDS
     for lock in list(_settled):
         if lock.acquire(timeout=max(deadline - time.monotonic(), 0)):
-            _taken.append(lock)
+            _taken.append(lock)  # noqa: PERF401 - one by one: an interrupt must not lose any
 
 
 def _after_fork() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.ground.ids import NodeId
 from icechunk.ground.paths import by_segments
 from icechunk.model.nodes import NodeTable
@@ -17,7 +18,7 @@ from icechunk.model.txlog import TransactionLog
 ChunkCoords = np.ndarray[Any, np.dtype[np.uint32]]
 
 
-class Diff:
+class Diff(Shown):
     """Changes by absolute path.
 
     Attributes
@@ -36,6 +37,15 @@ class Diff:
     """
 
     __module__ = "icechunk"
+
+    new_groups: set[str]
+    new_arrays: set[str]
+    deleted_groups: set[str]
+    deleted_arrays: set[str]
+    updated_groups: set[str]
+    updated_arrays: set[str]
+    chunk_coordinates: dict[str, ChunkCoords]
+    moved_nodes: list[tuple[str, str]]
 
     def __init__(
         self,
@@ -93,33 +103,72 @@ class Diff:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: vars(self)[name] for name in _FACTS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
     def __str__(self) -> str:
+        moves = [f"{old} -> {new}" for old, new in self.moved_nodes]
         sections = [
             ("Groups created:", sorted(self.new_groups)),
             ("Arrays created:", sorted(self.new_arrays)),
             ("Groups updated:", sorted(self.updated_groups)),
             ("Arrays updated:", sorted(self.updated_arrays)),
-            ("Chunks updated:", [_chunk_line(*item) for item in self.chunk_coordinates.items()]),
+            ("Chunks updated:", _chunk_lines(self.chunk_coordinates)),
             ("Groups deleted:", sorted(self.deleted_groups)),
             ("Arrays deleted:", sorted(self.deleted_arrays)),
-            ("Nodes moved/renamed:", [f"{old} -> {new}" for old, new in self.moved_nodes]),
+            ("Nodes moved/renamed:", moves),
         ]
-        return "\n\n".join(
-            "\n".join([title, *(f"    {line}" for line in lines)])
+        return "\n".join(
+            "".join(f"{line}\n" for line in [title, *(f"    {line}" for line in lines)])
             for title, lines in sections
             if lines
         )
 
     __repr__ = __str__
 
+    def _path(self) -> str:
+        return "icechunk.snapshots.Diff"
+
+    def _entries(self) -> Iterable[Entry]:
+        named = [Entry(name, Label(_names(sorted(getattr(self, name))))) for name in _ID_SETS]
+        chunks = {path: _rows(coords) for path, coords in self.chunk_coordinates.items()}
+        moved = [f"{old} -> {new}" for old, new in self.moved_nodes]
+        return [
+            *named,
+            Entry("updated_chunks", Label(_names(f"{p}: {rows}" for p, rows in chunks.items()))),
+            Entry("moved_nodes", Label(_names(moved))),
+        ]
+
 
 _LISTED = 10
+_NAMED = 1000
 
 
-def _chunk_line(path: str, coords: ChunkCoords) -> str:
-    shown = ", ".join(str(row) for row in coords[:_LISTED].tolist())
+def _names(items: Iterable[str]) -> str:
+    """Items on one line, as many as a reader can use."""
+    listed = list(items)
+    more = len(listed) - _NAMED
+    return ", ".join(listed[:_NAMED]) + (f", ... {more} more" if more > 0 else "")
+
+
+def _rows(coords: ChunkCoords) -> str:
+    shown = ", ".join(map(str, coords[:_LISTED].tolist()))
     more = len(coords) - _LISTED
-    return f"{path}: {shown}" + (f" ... {more} more" if more > 0 else "")
+    return shown + (f", ... {more} more" if more > 0 else "")
+
+
+def _chunk_lines(chunks: Mapping[str, ChunkCoords]) -> list[str]:
+    """Per array its path, then one chunk per line, the first ones only."""
+    lines: list[str] = []
+    for path, coords in chunks.items():
+        lines.append(f"{path}:")
+        lines += [f"    {row}" for row in coords[:_LISTED].tolist()]
+        if len(coords) > _LISTED:
+            lines.append(f"    ... {len(coords) - _LISTED} more")
+    return lines
 
 
 class DiffBuilder:
@@ -176,6 +225,7 @@ _ID_SETS = (
     "updated_groups",
     "updated_arrays",
 )
+_FACTS = (*_ID_SETS, "chunk_coordinates", "moved_nodes")
 
 
 def _unite(several: list[ChunkCoords]) -> ChunkCoords:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from icechunk.config.rendering import Entry, Shown
 
@@ -41,6 +42,13 @@ class GCSummary(Shown):
     throttled_batches: int = 0
     delete_errors: list[str] = field(default_factory=list)
     skipped_phases: list[str] = field(default_factory=list)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def _path(self) -> str:
         return "icechunk.ops.GCSummary"

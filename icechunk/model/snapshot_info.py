@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.ground.clock import to_datetime
 from icechunk.ground.ids import id_text
+from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.snapshot_table import SnapshotRecord
 
 
 @dataclass(frozen=True, eq=True, repr=False)
-class SnapshotInfo:
+class SnapshotInfo(Shown):
     """A commit.
 
     Attributes
@@ -34,33 +38,58 @@ class SnapshotInfo:
     written_at: datetime
     message: str
     metadata: dict[str, Any] = field(default_factory=dict)
+    _find_manifests: Callable[[str], list[ManifestFileInfo]] | None = field(
+        default=None, compare=False
+    )
 
     __hash__ = None  # type: ignore[assignment]
 
     @classmethod
-    def of(cls, record: SnapshotRecord) -> SnapshotInfo:
-        """The public form of a record."""
+    def of(
+        cls,
+        record: SnapshotRecord,
+        find_manifests: Callable[[str], list[ManifestFileInfo]] | None = None,
+    ) -> SnapshotInfo:
+        """The public form of a record; `find_manifests` lists the manifests of a snapshot id."""
         return cls(
             id_text(record.id),
             None if record.parent_id is None else id_text(record.parent_id),
             to_datetime(record.flushed_at),
             record.message,
             dict(record.metadata),
+            find_manifests,
         )
 
-    def __str__(self) -> str:
-        return "\n".join(
-            [
-                "<icechunk.SnapshotInfo>",
-                f"id: {self.id}",
-                f"parent_id: {self.parent_id}",
-                f"written_at: {self.written_at:%Y-%m-%d %H:%M:%S.%f} UTC",
-                f"message: {self.message}",
-                f"metadata: {self.metadata}",
-            ]
-        )
+    @property
+    def manifests(self) -> list[ManifestFileInfo]:
+        """Manifests of the snapshot, read when asked for; `Repository.list_manifest_files`.
 
-    __repr__ = __str__
+        Empty where the commit was not read from a repository, as after unpickling.
+        """
+        return [] if self._find_manifests is None else self._find_manifests(self.id)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.id, self.parent_id, self.written_at, self.message, self.metadata
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        names = ("id", "parent_id", "written_at", "message", "metadata")
+        vars(self).update(zip(names, state, strict=True), _find_manifests=None)
+
+    def _path(self) -> str:
+        return "icechunk.snapshots.SnapshotInfo"
+
+    def _entries(self) -> Iterable[Entry]:
+        parent = self.parent_id
+        return [
+            Entry("id", Label(self.id)),
+            Entry("parent_id", None if parent is None else Label(parent)),
+            Entry("written_at", self.written_at),
+            Entry("message", Label(self.message)),
+            Entry("metadata", Label(json.dumps(self.metadata, ensure_ascii=False, default=str))),
+        ]
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 SnapshotInfo.__module__ = "icechunk"

@@ -77,7 +77,7 @@ def authorisation(
     config : RepositoryConfig
         The configuration in force, with the containers.
     access : mapping, optional
-        Credentials by URL prefix; prefixes without a container are kept.
+        Credentials by URL prefix, or by the name of a container; others are kept.
     by_name : mapping, optional
         The same by the container's name, as early versions had it; also unwrapped credentials.
 
@@ -89,7 +89,11 @@ def authorisation(
         Kind ``storage-other`` for credentials of another kind of store.
     """
     containers = config.virtual_chunk_containers or {}
-    found = _named(containers, by_name) if by_name is not None else {}
+    named = {one.name: one.url_prefix for one in containers.values() if one.name is not None}
+    found: dict[str, Any] = {}
+    if by_name is not None:
+        _warn_of_older_form()
+        found = {named.get(key, key): _wrapped(value) for key, value in by_name.items()}
     for prefix, credential in (access or {}).items():
         if not isinstance(prefix, str):
             raise TypeError(f"'{type(prefix).__name__}' object is not an instance of 'str'")
@@ -98,7 +102,7 @@ def authorisation(
                 f"'{type(credential).__qualname__}' object is not an instance of 'Credentials'; "
                 "`icechunk.containers_credentials` wraps plain credentials"
             )
-        found[prefix] = credential
+        found[prefix if prefix in containers else named.get(prefix, prefix)] = credential
     for prefix, credential in found.items():
         container = containers.get(prefix)
         if credential is None:
@@ -108,18 +112,13 @@ def authorisation(
     return found
 
 
-def _named(
-    containers: Mapping[str, VirtualChunkContainer], by_name: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Credentials by prefix from credentials by name."""
+def _warn_of_older_form() -> None:
     warnings.warn(
         "`virtual_chunk_credentials` is deprecated: pass "
         "`authorize_virtual_chunk_access=icechunk.containers_credentials({url_prefix: ...})`",
         DeprecationWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
-    prefixes = {one.name: one.url_prefix for one in containers.values() if one.name is not None}
-    return {prefixes.get(key, key): _wrapped(value) for key, value in by_name.items()}
 
 
 def _wrapped(credential: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, overload
 
 from icechunk.display.graph import AncestryGraph
@@ -15,7 +16,9 @@ from icechunk.ground.errors import ErrorKind, SnapshotNotFoundError
 from icechunk.ground.ids import ObjectId, id_text, parse_object_id
 from icechunk.ground.runtime import twin
 from icechunk.model.diff import Diff
+from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.snapshot_info import SnapshotInfo
+from icechunk.model.snapshot_table import SnapshotRecord
 
 SELECTORS = "Must provide one of branch, tag, or snapshot_id"
 
@@ -62,10 +65,20 @@ class AncestryIterator(Sequence[SnapshotInfo]):
         self._next = len(self._infos)
 
 
+def _manifests(ctx: RepoContext, snapshot_id: str) -> list[ManifestFileInfo]:
+    """Manifests of a snapshot, by id."""
+    snapshot = ctx.assets.snapshot(parse_object_id(snapshot_id))
+    return [ManifestFileInfo.of(info) for _, info in sorted(snapshot.manifests.items())]
+
+
 class History:
     """What a repository was, and how two of its states differ."""
 
     _ctx: RepoContext
+
+    def _info(self, record: SnapshotRecord) -> SnapshotInfo:
+        """The public form of a commit."""
+        return SnapshotInfo.of(record, partial(_manifests, self._ctx))
 
     def _resolve(self, branch: str | None, tag: str | None, snapshot_id: str | None) -> ObjectId:
         """Snapshot of exactly one selector."""
@@ -120,9 +133,7 @@ class History:
         if snapshot is not None and snapshot_id is not None:
             raise ValueError(SELECTORS)
         start = self._resolve(branch, tag, snapshot_id if snapshot is None else snapshot)
-        return AncestryIterator(
-            [SnapshotInfo.of(record) for record in self._ctx.ledger.ancestry(start)]
-        )
+        return AncestryIterator([self._info(record) for record in self._ctx.ledger.ancestry(start)])
 
     def async_ancestry(
         self,
@@ -184,7 +195,7 @@ class History:
         SnapshotNotFoundError
             When there is no such snapshot.
         """
-        return SnapshotInfo.of(self._ctx.ledger.snapshot(parse_object_id(snapshot_id)))
+        return self._info(self._ctx.ledger.snapshot(parse_object_id(snapshot_id)))
 
     def diff(
         self,
@@ -231,7 +242,7 @@ class History:
         return {
             "branches": {name: id_text(target) for name, target in branches.items()},
             "tags": {name: id_text(target) for name, target in tags.items()},
-            "commits": [SnapshotInfo.of(record) for record in records],
+            "commits": [self._info(record) for record in records],
         }
 
     ancestry_graph_async = twin(ancestry_graph)

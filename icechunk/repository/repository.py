@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from icechunk.config.flags import Attribution
 from icechunk.config.rendering import Entry, Shown
 from icechunk.config.repository import RepositoryConfig
-from icechunk.config.resolve import resolve
-from icechunk.config.serde import from_plain, to_plain
 from icechunk.conflicts.model import ConflictSolver
-from icechunk.engine.context import RepoContext, make_context
+from icechunk.engine.context import RepoContext
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
-from icechunk.ground.runtime import class_twin, on_front, twin
+from icechunk.ground.runtime import twin
 from icechunk.ledger.capabilities import Capability
-from icechunk.ledger.open import create_ledger, detect, open_ledger
 from icechunk.model.spec_version import SpecVersion
-from icechunk.repository.access import authorisation, check_containers
 from icechunk.repository.admin import Administration
 from icechunk.repository.history import SELECTORS, History
+from icechunk.repository.opening import Opening
 from icechunk.repository.refs import Refs
 from icechunk.repository.upkeep import Upkeep
 from icechunk.session import Session
@@ -32,7 +28,7 @@ from icechunk.storage.base import Storage
 from icechunk.store.zarr_store import IcechunkStore
 
 
-class Repository(Refs, History, Administration, Upkeep, Shown):
+class Repository(Opening, Refs, History, Administration, Upkeep, Shown):
     """Handle on one repository in one storage.
 
     Made by `create`, `open` or `open_or_create`; holds no state that could grow stale, so it can be
@@ -40,189 +36,6 @@ class Repository(Refs, History, Administration, Upkeep, Shown):
     """
 
     __module__ = "icechunk"
-
-    def __init__(self, repository: RepoContext, attribution: Attribution | None = None) -> None:
-        self._ctx = repository
-        self._attribution = attribution
-
-    @property
-    def _repository(self) -> Repository:
-        return self
-
-    # -- making and opening ----------------------------------------------------------------------
-
-    @classmethod
-    def create(
-        cls,
-        storage: Storage,
-        config: RepositoryConfig | None = None,
-        authorize_virtual_chunk_access: Mapping[str, Any] | None = None,
-        spec_version: SpecVersion | int | None = None,
-        check_clean_root: bool = True,
-        attribution: Attribution | None = None,
-        *,
-        virtual_chunk_credentials: Mapping[str, Any] | None = None,
-    ) -> Repository:
-        """Make a repository in an empty place.
-
-        Parameters
-        ----------
-        storage : Storage
-            Where, e.g. ``icechunk.local_filesystem_storage(path)``.
-        config : RepositoryConfig, optional
-            Stored with the repository.
-        authorize_virtual_chunk_access : dict, optional
-            Credentials by URL prefix of the virtual chunk containers that may be read.
-        spec_version : int, optional
-            Format to write, 2 by default; 1 for repositories that icechunk 1.x shall use too.
-        check_clean_root : bool
-            Refuse a place that holds anything.
-        attribution : Attribution, optional
-            Labels for access logs of object stores.
-        virtual_chunk_credentials : mapping, optional
-            Older form of `authorize_virtual_chunk_access`, by name of the container.
-
-        Raises
-        ------
-        InvalidInputError
-            Kind ``parent-directory-not-clean``.
-        ConflictError
-            Kind ``repo-info-updated`` when somebody else made a repository here first.
-        """
-        _check_storage(storage)
-        check_containers(config)
-        version = 2 if spec_version is None else int(spec_version)
-        if version not in (1, 2):
-            raise ValueError(f"Unsupported version {version}")
-        effective = _with_storage_defaults(config, storage)
-        access = authorisation(effective, authorize_virtual_chunk_access, virtual_chunk_credentials)
-        ledger = create_ledger(
-            storage,
-            resolve(effective),
-            None if config is None else to_plain(effective),
-            spec_version=version,
-            check_clean_root=check_clean_root,
-        )
-        ctx = make_context(storage, effective, ledger, authorized=access)
-        return cls(ctx, attribution)
-
-    @classmethod
-    def open(
-        cls,
-        storage: Storage,
-        config: RepositoryConfig | None = None,
-        authorize_virtual_chunk_access: Mapping[str, Any] | None = None,
-        attribution: Attribution | None = None,
-        *,
-        virtual_chunk_credentials: Mapping[str, Any] | None = None,
-    ) -> Repository:
-        """Open an existing repository.
-
-        Parameters
-        ----------
-        storage : Storage
-            Where it is.
-        config : RepositoryConfig, optional
-            Laid over the stored configuration, field by field; for this handle only.
-        authorize_virtual_chunk_access : dict, optional
-            Credentials by URL prefix of the virtual chunk containers that may be read.
-        attribution : Attribution, optional
-            Labels for access logs of object stores.
-        virtual_chunk_credentials : mapping, optional
-            Older form of `authorize_virtual_chunk_access`, by name of the container.
-
-        Raises
-        ------
-        RepositoryNotFoundError
-            When there is none.
-        FormatError
-            When its files are damaged or of an unknown version.
-        """
-        _check_storage(storage)
-        check_containers(config)
-        given = RepositoryConfig() if config is None else config
-        ledger = open_ledger(storage, resolve(given))
-        plain = ledger.config()
-        stored = RepositoryConfig() if plain is None else from_plain(plain)
-        effective = _with_storage_defaults(stored.merge(given), storage)
-        access = authorisation(effective, authorize_virtual_chunk_access, virtual_chunk_credentials)
-        ctx = make_context(storage, effective, ledger, authorized=access)
-        return cls(ctx, attribution)
-
-    @classmethod
-    def open_or_create(
-        cls,
-        storage: Storage,
-        config: RepositoryConfig | None = None,
-        authorize_virtual_chunk_access: Mapping[str, Any] | None = None,
-        create_version: SpecVersion | int | None = None,
-        check_clean_root: bool = True,
-        attribution: Attribution | None = None,
-        *,
-        virtual_chunk_credentials: Mapping[str, Any] | None = None,
-    ) -> Repository:
-        """Open the repository in a storage, or make one where there is none."""
-        _check_storage(storage)
-        if detect(storage) is not None:
-            return cls.open(
-                storage,
-                config,
-                authorize_virtual_chunk_access,
-                attribution,
-                virtual_chunk_credentials=virtual_chunk_credentials,
-            )
-        return cls.create(
-            storage,
-            config,
-            authorize_virtual_chunk_access,
-            create_version,
-            check_clean_root,
-            attribution,
-            virtual_chunk_credentials=virtual_chunk_credentials,
-        )
-
-    @staticmethod
-    def exists(storage: Storage, storage_settings: Any = None) -> bool:
-        """Whether a storage holds a repository."""
-        _check_storage(storage)
-        return detect(storage) is not None
-
-    @staticmethod
-    def fetch_spec_version(storage: Storage, storage_settings: Any = None) -> SpecVersion | None:
-        """Format version of the repository in a storage, None when there is none."""
-        _check_storage(storage)
-        version = detect(storage)
-        return None if version is None else SpecVersion(version)
-
-    @staticmethod
-    def fetch_config(storage: Storage) -> RepositoryConfig | None:
-        """Stored configuration, None when none was ever saved.
-
-        Raises
-        ------
-        RepositoryNotFoundError
-            When there is no repository.
-        """
-        _check_storage(storage)
-        plain = open_ledger(storage, resolve(None)).config()
-        return None if plain is None else from_plain(plain)
-
-    def save_config(self) -> None:
-        """Store this handle's configuration with the repository."""
-        self._ctx.ledger.save_config(to_plain(self._ctx.config))
-
-    def reopen(
-        self,
-        config: RepositoryConfig | None = None,
-        authorize_virtual_chunk_access: Mapping[str, Any] | None = None,
-    ) -> Repository:
-        """Another handle on the same storage, with other settings."""
-        again = type(self).open(
-            self._ctx.storage, config, authorize_virtual_chunk_access, self._attribution
-        )
-        if authorize_virtual_chunk_access is None:
-            again._ctx = replace(again._ctx, authorized=self._ctx.authorized)
-        return again
 
     # -- what it is ------------------------------------------------------------------------------
 
@@ -368,43 +181,6 @@ class Repository(Refs, History, Administration, Upkeep, Shown):
         yield session.store
         session.commit(message, metadata, rebase_with=rebase_with, rebase_tries=rebase_tries)
 
-    @staticmethod
-    async def exists_async(storage: Storage, storage_settings: Any = None) -> bool:
-        """Whether a storage holds a repository."""
-        return await on_front(Repository.exists, storage, storage_settings)
-
-    @staticmethod
-    async def fetch_spec_version_async(
-        storage: Storage, storage_settings: Any = None
-    ) -> SpecVersion | None:
-        """Format version of the repository in a storage, None when there is none."""
-        return await on_front(Repository.fetch_spec_version, storage, storage_settings)
-
-    @staticmethod
-    async def fetch_config_async(storage: Storage) -> RepositoryConfig | None:
-        """Stored configuration, None when none was ever saved."""
-        return await on_front(Repository.fetch_config, storage)
-
-    create_async = class_twin(create)
-    open_async = class_twin(open)
-    open_or_create_async = class_twin(open_or_create)
-    reopen_async = twin(reopen)
-    save_config_async = twin(save_config)
     readonly_session_async = twin(readonly_session)
     writable_session_async = twin(writable_session)
     rearrange_session_async = twin(rearrange_session)
-
-
-def _check_storage(storage: object) -> None:
-    if not isinstance(storage, Storage):
-        raise TypeError(
-            f"'{type(storage).__name__}' object is not an instance of 'Storage'; make one with "
-            "e.g. `icechunk.local_filesystem_storage(path)`"
-        )
-
-
-def _with_storage_defaults(config: RepositoryConfig | None, storage: Storage) -> RepositoryConfig:
-    """A configuration whose storage part says what this storage does by default."""
-    given = RepositoryConfig() if config is None else config
-    defaults = RepositoryConfig(storage=storage.default_settings())
-    return defaults.merge(given)

@@ -16,6 +16,7 @@ from icechunk.ground.runtime import twin
 from icechunk.maintenance import collect, expire, inspect, rewrite, stats
 from icechunk.maintenance.limits import Limits, failures, positive, truth
 from icechunk.model.gc_summary import GCSummary
+from icechunk.model.id_columns import column, texts_of
 from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.storage_stats import ChunkStorageStats, PackUsage
 
@@ -64,7 +65,7 @@ class Upkeep:
             delete_tags=truth("delete_expired_tags", delete_expired_tags),
         )
         self._forget_files()
-        return {id_text(snapshot_id) for snapshot_id in expired}
+        return set(texts_of(column(expired)))
 
     def garbage_collect(
         self,

@@ -22,6 +22,7 @@ from icechunk.config.storage import (
     StorageSettings,
     StorageTimeoutSettings,
 )
+from icechunk.model.chunk_type import ChunkType
 from icechunk.storage.base import ConcurrentWriterWarning, Storage, StorageObjectInfo
 from icechunk.storage.factories import (
     azure_storage,
@@ -40,6 +41,7 @@ from icechunk.storage.factories import (
 __all__ = [
     "AnyObjectStoreConfig",
     "ChecksumAlgorithm",
+    "ChunkType",
     "ConcurrentWriterWarning",
     "ObjectStoreConfig",
     "S3Options",

@@ -202,7 +202,7 @@ def gcs_storage(
 
 def azure_storage(
     *,
-    account: str,
+    account: str | None = None,
     container: str,
     prefix: str,
     access_key: str | None = None,

@@ -10,6 +10,7 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import SyncMixin
 
+from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, place, read
 from icechunk.engine.reader import NotHeld
 from icechunk.engine.transaction import SessionMode, Transaction
@@ -60,7 +61,7 @@ class KeyIterator:
         self._keys = iter(())
 
 
-class IcechunkStore(VirtualReferences, Store, SyncMixin):
+class IcechunkStore(VirtualReferences, Store, SyncMixin, Shown):
     """Zarr v3 store of a session; made by `Session.store`.
 
     Writes are visible to this session at once and to others after a commit.
@@ -94,15 +95,30 @@ class IcechunkStore(VirtualReferences, Store, SyncMixin):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def _path(self) -> str:
+        return "icechunk.IcechunkStore"
+
+    def _entries(self) -> Iterable[Entry]:
+        branch = self._transaction.branch
+        snapshot_id = Label(id_text(self._transaction.base.id))
+        entries = [Entry("read_only", self._read_only), Entry("snapshot_id", snapshot_id)]
+        if self._transaction.mode is not SessionMode.readonly:
+            entries.append(Entry("branch", None if branch is None else Label(branch)))
+        return entries
+
     def __repr__(self) -> str:
+        # On one line: Zarr puts it into the displays of groups and arrays.
         transaction = self._transaction
         where = f"{transaction.branch} @ " if transaction.branch else ""
         return f"<icechunk.IcechunkStore {where}{id_text(transaction.base.id)}>"
 
     __str__ = __repr__
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._session, self._read_only)
+    def __getstate__(self) -> tuple[Any, bool]:
+        return self._session, self._read_only
+
+    def __setstate__(self, state: tuple[Any, bool]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         transaction = self._transaction

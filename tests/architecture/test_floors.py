@@ -31,9 +31,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("store", "maintenance"),
     ("session",),
     ("repository",),
-    ("xarray", "dask", "distributed", "virtual", "credentials", "snapshots", "ops", "types"),
+    ("xarray", "dask", "distributed", "virtual", "credentials", "snapshots", "ops", "types",
+     "about", "vendor", "_exceptions"),
     ("cli", "testing", "__init__", "__main__"),
-)
+    ("_icechunk_python",),
+)  # fmt: skip
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FACADES = FLOORS[10]  # thin public modules; together they are one room
 

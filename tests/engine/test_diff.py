@@ -37,7 +37,7 @@ def test_status_names_what_changed():
     assert status.new_arrays == {"/b"}
     assert status.updated_chunks["/a"] == [[0, 0], [1, 0]]
     assert len(status.updated_chunks["/b"]) == 6
-    assert "Chunks updated:\n    /a: [0, 0], [1, 0]" in str(status)
+    assert "Chunks updated:\n    /a:\n        [0, 0]\n        [1, 0]\n    /b:" in str(status)
     session.discard_changes()
     assert session.status().is_empty()
 

@@ -1,0 +1,1 @@
+"""Names that icechunk kept from other libraries."""
