@@ -116,6 +116,15 @@ def commit(repo: Repository, snapshot_id: str) -> dict[str, Any]:
     return {**row(info), "changes": changes}
 
 
+def chunks_written(repo: Repository, snapshot_id: str) -> int | None:
+    """How many chunks a commit wrote or removed; None for the first snapshot."""
+    info = repo.lookup_snapshot(snapshot_id)
+    if info.parent_id is None:
+        return None
+    diff = repo.diff(from_snapshot_id=info.parent_id, to_snapshot_id=info.id, any_states=True)
+    return sum(map(len, diff.chunk_coordinates.values()))
+
+
 def changes_of(diff: Diff) -> dict[str, Any]:
     """The changes of a commit by kind."""
     sets = _node_sets(diff)

@@ -11,12 +11,10 @@ import traitlets
 from icechunk import Repository, Session
 from icechunk_widgets import fallback, static_pictures
 from icechunk_widgets.base import STATIC, BaseWidget, Reply, answers
+from icechunk_widgets.comparison_view import ComparisonView
 from icechunk_widgets.differences import Comparison
-from icechunk_widgets.pictures import Side, preview
-from icechunk_widgets.saved_page import Request, chunks_at, in_turn
+from icechunk_widgets.saved_page import Request
 from icechunk_widgets.states import state_of
-
-_SAVED_CHUNKS = 500
 
 
 class Diff(BaseWidget):
@@ -78,11 +76,14 @@ class Diff(BaseWidget):
                 self._comparison = self._compare()
         return self._comparison.summary()
 
+    @property
+    def _view(self) -> ComparisonView:
+        return ComparisonView(self._comparison)
+
     @answers("chunk_map")
     def chunk_map(self, path: str) -> Reply:
         """Geometry of an array and what happened to every chunk of it."""
-        held, cells = self._comparison.chunk_map(path)
-        return held, [cells]
+        return self._view.chunk_map(path)
 
     @answers("preview")
     def preview(
@@ -93,29 +94,12 @@ class Diff(BaseWidget):
         index: list[int] | None = None,
     ) -> Reply:
         """Pictures of one chunk before and after."""
-        comparison = self._comparison
-        states = {
-            "before": (comparison.a, comparison.before_path(path)),
-            "after": (comparison.b, path),
-        }
-        wanted = [name for name in sides or states if name in states]
-        held = [Side(name, states[name][0].label, states[name][0].session, states[name][1])
-                for name in wanted]  # fmt: skip
-        return preview(path, chunk, held, index)
+        return self._view.preview(path, chunk, sides, index)
 
     def saved_requests(self) -> Iterable[Request]:
         """The changed nodes, the map of every array, and values of changed chunks."""
-        summary = self.summary()
-        yield "diff", {}
-        arrays = [node["path"] for node in summary["nodes"] if node["chunks_changed"]]
-        touched = []
-        for path in arrays:
-            yield "chunk_map", {"path": path}
-            held, cells = self._comparison.chunk_map(path)
-            touched.append(chunks_at(path, held["grid"], np.flatnonzero(cells)))
-        for path, chunk in in_turn(touched, _SAVED_CHUNKS):
-            sides = ["before", "after"]
-            yield "preview", {"path": path, "chunk": chunk, "sides": sides, "index": None}
+        self.summary()  # a session may have changed
+        return self._view.saved_requests()
 
     def static_html(self) -> str:
         """The changed nodes as a table, and a map of the array that changed most."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from itertools import permutations
 from typing import Any
@@ -11,12 +12,16 @@ import traitlets
 from icechunk import Repository, Session
 from icechunk_widgets import commits, fallback
 from icechunk_widgets.base import STATIC, BaseWidget, answers
+from icechunk_widgets.commit_actions import plan
+from icechunk_widgets.comparison_view import ComparisonView
 from icechunk_widgets.differences import Comparison
+from icechunk_widgets.faults import refusal
 from icechunk_widgets.lanes import lanes
 from icechunk_widgets.plain import short
 from icechunk_widgets.saved_page import Request
 from icechunk_widgets.states import snapshot_named, state_of
 
+MOST_AT_ONCE = 100
 _TEXT_ROWS = 20
 _SAVED_COMMITS = 200
 _SAVED_REFS = 6
@@ -61,6 +66,8 @@ class History(BaseWidget):
         self._ref = ref
         if ref is not None:
             snapshot_named(repo, ref)
+        self._compared: tuple[tuple[str, str], ComparisonView] | None = None
+        self._activity: dict[str, int | None] = {}
         traits.setdefault("title", "History" if ref is None else f"History of {ref}")
         super().__init__(**traits)
 
@@ -85,6 +92,56 @@ class History(BaseWidget):
     def diff_summary(self, a: str, b: str) -> dict[str, Any]:
         """Changed nodes between two commits."""
         return Comparison(self._repo, state_of(self._repo, a), state_of(self._repo, b)).summary()
+
+    @answers("compare")
+    def compare(self, a: str, b: str, method: str, params: dict[str, Any]) -> Any:
+        """A request of the diff view about two commits: ``diff``, ``chunk_map`` or ``preview``."""
+        with self.lock:
+            if self._compared is None or self._compared[0] != (a, b):
+                states = state_of(self._repo, a), state_of(self._repo, b)
+                self._compared = (a, b), ComparisonView(Comparison(self._repo, *states))
+            view = self._compared[1]
+        if method == "diff":
+            return view.comparison.summary()
+        if method not in ("chunk_map", "preview"):
+            raise refusal(f"there is no request {method!r} about two commits", "reload the page")
+        return getattr(view, method)(**params)
+
+    @answers("activity")
+    def activity(self, ids: list[str]) -> dict[str, int | None]:
+        """How many chunks commits wrote or removed; None where there is no parent."""
+        for id in ids[:MOST_AT_ONCE]:
+            if id not in self._activity:
+                self._activity[id] = commits.chunks_written(self._repo, id)
+        return {id: self._activity[id] for id in ids[:MOST_AT_ONCE]}
+
+    @answers("action")
+    def action(self, action: str, id: str, name: str = "", run: bool = False) -> dict[str, str]:
+        """What can be done with a commit, as Python, and done when `run`.
+
+        Parameters
+        ----------
+        action : str
+            ``branch``, ``tag``, ``checkout`` or ``reset``.
+        id : str
+            Snapshot id.
+        name : str
+            Of the branch or tag.
+        run : bool
+            Do it.
+
+        Returns
+        -------
+        dict
+            ``python``, ``warning`` and, once done, ``done``.
+        """
+        planned = plan(self._repo, action, id, name.strip(), notebook_variables())
+        told = {"python": planned.python, "warning": planned.warning}
+        if not run:
+            return told
+        planned.run()
+        self.refresh()
+        return {**told, "done": planned.done}
 
     def saved_requests(self) -> Iterable[Request]:
         """All commits, the changes of the newest, and refs compared with each other."""
@@ -117,3 +174,10 @@ class History(BaseWidget):
             lines.append(f"{drawn:<{wide}} {short(row['id'])} {when}{label} {message}")
         more = len(held["commits"]) - len(lines)
         return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
+
+
+def notebook_variables() -> dict[str, Any] | None:
+    """The variables of the running notebook or console; None in a plain program."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return None if shell is None else shell.user_ns

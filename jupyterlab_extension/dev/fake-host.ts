@@ -89,6 +89,16 @@ export class FakeHost implements Host {
         return plain(historyReply());
       case "commit":
         return plain(commitReply(String(params.id)));
+      case "activity":
+        return plain(Object.fromEntries((params.ids as string[]).map((id, i) => [id, [12, 148, 3, 0, 40][i % 5]])));
+      case "action":
+        return plain({
+          python: `repo.create_${String(params.action)}(${JSON.stringify(params.name)}, "${String(params.id)}")`,
+          warning: params.action === "reset" ? "main moves and lets go of 2 commits." : "",
+          ...(params.run ? { done: "Done as asked." } : {}),
+        });
+      case "compare":
+        return this.reply(String(params.method), params.params as Record<string, unknown>);
       case "diff":
       case "diff_summary":
         return plain(diffReply());

@@ -5,6 +5,7 @@ import { mount as mountHistory } from "../src/views/history";
 import { mount as mountResolver } from "../src/views/resolver";
 import { mount as mountRepositories } from "../src/views/repositories";
 import { FakeHost } from "./fake-host";
+import { longHistory } from "./long";
 import { repositories } from "./repositories";
 import { WIDE, wideStates } from "./wide";
 
@@ -26,6 +27,10 @@ const hosts: Record<string, FakeHost> = {};
 if (view === "history" || view === "all") {
   hosts.history = new FakeHost({ title: "ocean-sst", selected: [] });
   mountHistory(place(), hosts.history);
+}
+if (view === "huge") {
+  const many = Number(params.get("commits") ?? 100_000);
+  mountHistory(place(), new FakeHost({ title: "A long history", selected: [] }, { history: () => longHistory(many) }));
 }
 if (view === "diff" || view === "all") {
   hosts.diff = new FakeHost({ title: "Differences", selected_path: "" }, {}, "diff");

@@ -4,7 +4,7 @@ import { button, copyText, fill, h, type Child } from "../core/dom";
 import type { CommitChanges, CommitReply, CommitRow, DiffReply, Ref, SessionState } from "../core/protocol";
 import { grouped, plural, shortId } from "../core/text";
 import { absoluteTime, relativeTime } from "../core/time";
-import { refLabel } from "./historylist";
+import { refLabel } from "./reflabel";
 import { mark, nodeDetail, pathText, share, summaryText } from "./nodes";
 
 const SECTIONS: [keyof CommitChanges, "added" | "removed" | "changed", string][] = [
@@ -28,6 +28,7 @@ export function showCommit(
   commit: CommitRow,
   refs: Ref[],
   reply: CommitReply | null,
+  actions: HTMLElement | null = null,
 ): void {
   const [title, ...rest] = commit.message.split("\n");
   const body = rest.join("\n").trim();
@@ -48,6 +49,7 @@ export function showCommit(
       ["Written", h("span", { title: absoluteTime(commit.time) }, `${absoluteTime(commit.time)} (${relativeTime(commit.time)})`)],
       commit.author ? ["Author", commit.author] : null,
     ]),
+    actions,
     h("h4", null, "Changes against the parent"),
     changes(reply),
     metadata.length ? h("h4", null, "Metadata") : null,
@@ -94,6 +96,9 @@ export function showComparison(
     h("h3", { class: "ick-title" }, "Comparison"),
     h("div", { class: "ick-compare" }, side("from", a), side("to", b)),
     reply ? h("p", { class: "ick-summary" }, summaryText(reply.counts)) : busy(),
+    reply?.nodes.length
+      ? h("div", { class: "ick-acts" }, button("Compare", { class: "ick-button ick-small", testid: "ick-compare", "data-compare": `${a.id} ${b.id}` }))
+      : null,
     reply?.nodes.length
       ? h(
           "ul",

@@ -1,10 +1,12 @@
 /** The history of a repository: lanes, refs, search, details of one commit, comparison of two. */
 
-import { closest, h, listen, say, fill } from "../core/dom";
+import { button, closest, h, listen, say, fill } from "../core/dom";
 import { type Host } from "../core/host";
 import type { CommitReply, DiffReply, HistoryReply } from "../core/protocol";
 import { plural } from "../core/text";
 import { handleCopy, hint, showComparison, showCommit, showSession } from "./commitpane";
+import { commitActions } from "./commitactions";
+import { ComparisonBelow } from "./comparison";
 import { createFrame, type Dispose } from "./frame";
 import { HistoryList, SESSION_ROW } from "./historylist";
 
@@ -29,12 +31,18 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   });
   const found = h("span", { class: "ick-muted ick-found", "aria-live": "polite" });
   const pane = h("div", { class: "ick-pane", tabindex: 0, role: "region", "aria-label": "Details" });
-  const list = new HistoryList(frame, { onSelect: (ids) => choose(ids) });
-  const footer = h("div", { class: "ick-foot" });
+  const fold = button("", { class: "ick-link ick-fold", hidden: true });
+  const list = new HistoryList(frame, host, { onSelect: (ids) => choose(ids), onFold: showFold });
+  const footnote = h("span");
+  const footer = h("div", { class: "ick-foot" }, footnote, h("span", { class: "ick-grow" }), fold);
+  const notice = h("div", { class: "ick-notice", role: "status", testid: "ick-done", hidden: true });
+  const below = new ComparisonBelow(frame, host);
   fill(
     frame.body,
     h("header", { class: "ick-head" }, title, counts, h("span", { class: "ick-grow" }), found, search),
+    notice,
     h("div", { class: "ick-split" }, h("div", { class: "ick-left" }, list.element, footer), pane),
+    below.element,
   );
 
   const selectedTrait = (): string[] => {
@@ -70,7 +78,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     list.show(state, kept);
     if (search.value) runSearch();
     say(
-      footer,
+      footnote,
       state.truncated
         ? "Older commits are not shown."
         : "Ctrl or Shift click a second commit to compare",
@@ -79,6 +87,11 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     else if (list.rows.length)
       choose([(list.rows.find((row) => row.id !== SESSION_ROW) ?? list.rows[0]!).id], true);
     else hint(pane, "No commits yet.");
+  }
+
+  function showFold(hidden: number): void {
+    fold.hidden = !hidden && list.folding;
+    say(fold, hidden ? `Unfold ${plural(hidden, "commit")}` : "Fold long runs");
   }
 
   function choose(ids: string[], first = false): void {
@@ -96,22 +109,28 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     detail?.abort();
     detail = new AbortController();
     const scope = detail.signal;
-    const rows = ids.map((id) => list.rows.find((row) => row.id === id));
+    const rows = ids.map((id) => list.row(id));
     if (ids[0] === SESSION_ROW && reply?.session) return showSession(pane, reply.session, reply.refs);
     if (ids.length === 2) return void compare(ids, scope);
     const row = rows[0];
     if (!row) return hint(pane, "Select a commit.");
-    showCommit(pane, row, list.refsOf(row.id), null);
+    const actions = commitActions(frame, host, row.id, { refs: reply?.refs ?? [], onDone: done });
+    showCommit(pane, row, list.refsOf(row.id), null, actions);
     host.request<CommitReply>("commit", { id: row.id }, { signal: scope }).then(
       ({ result }) => {
-        if (!scope.aborted && !signal.aborted) showCommit(pane, row, list.refsOf(row.id), result);
+        if (!scope.aborted && !signal.aborted) showCommit(pane, row, list.refsOf(row.id), result, actions);
       },
       (error) => frame.fail(error, () => show(ids)),
     );
   }
 
+  function done(text: string, python: string): void {
+    fill(notice, h("span", null, text, " "), h("code", null, python));
+    notice.hidden = false;
+  }
+
   async function compare(ids: string[], scope: AbortSignal): Promise<void> {
-    const [a, b] = list.olderFirst(ids).map((id) => list.rows.find((row) => row.id === id)!);
+    const [a, b] = list.olderFirst(ids).map((id) => list.row(id));
     if (!a || !b) return;
     showComparison(pane, a, b, null);
     try {
@@ -133,6 +152,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     say(found, search.value.trim() ? plural(n, "match", "matches") : "");
   }
 
+  listen(fold, "click", () => list.setFolding(!list.folding), signal);
   listen(search, "input", runSearch, signal);
   listen(
     search,
@@ -155,6 +175,8 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       if (!target) return;
       if (handleCopy(target, frame.announce)) return;
       if (target.dataset.goto) list.select(target.dataset.goto);
+      const pair = target.dataset.compare?.split(" ");
+      if (pair) below.open(pair[0]!, pair[1]!);
     },
     signal,
   );
@@ -166,8 +188,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       if (quiet || !reply) return;
       const ids = selectedTrait().filter((id) => list.has(id));
       if (String(ids) === String(list.selected)) return;
-      list.selected = ids;
-      list.redraw();
+      list.take(ids);
       show(ids);
     },
     signal,

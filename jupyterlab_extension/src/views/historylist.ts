@@ -2,11 +2,16 @@
 
 import { LINE_COLOURS } from "../core/colour";
 import { fill, h, listen, s } from "../core/dom";
+import { type Run, straightRuns } from "../core/folding";
+import type { Host } from "../core/host";
 import { assignLanes, childrenFirst, type LaneLayout, rowsTouching } from "../core/lanes";
 import type { CommitRow, HistoryReply, Ref, SessionState } from "../core/protocol";
 import { firstLine, plural, shortId } from "../core/text";
 import { absoluteTime, relativeTime } from "../core/time";
+import { Activity } from "./activity";
 import { type Frame, onWidth, uid } from "./frame";
+import { edgePath } from "./graphedge";
+import { refLabel } from "./reflabel";
 
 export const ROW = 28;
 const LANE = 16;
@@ -19,29 +24,48 @@ export const SESSION_ROW = "session";
 
 export interface HistoryListOptions {
   onSelect(ids: string[]): void;
+  /** The number of commits that are folded away has changed. */
+  onFold(hidden: number): void;
 }
+
+/** A commit, or a run of commits folded into one row. */
+type Row = CommitRow & { run?: Run };
 
 export class HistoryList {
   readonly element: HTMLElement;
-  rows: CommitRow[] = [];
+  rows: Row[] = [];
   selected: string[] = [];
+  /** Fold long straight runs. */
+  folding = true;
+  /** Commits that are folded away. */
+  hidden = 0;
+  private commits: CommitRow[] = [];
+  private byId = new Map<string, CommitRow>();
+  private order = new Map<string, number>();
+  private opened = new Set<string>();
+  private tip: string | null = null;
+  private branches: Ref[] = [];
   private layout: LaneLayout = assignLanes([], null);
   private refs = new Map<string, Ref[]>();
   private colours: string[] = [];
   private session: SessionState | null = null;
   private index = new Map<string, number>();
   private matches: Set<number> | null = null;
+  private searched = false;
   private cursor = 0;
   private readonly spacer = h("div", { class: "ick-spacer" });
   private readonly graph = s("svg", { class: "ick-graph", "aria-hidden": "true" });
   private readonly window = h("div", { class: "ick-rows", role: "presentation" });
   private readonly prefix = uid();
+  private readonly activity: Activity;
   private queued = false;
 
   constructor(
     private readonly frame: Frame,
+    host: Host,
     private readonly options: HistoryListOptions,
   ) {
+    this.activity = new Activity(host, frame.signal, () => this.draw());
     this.spacer.append(this.graph, this.window);
     this.element = h(
       "div",
@@ -78,30 +102,85 @@ export class HistoryList {
     const first = main ?? reply.refs.find((ref) => ref.kind === "branch");
     const tip = first?.id ?? rows[0]?.id ?? null;
     this.session = session;
-    this.rows = childrenFirst(rows);
-    this.layout = assignLanes(
-      this.rows,
-      session?.dirty && session.base === tip ? SESSION_ROW : tip,
-    );
-    this.index = new Map(this.rows.map((row, i) => [row.id, i]));
+    this.tip = session?.dirty && session.base === tip ? SESSION_ROW : tip;
+    this.branches = reply.refs.filter((ref) => ref.kind === "branch");
+    this.commits = childrenFirst(rows);
+    this.byId = new Map(this.commits.map((row) => [row.id, row]));
+    this.order = new Map(this.commits.map((row, i) => [row.id, i]));
     this.refs = new Map();
     for (const ref of reply.refs) {
       const list = this.refs.get(ref.id);
       if (list) list.push(ref);
       else this.refs.set(ref.id, [ref]);
     }
-    this.colours = this.pickColours(reply.refs);
-    this.selected = selected.filter((id) => this.index.has(id));
+    this.selected = selected.filter((id) => this.byId.has(id));
+    this.arrange();
     const at = this.selected.length ? this.index.get(this.selected[this.selected.length - 1]!) : 0;
     this.cursor = at ?? 0;
-    this.spacer.style.height = `${this.rows.length * ROW}px`;
-    this.element.style.height = `${Math.min(MAX_ROWS, Math.max(3, this.rows.length)) * ROW}px`;
     this.draw();
   }
 
+  /** Fold what is to be folded, and give every row left its lane. */
+  private arrange(): void {
+    const keep = (id: string): boolean =>
+      this.refs.has(id) || this.selected.includes(id) || this.opened.has(id) || id === this.session?.base;
+    const runs = this.folding && !this.searched ? straightRuns(this.commits, keep) : new Map<string, Run>();
+    const gone = new Set<string>();
+    const heads = new Map<string, string>();
+    for (const [first, run] of runs) {
+      heads.set(first, run.id);
+      for (const id of run.hidden) gone.add(id);
+    }
+    this.rows = this.commits.flatMap((row): Row[] => {
+      const run = runs.get(row.id);
+      if (run) return [{ id: run.id, parent: run.parent, message: "", time: "", run }];
+      return gone.has(row.id) ? [] : [row];
+    });
+    const linked = this.rows.map(({ id, parent }) => ({
+      id,
+      parent: parent === null ? null : (heads.get(parent) ?? parent),
+    }));
+    this.layout = assignLanes(linked, this.tip);
+    this.index = new Map(this.rows.map((row, i) => [row.id, i]));
+    this.colours = this.pickColours();
+    this.hidden = gone.size;
+    this.spacer.style.height = `${this.rows.length * ROW}px`;
+    this.element.style.height = `${Math.min(MAX_ROWS, Math.max(3, this.rows.length)) * ROW}px`;
+    this.options.onFold(gone.size);
+  }
+
+  /** Arrange anew and keep the row of a commit where it is on screen. */
+  private rearrange(id: string | undefined): void {
+    const before = id === undefined ? undefined : this.index.get(id);
+    const offset = before === undefined ? 0 : before * ROW - this.element.scrollTop;
+    this.arrange();
+    const after = id === undefined ? undefined : this.index.get(id);
+    this.cursor = after ?? Math.min(this.cursor, this.rows.length - 1);
+    if (after !== undefined && before !== undefined) this.element.scrollTop = after * ROW - offset;
+    this.draw();
+  }
+
+  setFolding(on: boolean): void {
+    this.folding = on;
+    this.opened.clear();
+    this.rearrange(this.selected[0] ?? this.rows[this.cursor]?.id);
+    const at = this.index.get(this.selected[0] ?? "");
+    if (at !== undefined) this.reveal(at);
+  }
+
+  private unfold(run: Run, at: number): void {
+    for (const id of run.hidden) this.opened.add(id);
+    const scroll = this.element.scrollTop;
+    this.arrange();
+    this.cursor = Math.min(at, this.rows.length - 1);
+    this.element.scrollTop = scroll;
+    this.draw();
+    this.frame.announce(`${plural(run.hidden.length, "commit")} unfolded`);
+  }
+
   /** Branches keep their colour by their place in the list of branches, other lines follow. */
-  private pickColours(refs: Ref[]): string[] {
-    const branches = refs.filter((ref) => ref.kind === "branch");
+  private pickColours(): string[] {
+    const { branches } = this;
     const ordered = [
       ...branches.filter((ref) => ref.name === "main"),
       ...branches.filter((ref) => ref.name !== "main"),
@@ -123,6 +202,10 @@ export class HistoryList {
   /** Mark the commits a search text matches; an empty text clears. Returns how many match. */
   search(text: string): number {
     const wanted = text.trim().toLowerCase();
+    if (this.searched !== (wanted !== "")) {
+      this.searched = wanted !== "";
+      this.rearrange(this.rows[this.cursor]?.id);
+    }
     if (!wanted) {
       this.matches = null;
       this.draw();
@@ -148,8 +231,29 @@ export class HistoryList {
   }
 
   select(id: string): void {
-    const at = this.index.get(id);
-    if (at !== undefined) this.goTo(at, "one");
+    if (!this.byId.has(id)) return;
+    this.uncover(id);
+    this.goTo(this.index.get(id)!, "one");
+  }
+
+  /** Select what somebody else selected. */
+  take(ids: string[]): void {
+    this.selected = ids;
+    for (const id of ids) this.uncover(id);
+    this.draw();
+  }
+
+  /** Unfold the run that hides a commit. */
+  private uncover(id: string): void {
+    if (this.index.has(id)) return;
+    const run = this.rows.find((row) => row.run?.hidden.includes(id))?.run;
+    for (const hidden of run?.hidden ?? []) this.opened.add(hidden);
+    this.arrange();
+  }
+
+  /** A commit, also one that is folded away. */
+  row(id: string | undefined): CommitRow | undefined {
+    return id === undefined ? undefined : this.byId.get(id);
   }
 
   refsOf(id: string): Ref[] {
@@ -157,16 +261,12 @@ export class HistoryList {
   }
 
   has(id: string): boolean {
-    return this.index.has(id);
+    return this.byId.has(id);
   }
 
   /** Older first, as a comparison reads. */
   olderFirst(ids: string[]): string[] {
-    return [...ids].sort((a, b) => (this.index.get(b) ?? 0) - (this.index.get(a) ?? 0));
-  }
-
-  redraw(): void {
-    this.draw();
+    return [...ids].sort((a, b) => (this.order.get(b) ?? 0) - (this.order.get(a) ?? 0));
   }
 
   // ---- events -----------------------------------------------------------------------------------
@@ -175,6 +275,8 @@ export class HistoryList {
     const target = event.target instanceof Element ? event.target : null;
     const row = target?.closest<HTMLElement>("[data-row]");
     if (!row) return;
+    const run = this.rows[Number(row.dataset.row)]?.run;
+    if (run) return this.unfold(run, Number(row.dataset.row));
     const two = event.ctrlKey || event.metaKey || event.shiftKey;
     this.goTo(Number(row.dataset.row), two ? "two" : "one");
   }
@@ -198,7 +300,9 @@ export class HistoryList {
       this.goTo(Math.max(0, Math.min(last, to)), event.shiftKey ? "extend" : "one");
     } else if (event.key === " " || event.key === "Enter") {
       event.preventDefault();
-      this.goTo(this.cursor, event.ctrlKey || event.key === " " ? "two" : "one");
+      const run = this.rows[this.cursor]?.run;
+      if (run) this.unfold(run, this.cursor);
+      else this.goTo(this.cursor, event.ctrlKey || event.key === " " ? "two" : "one");
     } else if (event.key === "Escape" && this.selected.length > 1) {
       event.preventDefault();
       this.goTo(this.cursor, "one");
@@ -207,9 +311,15 @@ export class HistoryList {
 
   /** `two` adds or removes the second commit; `extend` compares where it started with here. */
   private goTo(at: number, how: "one" | "two" | "extend"): void {
-    const id = this.rows[at]?.id;
-    if (id === undefined) return;
+    const row = this.rows[at];
+    if (!row) return;
+    const { id } = row;
     this.cursor = at;
+    if (row.run) {
+      this.reveal(at);
+      this.draw();
+      return;
+    }
     const before = this.selected.filter((other) => other !== SESSION_ROW);
     if (how === "one" || id === SESSION_ROW || before.length === 0) this.selected = [id];
     else if (how === "extend") this.selected = before[0] === id ? [id] : [before[0]!, id];
@@ -247,6 +357,7 @@ export class HistoryList {
     const now = Date.now();
     const parts: HTMLElement[] = [];
     for (let i = from; i <= to; i++) parts.push(this.renderRow(i, gutter, now));
+    this.activity.want(this.rows.slice(from, to + 1).flatMap((row) => (row.time ? [row.id] : [])));
     fill(this.window, ...parts);
     this.window.style.transform = `translateY(${from * ROW}px)`;
     this.renderGraph(from, to, gutter);
@@ -257,6 +368,7 @@ export class HistoryList {
 
   private renderRow(i: number, gutter: number, now: number): HTMLElement {
     const row = this.rows[i]!;
+    if (row.run) return this.renderRun(row.run, i, gutter);
     const chosen = this.selected.includes(row.id);
     const session = row.id === SESSION_ROW;
     const colour = this.colours[this.layout.line[i]!]!;
@@ -295,7 +407,28 @@ export class HistoryList {
             { class: "ick-rowtime", datetime: row.time, title: absoluteTime(row.time) },
             relativeTime(row.time, now),
           ),
+      session ? null : this.activity.bar(row.id),
       session ? null : h("code", { class: "ick-rowid", title: row.id }, shortId(row.id)),
+    );
+    element.style.paddingLeft = `${gutter}px`;
+    return element;
+  }
+
+  private renderRun(run: Run, i: number, gutter: number): HTMLElement {
+    const element = h(
+      "div",
+      {
+        class: i === this.cursor ? "ick-row ick-run ick-cursor" : "ick-row ick-run",
+        testid: "ick-history-fold",
+        id: `${this.prefix}-${i}`,
+        role: "option",
+        "aria-selected": "false",
+        "aria-posinset": i + 1,
+        "aria-setsize": this.rows.length,
+        "data-row": i,
+        title: "Show these commits",
+      },
+      h("span", { class: "ick-message" }, `⋯ ${plural(run.hidden.length, "commit")} in a row`),
     );
     element.style.paddingLeft = `${gutter}px`;
     return element;
@@ -322,7 +455,7 @@ export class HistoryList {
       const lane = layout.lane[i]!;
       const colour = this.colours[layout.line[i]!]!;
       const session = this.rows[i]!.id === SESSION_ROW;
-      const path = this.edge(i, x, y, height);
+      const path = edgePath(layout, i, x, y, height);
       if (path)
         this.graph.append(
           s("path", {
@@ -332,6 +465,11 @@ export class HistoryList {
           }),
         );
       if (i < from || i > to) continue;
+      if (this.rows[i]!.run) {
+        for (const dy of [-6, 0, 6])
+          dots.push(s("circle", { cx: x(lane), cy: y(i) + dy, r: 2, class: "ick-dot", fill: colour }));
+        continue;
+      }
       const chosen = this.selected.includes(this.rows[i]!.id);
       if (chosen)
         dots.push(s("circle", { cx: x(lane), cy: y(i), r: 8, class: "ick-halo", stroke: colour }));
@@ -348,38 +486,4 @@ export class HistoryList {
     }
     this.graph.append(...dots);
   }
-
-  /** The line from a commit down its lane and over to its parent. */
-  private edge(
-    i: number,
-    x: (lane: number) => number,
-    y: (row: number) => number,
-    height: number,
-  ): string | null {
-    const { layout } = this;
-    const parent = layout.parent[i]!;
-    if (parent === -1) return null;
-    const x0 = x(layout.lane[i]!);
-    const y0 = Math.max(-ROW, y(i));
-    if (parent === -2) return `M${x0} ${y0}V${height + ROW}`;
-    const x1 = x(layout.lane[parent]!);
-    const y1 = y(parent);
-    if (x0 === x1) return `M${x0} ${y0}V${Math.min(height + ROW, y1)}`;
-    if (y1 - ROW > height + ROW) return `M${x0} ${y0}V${height + ROW}`;
-    const bend = y1 - ROW;
-    return `M${x0} ${Math.min(y0, bend)}V${bend}C${x0} ${bend + ROW * 0.7} ${x1} ${bend + ROW * 0.3} ${x1} ${y1}`;
-  }
-}
-
-/** A branch or tag as a small label. */
-export function refLabel(ref: Ref, colour: string): HTMLElement {
-  const element = h(
-    "span",
-    { class: `ick-ref ick-ref-${ref.kind}`, title: `${ref.kind} ${ref.name}` },
-    h("span", { class: "ick-refmark", "aria-hidden": "true" }, ref.kind === "tag" ? "◆" : "●"),
-    ref.name,
-    h("span", { class: "ick-sr" }, ` (${ref.kind}) `),
-  );
-  element.style.setProperty("--ick-ref", colour);
-  return element;
 }

@@ -98,16 +98,98 @@ describe("history", () => {
 
   it("keeps only the rows on screen in the document", async () => {
     const commits = Array.from({ length: 20_000 }, (_, i) => commit(i, i < 19_999 ? `C${i + 1}` : null));
-    const { rows, list, host } = await open({
+    const { el, rows, list, host } = await open({
       history: () => ({ commits, refs: [{ name: "main", id: "C0", kind: "branch" }], session: null, truncated: true }),
     });
     expect(rows().length).toBeLessThan(40);
+    const fold = el.querySelector<HTMLElement>(".ick-fold")!;
+    expect(rows()[0]!.getAttribute("aria-setsize")).toBe("34");
+    expect(fold.textContent).toBe("Unfold 19\u202f967 commits");
+    fold.click();
+    await settle();
+    expect(fold.textContent).toBe("Fold long runs");
     expect(rows()[0]!.getAttribute("aria-setsize")).toBe("20000");
     key(list, "End");
     await settle();
     expect(host.get("selected")).toEqual(["C19999"]);
     expect(rows().some((row) => row.dataset.id === "C19999")).toBe(true);
     expect(rows().length).toBeLessThan(40);
+  });
+
+  it("folds long straight runs and opens them where they are", async () => {
+    const commits = Array.from({ length: 80 }, (_, i) => commit(i, i < 79 ? `C${i + 1}` : null));
+    const refs = [{ name: "main", id: "C0", kind: "branch" }, { name: "v1", id: "C60", kind: "tag" }];
+    const { el, list, host } = await open({ history: () => ({ commits, refs, session: null, truncated: false }) });
+    const folds = () => allById(el, "ick-history-fold");
+    list.scrollTop = 1000;
+    list.dispatchEvent(new Event("scroll"));
+    await settle();
+    expect(folds().map((row) => row.textContent)).toEqual(["⋯ 28 commits in a row", "⋯ 16 commits in a row"]);
+    folds()[0]!.click();
+    await settle();
+    list.scrollTop = 60 * 28;
+    list.dispatchEvent(new Event("scroll"));
+    await settle();
+    expect(folds()).toHaveLength(1);
+    host.set("selected", ["C70"]); // in the other one
+    await settle();
+    expect(folds()).toHaveLength(0);
+    expect(el.querySelector(".ick-pane")!.textContent).toContain("C70");
+  });
+
+  it("shows how much the commits on screen wrote", async () => {
+    const { el, host } = await open({ activity: () => ({ ZR8V4T2QKXW0M9C3B7HG: 40, "5K1QPD8NVE63YJ0RA2WT": 0 }) });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const asked = host.calls.filter((c) => c.method === "activity");
+    expect(asked).toHaveLength(1);
+    expect(asked[0]!.params.ids).toHaveLength(11);
+    expect(el.querySelectorAll(".ick-activitybar")).toHaveLength(1);
+    expect(el.querySelector(".ick-activitybar")!.getAttribute("aria-label")).toBe("40 chunks written");
+  });
+
+  it("offers what can be done with a commit, as the Python it runs", async () => {
+    const { el, host, rows } = await open();
+    rows()[5]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    await settle();
+    byId(el, "ick-act-branch").click();
+    const field = el.querySelector<HTMLInputElement>(".ick-actform input")!;
+    expect((byId(el, "ick-act-run") as HTMLButtonElement).disabled).toBe(true);
+    field.value = "try";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    expect(byId(el, "ick-act-python").textContent).toContain('repo.create_branch("try"');
+    (byId(el, "ick-act-run") as HTMLButtonElement).click();
+    await settle();
+    const ran = host.calls.filter((c) => c.method === "action").at(-1)!.params;
+    expect(ran).toMatchObject({ action: "branch", name: "try", run: true });
+    expect(byId(el, "ick-done").textContent).toContain("Done as asked.");
+    expect(byId(el, "ick-done").textContent).toContain("repo.create_branch");
+  });
+
+  it("says why something cannot be done, and loses nothing by asking", async () => {
+    const { el, host } = await open();
+    host.failures.set("action", new HostError("x", "There is a tag of that name", "Choose another"));
+    byId(el, "ick-act-checkout").click();
+    await settle();
+    expect(el.querySelector(".ick-actwarning")!.textContent).toContain("There is a tag of that name. Choose another");
+    expect((byId(el, "ick-act-run") as HTMLButtonElement).disabled).toBe(true);
+    expect(host.calls.filter((c) => c.params.run)).toHaveLength(0);
+  });
+
+  it("compares two commits below, map and values included", async () => {
+    const { el, host, rows } = await open();
+    rows()[2]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    rows()[6]!.dispatchEvent(new MouseEvent("click", { bubbles: true, ctrlKey: true }));
+    await settle();
+    byId(el, "ick-compare").click();
+    await settle();
+    const below = byId(el, "ick-below");
+    expect(byId(below, "ick-grid")).toBeTruthy();
+    const asked = host.calls.filter((c) => c.method === "compare").map((c) => c.params.method);
+    expect(asked).toEqual(["diff", "chunk_map", "preview"]);
+    below.querySelector<HTMLElement>(".ick-closebelow")!.click();
+    expect(below.hidden).toBe(true);
+    expect(below.childElementCount).toBe(0);
   });
 
   it("marks what a search finds and walks through it", async () => {

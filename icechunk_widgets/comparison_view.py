@@ -1,0 +1,67 @@
+"""The answers about two states that the views ask for: in `Diff`, and inside `History`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from icechunk_widgets.differences import Comparison
+from icechunk_widgets.pictures import Side, preview
+from icechunk_widgets.saved_page import Request, chunks_at, in_turn
+
+Reply = tuple[dict[str, Any], list[Any]]
+SIDES = ("before", "after")
+SAVED_CHUNKS = 500
+
+
+class ComparisonView:
+    """Requests of the diff view, answered from one comparison.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The two states.
+    """
+
+    def __init__(self, comparison: Comparison) -> None:
+        self.comparison = comparison
+
+    def chunk_map(self, path: str) -> Reply:
+        """Geometry of an array and what happened to every chunk of it."""
+        held, cells = self.comparison.chunk_map(path)
+        return held, [cells]
+
+    def preview(
+        self,
+        path: str,
+        chunk: list[int],
+        sides: list[str] | None = None,
+        index: list[int] | None = None,
+    ) -> Reply:
+        """Pictures of one chunk before and after."""
+        held = [self.side(name, path) for name in sides or SIDES if name in SIDES]
+        result, pictures = preview(path, chunk, held, index)
+        return result, list(pictures)
+
+    def side(self, name: str, path: str) -> Side:
+        """One of the two states of an array."""
+        comparison = self.comparison
+        if name == "after":
+            return Side(name, comparison.b.label, comparison.b.session, path)
+        before = comparison.before_path(path)
+        return Side(name, comparison.a.label, comparison.a.session, before)
+
+    def saved_requests(self) -> Iterable[Request]:
+        """The changed nodes, the map of every array, and values of changed chunks."""
+        yield "diff", {}
+        nodes = self.comparison.summary()["nodes"]
+        touched = []
+        for path in [node["path"] for node in nodes if node["chunks_changed"]]:
+            yield "chunk_map", {"path": path}
+            held, cells = self.comparison.chunk_map(path)
+            touched.append(chunks_at(path, held["grid"], np.flatnonzero(cells)))
+        for path, chunk in in_turn(touched, SAVED_CHUNKS):
+            sides = list(SIDES)
+            yield "preview", {"path": path, "chunk": chunk, "sides": sides, "index": None}

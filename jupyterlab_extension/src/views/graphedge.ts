@@ -1,0 +1,25 @@
+/** Lines of the commit graph. */
+
+import type { LaneLayout } from "../core/lanes";
+import { ROW } from "./historylist";
+
+/** The line from a commit down its lane and over to its parent. */
+export function edgePath(
+  layout: LaneLayout,
+  i: number,
+  x: (lane: number) => number,
+  y: (row: number) => number,
+  height: number,
+): string | null {
+  const parent = layout.parent[i]!;
+  if (parent === -1) return null;
+  const x0 = x(layout.lane[i]!);
+  const y0 = Math.max(-ROW, y(i));
+  if (parent === -2) return `M${x0} ${y0}V${height + ROW}`;
+  const x1 = x(layout.lane[parent]!);
+  const y1 = y(parent);
+  if (x0 === x1) return `M${x0} ${y0}V${Math.min(height + ROW, y1)}`;
+  if (y1 - ROW > height + ROW) return `M${x0} ${y0}V${height + ROW}`;
+  const bend = y1 - ROW;
+  return `M${x0} ${Math.min(y0, bend)}V${bend}C${x0} ${bend + ROW * 0.7} ${x1} ${bend + ROW * 0.3} ${x1} ${y1}`;
+}

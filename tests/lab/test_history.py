@@ -1,0 +1,63 @@
+"""The history in JupyterLab: a branch made from it, and two commits compared below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from tests.lab.labtools import Lab, write_notebook
+from tests.lab.story import in_both_themes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CELLS = [
+    "from tests.widgets.scenes import *\nfrom icechunk_widgets import History\n"
+    "repo = climate()\n"
+    "for i in range(60):\n"
+    "    commit_value(repo, np.s_[0, : i % 6 + 1], i, f'step {i}')",
+    "history = History(repo)\nhistory",
+]
+
+
+def test_actions_folds_and_comparison(lab: Lab, notebooks: Path) -> None:
+    write_notebook(notebooks / "history.ipynb", CELLS)
+    notebook = lab.open("history.ipynb")
+    notebook.run(0)
+    notebook.run(1)
+    lab.page.wait_for_timeout(800)
+    view = notebook.output(1).get_by_test_id("ick-history")
+    rows = view.get_by_test_id("ick-history-row")
+    expect(view.locator(".ick-activitybar").first).to_be_visible()
+
+    rows.nth(3).click()
+    view.get_by_test_id("ick-act-branch").click()
+    lab.page.keyboard.type("try")
+    expect(view.get_by_test_id("ick-act-python")).to_contain_text("repo.create_branch('try'")
+    in_both_themes(lab, "history-actions", view)
+    view.get_by_test_id("ick-act-run").click()
+    expect(view.get_by_test_id("ick-done")).to_contain_text("Branch try starts at")
+    wanted = "[c.id for c in repo.ancestry(branch='main')][3]"
+    assert notebook.kernel("repo.lookup_branch('try')") == notebook.kernel(wanted)
+    expect(rows.nth(3)).to_contain_text("try")
+
+    view.get_by_test_id("ick-act-checkout").click()
+    view.get_by_test_id("ick-act-run").click()
+    expect(view.get_by_test_id("ick-done")).to_contain_text("session can be changed, on try")
+    assert notebook.kernel("session.branch") == "try"
+
+    view.locator(".ick-history-list").focus()
+    lab.page.keyboard.press("End")
+    fold = view.get_by_test_id("ick-history-fold")
+    expect(fold).to_contain_text("commits in a row")
+    fold.click()
+    expect(fold).to_have_count(0)
+
+    lab.page.keyboard.press("Home")
+    rows.nth(1).click(modifiers=["Control"])
+    view.get_by_test_id("ick-compare").click()
+    below = view.get_by_test_id("ick-below")
+    expect(below.get_by_test_id("ick-diff-node")).to_contain_text("of 8 chunks")
+    expect(below.locator(".ick-stats").first).to_contain_text("mean")
+    in_both_themes(lab, "history-compared", view)
