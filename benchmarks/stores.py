@@ -28,6 +28,16 @@ def _storage(implementation: Implementation, folder: Path, durable: bool) -> Any
     return icechunk.local_filesystem_storage(str(folder))  # never syncs
 
 
+def open_repository(
+    implementation: Implementation, folder: Path, config: Any = None, *, create: bool = False
+) -> Any:
+    """Open, or create, a repository that nobody syncs."""
+    import icechunk
+
+    make = icechunk.Repository.create if create else icechunk.Repository.open
+    return make(_storage(implementation, folder, durable=False), config)
+
+
 def new_store(
     implementation: Implementation, folder: Path, durable: bool = False
 ) -> tuple[Store, Callable[[], object]]:

@@ -6,14 +6,14 @@ state that is met.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from icechunk.ground.ids import ObjectId
-from icechunk.model.id_columns import Ids, member
+from icechunk.model.id_columns import Ids, ids_of, member
 from icechunk.model.repo_state import MAIN, RepoState
 from icechunk.model.snapshot_table import NO_PARENT, SnapshotTable
 
@@ -77,7 +77,7 @@ def expiration(
         released[table.row_of(tip)] = False
     orphans = _orphans(table, ~released)
     adopted = {table.id_at(row): _adopt(table, row, None) for row in orphans}
-    return Cut(_ids(table, released), adopted, branches, tags)
+    return Cut(frozenset(_ids(table, released)), adopted, branches, tags)
 
 
 def collection(state: RepoState, young: Ids, known: Ids) -> Cut:
@@ -108,7 +108,7 @@ def collection(state: RepoState, young: Ids, known: Ids) -> Cut:
             row = parents[row]
     kept |= reached
     adopted = {table.id_at(row): _adopt(table, row, kept) for row in _orphans(table, kept)}
-    return Cut(_ids(table, ~kept), adopted)
+    return Cut(frozenset(_ids(table, ~kept)), adopted)
 
 
 def _orphans(table: SnapshotTable, kept: npt.NDArray[np.bool_]) -> list[int]:
@@ -125,25 +125,22 @@ def _adopt(
 
     The parent is the nearest ancestor that is kept, the root where `kept` is None.
     """
-    between: list[int] = []
     lineage = list(table.lineage(row))[1:]
-    for ancestor in lineage:
-        is_root = ancestor == lineage[-1]
-        if is_root or (kept is not None and kept[ancestor]):
-            break
-        between.append(ancestor)
+    stop = len(lineage) - 1
+    if kept is not None:
+        stop = min([stop, *np.flatnonzero(kept[lineage])[:1].tolist()])
+    between = lineage[:stop][::-1]
     pruned: list[ObjectId] = []
-    for passed in reversed(between):
-        pruned += table.pruned_of(passed)
-        pruned.append(table.id_at(passed))
+    counts = table.pruned_count[between].tolist()
+    for passed, passed_id, count in zip(between, _ids(table, between), counts, strict=True):
+        if count:
+            pruned += table.pruned_of(passed)
+        pruned.append(passed_id)
     pruned += table.pruned_of(row)
-    return table.id_at(ancestor), tuple(_once(pruned))
+    # Each counts once, where it came first.
+    return table.id_at(lineage[stop]), tuple(dict.fromkeys(pruned))
 
 
-def _once(ids: Iterable[ObjectId]) -> Iterable[ObjectId]:
-    """The ids without repetitions, each where it came first."""
-    return dict.fromkeys(ids)
-
-
-def _ids(table: SnapshotTable, rows: npt.NDArray[np.bool_]) -> frozenset[ObjectId]:
-    return frozenset(table.id_at(int(row)) for row in np.flatnonzero(rows))
+def _ids(table: SnapshotTable, rows: npt.NDArray[np.bool_] | list[int]) -> list[ObjectId]:
+    """Ids of some rows."""
+    return ids_of(np.ascontiguousarray(table.ids[rows]).reshape(-1).view("S12"))

@@ -21,8 +21,9 @@ A single element loses the zero bytes at its end; `ids_of` gives whole ids back.
 _KIND = f"S{OBJECT_ID_SIZE}"
 _CHARS = -(-OBJECT_ID_SIZE * 8 // 5)
 _NOT_A_DIGIT = 255
+_ALPHABET = np.frombuffer(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ", np.uint8)
 _DIGITS = np.full(256, _NOT_A_DIGIT, np.uint8)
-_DIGITS[np.frombuffer(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ", np.uint8)] = np.arange(32)
+_DIGITS[_ALPHABET] = np.arange(32)
 
 NO_IDS: Ids = np.empty(0, _KIND)
 
@@ -63,6 +64,16 @@ def ids_of(ids: Ids) -> list[ObjectId]:
         ObjectId(raw[start : start + OBJECT_ID_SIZE])
         for start in range(0, len(raw), OBJECT_ID_SIZE)
     ]
+
+
+def texts_of(ids: Ids) -> list[str]:
+    """20-character texts of the ids."""
+    raw = np.ascontiguousarray(ids).view(np.uint8).reshape(-1, OBJECT_ID_SIZE)
+    bits = np.zeros((len(raw), _CHARS * 5), np.uint8)
+    bits[:, : OBJECT_ID_SIZE * 8] = np.unpackbits(raw, axis=1)
+    values = np.packbits(bits.reshape(-1, _CHARS, 5), axis=2)[:, :, 0] >> 3
+    text = _ALPHABET[values].tobytes().decode("ascii")
+    return [text[start : start + _CHARS] for start in range(0, len(text), _CHARS)]
 
 
 def from_texts(texts: Sequence[str]) -> tuple[Ids, NDArray[np.bool_]]:

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icechunk.ground.ids import id_text
-from icechunk.model.id_columns import NO_IDS, column, from_texts, ids_of, member, union, without
+from icechunk.model.id_columns import (
+    NO_IDS,
+    column,
+    from_texts,
+    ids_of,
+    member,
+    texts_of,
+    union,
+    without,
+)
 
 few_ids = st.binary(min_size=12, max_size=12) | st.sampled_from(
     [bytes(12), bytes(11) + b"\1", b"\1" + bytes(11), b"\1" * 11 + b"\0", b"\1" * 12, b"\xff" * 12]
@@ -17,6 +26,11 @@ id_sets = st.sets(few_ids, max_size=20)
 @given(id_sets)
 def test_ids_come_back_whole_and_sorted(ids: set[bytes]) -> None:
     assert ids_of(column(ids)) == sorted(ids)
+
+
+@given(id_sets)
+def test_texts_of_many_are_those_of_each(ids: set[bytes]) -> None:
+    assert texts_of(column(ids)) == [id_text(raw) for raw in sorted(ids)]
 
 
 @given(id_sets, id_sets)
