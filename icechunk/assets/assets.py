@@ -9,6 +9,7 @@ from icechunk.assets.layout import log_key, manifest_key, snapshot_key
 from icechunk.config.resolve import Settings
 from icechunk.format.dialect import Dialect
 from icechunk.format.manifest import Manifest, decode_manifest, encode_manifest
+from icechunk.format.manifest_patch import ManifestPatch
 from icechunk.format.snapshot import decode_record, decode_snapshot, encode_snapshot
 from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
 from icechunk.ground.errors import ErrorKind, FormatError
@@ -155,6 +156,13 @@ class Assets:
         self.storage.put(manifest_key(manifest_id), data)
         refs = sum(map(len, arrays.values()))
         return ManifestInfo(manifest_id, len(data), refs)
+
+    def write_patch(self, patch: ManifestPatch) -> ManifestInfo:
+        """Write a manifest with some references replaced as a new one."""
+        manifest_id = new_object_id()
+        data = patch.encode(manifest_id, dialect=self.dialect, level=self._level)
+        self.storage.put(manifest_key(manifest_id), data)
+        return ManifestInfo(manifest_id, len(data), patch.num_chunk_refs)
 
     def write_snapshot_and_log(self, snapshot: Snapshot, log: TransactionLog) -> None:
         """Write a snapshot file and its transaction log, side by side where that saves time."""

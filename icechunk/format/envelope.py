@@ -114,13 +114,10 @@ def pack(
     compressor = _codecs.compressor(level, records)
     if isinstance(body, bytes):
         return header + compressor.compress(body)
-    if len(body) > 1:
-        sizes = [memoryview(piece).nbytes for piece in body]
-        large = sizes.index(max(sizes))
-        pieces = [b"".join(body[:large]), body[large], b"".join(body[large + 1 :])]
-        stream = compressor.compressobj(size=sum(sizes))
-        return b"".join([header, *map(stream.compress, pieces), stream.flush()])
-    return header + compressor.compress(b"".join(body))
+    if len(body) == 1:
+        return header + compressor.compress(body[0])
+    stream = compressor.compressobj(size=sum(memoryview(piece).nbytes for piece in body))
+    return b"".join([header, *map(stream.compress, body), stream.flush()])
 
 
 def unpack(

@@ -153,7 +153,7 @@ class Table:
     def fields_from(self, slot: int) -> dict[int, int]:
         """Absolute positions of the fields in and after a slot, by slot."""
         return {
-            number: self._field(number, 1)
+            number: self.place(number, 1)
             for number in range(slot, len(self._vtable))
             if self._vtable[number]
         }
@@ -162,7 +162,7 @@ class Table:
         """Raise the `FormatError` for a table that breaks the format."""
         self.body.fail(detail)
 
-    def _field(self, slot: int, size: int) -> int:
+    def place(self, slot: int, size: int) -> int:
         """Absolute position of a field of `size` bytes, 0 when absent."""
         vtable = self._vtable
         if slot >= len(vtable):
@@ -177,7 +177,7 @@ class Table:
 
     def _target(self, slot: int) -> int:
         """Absolute position an offset field points to, 0 when absent."""
-        pos = self._field(slot, 4)
+        pos = self.place(slot, 4)
         if not pos:
             return 0
         target: int = pos + _U32.unpack_from(self.body.data, pos)[0]
@@ -190,44 +190,44 @@ class Table:
 
     def u8(self, slot: int, default: int = 0) -> int:
         """Read an unsigned byte (also enums and union types)."""
-        pos = self._field(slot, 1)
+        pos = self.place(slot, 1)
         return self.body.data[pos] if pos else default
 
     def boolean(self, slot: int, default: bool = False) -> bool:
         """Read a bool."""
-        pos = self._field(slot, 1)
+        pos = self.place(slot, 1)
         return bool(self.body.data[pos]) if pos else default
 
     def u16(self, slot: int, default: int = 0) -> int:
         """Read a u16."""
-        pos = self._field(slot, 2)
+        pos = self.place(slot, 2)
         return int(_U16.unpack_from(self.body.data, pos)[0]) if pos else default
 
     def u32(self, slot: int, default: int = 0) -> int:
         """Read a u32."""
-        pos = self._field(slot, 4)
+        pos = self.place(slot, 4)
         return int(_U32.unpack_from(self.body.data, pos)[0]) if pos else default
 
     def i32(self, slot: int, default: int = 0) -> int:
         """Read an i32."""
-        pos = self._field(slot, 4)
+        pos = self.place(slot, 4)
         return int(_I32.unpack_from(self.body.data, pos)[0]) if pos else default
 
     def u64(self, slot: int, default: int = 0) -> int:
         """Read a u64."""
-        pos = self._field(slot, 8)
+        pos = self.place(slot, 8)
         return int(_U64.unpack_from(self.body.data, pos)[0]) if pos else default
 
     # structs, strings, tables
 
     def opt_struct(self, slot: int, size: int) -> bytes | None:
         """Read an inline struct of `size` bytes, None when absent."""
-        pos = self._field(slot, size)
+        pos = self.place(slot, size)
         return bytes(self.body.data[pos : pos + size]) if pos else None
 
     def struct(self, slot: int, size: int) -> bytes:
         """Read a required inline struct of `size` bytes."""
-        pos = self._field(slot, size)
+        pos = self.place(slot, size)
         if not pos:
             self._required(slot)
         return bytes(self.body.data[pos : pos + size])

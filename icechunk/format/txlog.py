@@ -11,7 +11,8 @@ from icechunk.format.dialect import V2, Dialect
 from icechunk.format.flat_bulk import Records, table_vector
 from icechunk.format.flat_columns import TableColumn
 from icechunk.format.flat_read import Body, Table
-from icechunk.format.flat_write import Builder, Field, ref, struct, u8
+from icechunk.format.flat_write import MAX_BODY, Builder, Field, ref, struct, u8
+from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.ground.paths import by_segments
 from icechunk.model.coordinates import sorted_unique
@@ -106,6 +107,24 @@ def _move(table: Table) -> Move:
     if not table.presence(2):
         table.fail("a move has no node id")
     return Move(table.string(0), table.string(1), NodeId(table.struct(2, 8)), table.u8(3) == 1)
+
+
+def check_log_size(log: TransactionLog) -> None:
+    """Refuse a log that could not be written, before anything else is.
+
+    Raises
+    ------
+    FormatError
+        Kind ``serialization``.
+    """
+    size = sum(len(c) * (20 + 4 * c.shape[1]) for c in log.updated_chunks.values())
+    if size > MAX_BODY:
+        count = sum(map(len, log.updated_chunks.values()))
+        raise FormatError(
+            f"one commit cannot change {count} chunks, its transaction log would need {size} "
+            f"bytes and the format allows {MAX_BODY}. Commit more often",
+            ErrorKind.SERIALIZATION,
+        )
 
 
 def encode_transaction_log(log: TransactionLog, *, dialect: Dialect = V2, level: int = 3) -> bytes:

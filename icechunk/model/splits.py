@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from icechunk.config.manifests import SplitRules
 from icechunk.config.resolve import Settings
+from icechunk.model.chunk_table import ChunkTable
+
+MAX_MANIFEST_REFS = 10_000_000
+"""Most references in one manifest: verifiers of older readers give up at about 16 million."""
+
+MAX_MANIFEST_BYTES = 2**30
+"""About the largest content of one manifest; the offsets of the format end at twice as much."""
 
 
 def split_sizes(
@@ -79,3 +88,37 @@ def split_edges(
         step = count if size is None else size
         edges.append((*range(0, count, max(step, 1)), count))
     return tuple(edges)
+
+
+def within_limits(table: ChunkTable) -> Iterator[ChunkTable]:
+    """Cut a table that is too large for one manifest, whatever the configuration says.
+
+    Parameters
+    ----------
+    table : ChunkTable
+        References without tombstones.
+
+    Returns
+    -------
+    iterator of ChunkTable
+        The table itself, or its halves along the longest axis of its box, and their halves; no two
+        boxes overlap. Nothing for an empty table.
+    """
+    count = len(table)
+    if count == 0:
+        return
+    texts = [column for column in (table.text, table.etag) if column is not None]
+    size = count * (64 + 4 * table.ndim)
+    size += sum(min(int(t.length.sum(dtype=np.int64)), memoryview(t.pool).nbytes) for t in texts)
+    if count == 1 or (count <= MAX_MANIFEST_REFS and size <= MAX_MANIFEST_BYTES):
+        yield table
+        return
+    box = table.extents()
+    axis = max(range(len(box)), key=lambda axis: box[axis][1] - box[axis][0])
+    column = table.coords()[:, axis]
+    # the median leaves something on both sides: there are several positions along this axis
+    middle = max(int(np.partition(column, count // 2)[count // 2]), box[axis][0] + 1)
+    low, high = list(box), list(box)
+    low[axis], high[axis] = (box[axis][0], middle), (middle, box[axis][1])
+    yield from within_limits(table.within(tuple(low)))
+    yield from within_limits(table.within(tuple(high)))

@@ -95,8 +95,8 @@ def test_tombstones_are_never_written() -> None:
 
 def test_arrays_are_decoded_on_first_access_only(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
-    decode = module._decode_refs
-    monkeypatch.setattr(module, "_decode_refs", lambda *a: (calls.append(a), decode(*a))[1])
+    decode = module.decode_refs
+    monkeypatch.setattr(module, "decode_refs", lambda *a: (calls.append(a), decode(*a))[1])
     other = NodeId(b"other-id")
     manifest = decode_manifest(
         encode_manifest(ID, {NODE: native_table(50), other: native_table(10)}), name="m"

@@ -15,7 +15,11 @@ from icechunk.config.repository import RepositoryConfig
 from icechunk.config.resolve import Settings, resolve
 from icechunk.config.splitting import ManifestSplitCondition as S
 from icechunk.config.splitting import ManifestSplitDimCondition as D
-from icechunk.model.splits import split_edges
+from icechunk.model import splits
+from icechunk.model.chunk_table import INLINE, ChunkTable, Location
+from icechunk.model.extents import contains, overlaps
+from icechunk.model.splits import split_edges, within_limits
+from tests.format.table_strategies import tables
 from tests.oracle import run_reference
 
 
@@ -144,3 +148,25 @@ def test_the_reference_writes_as_many_manifests() -> None:
         for along in edges:
             cells *= len(along) - 1
         assert cells == found, (shape, dim, size)
+
+
+@given(tables(), st.integers(1, 5))
+def test_tables_beyond_the_limit_are_cut_into_boxes(table: ChunkTable, limit: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splits, "MAX_MANIFEST_REFS", limit)
+        parts = list(within_limits(table))
+    assert sum(map(len, parts)) == len(table)
+    boxes = [part.extents() for part in parts]
+    for number, (part, box) in enumerate(zip(parts, boxes, strict=True)):
+        assert 0 < len(part) <= limit
+        assert all(contains(box, coords) for coords in part.coords().tolist())
+        assert not any(overlaps(box, other) for other in boxes[:number])
+    whole = ChunkTable.concat(parts, ndim=table.ndim)
+    assert whole.coords().tolist() == table.coords().tolist()
+
+
+def test_large_contents_are_cut_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [Location(INLINE, None, 0, 500, bytes([k]) * 500, None, None, 0) for k in range(8)]
+    table = ChunkTable.from_locations(1, [((k,), place) for k, place in enumerate(places)])
+    monkeypatch.setattr(splits, "MAX_MANIFEST_BYTES", 2500)
+    assert [len(part) for part in within_limits(table)] == [4, 4]
