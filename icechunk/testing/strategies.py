@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -185,14 +184,8 @@ def draw_older_than(data: DataObject, storage: Storage, repo: Repository) -> dat
             continue  # not known to the repository (any more)
         written[name] = max(written[name], flushed)
     first = id_text(INITIAL_SNAPSHOT_ID)
-    times = sorted({at for name, at in written.items() if name != first})
+    # as many choices as snapshots, whatever the clock did: a failing example must be repeatable
+    times = sorted(at for name, at in written.items() if name != first)
     start = min(written.values(), default=datetime.now(UTC))
-    choices = [start, *(_just_after(at) for at in times)]
+    choices = [start, *(at + timedelta(microseconds=1) for at in times)]
     return data.draw(st.sampled_from(choices), label="older than")
-
-
-def _just_after(moment: datetime) -> datetime:
-    """The next millisecond: some storages keep no more."""
-    return datetime.fromtimestamp(math.floor(moment.timestamp() * 1000) / 1000, UTC) + timedelta(
-        milliseconds=1
-    )
