@@ -83,7 +83,9 @@ def test_forward_alone_copies_and_backward_clears():
     assert cells(session) == [1, 1, 2, 3]
     _, session = row([1, 2, 3, 4])
     session.reindex_array(
-        "/a", lambda at: [at[0] + 1] if at[0] < 3 else None, lambda at: [at[0] - 1] if at[0] else None
+        "/a",
+        lambda at: [at[0] + 1] if at[0] < 3 else None,
+        lambda at: [at[0] - 1] if at[0] else None,
     )
     assert cells(session) == [-1, 1, 2, 3]
 
