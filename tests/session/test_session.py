@@ -77,7 +77,7 @@ def test_node_ids(repo):
     assert session.get_node_id("/a") != session.get_node_id("/")
     with pytest.raises(icechunk.NodeNotFoundError, match=r"^session error: node not found at `/x`"):
         session.get_node_id("/x")
-    with pytest.raises(icechunk.InvalidInputError, match="^could not create path"):
+    with pytest.raises(icechunk.InvalidInputError, match=r"^could not create path"):
         session.get_node_id("a")
 
 
@@ -92,7 +92,7 @@ def test_errors_of_sessions_say_so_once(repo):
     for one in (stale, other):
         edit(one, np.s_[0, 0], 9)
     other.commit("theirs")
-    with pytest.raises(icechunk.ConflictError, match="^Failed to commit"):
+    with pytest.raises(icechunk.ConflictError, match=r"^Failed to commit"):
         stale.commit("mine")
 
 
