@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from icechunk_widgets.differences import Comparison
+from icechunk_widgets.magnitudes import magnitudes
+from icechunk_widgets.metadata_diff import metadata_rows
+from icechunk_widgets.nodes import document
 from icechunk_widgets.pictures import Side, preview
 from icechunk_widgets.saved_page import Request, chunks_at, in_turn
 
@@ -53,10 +56,24 @@ class ComparisonView:
         before = comparison.before_path(path)
         return Side(name, comparison.a.label, comparison.a.session, before)
 
+    def metadata(self, path: str) -> dict[str, Any]:
+        """The metadata of a node, key by key."""
+        comparison = self.comparison
+        before = document(comparison.a.session, comparison.before_path(path))
+        return {"rows": metadata_rows(before, document(comparison.b.session, path))}
+
+    def magnitudes(self, path: str, chunks: list[list[int]]) -> dict[str, Any]:
+        """By how much chunks differ, at most 64 at once."""
+        sides = self.side("before", path), self.side("after", path)
+        return {"chunks": magnitudes(*sides, chunks)}
+
     def saved_requests(self) -> Iterable[Request]:
         """The changed nodes, the map of every array, and values of changed chunks."""
         yield "diff", {}
         nodes = self.comparison.summary()["nodes"]
+        for node in nodes[:SAVED_CHUNKS]:
+            if node["metadata_changed"]:
+                yield "metadata", {"path": node["path"]}
         touched = []
         for path in [node["path"] for node in nodes if node["chunks_changed"]]:
             yield "chunk_map", {"path": path}

@@ -96,6 +96,16 @@ class Diff(BaseWidget):
         """Pictures of one chunk before and after."""
         return self._view.preview(path, chunk, sides, index)
 
+    @answers("metadata")
+    def metadata(self, path: str) -> dict[str, Any]:
+        """The metadata of a node, key by key."""
+        return self._view.metadata(path)
+
+    @answers("magnitudes")
+    def magnitudes(self, path: str, chunks: list[list[int]]) -> dict[str, Any]:
+        """By how much chunks differ, at most 64 at once."""
+        return self._view.magnitudes(path, chunks)
+
     def saved_requests(self) -> Iterable[Request]:
         """The changed nodes, the map of every array, and values of changed chunks."""
         self.summary()  # a session may have changed

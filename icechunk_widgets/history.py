@@ -95,7 +95,7 @@ class History(BaseWidget):
 
     @answers("compare")
     def compare(self, a: str, b: str, method: str, params: dict[str, Any]) -> Any:
-        """A request of the diff view about two commits: ``diff``, ``chunk_map`` or ``preview``."""
+        """A request of the diff view about two commits."""
         with self.lock:
             if self._compared is None or self._compared[0] != (a, b):
                 states = state_of(self._repo, a), state_of(self._repo, b)
@@ -103,7 +103,7 @@ class History(BaseWidget):
             view = self._compared[1]
         if method == "diff":
             return view.comparison.summary()
-        if method not in ("chunk_map", "preview"):
+        if method not in ("chunk_map", "preview", "metadata", "magnitudes"):
             raise refusal(f"there is no request {method!r} about two commits", "reload the page")
         return getattr(view, method)(**params)
 

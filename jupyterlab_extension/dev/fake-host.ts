@@ -97,6 +97,14 @@ export class FakeHost implements Host {
           warning: params.action === "reset" ? "main moves and lets go of 2 commits." : "",
           ...(params.run ? { done: "Done as asked." } : {}),
         });
+      case "metadata":
+        return plain({ rows: METADATA });
+      case "magnitudes":
+        return plain({
+          chunks: (params.chunks as number[][]).map(([t, y, x]) =>
+            t === 7 && y === 1 ? { equal: true, largest: 0 } : { equal: false, largest: ((t! * 5 + y! * 3 + x! * 2) % 11) / 8 + 0.05 },
+          ),
+        });
       case "compare":
         return this.reply(String(params.method), params.params as Record<string, unknown>);
       case "diff":
@@ -375,6 +383,13 @@ function preview(path: string, chunk: number[], sides: Side[]): Reply<unknown> {
   };
   return { result, buffers: fields.map((values) => new DataView(values.buffer)) };
 }
+
+const METADATA = [
+  { key: "attributes.units", change: "changed", before: "K", after: "degC" },
+  { key: "attributes.history", change: "added", after: "2024-07-01 drift correction" },
+  { key: "attributes.valid_range", change: "removed", before: [271.0, 310.5] },
+  { key: "codecs", change: "changed", before: [{ name: "bytes" }], after: [{ name: "bytes" }, { name: "zstd", configuration: { level: 3 } }] },
+];
 
 const SCRIPT = `import icechunk
 

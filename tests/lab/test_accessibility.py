@@ -23,9 +23,13 @@ CELLS = [
     "repo = climate()\n"
     "repo.create_tag('v1', repo.lookup_branch('main'))\n"
     "repo.create_branch('side', repo.lookup_branch('main'))\n"
+    "side = repo.writable_session('side')\n"
+    "array(side)[0] = 1\n"
+    "array(side).attrs['units'] = 'K'\n"
+    "side.commit('side')\n"
     "session = clash(repo)",
     "History(repo, session)",
-    "Diff(repo, 'v1', 'main')",
+    "Diff(repo, 'v1', 'side')",
     "resolver = ConflictResolver(session, 'Merge')\nresolver",
 ]
 
@@ -69,6 +73,10 @@ def test_no_view_has_violations(lab: Lab, notebook: Notebook) -> None:
         "panel": page.get_by_test_id("ick-panel"),
     }
     expect(views["panel"]).to_contain_text("main")
+    views["history"].get_by_test_id("ick-act-branch").click()
+    views["diff"].locator("summary").click()
+    expect(views["diff"].get_by_test_id("ick-metadata")).to_contain_text("attributes.units")
+    expect(views["diff"].locator(".ick-heat")).to_be_visible()
     expect(views["resolver"].locator(".ick-stats").first).to_contain_text("mean")
     found = []
     for theme in ("light", "dark"):

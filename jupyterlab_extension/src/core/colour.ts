@@ -19,6 +19,18 @@ const VIRIDIS =
 const DIVERGING =
   "053061 1a4a7f 2a6cad 4292c3 74afd2 a5cde3 d1e5f0 f3f5f6 fbe6d9 f9c6aa f0a07d dd6f59 c43c3f a8172f 850a25 67001f";
 
+const HEAT = ["#fbe3b0", "#f5c04e", "#e69f00", "#c8690a", "#8f3d00"].map(parseHex);
+const HEAT_DARK = ["#4a3810", "#7d5a06", "#b98008", "#eeb548", "#fff0cf"].map(parseHex);
+
+/** Colour of a change by its strength from 0 to 1; the strongest stands out from the page. */
+export function heatColour(strength: number, dark: boolean): Rgb {
+  const anchors = dark ? HEAT_DARK : HEAT;
+  const at = Math.max(0, Math.min(1, strength)) * (anchors.length - 1);
+  const k = Math.min(anchors.length - 2, Math.floor(at));
+  const [p, q] = [anchors[k]!, anchors[k + 1]!];
+  return [0, 1, 2].map((c) => Math.round(p[c]! + (q[c]! - p[c]!) * (at - k))) as unknown as Rgb;
+}
+
 export const MAP_SIZE = 256;
 
 /** A colour map as MAP_SIZE packed little-endian RGBA words, ready for an ImageData buffer. */

@@ -5,25 +5,12 @@ import { type Cell, ChunkGrid, type Slice } from "../core/grid";
 import type { ChunkMapReply } from "../core/protocol";
 import type { Runs } from "../core/runs";
 import { Selection } from "../core/selection";
-import { axisTitle, coverage, grouped } from "../core/text";
+import { axisTitle, grouped } from "../core/text";
 import { AxisControls } from "./axes";
 import { type Frame, onWidth, surface, uid } from "./frame";
-import { cellAt, inPlot, measure, type Metrics, paint } from "./gridpaint";
-import { type StateStyle, swatch } from "./states";
-
-export interface ChunkGridOptions {
-  styles: StateStyle[];
-  /** States that can be selected; without it the grid is for looking only. */
-  selectable?: (state: number) => boolean;
-  /** States worth going to: where the first slice is opened and what the strips count. */
-  wanted: (state: number) => boolean;
-  onCursor: (flat: number) => void;
-  onSelect?: () => void;
-  /** Further controls beside the grid. */
-  tools?: HTMLElement;
-  /** Keys the grid does not use itself; true when handled. */
-  onKey?: (event: KeyboardEvent) => boolean;
-}
+import { cellAt, inPlot, measure, type Metrics, paint, visible } from "./gridpaint";
+import type { ChunkGridOptions } from "./gridoptions";
+import { chunkText, legendItems } from "./gridtext";
 
 const MAX_HEIGHT = 340;
 
@@ -116,6 +103,12 @@ export class ChunkGridView {
   setStates(states: Uint8Array<ArrayBuffer>): void {
     this.states = states;
     this.changed();
+  }
+
+  /** Draw and describe again, because `strength` or `note` say something else. */
+  refresh(): void {
+    this.draw();
+    this.describe();
   }
 
   private changed(): void {
@@ -385,35 +378,20 @@ export class ChunkGridView {
   }
 
   private drawLegend(): void {
-    const counts = new Map<number, number>();
-    for (const state of this.states) counts.set(state, (counts.get(state) ?? 0) + 1);
-    const items = this.options.styles.flatMap((style, state) => {
-      const count = counts.get(state) ?? 0;
-      if (!count) return [];
-      return [
-        h("span", { class: "ick-key" }, swatch(style), `${style.label} `, h("b", null, grouped(count))),
-      ];
-    });
-    fill(this.legend, ...items);
+    fill(this.legend, ...legendItems(this.options.styles, this.states));
   }
 
   // ---- drawing ----------------------------------------------------------------------------------
 
   private describe(flat = this.cursor): void {
     if (!this.map || !this.grid.size) return this.status.replaceChildren();
-    const coords = this.grid.coords(flat);
-    const where = coords.map((position, axis) => coverage(this.map!, axis, position));
-    const state = this.options.styles[this.states[flat]!]?.label ?? "";
-    const title = `Chunk [${coords.join(", ")}] `;
-    const text = title + state + where.join();
+    const label = this.options.styles[this.states[flat]!]?.label ?? "";
+    const more = this.options.note?.(flat) ?? "";
+    const { title, state, where } = chunkText(this.map, this.grid.coords(flat), label + more);
     // Unchanged text stays, so that screen readers do not repeat it.
-    if (this.status.dataset.text === text) return;
-    this.status.dataset.text = text;
-    fill(
-      this.status,
-      h("div", null, h("b", null, title), state),
-      h("div", { class: "ick-where" }, where.join(" · ")),
-    );
+    if (this.status.dataset.text === title + state + where) return;
+    this.status.dataset.text = title + state + where;
+    fill(this.status, h("div", null, h("b", null, title), state), h("div", { class: "ick-where" }, where));
   }
 
   private removing = false;
@@ -455,6 +433,7 @@ export class ChunkGridView {
   private render(): void {
     const m = this.metrics;
     if (!m || !this.map) return;
+    this.options.onView?.(() => this.onView());
     const drawn = surface(this.canvas, m.width, m.height);
     if (!drawn) return;
     const { slice } = this;
@@ -474,6 +453,7 @@ export class ChunkGridView {
         cols: this.grid.cols(slice),
         up,
         states: cut(this.states),
+        strength: this.options.strength ? (row, col) => this.options.strength!(this.flatAt(row, col)) : null,
         selected: cut(this.selection.mask),
         styles: this.options.styles,
         cursor: this.grid.size && place.inSlice ? this.onScreen(place) : null,
@@ -487,5 +467,19 @@ export class ChunkGridView {
       },
       this.frame.palette(),
     );
+  }
+
+  /** The chunk drawn in a row and a column of the screen. */
+  private flatAt(row: number, col: number): number {
+    const cell = this.onScreen({ row, col });
+    return this.grid.cell(this.slice, cell.row, cell.col);
+  }
+
+  private onView(): number[] {
+    const rows = this.grid.rows(this.slice);
+    const [r0, r1, c0, c1] = visible(this.metrics!, rows, this.grid.cols(this.slice));
+    const flats: number[] = [];
+    for (let r = r0; r < r1; r++) for (let c = c0; c < c1; c++) flats.push(this.flatAt(r, c));
+    return flats;
   }
 }

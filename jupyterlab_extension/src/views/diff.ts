@@ -8,7 +8,9 @@ import { ChunkGridView } from "./chunkgrid";
 import { createFrame, type Dispose, uid } from "./frame";
 import { CHANGES, mark, nodeDetail, pathText, share, summaryText } from "./nodes";
 import { PreviewPanel } from "./preview";
-import { DIFF_STATES } from "./states";
+import { HeatMap } from "./heatmap";
+import { MetadataTable } from "./metadatatable";
+import { DIFF_STATES, REWRITTEN } from "./states";
 
 const MOST = 500;
 
@@ -47,9 +49,24 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     difference: [1, 0],
     differenceLabel: "after − before",
   });
-  const grid = new ChunkGridView(frame, {
+  const heat: HeatMap = new HeatMap(host, signal, {
+    coords: (flat) => grid.grid.coords(flat),
+    state: (flat) => grid.states[flat]!,
+    changed: () => grid.refresh(),
+    rewritten(flats) {
+      const states = grid.states.slice();
+      for (const flat of flats) states[flat] = REWRITTEN;
+      grid.setStates(states);
+    },
+  });
+  const metadata = new MetadataTable(frame, host);
+  const grid: ChunkGridView = new ChunkGridView(frame, {
     styles: DIFF_STATES,
-    wanted: (state) => state !== 0,
+    wanted: (state) => state !== 0 && state !== REWRITTEN,
+    tools: heat.element,
+    strength: (flat) => heat.strength(flat),
+    note: (flat) => heat.note(flat),
+    onView: (flats) => heat.look(flats),
     onCursor: (flat) => preview.show(path, grid.grid.coords(flat)),
   });
   const work = h("div", { class: "ick-work", hidden: true }, grid.element, preview.element);
@@ -60,7 +77,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       "div",
       { class: "ick-difsplit" },
       h("div", { class: "ick-left" }, filters, list),
-      h("div", { class: "ick-right" }, heading, note, work),
+      h("div", { class: "ick-right" }, heading, note, metadata.element, work),
     ),
   );
 
@@ -183,8 +200,13 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   async function showNode(node: DiffNode): Promise<void> {
     scope?.abort();
     const running = (scope = new AbortController());
-    if (node.type !== "array" || node.chunks_changed === 0) {
+    const chunks = node.type === "array" && node.chunks_changed > 0;
+    const written = node.change === "changed" || node.change === "moved";
+    if (node.metadata_changed) void metadata.show(node.path, written && !chunks);
+    else metadata.clear();
+    if (!chunks) {
       work.hidden = true;
+      heat.reset("");
       preview.clear();
       say(note, explain(node));
       return;
@@ -199,6 +221,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       );
       if (running.signal.aborted || signal.aborted) return;
       work.hidden = false;
+      heat.reset(node.path);
       grid.show(result, bytesOf(buffers[0]));
       preview.show(node.path, grid.grid.coords(grid.cursor));
     } catch (error) {

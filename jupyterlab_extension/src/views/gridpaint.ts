@@ -1,6 +1,6 @@
 /** Measuring and painting one slice of a chunk grid. */
 
-import { inkOn, pack, parseHex } from "../core/colour";
+import { contrast, heatColour as heatOf, inkOn, pack, parseHex, type Rgb } from "../core/colour";
 import type { Cell } from "../core/grid";
 import { css, mixRgb, type Palette } from "./frame";
 import type { StateStyle } from "./states";
@@ -91,6 +91,8 @@ export interface Scene {
   states: Uint8Array;
   selected: Uint8Array;
   styles: StateStyle[];
+  /** How strongly a cell is coloured, 0 to 1; NaN for the plain colour of its state. */
+  strength?: ((row: number, col: number) => number) | null;
   cursor: Cell | null;
   focused: boolean;
   drag: { a: Cell; b: Cell; remove: boolean } | null;
@@ -114,7 +116,8 @@ export function paint(context: CanvasRenderingContext2D, scene: Scene, palette: 
   context.restore();
 }
 
-function visible(m: Metrics, rows: number, cols: number): [number, number, number, number] {
+/** Rows and columns on screen, half-open. */
+export function visible(m: Metrics, rows: number, cols: number): [number, number, number, number] {
   const r0 = Math.max(0, Math.floor((MARGIN.top - m.originY) / m.cellHeight));
   const c0 = Math.max(0, Math.floor((MARGIN.left - m.originX) / m.cellWidth));
   const r1 = Math.min(rows, Math.ceil((MARGIN.top + m.plotHeight - m.originY) / m.cellHeight));
@@ -142,10 +145,12 @@ function paintCells(context: CanvasRenderingContext2D, scene: Scene, palette: Pa
       const y = m.originY + r * m.cellHeight;
       const w = m.cellWidth - gap;
       const hgt = m.cellHeight - gap;
-      context.fillStyle = fills[state] ?? fills[0]!;
+      const strength = style.heat && scene.strength ? scene.strength(r, c) : NaN;
+      const heat = Number.isNaN(strength) ? null : heatColour(strength, palette);
+      context.fillStyle = heat ? css(heat) : (fills[state] ?? fills[0]!);
       context.fillRect(x, y, w, hgt);
       if (style.hatch && small >= 9) hatch(context, x, y, w, hgt, style.colour!);
-      if (letters && style.letter) paintLetter(context, style, palette, x + w / 2, y + hgt / 2, size);
+      if (letters && style.letter) paintLetter(context, style, palette, x + w / 2, y + hgt / 2, size, heat);
       if (scene.selected[index]) {
         const t = small >= 12 ? 2.5 : 1.5;
         context.lineWidth = t;
@@ -159,6 +164,11 @@ function paintCells(context: CanvasRenderingContext2D, scene: Scene, palette: Pa
       }
     }
   }
+}
+
+/** From pale to dark with the size of a change; pale is nearer to the page. */
+function heatColour(strength: number, palette: Palette): Rgb {
+  return heatOf(strength, palette.dark);
 }
 
 function cellFill(style: StateStyle, palette: Palette, patterned: boolean): string {
@@ -176,8 +186,12 @@ function paintLetter(
   x: number,
   y: number,
   size: number,
+  heat: Rgb | null,
 ): void {
-  if (style.tint) {
+  if (heat) {
+    const white = contrast(heat, [255, 255, 255]) >= contrast(heat, [0, 0, 0]);
+    context.fillStyle = white ? "#ffffff" : "#000000";
+  } else if (style.tint) {
     context.fillStyle = palette.muted;
   } else if (style.hatch) {
     const radius = size * 0.72;

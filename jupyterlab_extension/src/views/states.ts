@@ -11,14 +11,20 @@ export interface StateStyle {
   hatch?: boolean;
   /** A pale cell with a small mark, for chunks that need no attention. */
   tint?: boolean;
+  /** Coloured by how much changed, where that is known. */
+  heat?: boolean;
 }
 
 export const DIFF_STATES: StateStyle[] = [
   { label: "same", letter: "", colour: null },
-  { label: "changed", letter: "~", colour: OKABE_ITO.orange },
+  { label: "changed", letter: "~", colour: OKABE_ITO.orange, heat: true },
   { label: "added", letter: "+", colour: OKABE_ITO.green },
   { label: "removed", letter: "−", colour: OKABE_ITO.vermillion, hatch: true },
+  { label: "rewritten, same values", letter: "=", colour: OKABE_ITO.sky, tint: true },
 ];
+
+/** A changed chunk whose values turned out to be what they were. */
+export const REWRITTEN = 4;
 
 export const RESOLVER_STATES: StateStyle[] = [
   { label: "not in conflict", letter: "", colour: null },

@@ -72,6 +72,32 @@ describe("diff", () => {
     expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [7, 2, 0]");
   });
 
+  it("colours changed chunks by how much they changed, and sets apart those rewritten alike", async () => {
+    const { host, el } = await open();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const asked = host.calls.filter((c) => c.method === "magnitudes");
+    expect(asked[0]!.params).toMatchObject({ path: "/ocean/sst" });
+    // Only what is on screen: one slice of nine chunks, without those added, removed or the same.
+    expect((asked[0]!.params.chunks as number[][]).every(([time]) => time === 6)).toBe(true);
+    expect(el.querySelector(".ick-heat")!.textContent).toContain("Largest difference");
+    const canvas = byId(el, "ick-grid");
+    key(canvas, "ArrowRight");
+    expect(el.querySelector(".ick-gridstatus")!.textContent).toMatch(/changed, at most by \d/);
+    key(canvas, "PageDown");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(el.querySelector(".ick-legend")!.textContent).toContain("rewritten, same values 3");
+  });
+
+  it("shows metadata key by key, as text", async () => {
+    const evil = "<img src=x onerror=alert(1)>";
+    const { el } = await open({ metadata: () => ({ rows: [{ key: `attributes.${evil}`, change: "added", after: { [evil]: evil } }] }) });
+    const table = byId(el, "ick-metadata");
+    expect(table.hidden).toBe(false);
+    expect(table.querySelector("summary")!.textContent).toBe("Metadata: 1 key");
+    expect(table.textContent).toContain(evil);
+    expect(el.querySelector("img")).toBeNull();
+  });
+
   it("follows the kernel and says when nothing differs", async () => {
     const { host, el } = await open();
     host.set("selected_path", "/ocean/quality_flag");

@@ -1,0 +1,30 @@
+/** Words beside a chunk grid: the legend, and where the cursor is. */
+
+import { h } from "../core/dom";
+import type { ChunkMapReply } from "../core/protocol";
+import { coverage, grouped } from "../core/text";
+import { type StateStyle, swatch } from "./states";
+
+/** The states that occur, with how often. */
+export function legendItems(styles: StateStyle[], states: Uint8Array): HTMLElement[] {
+  const counts = new Map<number, number>();
+  for (const state of states) counts.set(state, (counts.get(state) ?? 0) + 1);
+  return styles.flatMap((style, state) => {
+    const count = counts.get(state) ?? 0;
+    if (!count) return [];
+    return [h("span", { class: "ick-key" }, swatch(style), `${style.label} `, h("b", null, grouped(count)))];
+  });
+}
+
+/** Which chunk, its state, and the coordinates it covers. */
+export function chunkText(
+  map: ChunkMapReply,
+  coords: number[],
+  state: string,
+): { title: string; state: string; where: string } {
+  return {
+    title: `Chunk [${coords.join(", ")}] `,
+    state,
+    where: coords.map((position, axis) => coverage(map, axis, position)).join(" · "),
+  };
+}
