@@ -78,6 +78,8 @@ class AncestryGraph:
         Snapshot id by name.
     plain : bool
         Draw text without colours.
+    start : str, optional
+        Snapshot whose ancestry is the leftmost line; that of `main` by default.
     """
 
     __module__ = "icechunk"
@@ -89,11 +91,17 @@ class AncestryGraph:
         tags: Mapping[str, str],
         *,
         plain: bool = False,
+        start: str | None = None,
     ) -> None:
         self._commits = tuple(commits)
         self._plain = plain
         ordered = in_order(branches)
-        tips = [*(branches[name] for name in ordered), *(tags[name] for name in sorted(tags))]
+        first = () if start is None else (start,)
+        tips = [
+            *first,
+            *(branches[name] for name in ordered),
+            *(tags[name] for name in sorted(tags)),
+        ]
         self._layout = arrange(self._commits, tips)
         self._branches = _by_target(ordered, branches)
         self._tags = _by_target(sorted(tags), tags)

@@ -89,4 +89,4 @@ class PackUsage(Shown):
         return str(self)
 
 
-ChunkStorageStats.__module__ = PackUsage.__module__ = "icechunk"
+ChunkStorageStats.__module__ = "icechunk._icechunk_python"

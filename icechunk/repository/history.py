@@ -169,6 +169,7 @@ class History:
             For ``print``; drawn as a picture in notebooks.
         """
         branches, tags, records = self._ctx.ledger.commits()
+        start = None
         if (branch, tag, snapshot_id) != (None, None, None):
             start = self._resolve(branch, tag, snapshot_id)
             records = list(self._ctx.ledger.ancestry(start))
@@ -185,6 +186,7 @@ class History:
             {name: id_text(tip) for name, tip in branches.items() if tip in drawn},
             {name: id_text(target) for name, target in tags.items() if target in drawn},
             plain=plain,
+            start=None if start is None else id_text(start),
         )
 
     def lookup_snapshot(self, snapshot_id: str) -> SnapshotInfo:

@@ -1,0 +1,144 @@
+"""The drawn history: where lines go, what the rows say, and that texts stay texts."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as xml
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import icechunk
+from icechunk.display.graph import AncestryGraph
+from icechunk.display.lanes import GraphCommit, arrange
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(*commits: tuple[str, str | None], branches=(), tags=(), plain=True) -> AncestryGraph:
+    """A graph of (id, parent) pairs; the message is the id."""
+    return AncestryGraph(
+        [GraphCommit(one, parent, one) for one, parent in commits],
+        dict(branches),
+        dict(tags),
+        plain=plain,
+    )
+
+
+def test_one_branch():
+    graph = drawn(("b", "a"), ("a", None), branches={"main": "b", "dev": "a"}, tags={"v1": "a"})
+    assert str(graph) == repr(graph) == "● b (main) b\n│ \n● a (dev, v1) a\n"
+
+
+def test_branches_join_where_they_began():
+    graph = drawn(
+        ("y", "m1"),
+        ("m3", "m2"),
+        ("d2", "d1"),
+        ("x", "d1"),
+        ("m2", "m1"),
+        ("d1", "m1"),
+        ("m1", None),
+        branches={"main": "m3", "dev": "d2", "x": "x", "y": "y", "same": "m3"},
+        tags={"t": "d1"},
+    )
+    assert str(graph).splitlines() == [
+        "      ● y (y) y",
+        "      │ ",
+        "●     │ m3 (main, same) m3",
+        "│     │ ",
+        "│ ●   │ d2 (dev) d2",
+        "│ │   │ ",
+        "│ │ ● │ x (x) x",
+        "│ │ │ │ ",
+        "● │ │ │ m2 m2",
+        "│ │ │ │ ",
+        "│ ●─╯ │ d1 (t) d1",
+        "│ │   │ ",
+        "●─╯───╯ m1 m1",
+    ]
+
+
+def test_a_repository_draws_what_its_refs_reach():
+    repo = icechunk.Repository.create(icechunk.in_memory_storage())
+    session = repo.writable_session("main")
+    zarr.create_group(session.store)
+    first = session.commit("first\nwith a body")
+    loose = repo.writable_session("main").flush("not drawn")
+    repo.create_branch("dev", first)
+    session = repo.writable_session("dev")
+    array = zarr.create_array(session.store, name="a", shape=(2,), chunks=(1,), dtype="i4")
+    array[:] = np.arange(2)
+    second = session.commit("x" * 100)
+    repo.create_tag("v1", first)
+    text = str(repo.ancestry_graph(plain=True))
+    assert text.splitlines() == [
+        f"  ● {second[:8]} (dev) {'x' * 57}...",
+        "  │ ",
+        f"●─╯ {first[:8]} (main, v1) first",
+        "│   ",
+        "●   1CECHNKR Repository initialized",
+    ]
+    assert loose[:8] not in text
+    assert len(repo.ancestry_graph(branch="main")) == 2
+    assert str(repo.ancestry_graph(tag="v1", plain=True)).startswith(f"● {first[:8]} (main, v1)")
+    assert str(repo.ancestry_graph(snapshot_id=loose, plain=True)).startswith(f"● {loose[:8]} not")
+    with pytest.raises(ValueError, match="Must provide one of"):
+        repo.ancestry_graph(branch="main", tag="v1")
+    with pytest.raises(icechunk.RefNotFoundError):
+        repo.ancestry_graph(branch="nope")
+
+
+def test_colours_are_all_that_plain_leaves_out():
+    args = {"branches": {"main": "c", "dev": "b"}, "tags": {"t": "a"}}
+    commits = (("c", "a"), ("b", "a"), ("a", None))
+    coloured = str(drawn(*commits, plain=False, **args))
+    assert "\x1b[38;2;183;228;0m●\x1b[0m" in coloured
+    assert "\x1b[1m\x1b[3m\x1b[38;2;94;196;247mt\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == str(drawn(*commits, **args))
+
+
+TEXTS = st.text(
+    st.one_of(st.characters(codec="utf-8"), st.sampled_from("<>&\"'\x1b\x00\x07\n\r\u2028")),
+    max_size=20,
+)
+
+
+@given(message=TEXTS, branch=TEXTS, tag=TEXTS)
+def test_no_text_is_markup_or_a_terminal_command(message, branch, tag):
+    graph = AncestryGraph(
+        [GraphCommit("A" * 20, None, message)], {branch: "A" * 20}, {tag: "A" * 20}, plain=True
+    )
+    assert str(graph).count("\n") == 1
+    assert "\x1b" not in str(graph)
+    root = xml.fromstring(graph._repr_svg_())
+    assert {one.tag for one in root.iter()} <= {
+        f"{SVG}{t}" for t in ("svg", "path", "circle", "text", "tspan")
+    }
+    (text,) = root.iter(f"{SVG}text")
+    assert "".join(text.itertext()) == str(graph)[2:-1]
+
+
+@given(st.data())
+def test_every_commit_has_one_dot_and_every_lane_joins_to_the_left(data):
+    count = data.draw(st.integers(1, 12))
+    ids = [f"{number:020d}" for number in range(count)]
+    commits = [
+        GraphCommit(ids[n], None if n == 0 else ids[data.draw(st.integers(0, n - 1))], "m")
+        for n in range(count)
+    ][::-1]
+    tips = data.draw(st.lists(st.sampled_from(ids), max_size=5))
+    layout = arrange(commits, tips)
+    assert len(layout.lane_of_row) == count
+    for number, lane in enumerate(layout.lanes):
+        assert layout.lane_of_row[lane.top] == layout.lane_of_row[lane.bottom] == number
+        if lane.joins is not None:
+            assert layout.lane_of_row[lane.joins] < number
+            assert lane.joins > lane.bottom
+    graph = AncestryGraph(commits, {f"b{n}": tip for n, tip in enumerate(tips)}, {}, plain=True)
+    rows = str(graph).splitlines()[::2]
+    width = 2 * len(layout.lanes)
+    assert all(row[:width].count("●") == 1 for row in rows)
