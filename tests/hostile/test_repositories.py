@@ -186,7 +186,9 @@ def test_damage_below_the_checksum_raises_nothing_else(
             for _, step in steps(root):
                 try:
                     step()
-                except IcechunkError:
+                except (IcechunkError, ValueError):
+                    # ValueError: a length that is wrong but possible gives bytes that Zarr's
+                    # codec refuses; the format keeps no checksum of chunks.
                     continue
             assert tree(root) == now
         (root / name).write_bytes(data)
