@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import textwrap
@@ -101,7 +102,10 @@ def run_reference(code: str, *args: Any, library: str = LATEST, timeout: float =
             cwd=folder,  # not the project: its `icechunk` would come first
             env=clean_environment(),
         )
-        if done.returncode != 0:
+        # Under load the reference's threads sometimes abort the process while it ends, after the
+        # code has run and its answer is written: that is no answer to a test of ours.
+        ended_badly = done.returncode == -signal.SIGABRT and answer.exists()
+        if done.returncode != 0 and not ended_badly:
             raise ReferenceFailedError(
                 f"the reference process ended with {done.returncode}:\n{done.stderr}"
             )
