@@ -39,11 +39,11 @@ def from_rows(rows: NDArray[np.uint8]) -> Ids:
 
 
 def union(columns: Sequence[Ids]) -> Ids:
-    """Ids that are in any of the columns, sorted."""
+    """Ids that are in any of the columns, which need not be in order; sorted."""
     filled = [ids for ids in columns if len(ids)]
-    if len(filled) < 2:
-        return filled[0] if filled else NO_IDS
-    return _distinct(np.concatenate(filled))
+    if not filled:
+        return NO_IDS
+    return _distinct(filled[0] if len(filled) == 1 else np.concatenate(filled))
 
 
 def _distinct(ids: Ids) -> Ids:

@@ -1,0 +1,27 @@
+"""Shortest examples of what the state machines found."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+
+import icechunk
+from icechunk.model.id_columns import union
+from tests.stateful.plain_store import config
+
+
+def test_young_detached_snapshots_survive_a_collection() -> None:
+    """Those that the storage listed out of order were taken for unknown, and dropped."""
+    repo = icechunk.Repository.create(icechunk.in_memory_storage(), config())
+    old = repo.writable_session("main").flush("before the cut-off")
+    young = [repo.writable_session("main").flush(f"number {number}") for number in range(8)]
+    cutoff = repo.lookup_snapshot(young[0]).written_at
+    repo.garbage_collect(cutoff)
+    assert [repo.lookup_snapshot(one).id for one in young] == young
+    assert all(info.id != old for info in repo.ancestry(branch="main"))
+
+
+def test_a_union_of_one_column_is_in_order_too() -> None:
+    ids = np.array([b"b" * 12, b"a" * 12, b"b" * 12])
+    assert union([ids[:0], ids]).tolist() == [b"a" * 12, b"b" * 12]
