@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 if TYPE_CHECKING:
     from hypothesis.stateful import RuleBasedStateMachine
@@ -21,6 +21,9 @@ def searched(
     machine: type[RuleBasedStateMachine], *, runs: int, steps: int, nightly: int = 40
 ) -> type[Any]:
     """The test case of a machine.
+
+    By day a failure is reported as it was found, and kept for a run at night, which shrinks it:
+    shrinking takes minutes.
 
     Parameters
     ----------
@@ -36,6 +39,7 @@ def searched(
         max_examples=runs * nightly if NIGHTLY else runs,
         stateful_step_count=steps,
         deadline=None,
+        phases=tuple(Phase) if NIGHTLY else (Phase.explicit, Phase.reuse, Phase.generate),
         suppress_health_check=list(HealthCheck),
     )
     case.pytestmark = [pytest.mark.timeout(12 * 3600 if NIGHTLY else 120)]

@@ -18,7 +18,6 @@ import icechunk
 from icechunk import BasicConflictSolver, ConflictDetector, ConflictType, VersionSelection
 from tests.stateful.effort import searched
 from tests.stateful.plain_store import (
-    CHUNKS,
     Content,
     array_document,
     chunk_key,
@@ -36,7 +35,7 @@ SOLVERS = {
     "theirs": BasicConflictSolver(on_chunk_conflict=VersionSelection.UseTheirs),
     "fail": BasicConflictSolver(on_chunk_conflict=VersionSelection.Fail),
 }
-CHUNK_KEYS = [chunk_key(array, chunk) for array in range(2) for chunk in range(CHUNKS)]
+CHUNK_KEYS = [chunk_key(array, chunk) for array in range(2) for chunk in range(2)]
 VALUES = st.one_of(st.none(), st.sampled_from([b"aaaa", b"bbbb", b"cccc"]))
 
 
