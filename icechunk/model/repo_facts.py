@@ -15,6 +15,7 @@ from icechunk.ground.errors import (
     SessionStateError,
     SnapshotNotFoundError,
 )
+from icechunk.model.lazy_record import lazy_record
 
 if TYPE_CHECKING:
     from icechunk.ground.ids import ObjectId
@@ -107,7 +108,7 @@ class RepoFacts:
             At the call, not at the first step.
         """
         rows = self.snapshots.lineage(self.snapshots.row_of(snapshot_id))
-        return (self.snapshots.record(row) for row in rows)
+        return (lazy_record(self.snapshots, row) for row in rows)
 
     def ancestor_ids(self, snapshot_id: ObjectId) -> Iterator[ObjectId]:
         """Ids of `ancestry`, without making the records."""
@@ -132,7 +133,7 @@ class RepoFacts:
             if row == stop:
                 break
             rows.append(row)
-        return [self.snapshots.record(row) for row in rows]
+        return [lazy_record(self.snapshots, row) for row in rows]
 
     def as_of(self, branch: str, at: int) -> SnapshotRecord:
         """Newest snapshot of a branch written at or before a time.

@@ -50,15 +50,23 @@ class SnapshotInfo(Shown):
         record: SnapshotRecord,
         find_manifests: Callable[[str], list[ManifestFileInfo]] | None = None,
     ) -> SnapshotInfo:
-        """The public form of a record; `find_manifests` lists the manifests of a snapshot id."""
-        return cls(
-            id_text(record.id),
-            None if record.parent_id is None else id_text(record.parent_id),
-            to_datetime(record.flushed_at),
-            record.message,
-            dict(record.metadata),
-            find_manifests,
-        )
+        """The public form of a record; `find_manifests` lists the manifests of a snapshot id.
+
+        Each attribute is made when it is first asked for.
+        """
+        info = object.__new__(cls)
+        content = info.__dict__
+        content["_record"] = record
+        content["_find_manifests"] = find_manifests
+        return info
+
+    def __getattr__(self, name: str) -> Any:
+        make = _FROM_RECORD.get(name)
+        record = self.__dict__.get("_record")
+        if make is None or record is None:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
+        value = self.__dict__[name] = make(record)
+        return value
 
     @property
     def manifests(self) -> list[ManifestFileInfo]:
@@ -91,5 +99,17 @@ class SnapshotInfo(Shown):
     def __repr__(self) -> str:
         return str(self)
 
+
+def _parent(record: SnapshotRecord) -> str | None:
+    return None if record.parent_id is None else id_text(record.parent_id)
+
+
+_FROM_RECORD: dict[str, Callable[[SnapshotRecord], Any]] = {
+    "id": lambda record: id_text(record.id),
+    "parent_id": _parent,
+    "written_at": lambda record: to_datetime(record.flushed_at),
+    "message": lambda record: record.message,
+    "metadata": lambda record: dict(record.metadata),
+}
 
 SnapshotInfo.__module__ = "icechunk"

@@ -260,16 +260,23 @@ class SnapshotTable:
         first, count = int(self.pruned_first[row]), int(self.pruned_count[row])
         return tuple(ObjectId(id.tobytes()) for id in self.pruned_ids[first : first + count])
 
+    def message_of(self, row: int) -> str:
+        """Commit message of a row."""
+        return self.messages.text(row) or ""
+
+    def metadata_of(self, row: int) -> dict[str, Any]:
+        """Commit metadata of a row."""
+        fresh = self.fresh.get(self.id_at(row)) if self.fresh else None
+        return self.packed.items(row) if fresh is None else dict(fresh.values)
+
     def record(self, row: int) -> SnapshotRecord:
         """Everything about a row."""
-        snapshot_id = self.id_at(row)
-        fresh = self.fresh.get(snapshot_id)
         return SnapshotRecord(
-            id=snapshot_id,
+            id=self.id_at(row),
             parent_id=self.parent_of(row),
             flushed_at=int(self.flushed_at[row]),
-            message=self.messages.text(row) or "",
-            metadata=self.packed.items(row) if fresh is None else dict(fresh.values),
+            message=self.message_of(row),
+            metadata=self.metadata_of(row),
             pruned=self.pruned_of(row),
         )
 
@@ -286,9 +293,10 @@ class SnapshotTable:
         FormatError
             When the parents go round in a circle.
         """
+        parents = self.parents.data  # its items are Python integers, not numpy scalars
         for _ in range(len(self)):
             yield row
-            row = int(self.parents[row])
+            row = parents[row]
             if row == NO_PARENT:
                 return
         raise FormatError(

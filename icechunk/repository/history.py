@@ -133,7 +133,10 @@ class History:
         if snapshot is not None and snapshot_id is not None:
             raise ValueError(SELECTORS)
         start = self._resolve(branch, tag, snapshot_id if snapshot is None else snapshot)
-        return AncestryIterator([self._info(record) for record in self._ctx.ledger.ancestry(start)])
+        find = partial(_manifests, self._ctx)
+        return AncestryIterator(
+            [SnapshotInfo.of(r, find) for r in self._ctx.ledger.ancestry(start)]
+        )
 
     def async_ancestry(
         self,

@@ -136,12 +136,12 @@ def test_numbers_lie_where_readers_demand(state: RepoState) -> None:
     for slot in (4, 7):
         for table in root.vector_of_tables(slot):
             assert table.pos % 8 == 0
-            assert table._field(2, 8) % 8 == 0
+            assert table.place(2, 8) % 8 == 0
     for update in root.vector_of_tables(7):
         value = update.table(1)
         assert value.pos % 4 == 0
         if update.u8(0) == 16:
-            assert value.table(0)._field(1, 8) % 8 == 0
+            assert value.table(0).place(1, 8) % 8 == 0
 
 
 def test_a_root_stores_that_it_has_no_parent() -> None:
