@@ -10,7 +10,7 @@ Python strings.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,6 +101,23 @@ def _escape(text: str, reserved: frozenset[str]) -> str:
         else "".join(f"%{byte:02X}" for byte in char.encode())
         for char in text
     )
+
+
+def resolved(location: str, named: Mapping[str, str]) -> str:
+    """Absolute URL of a location.
+
+    Parameters
+    ----------
+    location : str
+        As it is stored, possibly ``vcc://name/rest``.
+    named : mapping of str to str
+        URL prefix of every named container; locations of others stay as they are.
+    """
+    mark = f"{RELATIVE}://"
+    if not location.startswith(mark):
+        return location
+    name, _, rest = location.removeprefix(mark).partition("/")
+    return named[name] + rest if name in named else location
 
 
 class Containers:

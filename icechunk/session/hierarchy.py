@@ -11,9 +11,8 @@ from icechunk.ground.paths import check_path
 from icechunk.ground.runtime import offload, twin
 from icechunk.model.chunk_table import VIRTUAL
 from icechunk.model.chunk_type import ChunkType
+from icechunk.model.virtual_urls import resolved
 from icechunk.session.labelled import labelled
-
-_NAMED = "vcc://"
 
 
 class Hierarchy:
@@ -173,18 +172,10 @@ class Hierarchy:
                 text = table.select(table.kind == VIRTUAL).text
                 if text is not None:
                     raws = (text.bytes_at(row) for row in range(len(text)))
-                    found += [_resolved(raw.decode(), named) for raw in raws]
+                    found += [resolved(raw.decode(), named) for raw in raws]
         return found
 
     move_async = twin(move)
     get_node_id_async = twin(get_node_id)
     chunk_type_async = twin(chunk_type)
     all_virtual_chunk_locations_async = twin(all_virtual_chunk_locations)
-
-
-def _resolved(location: str, named: dict[str, str]) -> str:
-    """Absolute URL of a location ``vcc://name/rest``; others, and unknown names, as they are."""
-    if not location.startswith(_NAMED):
-        return location
-    name, _, rest = location.removeprefix(_NAMED).partition("/")
-    return named[name] + rest if name in named else location

@@ -19,6 +19,7 @@ from icechunk.ground.ids import id_text
 from icechunk.ground.runtime import offload
 from icechunk.model.chunk_table import Location
 from icechunk.store import listing
+from icechunk.store.chunk_batches import ChunkBatches
 from icechunk.store.keys import is_v2, split
 from icechunk.store.virtual_refs import VirtualReferences
 
@@ -61,7 +62,7 @@ class KeyIterator:
         self._keys = iter(())
 
 
-class IcechunkStore(VirtualReferences, Store, SyncMixin, Shown):
+class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
     """Zarr v3 store of a session; made by `Session.store`.
 
     Writes are visible to this session at once and to others after a commit.
