@@ -161,6 +161,7 @@ def test_select_all_and_keep(
     for name in ("init", "open-data", "write", "branch", "correct", "ana", "resolve"):
         notebook.run(number[name], timeout=120)
     resolver = notebook.output(number["resolve"]).get_by_test_id("ick-resolver")
+    expect(resolver.get_by_test_id("ick-grid")).to_have_attribute("data-grid-rows", "3")
     resolver.get_by_test_id("ick-select-all").click()
     resolver.get_by_test_id("ick-keep-ours").click()
     expect(resolver.get_by_test_id("ick-counter")).to_contain_text("All 4 chunks decided")
@@ -180,6 +181,7 @@ def test_cancel_leaves_the_session_as_it_was(
         notebook.run(number[name], timeout=120)
     before = notebook.kernel("[session.snapshot_id, session.status().updated_chunks]")
     resolver = notebook.output(number["resolve"]).get_by_test_id("ick-resolver")
+    expect(resolver.get_by_test_id("ick-grid")).to_have_attribute("data-grid-rows", "3")
     resolver.get_by_test_id("ick-select-all").click()
     resolver.get_by_test_id("ick-keep-theirs").click()
     resolver.get_by_test_id("ick-cancel").click()
