@@ -156,18 +156,6 @@ class Pack(ABC):
         """Release what the pack holds open. An append that was already under way still succeeds."""
 
 
-class Label:
-    """Text that a display shows as it is."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __str__(self) -> str:
-        return self._text
-
-
 def segments(key: str) -> list[str]:
     """Split a key into its segments.
 

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-from icechunk.config.rendering import Entry
+from icechunk.config.rendering import Entry, Label
 from icechunk.config.storage import (
     StorageConcurrencySettings,
     StorageRetriesSettings,
@@ -28,7 +28,6 @@ from icechunk.storage.base import (
     ConcurrentWriterWarning,
     Data,
     Fetched,
-    Label,
     ObjectInfo,
     Pack,
     Storage,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from icechunk.config.rendering import Entry
+from icechunk.config.rendering import Entry, Label
 from icechunk.config.storage import (
     StorageConcurrencySettings,
     StorageRetriesSettings,
@@ -19,7 +19,6 @@ from icechunk.ground.runtime import PerProcess
 from icechunk.storage.base import (
     Data,
     Fetched,
-    Label,
     ObjectInfo,
     Storage,
     Version,
