@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import icechunk
 from icechunk.model.id_columns import union

@@ -357,7 +357,7 @@ class RepositoryMachine(RuleBasedStateMachine):
             return
         needed = self.model.reachable()
         for snapshot_id in list(self.model.commits):
-            if snapshot_id in needed:
+            if snapshot_id in needed or snapshot_id not in self.model.commits:
                 continue
             try:
                 self.repo.lookup_snapshot(snapshot_id)
@@ -369,10 +369,14 @@ class RepositoryMachine(RuleBasedStateMachine):
             self.model.ops.append("GCRan")
 
     def _forget(self, gone: str) -> None:
+        """A snapshot left; its children follow it in version 1, where nobody hangs them anew."""
         above = self.model.commits.pop(gone).parent
-        for commit in self.model.commits.values():
-            if commit.parent == gone:
-                commit.parent = above
+        children = [one for one, commit in self.model.commits.items() if commit.parent == gone]
+        for child in children:
+            if self.is_v2:
+                self.model.commits[child].parent = above
+            else:
+                self._forget(child)
 
     # -- settings --------------------------------------------------------------------------------
 
