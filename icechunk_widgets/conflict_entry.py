@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,20 @@ from icechunk.conflicts import CHOICES
 from icechunk.model.chunk_table import ChunkTable
 from icechunk_widgets.chunk_refs import Coords, flat, runs_of
 
-NOT_HERE, UNDECIDED, OURS, THEIRS, BASE, ONLY_OURS, ONLY_THEIRS = range(7)
-CODE: Final = {None: UNDECIDED, "ours": OURS, "theirs": THEIRS, "base": BASE}
-NAME: Final = {UNDECIDED: None, OURS: "ours", THEIRS: "theirs", BASE: "base"}
+NOT_HERE, UNDECIDED, OURS, THEIRS, BASE, ONLY_OURS, ONLY_THEIRS, MERGE_OURS, MERGE_THEIRS = range(9)
+NAME: Final = {
+    UNDECIDED: None,
+    OURS: "ours",
+    THEIRS: "theirs",
+    BASE: "base",
+    MERGE_OURS: "merge-ours",
+    MERGE_THEIRS: "merge-theirs",
+}
+CODE: Final = {name: code for code, name in NAME.items()}
+MERGES: Final = {MERGE_OURS: "ours", MERGE_THEIRS: "theirs"}
+"""Cell-wise merges, with the side whose value a cell gets that both changed."""
+# To the engine a merged chunk is theirs; the merged values are written after the rebase.
+_SETTLED: Final = ((OURS, (OURS,)), (THEIRS, (THEIRS, *MERGES)), (BASE, (BASE,)))
 
 TITLES: Final = {
     ConflictType.NewNodeConflictsWithExistingNode: "Both sides made a node here",
@@ -69,7 +80,8 @@ class Entry:
     metadata : bytes or None
         Our node's ``zarr.json`` when the conflict was found.
     states : ndarray of uint8
-        One of UNDECIDED, OURS, THEIRS, BASE per conflicting chunk, in row-major order.
+        One of UNDECIDED, OURS, THEIRS, BASE, MERGE_OURS, MERGE_THEIRS per conflicting chunk, in
+        row-major order.
     node : NodeChoice or None
         Decision about a whole node.
     """
@@ -108,7 +120,9 @@ class Entry:
     @property
     def choices(self) -> tuple[str, ...]:
         """Everything that can be decided about it."""
-        return CHOICES[self.conflict.conflict_type]
+        offered = CHOICES[self.conflict.conflict_type]
+        merged = tuple(str(NAME[code]) for code in MERGES) if self.is_chunks else ()
+        return (*offered, *merged)
 
     @property
     def total(self) -> int:
@@ -147,8 +161,9 @@ class Entry:
     def decisions(self, shown: NDArray[np.uint8] | None = None) -> list[dict[str, Any]]:
         """What was decided, as `icechunk.DecisionSolver` takes it.
 
-        Chunks are always named, also when all were decided alike, so that nobody decides about
-        chunks that were not on the page.
+        Merged chunks are theirs here; `merges` tells which they are.  Chunks are always named,
+        also when all were decided alike, so that nobody decides about chunks that were not on the
+        page.
 
         Parameters
         ----------
@@ -161,13 +176,22 @@ class Entry:
                 return []
             return [{**head, "choice": self.node.choice, **self.node.extra}]
         states = self.states if shown is None else shown
+        settled = [(code, np.isin(states, codes)) for code, codes in _SETTLED]
         return [
             {
                 **head,
                 "choice": NAME[code],
-                "runs": runs_of(self.positions[states == code]),
+                "runs": runs_of(self.positions[rows]),
                 "grid": list(self.grid),
             }
-            for code in (OURS, THEIRS, BASE)
-            if (states == code).any()
+            for code, rows in settled
+            if rows.any()
+        ]
+
+    def merges(self) -> list[tuple[str, list[int], Literal["ours", "theirs"]]]:
+        """Chunks to merge cell by cell: path, coordinates, side for cells that both changed."""
+        return [
+            (self.path, chunk, "ours" if code == MERGE_OURS else "theirs")
+            for code in MERGES
+            for chunk in self.coords[self.states == code].tolist()
         ]

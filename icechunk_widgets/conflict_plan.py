@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icechunk import Conflict, ConflictType, Diff, ErrorKind, InvalidInputError
 from icechunk_widgets.chunk_refs import Coords, differing, flat, in_runs, inside
-from icechunk_widgets.conflict_entry import BASE, CODE, THEIRS, UNDECIDED, Entry, Key, NodeChoice
+from icechunk_widgets.conflict_entry import (
+    BASE,
+    CODE,
+    MERGES,
+    THEIRS,
+    UNDECIDED,
+    Entry,
+    Key,
+    NodeChoice,
+)
 
 # While one of these is settled by dropping our chunks, the chunks need no decisions of their own.
 _CHUNKS_GO = (ConflictType.ChunksUpdatedInDeletedArray, ConflictType.ChunksUpdatedInUpdatedArray)
@@ -224,6 +233,11 @@ class ConflictPlan:
             for decision in entry.decisions(self.shown(entry) if entry.is_chunks else None)
         ]
 
+    def merges(self) -> list[tuple[str, list[int], Literal["ours", "theirs"]]]:
+        """Chunks to merge cell by cell: path, coordinates, side for cells that both changed."""
+        held = [entry for entry in self.entries if entry.is_chunks and not self.chunks_go(entry)]
+        return [one for entry in held for one in entry.merges()]
+
     # -- when the branch or the session moved on -------------------------------------------------
 
     def same_as(self, other: ConflictPlan) -> bool:
@@ -308,7 +322,7 @@ def _carry_chunks(entry: Entry, old: Entry, theirs: Coords | None, same_base: bo
         return 0
     stays = inside(old.coords, entry.grid) & (old.states != UNDECIDED)
     if not same_base:
-        stays &= old.states != BASE
+        stays &= ~np.isin(old.states, (BASE, *MERGES))
     positions = flat(old.coords[stays], entry.grid)
     for moved in (ours, theirs):
         if moved is not None and len(moved):

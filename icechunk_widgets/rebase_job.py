@@ -14,6 +14,7 @@ from icechunk import (
     Session,
 )
 from icechunk_widgets.commits import count_changes
+from icechunk_widgets.merging import Merged, merges, write
 from icechunk_widgets.plain import plural, short
 from icechunk_widgets.seen_solver import SeenOnly
 from icechunk_widgets.survey import Survey
@@ -42,7 +43,15 @@ class Outcome:
 
 
 class Desk(Protocol):
-    """Where the decisions lie; `survey` brings them up to date."""
+    """Where the decisions lie; `look_again` brings them up to date.
+
+    Attributes
+    ----------
+    unwritten : list of Merged
+        Chunks merged cell by cell whose values are in no session yet.
+    """
+
+    unwritten: list[Merged]
 
     def look_again(self, more: list[Conflict]) -> Survey:
         """Survey the session again, keeping the decisions that are still valid."""
@@ -78,6 +87,7 @@ def complete(
     stuck: list[Any] = []
     for _ in range(MOST_ATTEMPTS):
         progress("Looking for new commits", 0, 3)
+        _write(session, desk)
         survey = desk.look_again(more)
         plan = survey.plan
         if plan.undecided:
@@ -89,7 +99,7 @@ def complete(
             )
         progress("Rebasing", 1, 3)
         try:
-            session.rebase(SeenOnly(plan.decisions(), survey.base, survey.tip))
+            _rebase(session, desk, survey)
         except RebaseFailedError as error:
             met = [error.snapshot, plan.decisions(), session.snapshot_id]
             if met == stuck:
@@ -112,6 +122,27 @@ def complete(
         "fewer writers are at work",
         kind=ErrorKind.UPDATE_ATTEMPTS_EXHAUSTED,
     )
+
+
+def _rebase(session: Session, desk: Desk, survey: Survey) -> None:
+    """Rebase as decided, and write what was merged cell by cell."""
+    plan = survey.plan
+    # Read before the rebase, which drops our values of these chunks.
+    desk.unwritten = merges(survey.sessions, plan.merges())
+    try:
+        session.rebase(SeenOnly(plan.decisions(), survey.base, survey.tip))
+    except BaseException:
+        if session.snapshot_id == survey.base:
+            desk.unwritten = []  # nothing was passed, and nothing dropped
+        else:
+            _write(session, desk)
+        raise
+    _write(session, desk)
+
+
+def _write(session: Session, desk: Desk) -> None:
+    write(session, desk.unwritten)
+    desk.unwritten = []
 
 
 def _nothing_left(session: Session, survey: Survey) -> Outcome:

@@ -6,17 +6,18 @@ import contextvars
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import traitlets
 
 from icechunk import Conflict, ConflictType, ErrorKind, IcechunkError, Session, SessionStateError
 from icechunk_widgets import fallback, static_pictures
-from icechunk_widgets.base import STATIC, BaseWidget, Reply, answers
+from icechunk_widgets.base import STATIC, Reply, answers
 from icechunk_widgets.faults import describe, refusal
 from icechunk_widgets.pictures import preview
 from icechunk_widgets.plain import plural
 from icechunk_widgets.rebase_job import Outcome, complete
+from icechunk_widgets.resolver_tools import ResolverTools
 from icechunk_widgets.saved_page import Request, chunks_at, in_turn
 from icechunk_widgets.script import script
 from icechunk_widgets.survey import Survey
@@ -25,7 +26,7 @@ SIDES = ("ours", "theirs", "base")
 _SAVED_CHUNKS = 500
 
 
-class ConflictResolver(BaseWidget):
+class ConflictResolver(ResolverTools):
     """See what both sides did, choose, and commit.
 
     Nothing is changed until `complete`.  The session stays usable meanwhile; should it or the
@@ -85,6 +86,7 @@ class ConflictResolver(BaseWidget):
             raise TypeError(f"session must be an icechunk.Session, not {type(session).__name__}")
         self._session = session
         self._survey = Survey.of(session)
+        self.unwritten = []
         self._message = message
         self._metadata = metadata
         self._worker: threading.Thread | None = None
@@ -113,6 +115,12 @@ class ConflictResolver(BaseWidget):
         """What was decided, as `icechunk.DecisionSolver` takes it."""
         with self.lock:
             return self._survey.plan.decisions()
+
+    @property
+    def merges(self) -> list[tuple[str, list[int], Literal["ours", "theirs"]]]:
+        """Chunks merged cell by cell, which `decisions` calls theirs: path, coordinates, side."""
+        with self.lock:
+            return self._survey.plan.merges()
 
     @answers("conflicts")
     def payload(self) -> dict[str, Any]:
@@ -147,7 +155,8 @@ class ConflictResolver(BaseWidget):
     def script(self) -> str:
         """The decisions so far as a Python program."""
         with self.lock:
-            return script(self.decisions, self._message or self._default_message, self._survey.tip)
+            plan, text = self._survey.plan, self._message or self._default_message
+            return script(plan.decisions(), text, self._survey.tip, plan.merges())
 
     @property
     def _default_message(self) -> str:
@@ -172,7 +181,9 @@ class ConflictResolver(BaseWidget):
         path : str
             Path of the node.
         choice : str or None
-            ``"ours"``, ``"theirs"``, ``"base"``; for nodes also ``"custom"`` and ``"rename"``
+            ``"ours"``, ``"theirs"``, ``"base"``; for chunks also ``"merge-ours"`` and
+            ``"merge-theirs"`` (every cell from the side that changed it, and from the named one
+            where both did); for nodes also ``"custom"`` and ``"rename"``
             where `icechunk.conflicts.CHOICES` offers them; None makes it undecided again.
         chunks : sequence of (sequence of int), optional
             Coordinates of conflicting chunks; all by default.

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
-def script(decisions: list[dict[str, Any]], message: str, tip: str) -> str:
+def script(
+    decisions: list[dict[str, Any]],
+    message: str,
+    tip: str,
+    merged: Sequence[tuple[str, Sequence[int], str]] = (),
+) -> str:
     """Python text; `session` in it is the session to rebase.
 
     Parameters
@@ -16,7 +22,24 @@ def script(decisions: list[dict[str, Any]], message: str, tip: str) -> str:
         Commit message.
     tip : str
         Snapshot that the decisions were made against.
+    merged : sequence of (str, sequence of int, str)
+        Chunks to merge cell by cell, as `icechunk_widgets.merging.merges` takes them.
     """
+    before = [
+        "from icechunk_widgets.merging import merges, write",
+        "",
+        "sides = {",
+        '    "ours": session,',
+        f'    "theirs": session.at_snapshot({tip!r}),',
+        '    "base": session.at_snapshot(session.snapshot_id),',
+        "}",
+        "merged = merges(",
+        "    sides,",
+        "    [",
+        *(f"        {one!r}," for one in merged),
+        "    ],",
+        ")",
+    ]
     lines = [
         "import icechunk",
         "",
@@ -24,7 +47,9 @@ def script(decisions: list[dict[str, Any]], message: str, tip: str) -> str:
         "decisions = [",
         *(f"    {decision!r}," for decision in decisions),
         "]",
+        *(before if merged else []),
         "session.rebase(icechunk.DecisionSolver(decisions))",
+        *(["write(session, merged)"] if merged else []),
         f"session.commit({message!r})",
         "",
     ]

@@ -24,10 +24,20 @@ RESOLVER_COLOURS: list[Colour] = [
     (204, 121, 167),
     (170, 205, 232),
     (165, 220, 200),
+    (86, 180, 233),
+    (240, 228, 66),
 ]
 RESOLVER_NAMES = [
-    "not in conflict", "undecided", "ours", "theirs", "base", "only ours", "only theirs",
-]  # fmt: skip
+    "not in conflict",
+    "undecided",
+    "ours",
+    "theirs",
+    "base",
+    "only ours",
+    "only theirs",
+    "merged, ours where both",
+    "merged, theirs where both",
+]
 
 _GAP: Colour = (255, 255, 255)
 _MISSING: Colour = (208, 208, 208)

@@ -127,6 +127,18 @@ export class FakeHost implements Host {
         return plain(this.travel(this.future, this.past));
       case "script":
         return plain({ text: SCRIPT });
+      case "cells":
+        return plain({ ours: 120, theirs: 83, both: 12, alike: 0 });
+      case "merge":
+        return plain(this.merge(params));
+      case "rule":
+        return plain({ takes: 7, looked: 40, parts: [{ path: "/ocean/sst", choice: "theirs", chunks: 7 }], ...(params.apply ? this.decide({ type: "ChunkDoubleUpdate", choice: "theirs", runs: [37, 12] }) as object : {}) });
+      case "seams":
+        return plain({ borders: 14, more: 0, steep: [{ chunk: [4, 0, 1], next: [4, 1, 1], axis: 1, step: 2.31, inside: 0.4 }] });
+      case "save":
+        return plain({ text: "{}", name: "decisions-main-ZR8V4T2Q.json" });
+      case "load":
+        return plain({ ...this.small(), told: "3 of 4 decisions in the file still hold." });
       case "complete":
         queueMicrotask(() => this.finish(String(params.message ?? "")));
         return plain({ job: "job-1" });
@@ -144,7 +156,7 @@ export class FakeHost implements Host {
     let chunks = 0;
     for (const state of this.states) {
       if (state === 1) undecided++;
-      if (state >= 1 && state <= 4) chunks++;
+      if ((state >= 1 && state <= 4) || state > 6) chunks++;
     }
     const all: Choice[] = ["ours", "theirs", "base"];
     return [
@@ -192,6 +204,23 @@ export class FakeHost implements Host {
       });
     }
     return this.small();
+  }
+
+  /** The first chunk asked for has cells that both changed. */
+  private merge(params: Record<string, unknown>): unknown {
+    const runs = (params.runs as Runs | null) ?? [0, this.states.length];
+    const value = params.both === "theirs" ? 8 : 7;
+    this.past.push({ states: this.states.slice(), node: this.nodeChoice });
+    let [first, merged] = [true, 0];
+    eachIndex(runs, this.states.length, (i) => {
+      if (this.states[i] !== 1) return;
+      if (!first || params.both) {
+        this.states[i] = value;
+        merged++;
+      }
+      first = false;
+    });
+    return { ...this.small(), merged, left: params.both ? 0 : 1, cells: params.both ? 0 : 12 };
   }
 
   private travel(from: typeof this.past, to: typeof this.past): unknown {

@@ -77,6 +77,8 @@ def test_no_view_has_violations(lab: Lab, notebook: Notebook) -> None:
     views["diff"].locator("summary").click()
     expect(views["diff"].get_by_test_id("ick-metadata")).to_contain_text("attributes.units")
     expect(views["diff"].locator(".ick-heat")).to_be_visible()
+    views["resolver"].locator("summary").click()
+    expect(views["resolver"].get_by_test_id("ick-takes")).to_contain_text("takes")
     expect(views["resolver"].locator(".ick-stats").first).to_contain_text("mean")
     found = []
     for theme in ("light", "dark"):

@@ -14,7 +14,7 @@ import xarray as xr
 from playwright.sync_api import expect
 
 from tests.conftest import ROOT
-from tests.lab.labtools import Lab, Notebook
+from tests.lab.labtools import Lab, Notebook, write_notebook
 from tests.lab.story import cell_of, copy_quickstart, in_both_themes
 
 READ_BACK = """
@@ -171,6 +171,55 @@ def test_select_all_and_keep(
     expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
     messages, _ = read_back(notebooks / "output" / "coads", tmp_path)
     assert messages[0][0] == "Mine everywhere"
+
+
+def test_cells_are_merged_by_a_rule_and_by_hand(lab: Lab, notebooks: Path) -> None:
+    write_notebook(
+        notebooks / "merge.ipynb",
+        [
+            "from tests.widgets.scenes import *\n"
+            "from icechunk_widgets import ConflictResolver\n"
+            "repo = climate()\n"
+            "mine, other = repo.writable_session('main'), repo.writable_session('main')\n"
+            "array(mine)[0, 0, 0] = -1\n"
+            "array(mine)[2, 0, :2] = -1\n"
+            "array(other)[0, 0, 1] = -2\n"
+            "array(other)[2, 0, 1:3] = -2\n"
+            "other.commit('theirs', {'author': 'Ana'})",
+            "resolver = ConflictResolver(mine, 'Merged')\nresolver",
+        ],
+    )
+    notebook = lab.open("merge.ipynb")
+    notebook.run(0)
+    notebook.run(1)
+    lab.page.wait_for_timeout(800)
+    resolver = notebook.output(1).get_by_test_id("ick-resolver")
+    counter = resolver.get_by_test_id("ick-counter")
+    expect(resolver.get_by_test_id("ick-cells")).to_contain_text("I changed 1, they 1, both 0")
+    resolver.locator("summary").click()
+    resolver.get_by_test_id("ick-rule").select_option("merge-where-apart")
+    expect(resolver.get_by_test_id("ick-takes")).to_contain_text("takes 1 of 2 undecided chunks")
+    expect(counter).to_contain_text("2 of 2")
+    resolver.get_by_test_id("ick-apply").click()
+    expect(counter).to_contain_text("1 of 2")
+    grid = resolver.get_by_test_id("ick-grid")
+    grid.focus()
+    lab.page.keyboard.press("n")
+    expect(resolver.get_by_test_id("ick-cells")).to_contain_text("I changed 1, they 1, both 1")
+    grid.focus()
+    lab.page.keyboard.press("m")
+    expect(resolver.locator(".ick-ask")).to_contain_text("1 chunk holds 1 cell")
+    in_both_themes(lab, "resolver-merge", resolver)
+    resolver.get_by_test_id("ick-both-theirs").click()
+    expect(counter).to_contain_text("All 2 chunks decided")
+    with lab.page.expect_download() as saved:
+        resolver.get_by_test_id("ick-save").click()
+    decisions = json.loads(Path(saved.value.path()).read_text())["decisions"]
+    assert [decision["choice"] for decision in decisions] == ["merge-ours", "merge-theirs"]
+    resolver.get_by_test_id("ick-complete").click()
+    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    assert notebook.kernel("values(repo)[0, 0, :3].tolist()") == [-1, -2, 2]
+    assert notebook.kernel("values(repo)[2, 0, :4].tolist()") == [-1, -2, -2, 99]
 
 
 def test_cancel_leaves_the_session_as_it_was(

@@ -12,13 +12,13 @@ import { ConflictList } from "./conflictlist";
 import { createFrame, type Dispose, savedAt } from "./frame";
 import { PreviewPanel } from "./preview";
 import { CompleteBar } from "./completebar";
-import { RESOLVER_STATES, swatch } from "./states";
+import { ResolverTools } from "./resolvertools";
+import { inConflict, RESOLVER_STATES, swatch } from "./states";
 
 export const CHOICES: Choice[] = ["ours", "theirs", "base"];
 const STATE: Record<Choice, number> = { ours: 2, theirs: 3, base: 4 };
 const WORD: Record<Choice, string> = { ours: "mine", theirs: "theirs", base: "base" };
 const KEY: Record<string, Choice> = { o: "ours", t: "theirs", b: "base" };
-const inConflict = (state: number): boolean => state >= 1 && state <= 4;
 
 export function mount(el: HTMLElement, host: Host): Dispose {
   const frame = createFrame(el, host, {
@@ -68,13 +68,26 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     invert,
     none,
   );
-  const grid = new ChunkGridView(frame, {
+  const more: ResolverTools = new ResolverTools(frame, host, {
+    item: () => (current?.kind === "chunks" ? current : null),
+    target: () => (bar.locked || saved ? null : chunkTarget()),
+    inTurn,
+    absorb,
+    reload: async () => {
+      grid.selectNone();
+      if (current?.kind === "chunks") await loadMap(current);
+    },
+    goTo: (chunk) => grid.moveTo(grid.grid.flat(chunk)),
+    notice: showNotice,
+  });
+  const grid: ChunkGridView = new ChunkGridView(frame, {
     styles: RESOLVER_STATES,
     selectable: inConflict,
     wanted: (state) => state === 1,
     tools,
     onCursor: (flat) => {
       if (current) preview.show(current.path, grid.grid.coords(flat));
+      more.moved(inConflict(grid.states[flat] ?? 0) ? grid.grid.coords(flat) : null);
       updateKeep();
     },
     onSelect: () => updateKeep(),
@@ -87,6 +100,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     { class: "ick-decision", role: "group", "aria-label": "Decision" },
     h("div", { class: "ick-decisionhead" }, scopeText, h("span", { class: "ick-grow" }), clear, nextOpen),
     preview.element,
+    more.element,
   );
   const explain = h("p", { class: "ick-hint" });
   const centre = h("div", { class: "ick-centre" }, heading, explain, grid.element, decision);
@@ -95,7 +109,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   bar.onLock = lock;
   fill(
     frame.body,
-    h("header", { class: "ick-head" }, title, onto, undo, redo, script),
+    h("header", { class: "ick-head" }, title, onto, undo, redo, more.save, more.load, script),
     notice,
     codeBox,
     three,
@@ -181,6 +195,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     list.update(reply.conflicts);
     tally();
     updateKeep();
+    more.decided();
   }
 
   function select(item: ConflictItem): void {
@@ -192,7 +207,8 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     centre.dataset.kind = item.kind;
     const node = item.kind === "node";
     say(explain, node ? nodeText(item) : "");
-    grid.element.hidden = node;
+    grid.element.hidden = more.element.hidden = node;
+    more.decided();
     for (const choice of CHOICES) keep.get(choice)!.element.hidden = !item.choices.includes(choice);
     updateKeep();
     if (node) {
@@ -235,8 +251,9 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       control.element.disabled = !current || count === 0;
       control.element.setAttribute("aria-pressed", String(node && current?.choice === choice));
     }
+    more.update(!node && count > 0);
     const state = grid.states[grid.cursor] ?? 0;
-    clear.hidden = node ? current?.choice === null : grid.selectedCount === 0 && state < 2;
+    clear.hidden = node ? current?.choice === null : grid.selectedCount === 0 && (state < 2 || !inConflict(state));
   }
 
   function scopeOf(count: number): string {
@@ -358,6 +375,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     if (command || event.altKey) return false;
     const choice = KEY[letter];
     if (choice) decide(choice);
+    else if (letter === "m") more.mergeCells();
     else if (letter === "u" || event.key === "Delete") decide(null);
     else return false;
     return true;

@@ -34,7 +34,12 @@ export const RESOLVER_STATES: StateStyle[] = [
   { label: "keep base", letter: "B", colour: OKABE_ITO.purple },
   { label: "changed only by me", letter: "·", colour: OKABE_ITO.blue, tint: true },
   { label: "changed only by them", letter: ":", colour: OKABE_ITO.green, tint: true },
+  { label: "merge cells, mine where both", letter: "MO", colour: OKABE_ITO.sky },
+  { label: "merge cells, theirs where both", letter: "MT", colour: OKABE_ITO.yellow },
 ];
+
+/** Whether a chunk is one that both sides wrote, decided or not. */
+export const inConflict = (state: number): boolean => (state >= 1 && state <= 4) || state === 7 || state === 8;
 
 /** A small square that looks like a cell of that state. */
 export function swatch(style: StateStyle): HTMLElement {
@@ -44,6 +49,7 @@ export function swatch(style: StateStyle): HTMLElement {
     { class: `ick-swatch ick-swatch-${kind}`, "aria-hidden": "true" },
     style.letter,
   );
+  if (style.letter.length > 1) element.style.fontSize = "8px";
   if (style.colour) {
     element.style.setProperty("--ick-cell", style.colour);
     if (kind === "solid" || kind === "hatch") element.style.color = inkOn(style.colour);

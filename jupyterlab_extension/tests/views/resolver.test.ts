@@ -164,6 +164,66 @@ describe("resolver", () => {
     expect(field.value).toBe("My own words");
   });
 
+  it("merges cells, and asks about those that both changed", async () => {
+    const { host, el, canvas, counter } = await open();
+    const merges = () => host.calls.filter((c) => c.method === "merge").map((c) => c.params);
+    key(canvas, "a", { ctrlKey: true });
+    key(canvas, "m");
+    await settle();
+    expect(merges()).toEqual([{ path: "/ocean/sst", runs: null, both: null }]);
+    expect(counter()).toBe("2 of 41 decisions undecided");
+    const ask = el.querySelector<HTMLElement>(".ick-ask")!;
+    expect(ask.textContent).toContain("1 chunk holds 12 cells that both changed");
+    byId(el, "ick-both-theirs").click();
+    await settle();
+    expect(merges()[1]).toMatchObject({ both: "theirs", runs: null });
+    expect(counter()).toBe("1 of 41 decisions undecided");
+    expect(ask.hidden).toBe(true);
+    expect(el.querySelector(".ick-legend")!.textContent).toContain("merge cells, mine where both 39");
+  });
+
+  it("says who changed how many cells of the chunk", async () => {
+    const { el } = await open();
+    await new Promise((resolve) => setTimeout(resolve, 350));
+    expect(byId(el, "ick-cells").textContent).toBe("Cells of this chunk: I changed 120, they 83, both 12");
+  });
+
+  it("tells how many chunks a rule takes before it decides", async () => {
+    const { host, el, counter } = await open();
+    const details = el.querySelector<HTMLDetailsElement>(".ick-rules")!;
+    details.open = true;
+    details.dispatchEvent(new Event("toggle"));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(byId(el, "ick-takes").textContent).toBe("takes 7 of 40 undecided chunks");
+    expect(counter()).toBe("41 of 41 decisions undecided");
+    byId(el, "ick-apply").click();
+    await settle();
+    expect(host.calls.filter((c) => c.params.apply)).toHaveLength(1);
+    expect(counter()).not.toBe("41 of 41 decisions undecided");
+  });
+
+  it("lists seams and goes to them", async () => {
+    const { el, canvas } = await open();
+    key(canvas, "n");
+    byId(el, "ick-seams").click();
+    await settle();
+    expect(el.querySelector(".ick-seams")!.textContent).toContain("1 of 14 borders between different sides stand out");
+    el.querySelector<HTMLElement>(".ick-seams button")!.click();
+    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [4, 0, 1]");
+  });
+
+  it("offers nothing in a saved copy", async () => {
+    const host = new FakeHost({ title: "", status: "pending", saved: "2026-01-01T00:00:00Z" }, {}, "resolver");
+    const el = place();
+    mount(el, host);
+    await settle();
+    expect(el.textContent).toContain("Saved copy of 2026-01-01 00:00:00 UTC");
+    key(byId(el, "ick-grid"), "t");
+    key(byId(el, "ick-grid"), "m");
+    await settle();
+    expect(host.calls.filter((c) => ["decide", "merge", "cells"].includes(c.method))).toEqual([]);
+  });
+
   it("keeps its keys from the notebook", async () => {
     const { canvas, el } = await open();
     const outside = vi.fn();
@@ -182,7 +242,7 @@ describe("resolver", () => {
     key(canvas, "z", { ctrlKey: true });
     await settle();
     expect(counter()).toBe("41 of 41 decisions undecided");
-    expect(host.calls.at(-1)!.method).toMatch(/chunk_map|preview/);
+    expect(host.calls.at(-1)!.method).toMatch(/chunk_map|preview|cells/);
     key(canvas, "z", { ctrlKey: true, shiftKey: true });
     await settle();
     expect(counter()).toBe("40 of 41 decisions undecided");

@@ -127,7 +127,7 @@
 
 /* A page without a kernel: what would change something is not there. */
 .ick-savednote { border-top: 1px solid var(--ick-line); color: var(--ick-muted); font-size: 12px; padding: 6px 14px; }
-.ick-saved :is(.ick-keep, .ick-bar-complete, .ick-head .ick-undo, .ick-decisionhead, .ick-tools, .ick-acts) { display: none !important; }
+.ick-saved :is(.ick-keep, .ick-bar-complete, .ick-head .ick-undo, .ick-decisionhead, .ick-tools, .ick-acts, .ick-more) { display: none !important; }
 
 /* Changed nodes */
 .ick-mark { flex: none; font-family: var(--ick-mono); font-size: 13px; font-weight: 700; text-align: center; width: 14px; }

@@ -1,0 +1,291 @@
+/** Deciding many chunks at once: merges of cells, rules, files of decisions, and a check of the seams. */
+
+import { button, fill, h, listen, say } from "../core/dom";
+import { type Host, isSilent } from "../core/host";
+import type { ConflictItem, DecideReply } from "../core/protocol";
+import type { Runs } from "../core/runs";
+import { grouped, plural, short } from "../core/text";
+import type { Frame } from "./frame";
+import { savedAt } from "./frame";
+
+export interface ToolHooks {
+  /** The conflict of chunks on show. */
+  item(): ConflictItem | null;
+  /** What a decision would be about: null runs stand for every conflicting chunk. */
+  target(): { runs: Runs | null; count: number } | null;
+  /** One request after the other. */
+  inTurn(work: () => Promise<void>): void;
+  absorb(reply: DecideReply): void;
+  reload(): Promise<void>;
+  goTo(chunk: number[]): void;
+  notice(text: string): void;
+}
+
+interface MergeReply extends DecideReply {
+  merged: number;
+  left: number;
+  cells: number;
+}
+
+interface RuleReply extends Partial<DecideReply> {
+  takes: number;
+  looked: number;
+  parts: { path: string; choice: string; chunks: number }[];
+}
+
+interface SeamsReply {
+  borders: number;
+  more: number;
+  steep: { chunk: number[]; next: number[]; axis: number; step: number; inside: number }[];
+}
+
+const RULES: [string, string][] = [
+  ["theirs-where-mine-empty", "Theirs where mine is all missing"],
+  ["mine-where-theirs-empty", "Mine where theirs is all missing"],
+  ["mine-where-close", "Mine where they differ by at most"],
+  ["theirs-where-close", "Theirs where they differ by at most"],
+  ["merge-where-apart", "Merge where no cell was changed by both"],
+  ["same-region", "As here, for the same region of other arrays"],
+];
+const WAIT = 250;
+
+export class ResolverTools {
+  readonly element: HTMLElement;
+  readonly merge = button("Merge cells", {
+    class: "ick-button ick-small",
+    testid: "ick-merge",
+    title: "Take every cell from the side that changed it (M)",
+  });
+  readonly save = button("Save decisions", { class: "ick-button ick-quiet ick-undo", testid: "ick-save" });
+  readonly load = button("Load", { class: "ick-button ick-quiet ick-undo", title: "Take decisions from a file" });
+  private readonly file = h("input", { type: "file", accept: ".json", class: "ick-file", tabindex: -1, "aria-label": "File of decisions", hidden: true });
+  private readonly cells = h("span", { class: "ick-muted ick-cells", testid: "ick-cells" });
+  private readonly ask = h("div", { class: "ick-ask", role: "group", "aria-label": "Cells that both changed", hidden: true });
+  private readonly rules: HTMLDetailsElement;
+  private readonly rule = h("select", { class: "ick-select", "aria-label": "Rule", testid: "ick-rule" });
+  private readonly limit = h("input", { class: "ick-input ick-limit", type: "number", min: 0, step: "any", value: 0, "aria-label": "Largest difference" });
+  private readonly takes = h("span", { class: "ick-takes", role: "status", testid: "ick-takes" });
+  private readonly apply = button("Apply", { class: "ick-button ick-small", testid: "ick-apply", disabled: true });
+  private readonly seam = button("Check seams", { class: "ick-button ick-small ick-quiet", testid: "ick-seams" });
+  private readonly seams = h("div", { class: "ick-seams", role: "status" });
+  private timer = 0;
+  private turn = 0;
+
+  constructor(
+    private readonly frame: Frame,
+    private readonly host: Host,
+    private readonly hooks: ToolHooks,
+  ) {
+    for (const [value, label] of RULES) this.rule.append(h("option", { value }, label));
+    this.rules = h(
+      "details",
+      { class: "ick-rules" },
+      h("summary", null, "Rules"),
+      h("div", { class: "ick-ruleline" }, this.rule, this.limit, this.takes, this.apply),
+    );
+    this.element = h(
+      "div",
+      { class: "ick-more" },
+      h("div", { class: "ick-moreline" }, this.merge, this.cells, h("span", { class: "ick-grow" }), this.seam),
+      this.ask,
+      this.rules,
+      this.seams,
+      this.file,
+    );
+    const { signal } = frame;
+    listen(this.merge, "click", () => this.mergeCells(), signal);
+    listen(this.rules, "toggle", () => this.look(), signal);
+    listen(this.rule, "change", () => this.look(), signal);
+    listen(this.limit, "input", () => this.look(), signal);
+    listen(this.limit, "keydown", (event) => event.stopPropagation(), signal);
+    listen(this.apply, "click", () => hooks.inTurn(() => this.applyRule()), signal);
+    listen(this.seam, "click", () => hooks.inTurn(() => this.checkSeams()), signal);
+    listen(this.save, "click", () => void this.download(), signal);
+    listen(this.load, "click", () => this.file.click(), signal);
+    listen(this.file, "change", () => hooks.inTurn(() => this.upload()), signal);
+    signal.addEventListener("abort", () => clearTimeout(this.timer), { once: true });
+    this.showLimit();
+  }
+
+  /** Another chunk or array is looked at. */
+  moved(chunk: number[] | null): void {
+    clearTimeout(this.timer);
+    say(this.cells, "");
+    this.ask.hidden = true;
+    if (!chunk || savedAt(this.host)) return;
+    this.timer = window.setTimeout(() => void this.count(chunk), WAIT);
+  }
+
+  /** Something was decided: what a rule takes is another number. */
+  decided(): void {
+    fill(this.seams);
+    this.look();
+  }
+
+  update(possible: boolean): void {
+    this.merge.disabled = !possible;
+  }
+
+  private async count(chunk: number[]): Promise<void> {
+    const item = this.hooks.item();
+    if (!item) return;
+    try {
+      const { result } = await this.host.request<Record<"ours" | "theirs" | "both", number>>("cells", { path: item.path, chunk });
+      if (this.hooks.item() !== item || this.frame.signal.aborted) return;
+      const parts = [`I changed ${grouped(result.ours)}`, `they ${grouped(result.theirs)}`, `both ${grouped(result.both)}`];
+      say(this.cells, `Cells of this chunk: ${parts.join(", ")}`);
+    } catch {
+      // Chunks that cannot be compared cell by cell are decided as a whole.
+    }
+  }
+
+  // ---- merging --------------------------------------------------------------------------------------
+
+  mergeCells(both: "ours" | "theirs" | null = null, target = this.hooks.target()): void {
+    const item = this.hooks.item();
+    if (!item || !target) return;
+    this.hooks.inTurn(async () => {
+      try {
+        const { result } = await this.host.request<MergeReply>("merge", { path: item.path, runs: target.runs, both });
+        if (this.frame.signal.aborted) return;
+        this.hooks.absorb(result);
+        await this.hooks.reload();
+        this.asked(result, target);
+      } catch (error) {
+        this.frame.fail(error);
+      }
+    });
+  }
+
+  private asked(result: MergeReply, target: { runs: Runs | null; count: number }): void {
+    if (result.merged) this.frame.announce(`${plural(result.merged, "chunk")} merged cell by cell`);
+    this.ask.hidden = result.left === 0;
+    if (!result.left) return;
+    const sides = (["ours", "theirs"] as const).map((side) => {
+      const element = button(side === "ours" ? "Mine there" : "Theirs there", {
+        class: "ick-button ick-small",
+        testid: `ick-both-${side}`,
+      });
+      element.addEventListener("click", () => {
+        this.ask.hidden = true;
+        this.mergeCells(side, target);
+      });
+      return element;
+    });
+    const verb = result.left === 1 ? "holds" : "hold";
+    const text = `${plural(result.left, "chunk")} ${verb} ${plural(result.cells, "cell")} that both changed. Keep`;
+    fill(this.ask, h("span", null, text), ...sides);
+    sides[0]!.focus();
+    this.frame.announce(text);
+  }
+
+  // ---- rules ----------------------------------------------------------------------------------------
+
+  private showLimit(): void {
+    this.limit.hidden = !this.rule.value.endsWith("close");
+  }
+
+  private look(): void {
+    this.showLimit();
+    this.apply.disabled = true;
+    const turn = ++this.turn;
+    const item = this.hooks.item();
+    if (!this.rules.open || !item) return say(this.takes, "");
+    say(this.takes, "Counting…");
+    window.setTimeout(() => {
+      if (turn === this.turn) this.hooks.inTurn(() => this.counted(item, turn));
+    }, WAIT);
+  }
+
+  private params(item: ConflictItem): Record<string, unknown> {
+    return { path: item.path, rule: this.rule.value, limit: Number(this.limit.value) || 0 };
+  }
+
+  private async counted(item: ConflictItem, turn: number): Promise<void> {
+    if (turn !== this.turn) return;
+    try {
+      const { result } = await this.host.request<RuleReply>("rule", this.params(item));
+      if (turn !== this.turn || this.frame.signal.aborted) return;
+      say(this.takes, `takes ${grouped(result.takes)} of ${plural(result.looked, "undecided chunk")}${where(result)}`);
+      this.apply.disabled = result.takes === 0;
+    } catch (error) {
+      if (isSilent(error)) return;
+      say(this.takes, "");
+      this.frame.fail(error);
+    }
+  }
+
+  private async applyRule(): Promise<void> {
+    const item = this.hooks.item();
+    if (!item || this.apply.disabled) return;
+    try {
+      const { result } = await this.host.request<RuleReply & DecideReply>("rule", { ...this.params(item), apply: true });
+      if (this.frame.signal.aborted) return;
+      this.hooks.absorb(result);
+      await this.hooks.reload();
+      this.frame.announce(`${plural(result.takes, "chunk")} decided by the rule`);
+    } catch (error) {
+      this.frame.fail(error);
+    }
+  }
+
+  // ---- seams ----------------------------------------------------------------------------------------
+
+  private async checkSeams(): Promise<void> {
+    const item = this.hooks.item();
+    if (!item) return;
+    try {
+      const { result } = await this.host.request<SeamsReply>("seams", { path: item.path });
+      if (this.frame.signal.aborted) return;
+      const looked = plural(result.borders, "border") + (result.more ? ` of ${grouped(result.borders + result.more)}` : "");
+      const head = result.steep.length
+        ? `${grouped(result.steep.length)} of ${looked} between different sides stand out:`
+        : `No step stands out at ${looked} between different sides.`;
+      const list = result.steep.map((seam) => {
+        const label = `[${seam.chunk.join(", ")}] | [${seam.next.join(", ")}]`;
+        const go = button(label, { class: "ick-link" });
+        go.addEventListener("click", () => this.hooks.goTo(seam.chunk));
+        return h("li", null, go, ` step ${short(seam.step)}, inside ${short(seam.inside)}`);
+      });
+      fill(this.seams, h("p", null, head), list.length ? h("ul", null, ...list) : null);
+    } catch (error) {
+      this.frame.fail(error);
+    }
+  }
+
+  // ---- files ----------------------------------------------------------------------------------------
+
+  private async download(): Promise<void> {
+    try {
+      const { result } = await this.host.request<{ text: string; name: string }>("save");
+      const link = h("a", { download: result.name, href: URL.createObjectURL(new Blob([result.text], { type: "application/json" })) });
+      link.click();
+      window.setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+      this.frame.announce(`Saved as ${result.name}`);
+    } catch (error) {
+      this.frame.fail(error);
+    }
+  }
+
+  private async upload(): Promise<void> {
+    const file = this.file.files?.[0];
+    if (!file) return;
+    try {
+      const { result } = await this.host.request<DecideReply & { told: string }>("load", { text: await file.text() });
+      if (this.frame.signal.aborted) return;
+      this.hooks.absorb(result);
+      await this.hooks.reload();
+      this.hooks.notice(result.told);
+    } catch (error) {
+      this.frame.fail(error);
+    } finally {
+      this.file.value = "";
+    }
+  }
+}
+
+/** Which arrays, when a rule reaches beyond one. */
+function where(reply: RuleReply): string {
+  const paths = [...new Set(reply.parts.map((part) => part.path))];
+  return reply.parts.length > 1 ? ` (${paths.join(", ")})` : "";
+}
