@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from icechunk.maintenance.migrate import upgrade
 from icechunk.repository.repository import Repository
 
 
@@ -45,6 +44,8 @@ def upgrade_icechunk_repository(
     FormatError
         When a ref points to a snapshot that does not exist, or history is damaged.
     """
+    from icechunk.maintenance.migrate import upgrade  # loaded when it is asked for
+
     ctx, attribution = repo._ctx, repo._attribution
     upgrade(
         ctx,

@@ -1,4 +1,7 @@
-"""Upkeep of a repository: expiration, garbage collection, rewriting, statistics, inspection."""
+"""Upkeep of a repository: expiration, garbage collection, rewriting, statistics, inspection.
+
+The work is loaded when it is asked for: most sessions never do, and imports cost everybody.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,6 @@ from icechunk.engine.context import RepoContext
 from icechunk.ground.clock import from_datetime
 from icechunk.ground.ids import id_text, parse_object_id
 from icechunk.ground.runtime import twin
-from icechunk.maintenance import collect, expire, inspect, rewrite, stats
 from icechunk.maintenance.limits import Limits, failures, positive, truth
 from icechunk.model.gc_summary import GCSummary
 from icechunk.model.id_columns import column, texts_of
@@ -58,6 +60,8 @@ class Upkeep:
         ReadOnlyError
             Kind ``read-only-repository``.
         """
+        from icechunk.maintenance import expire
+
         expired = expire.expire_snapshots(
             self._ctx,
             from_datetime(older_than),
@@ -122,6 +126,8 @@ class Upkeep:
         positive("max_concurrent_deletes", max_concurrent_deletes)
         if max_concurrent_listings is not None:
             positive("max_concurrent_listings", max_concurrent_listings)
+        from icechunk.maintenance import collect
+
         summary = collect.garbage_collect(
             self._ctx,
             from_datetime(delete_object_older_than),
@@ -170,6 +176,8 @@ class Upkeep:
                 f"Invalid commit method: {commit_method!r}. Expected 'new_commit' or 'amend'."
             )
         amend = commit_method == "amend"
+        from icechunk.maintenance import rewrite
+
         return id_text(rewrite.rewrite_manifests(self._ctx, branch, message, metadata, amend=amend))
 
     def chunk_storage_stats(
@@ -200,6 +208,8 @@ class Upkeep:
             max_decoded_manifest_mem_bytes,
             max_concurrent_manifest_fetches,
         )
+        from icechunk.maintenance import stats
+
         return stats.chunk_storage_stats(self._ctx)
 
     def total_chunks_storage(
@@ -237,6 +247,8 @@ class Upkeep:
             `dead_bytes` is what garbage collection cannot free, since a live chunk shares its
             object.
         """
+        from icechunk.maintenance import stats
+
         return stats.pack_usage(self._ctx)
 
     # -- what is in the files --------------------------------------------------------------------
@@ -279,6 +291,8 @@ class Upkeep:
         StorageError
             Kind ``object-not-found``.
         """
+        from icechunk.maintenance import inspect
+
         content = inspect.inspect_snapshot(self._ctx, parse_object_id(snapshot_id))
         if pretty is None:
             return content
@@ -292,6 +306,8 @@ class Upkeep:
         FormatError
             Kind ``unsupported-spec-version`` in spec 1.
         """
+        from icechunk.maintenance import inspect
+
         return inspect.inspect_repo_info(self._ctx)
 
     def inspect_manifest(self, manifest_id: str) -> dict[str, Any]:
@@ -302,6 +318,8 @@ class Upkeep:
         StorageError
             Kind ``object-not-found``.
         """
+        from icechunk.maintenance import inspect
+
         return inspect.inspect_manifest(self._ctx, parse_object_id(manifest_id))
 
     def inspect_transaction_log(self, snapshot_id: str) -> dict[str, Any]:
@@ -312,6 +330,8 @@ class Upkeep:
         StorageError
             Kind ``object-not-found``.
         """
+        from icechunk.maintenance import inspect
+
         return inspect.inspect_transaction_log(self._ctx, parse_object_id(snapshot_id))
 
     def _forget_files(self) -> None:
