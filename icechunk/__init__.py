@@ -10,10 +10,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from icechunk._version import __version__
-from icechunk.about import print_debug_info, user_agent
 from icechunk.config import (
     Attribution,
     CachingConfig,
@@ -99,12 +98,14 @@ from icechunk.ground.errors import (
     StorageError,
 )
 from icechunk.model.chunk_type import ChunkType
+from icechunk.model.diff import Diff
+from icechunk.model.gc_summary import GCSummary
+from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.repo_status import RepoAvailability, RepoStatus
-from icechunk.ops import GCSummary, Update, UpdateType
+from icechunk.model.snapshot_info import SnapshotInfo
 from icechunk.repository import Repository
 from icechunk.repository.upgrade import upgrade_icechunk_repository
 from icechunk.session import ForkSession, Session, SessionMode
-from icechunk.snapshots import AncestryGraph, Diff, ManifestFileInfo, SnapshotInfo
 from icechunk.storage import (
     AnyObjectStoreConfig,
     ChecksumAlgorithm,
@@ -132,6 +133,20 @@ from icechunk.storage import (
 from icechunk.store import IcechunkStore
 from icechunk.types import CommitMethod, SpecVersion, spec_version, supported_spec_versions
 from icechunk.virtual import VirtualChunkContainer, VirtualChunkSpec
+
+if TYPE_CHECKING:
+    from icechunk.about import print_debug_info, user_agent
+    from icechunk.ops import Update, UpdateType
+    from icechunk.snapshots import AncestryGraph
+
+_LATER = {
+    "AncestryGraph": "icechunk.snapshots",
+    "Update": "icechunk.ops",
+    "UpdateType": "icechunk.ops",
+    "print_debug_info": "icechunk.about",
+    "user_agent": "icechunk.about",
+}
+"""Names that few programs use, and the modules that are loaded when one does."""
 
 SnapshotMetadata = SnapshotInfo
 """Name of `SnapshotInfo` in early versions."""
@@ -264,6 +279,20 @@ __all__ = [
     "upgrade_icechunk_repository",
     "user_agent",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _LATER.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = globals()[name] = getattr(importlib.import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
 
 
 def load_ipython_extension(ipython: Any) -> None:

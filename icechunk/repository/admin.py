@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from icechunk.config.flags import FeatureFlag, feature_flags
 from icechunk.engine.context import RepoContext
-from icechunk.engine.operations import operations
 from icechunk.format.metadata import json_object
 from icechunk.ground.runtime import twin
 from icechunk.ground.streams import AsyncCloseableIterator
-from icechunk.model.operations import Update
 from icechunk.model.repo_state import RepoState
 from icechunk.model.repo_status import RepoStatus
+
+if TYPE_CHECKING:
+    from icechunk.model.operations import Update
 
 
 class Administration:
@@ -142,6 +143,10 @@ class Administration:
         AsyncCloseableIterator of Update
             For ``for`` and ``async for``.
         """
+        # Loaded when asked for: imports cost everybody.
+        from icechunk.engine.operations import operations
+        from icechunk.model.operations import Update
+
         return AsyncCloseableIterator(map(Update.of, operations(self._ctx)))
 
     def ops_log_async(self) -> AsyncCloseableIterator[Update]:

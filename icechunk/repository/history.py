@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from icechunk.display.graph import AncestryGraph
-from icechunk.display.lanes import GraphCommit
 from icechunk.engine.context import RepoContext
 from icechunk.engine.diffing import diff
 from icechunk.ground.clock import from_datetime
@@ -19,6 +17,9 @@ from icechunk.model.diff import Diff
 from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.snapshot_info import SnapshotInfo
 from icechunk.model.snapshot_table import SnapshotRecord
+
+if TYPE_CHECKING:
+    from icechunk.display.graph import AncestryGraph
 
 SELECTORS = "Must provide one of branch, tag, or snapshot_id"
 
@@ -171,6 +172,10 @@ class History:
         AncestryGraph
             For ``print``; drawn as a picture in notebooks.
         """
+        # Loaded when asked for: imports cost everybody.
+        from icechunk.display.graph import AncestryGraph
+        from icechunk.display.lanes import GraphCommit
+
         branches, tags, records = self._ctx.ledger.commits()
         start = None
         if (branch, tag, snapshot_id) != (None, None, None):
