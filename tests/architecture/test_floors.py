@@ -204,7 +204,7 @@ def test_functions_fit_on_a_screen() -> None:
 
 HEAVY = ("xarray", "dask", "distributed", "pandas", "obstore", "s3fs", "fsspec", "aiohttp",
          "IPython", "ipywidgets", "anywidget", "traitlets", "jupyter_server", "matplotlib",
-         "hypothesis", "icechunk_widgets")  # fmt: skip
+         "hypothesis", "click", "rich", "icechunk_widgets")  # fmt: skip
 
 
 def test_import_icechunk_loads_nothing_heavy() -> None:
