@@ -4,13 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cases import codec, imports, read_chunk, read_many, upkeep, write_many
+from cases import (
+    codec,
+    hierarchy,
+    history,
+    imports,
+    read_chunk,
+    read_many,
+    references,
+    upkeep,
+    write_many,
+)
 
 if TYPE_CHECKING:
     from case import Case
 
 CASES: dict[str, Case] = {
     case.name: case
-    for module in (read_chunk, read_many, write_many, codec, imports, upkeep)
+    for module in (
+        read_chunk,
+        read_many,
+        write_many,
+        references,
+        history,
+        hierarchy,
+        codec,
+        imports,
+        upkeep,
+    )
     for case in module.CASES
 }

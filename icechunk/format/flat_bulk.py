@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from icechunk.format.flat_write import MAX_BODY, too_large
 from icechunk.model.columns import copy_spans
@@ -190,7 +189,7 @@ class _Layout:
         """Write vtables, tables and texts."""
         group = self.group
         vtable = np.array(group.vtable, "<u2").view(np.uint8)
-        _windows(out, len(vtable))[self._starts] = vtable
+        _windows(out, len(vtable))[self._starts] = vtable.view(f"V{len(vtable)}")
         first = self._starts + self._head
         size = BLOCK * group.stride
         blocks = np.empty((min(_SLAB, len(first)), size), np.uint8)
@@ -202,7 +201,8 @@ class _Layout:
             self._fill(blocks.reshape(-1)[: (rows.stop - rows.start) * group.stride], rows)
             full = min(high, group.count // BLOCK)
             if full > low:
-                _windows(out, size)[first[low:full]] = blocks[: full - low]
+                whole = blocks[: full - low].view(f"V{size}").reshape(-1)
+                _windows(out, size)[first[low:full]] = whole
             if full < high:  # the last block has fewer tables
                 rest = blocks[full - low, : (rows.stop - full * BLOCK) * group.stride]
                 out[int(first[full]) :][: len(rest)] = rest
@@ -240,9 +240,9 @@ def _field(out: NDArray[np.uint8], offset: int, dtype: str, stride: int) -> NDAr
     return np.ndarray((len(out) // stride,), dtype, out.data, offset, (stride,))
 
 
-def _windows(out: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """View whose row k is the `size` bytes at k."""
-    return as_strided(out, (len(out) - size + 1, size), (1, 1))
+def _windows(out: NDArray[np.uint8], size: int) -> NDArray[np.void]:
+    """View whose item k is the `size` bytes at k."""
+    return np.ndarray((len(out) - size + 1,), f"V{size}", out.data, 0, (1,))
 
 
 def table_vector(groups: Sequence[Records]) -> Block:

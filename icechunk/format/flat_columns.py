@@ -23,6 +23,8 @@ import numpy as np
 
 # Records this library writes are far smaller; larger strides are not worth a copy.
 _LARGEST_RECORD = 2048
+# Blocks that are copied at once: about what the caches of a processor hold.
+_SLAB = 1024
 # Distance, table of one field and count.
 _SMALLEST_ROW = 16
 
@@ -333,17 +335,16 @@ def _contiguous(body: Body, positions: Positions) -> tuple[int, NDArray[np.uint8
     if run == count:
         return stride, np.frombuffer(body.data, np.uint8, count * stride, low)
     full = count // run
+    item = np.dtype(f"V{run * stride}")
+    windows = np.ndarray((body.size - item.itemsize + 1,), item, body.data, 0, (1,))
     records = np.empty(count * stride, np.uint8)
-    windows = np.ndarray(
-        (body.size - run * stride + 1, run * stride), np.uint8, body.data, 0, (1, 1)
-    )
-    records[: full * run * stride].reshape(full, run * stride)[...] = windows[
-        positions[: full * run : run]
-    ]
+    blocks = records[: full * item.itemsize].view(item)
+    heads = positions[: full * run : run]
+    for low in range(0, full, _SLAB):
+        blocks[low : low + _SLAB] = windows[heads[low : low + _SLAB]]
     if full * run < count:
-        start = int(positions[full * run])
-        rest = records[full * run * stride :]
-        rest[...] = np.frombuffer(body.data, np.uint8, len(rest), start)
+        rest = records[full * item.itemsize :]
+        rest[...] = np.frombuffer(body.data, np.uint8, len(rest), int(positions[full * run]))
     return stride, records
 
 

@@ -67,13 +67,21 @@ class Manifest:
         FormatError
             If the references are damaged.
         """
-        if isinstance(self.arrays, _LazyArrays):
-            place = self.arrays.locate_cold(node, coords)
-            if place is not None:
-                return place
+        place = self.peek(node, coords)
+        if place is not None:
+            return place
         table = self.arrays[node]
         row = table.find(coords)
         return table.location(row) if row >= 0 else None
+
+    def peek(self, node: NodeId, coords: Sequence[int]) -> Location | None:
+        """Where one chunk is, if a look into the file itself tells; None asks for the table.
+
+        Only the first few looks into a large array that was not decoded yet may succeed.
+        """
+        if isinstance(self.arrays, _LazyArrays):
+            return self.arrays.locate_cold(node, coords)
+        return None
 
     def stored(self, node: NodeId) -> Table | None:
         """An array's part of the file itself; None once its references were decoded."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,8 +41,9 @@ def copy_spans(
         ``target_start[k]``. The caller guarantees that all ranges lie inside the arrays.
     """
     for size, rows in _by_length(length):
-        windows_in = as_strided(source, (len(source) - size + 1, size), (1, 1), writeable=False)
-        windows_out = as_strided(target, (len(target) - size + 1, size), (1, 1))
+        item = f"V{size}"
+        windows_in = np.ndarray((len(source) - size + 1,), item, source.data, 0, (1,))
+        windows_out = np.ndarray((len(target) - size + 1,), item, target.data, 0, (1,))
         start_in, start_out = source_start[rows], target_start[rows]
         step = max(_BLOCK_BYTES // size, 1)
         for low in range(0, len(start_in), step):
@@ -168,7 +168,7 @@ class TextColumn:
         start = np.cumsum(values.length, dtype=np.int64) - values.length
         pool = np.empty(used, np.uint8)
         copy_spans(pool, start, self.pool_array, values.start, values.length)
-        return TextColumn(pool.tobytes(), start[codes], values.length[codes])
+        return TextColumn(pool.data, start[codes], values.length[codes])
 
     def distinct(self, *, content: bool = True) -> tuple[NDArray[np.int64], TextColumn]:
         """Factorise the rows.
@@ -256,14 +256,14 @@ def _equal_rows(
     pool: NDArray[np.uint8], start: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """`_by_content` for spans of one length."""
-    windows = as_strided(pool, (len(pool) - size + 1, size), (1, 1), writeable=False)
+    windows = np.ndarray((len(pool) - size + 1,), f"V{size}", pool.data, 0, (1,))
     hashes = np.empty(len(start), np.uint64)
     words = -(-size // 8)
     seeds = np.resize(_HASH_SEED, words)
     for low in range(0, len(start), _BLOCK):
         part = start[low : low + _BLOCK]
         padded = np.zeros((len(part), words * 8), np.uint8)
-        padded[:, :size] = windows[part]
+        padded[:, :size] = windows[part].view(np.uint8).reshape(len(part), size)
         mixed = padded.view(np.uint64)
         mixed = (mixed ^ (mixed >> np.uint64(29))) * seeds
         mixed ^= mixed >> np.uint64(32)

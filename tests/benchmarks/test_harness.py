@@ -12,7 +12,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CASES = ("get", "item", "read", "write", "write-disk", "encode", "decode", "import")
+REFS = ("refs-write", "refs-open", "refs-list", "refs-change")
+CASES = (
+    *("get", "item", "read", "write", "write-disk"),
+    *(*REFS, *(f"{name}-urls" for name in REFS)),
+    *("history-commit", "history-list", "tree-encode", "tree-decode"),
+    *("encode", "decode", "import", "collect", "expire"),
+)
 
 
 @pytest.mark.slow

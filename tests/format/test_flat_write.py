@@ -43,7 +43,7 @@ def test_scalars_come_back_aligned(kinds: dict[int, str], data: st.DataObject) -
     table = Body(builder.finish(root), "t").root()
     for slot, kind in kinds.items():
         assert getattr(table, kind)(slot) == values[slot]
-        assert table._field(slot, 1) % WIDTH[kind] == 0
+        assert table.place(slot, 1) % WIDTH[kind] == 0
     for slot in set(range(13)) - set(kinds):
         assert not table.presence(slot)
         assert table.u32(slot, 7) == 7

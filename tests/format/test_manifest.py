@@ -17,7 +17,7 @@ from icechunk.format.flat_write import Builder, Field, ref, struct, u32, u64
 from icechunk.format.manifest import decode_manifest, encode_manifest
 from icechunk.ground.errors import FormatError, InternalError
 from icechunk.ground.ids import NodeId, ObjectId
-from icechunk.model.chunk_table import NATIVE, VIRTUAL, ChunkTable, Location
+from icechunk.model.chunk_table import NATIVE, VIRTUAL, ChunkTable, Location, TextColumn
 from tests.format.table_strategies import node_ids, object_ids, rows, tables
 
 ID = ObjectId(b"manifest-id!")
@@ -238,3 +238,32 @@ def test_a_reference_out_of_order_is_found_all_the_same(monkeypatch: pytest.Monk
     assert decode_manifest(data, name="m").locate(NODE, (7,)) is None
     with pytest.raises(KeyError):
         decode_manifest(data, name="m").locate(NodeId(bytes(8)), (7,))
+
+
+def test_a_hundred_thousand_references_of_all_kinds() -> None:
+    count = 100_003
+    rows = np.arange(count)
+    kind = (1 + rows // 40 % 3).astype(np.uint8)
+    texts = [b"%d" % (k // 7) for k in range(count)]
+    table = ChunkTable.from_columns(
+        np.stack([rows // 300, rows % 300], axis=1),
+        kind,
+        np.random.default_rng(1).integers(0, 256, (count, 12), dtype=np.uint8),
+        np.where(kind == 2, rows, 0).astype(np.uint64),
+        np.where(kind == 3, [len(text) for text in texts], rows + 1).astype(np.uint64),
+        text=TextColumn.from_bytes(
+            [t if k > 1 else None for t, k in zip(texts, kind, strict=True)]
+        ),
+    )
+    for part in (table, table.select(kind == 1), table.select(kind == 2), table.select(kind == 3)):
+        found = decode_manifest(encode_manifest(ID, {NODE: part}), name="m").arrays[NODE]
+        assert (found.coords() == part.coords()).all()
+        for column in ("kind", "length", "offset"):
+            one, two = getattr(found, column), getattr(part, column)
+            assert np.array_equal(one, two) or (one is None and not two.any())
+        for row in range(0, len(part), 97):
+            assert bytes(found.location(row).inline or b"") == bytes(
+                part.location(row).inline or b""
+            )
+            assert found.location(row)[:3] == part.location(row)[:3]
+            assert found.location(row).url == part.location(row).url
