@@ -130,7 +130,7 @@ from icechunk.storage import (
     s3_store,
     tigris_storage,
 )
-from icechunk.store import IcechunkStore
+from icechunk.store import IcechunkStore, fast_pipeline
 from icechunk.types import CommitMethod, SpecVersion, spec_version, supported_spec_versions
 from icechunk.virtual import VirtualChunkContainer, VirtualChunkSpec
 
@@ -245,6 +245,7 @@ __all__ = [
     "azure_static_credentials",
     "azure_storage",
     "containers_credentials",
+    "fast_pipeline",
     "from_dict",
     "gcs_credentials",
     "gcs_from_env_credentials",

@@ -332,3 +332,10 @@ def test_the_option_is_zarrs_and_comes_back() -> None:
         with fast_pipeline(False):
             assert zarr.config.get("codec_pipeline.path").endswith("BatchedCodecPipeline")
     assert zarr.config.get("codec_pipeline.path") == before
+
+
+def test_it_is_had_from_the_package():
+    import icechunk
+
+    assert icechunk.fast_pipeline is fast_pipeline
+    assert "fast_pipeline" in icechunk.__all__
