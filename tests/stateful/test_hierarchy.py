@@ -169,13 +169,15 @@ class HierarchyMachine(ZarrHierarchyStateMachine):
     def compare_trees(self) -> None:
         trees = [GroupNode.from_store(store) for store in (self.store, self.model)]
         assert sorted(trees[0].nodes()) == sorted(trees[1].nodes())
-        keys = list(self._sync_iter(self.model.list()))
+        assert sorted(self._sync_iter(self.store.list())) == sorted(
+            self._sync_iter(self.model.list())
+        )
         for path in self.all_arrays:
             ours = zarr.open_array(self.store, path=path)
             theirs = zarr.open_array(self.model, path=path)
             assert (ours.shape, ours.chunks) == (theirs.shape, theirs.chunks)
-            chunks = [key for key in keys if key == f"{path}/c" or key.startswith(f"{path}/c/")]
-            assert ours.nchunks_initialized == len(chunks), path
+            # Counted in shards or in their parts, as this version of Zarr does it.
+            assert ours.nchunks_initialized == theirs.nchunks_initialized, path
 
     @precondition(lambda self: bool(self.all_arrays))
     @rule(data=st.data())
