@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -249,14 +249,17 @@ def test_unchanged_nodes_are_copied_from_their_file(
     dialect = data.draw(st.sampled_from([V1, V2]))
     stored = decode_snapshot(encode_snapshot(snapshot, dialect=dialect), name="s")
     model = {node.path: node for node in snapshot.nodes}
+    taken = {node.id for node in snapshot.nodes}
+    candidates = (NodeId(number.to_bytes(8, "big")) for number in count())
+    fresh = (node_id for node_id in candidates if node_id not in taken)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "can_be_copied", lambda source, *_: bool(source.paths))
         for step in range(3):
             removed = data.draw(st.sets(st.sampled_from(sorted(model)))) if model else set()
             gone = [model.pop(path).id for path in removed]
             added = [
-                NodeSnapshot(NodeId(bytes([step, k]) * 4), path, b"{}")
-                for k, path in enumerate(data.draw(st.sets(paths, max_size=2)))
+                NodeSnapshot(next(fresh), path, b"{}")
+                for path in sorted(data.draw(st.sets(paths, max_size=2)))
             ]
             model |= {node.path: node for node in added}
             nodes = stored.nodes.edited(added, gone)
