@@ -149,7 +149,7 @@ CASES = tuple(
             implementations=_SIDES,
             prepare=functools.partial(_prepare, files=files),
             measure=_list,
-            goal=4.0,
+            goal=4.0 if suffix == "" else 2.0,
         ),
         Case(
             name=f"refs-change{suffix}",
@@ -160,7 +160,7 @@ CASES = tuple(
             implementations=_SIDES,
             prepare=functools.partial(_prepare, files=files),
             measure=_change,
-            goal=10.0,
+            goal=10.0 if suffix == "" else 8.0,
         ),
     )
 )

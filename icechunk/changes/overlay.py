@@ -57,6 +57,17 @@ class TreeView:
                 yield seen
         yield from self.changes.new.values()
 
+    def changed(self) -> list[NodeSnapshot]:
+        """Nodes that are new, or differ from the base in metadata or chunks; in path order."""
+        changes = self.changes
+        mine = {node.id: node for node in changes.new.values()}
+        for node_id in changes.updated.keys() | changes.chunks.keys():
+            if node_id not in mine:
+                node = self._seen(self.base.by_id(node_id))
+                if node is not None:
+                    mine[node_id] = node
+        return sorted(mine.values(), key=lambda node: node.path)
+
     def children(self, path: str) -> list[str]:
         """Names of the nodes directly below a path."""
         own = self.changes.new_children(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,8 +78,10 @@ def flush(
     refs: dict[NodeId, list[ManifestRef]] = {node_id: list(r) for node_id, r in plan.kept.items()}
     for part, info in written:
         refs.setdefault(part.node_id, []).append(ManifestRef(info.id, part.extents))
-    nodes = NodeTable(_with_manifests(node, refs) for node in tree)
-    manifests = _referenced(nodes, base, [info for _, info in written])
+    changed = [_with_manifests(node, refs) for node in tree.changed()]
+    nodes = tree.base.edited(changed, changes.deleted)
+    known = {**base.manifests, **{info.id: info for _, info in written}}
+    manifests = _referenced(nodes, known)
     snapshot = Snapshot(snapshot_id, base.id, at, message, metadata, nodes, manifests)
     ctx.assets.write_snapshot_and_log(snapshot, log)
     keys = [
@@ -145,11 +146,15 @@ def _with_manifests(node: NodeSnapshot, refs: dict[NodeId, list[ManifestRef]]) -
 
 
 def _referenced(
-    nodes: NodeTable, base: Snapshot, written: Iterable[ManifestInfo]
+    nodes: NodeTable, known: dict[ObjectId, ManifestInfo]
 ) -> dict[ObjectId, ManifestInfo]:
     """Every manifest that a node refers to."""
-    known = {**base.manifests, **{info.id: info for info in written}}
-    used = {
-        ref.object_id for node in nodes if node.array is not None for ref in node.array.manifests
-    }
-    return {manifest_id: known[manifest_id] for manifest_id in sorted(used)}
+    used = sorted(nodes.manifest_ids())
+    for manifest_id in used:
+        if manifest_id not in known:
+            raise FormatError(
+                f"an array refers to manifest {id_text(manifest_id)}, which its snapshot does not "
+                "list; the repository is damaged, start from another snapshot",
+                ErrorKind.MANIFEST_INFO_NOT_FOUND,
+            )
+    return {manifest_id: known[manifest_id] for manifest_id in used}

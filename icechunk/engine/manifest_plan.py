@@ -46,12 +46,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ManifestPlan:
-    """What becomes of the manifests of all arrays.
+    """What becomes of the manifests of the arrays that changed.
 
     Attributes
     ----------
     kept : dict of NodeId to tuple of ManifestRef
-        Manifests that stay as they are.
+        Manifests that stay as they are, for each of these arrays.
     parts : list of Part
         What has to be written.
     """
@@ -63,7 +63,7 @@ class ManifestPlan:
 def plan_manifests(
     ctx: RepoContext, base: Snapshot, tree: TreeView, changes: ChangeSet
 ) -> ManifestPlan:
-    """Decide for every array which manifests it keeps and which it needs.
+    """Decide for every array that changed which manifests it keeps and which it needs.
 
     Parameters
     ----------
@@ -77,16 +77,10 @@ def plan_manifests(
         Not modified.
     """
     plan = ManifestPlan({}, [])
-    touched = changes.updated.keys() | changes.chunks.keys()
-    new = {node.id for node in changes.new.values()}
-    for node in tree:
-        if node.array is None:
-            continue
-        if node.id not in touched and node.id not in new:
-            plan.kept[node.id] = node.array.manifests
-            continue
-        stay = _ArrayPlan(ctx, base, changes, node).run(plan.parts)
-        plan.kept[node.id] = tuple(stay)
+    for node in tree.changed():
+        if node.array is not None:
+            stay = _ArrayPlan(ctx, base, changes, node).run(plan.parts)
+            plan.kept[node.id] = tuple(stay)
     return plan
 
 

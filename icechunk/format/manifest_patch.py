@@ -9,7 +9,6 @@ that were patched too often are written anew.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import MAX_BODY
 from icechunk.format.manifest_refs import ID, REFS, search
 from icechunk.format.manifest_write import encode_refs
+from icechunk.format.patch_note import note, read_note
 from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
 
@@ -32,9 +32,6 @@ SMALLEST = 20_000
 
 _MOST_EDITS = 1000
 _WASTE = 8  # the payload may hold one part in so many that is no longer in use
-
-_NOTE = struct.Struct("<8sQ")
-_MARK = b"ic-patch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class ManifestPatch:
             As `encode_manifest`.
         """
         data = memoryview(self._body.data)
-        used, size = _used(self._body)
+        used, size = read_note(self._body)
         begin = -(-used // 8) * 8
         block = encode_refs(self._edits)
         vector = begin + block.entry
@@ -78,7 +75,7 @@ class ManifestPatch:
         for at, raw in sorted(changes):
             pieces += [data[done:at], raw]
             done = at + len(raw)
-        pieces += [data[done:used], bytes(begin - used), block.raw, _NOTE.pack(_MARK, size)]
+        pieces += [data[done:used], bytes(begin - used), block.raw, note(size)]
         kind = envelope.FileType.MANIFEST
         return envelope.pack(kind, dialect.spec_version, pieces, level, records=True)
 
@@ -110,7 +107,7 @@ def plan_patch(manifest: Manifest, node: NodeId, edits: ChunkTable) -> ManifestP
     ):
         return None
     body = stored.body
-    used, size = _used(body)
+    used, size = read_note(body)
     added = edits.nbytes + 64 * len(edits)
     if used + added - size > size // _WASTE or used + added > MAX_BODY:
         return None
@@ -124,12 +121,3 @@ def plan_patch(manifest: Manifest, node: NodeId, edits: ChunkTable) -> ManifestP
             return None
         elements.append(element)
     return ManifestPatch(body, id_at, elements, edits, manifest.num_chunk_refs)
-
-
-def _used(body: Body) -> tuple[int, int]:
-    """(bytes before the note, size of the payload when it was written anew)."""
-    if body.size > _NOTE.size:
-        mark, size = _NOTE.unpack_from(body.data, body.size - _NOTE.size)
-        if mark == _MARK and size <= body.size:
-            return body.size - _NOTE.size, size
-    return body.size, body.size

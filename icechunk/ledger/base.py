@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from icechunk.assets.assets import Assets
@@ -86,7 +86,7 @@ class Ledger(ABC):
         """Record of a snapshot; `SnapshotNotFoundError` when the repository has none such."""
 
     @abstractmethod
-    def ancestry(self, snapshot_id: ObjectId) -> Iterator[SnapshotRecord]:
+    def ancestry(self, snapshot_id: ObjectId) -> Iterable[SnapshotRecord]:
         """A snapshot and its ancestors, newest first."""
 
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from icechunk.assets.assets import Assets
@@ -146,8 +146,8 @@ class RepoLedger(Ledger):
             )
         return record
 
-    def ancestry(self, snapshot_id: ObjectId) -> Iterator[SnapshotRecord]:
-        return self.state().ancestry(snapshot_id)
+    def ancestry(self, snapshot_id: ObjectId) -> Sequence[SnapshotRecord]:
+        return self.state().line(snapshot_id)
 
     def branch_ancestry(self, name: str) -> list[SnapshotRecord]:
         state = self.state()

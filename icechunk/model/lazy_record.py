@@ -6,8 +6,8 @@ nobody looks at would cost many times the listing itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
 
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
 
@@ -50,6 +50,42 @@ class LazyRecord(SnapshotRecord):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SnapshotRecord, self._content()
+
+
+class LazyRecords(Sequence[SnapshotRecord]):
+    """Records of some rows, each made when it is asked for.
+
+    Parameters
+    ----------
+    table : SnapshotTable
+        Where they are.
+    rows : list of int
+        Which ones.
+    """
+
+    __slots__ = ("_rows", "_table")
+
+    def __init__(self, table: SnapshotTable, rows: list[int]) -> None:
+        self._table = table
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> SnapshotRecord: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[SnapshotRecord]: ...
+
+    def __getitem__(self, index: int | slice) -> SnapshotRecord | Sequence[SnapshotRecord]:
+        rows = self._rows[index]
+        if isinstance(rows, list):
+            return LazyRecords(self._table, rows)
+        return lazy_record(self._table, rows)
+
+    def __iter__(self) -> Iterator[SnapshotRecord]:
+        return (lazy_record(self._table, row) for row in self._rows)
 
 
 def lazy_record(table: SnapshotTable, row: int) -> LazyRecord:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.ground.paths import parent_and_name
@@ -68,46 +69,135 @@ class NodeSnapshot:
         return self.array is not None
 
 
+class NodeSource(Protocol):
+    """Nodes kept in the form of a file, decoded one by one when somebody asks for them."""
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """Path of each row, all different."""
+        ...
+
+    @property
+    def ids(self) -> Sequence[NodeId]:
+        """Id of each row, all different."""
+        ...
+
+    def node(self, row: int) -> NodeSnapshot:
+        """Node of a row."""
+        ...
+
+    def manifest_ids(self, rows: Sequence[int]) -> set[ObjectId]:
+        """Manifests that some rows refer to."""
+        ...
+
+
 class NodeTable:
     """The nodes of one snapshot, found by path, by id and by parent.
 
     Iteration is in the order of the paths' raw UTF-8 bytes (Icechunk spec, "Snapshot").
+
+    Parameters
+    ----------
+    nodes : iterable of NodeSnapshot
+        With different paths; of equal ones the last counts.
+    source : NodeSource, optional
+        More nodes, not decoded yet.
+    rows : dict of str to int, optional
+        Rows of the source that belong to the table, by path; all by default.
     """
 
-    def __init__(self, nodes: Iterable[NodeSnapshot] = ()) -> None:
-        ordered = sorted(nodes, key=lambda node: node.path.encode())
-        self._by_path = {node.path: node for node in ordered}
+    def __init__(
+        self,
+        nodes: Iterable[NodeSnapshot] = (),
+        source: NodeSource | None = None,
+        rows: dict[str, int] | None = None,
+    ) -> None:
+        self._own = {node.path: node for node in nodes}
+        self._source = source
+        self._rows = rows or {}
+        if source is not None and rows is None:
+            self._rows = {path: row for row, path in enumerate(source.paths)}
+        self._decoded: dict[str, NodeSnapshot] = {}
+
+    @classmethod
+    def stored(cls, source: NodeSource) -> NodeTable:
+        """Table of everything in a file."""
+        return cls((), source)
+
+    def edited(self, changed: Iterable[NodeSnapshot], removed: Iterable[NodeId] = ()) -> NodeTable:
+        """Table with other nodes at some paths; what did not change stays undecoded.
+
+        Parameters
+        ----------
+        changed : iterable of NodeSnapshot
+            New nodes, and changed ones under their present path.
+        removed : iterable of NodeId
+            Nodes to leave out, unless one of `changed` has the same path.
+        """
+        own, rows = dict(self._own), dict(self._rows)
+        for node_id in removed:
+            path = self._path_of.get(node_id)
+            if path is not None:
+                own.pop(path, None)
+                rows.pop(path, None)
+        for node in changed:
+            rows.pop(node.path, None)
+            own[node.path] = node
+        return NodeTable(own.values(), self._source, rows)
+
+    def parts(self) -> tuple[list[NodeSnapshot], NodeSource | None, dict[str, int]]:
+        """The nodes of this table's own, and where the others are: source and rows by path."""
+        return list(self._own.values()), self._source, self._rows
+
+    @cached_property
+    def _order(self) -> dict[str, None]:
+        """Paths by their raw bytes."""
+        return dict.fromkeys(sorted((*self._own, *self._rows), key=str.encode))
 
     def __len__(self) -> int:
-        return len(self._by_path)
+        return len(self._own) + len(self._rows)
 
     def __iter__(self) -> Iterator[NodeSnapshot]:
-        return iter(self._by_path.values())
+        return (self._at(path) for path in self._order)
 
     def __contains__(self, path: str) -> bool:
-        return path in self._by_path
+        return path in self._own or path in self._rows
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, NodeTable) and self._by_path == other._by_path
+        return isinstance(other, NodeTable) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
 
+    def _at(self, path: str) -> NodeSnapshot:
+        """Node at a path that is in the table."""
+        node = self._own.get(path) or self._decoded.get(path)
+        if node is None:
+            assert self._source is not None
+            node = self._decoded[path] = self._source.node(self._rows[path])
+        return node
+
     def get(self, path: str) -> NodeSnapshot | None:
         """Node at an absolute path, or None."""
-        return self._by_path.get(path)
+        return self._at(path) if path in self else None
 
     @cached_property
-    def _by_id(self) -> dict[NodeId, NodeSnapshot]:
-        return {node.id: node for node in self._by_path.values()}
+    def _path_of(self) -> dict[NodeId, str]:
+        paths: dict[NodeId, str] = {}
+        if self._source is not None:
+            ids = self._source.ids
+            paths = {ids[row]: path for path, row in self._rows.items()}
+        paths.update((node.id, path) for path, node in self._own.items())
+        return paths
 
     def by_id(self, node_id: NodeId) -> NodeSnapshot | None:
         """Node with an id, or None."""
-        return self._by_id.get(node_id)
+        path = self._path_of.get(node_id)
+        return None if path is None else self._at(path)
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
         children: dict[str, list[str]] = {}
-        for path in self._by_path:
+        for path in self._order:
             if path != "/":
                 parent, name = parent_and_name(path)
                 children.setdefault(parent, []).append(name)
@@ -121,7 +211,15 @@ class NodeTable:
         """Every proper descendant of a path."""
         prefix = path if path == "/" else path + "/"
         return (
-            node
-            for candidate, node in self._by_path.items()
+            self._at(candidate)
+            for candidate in self._order
             if candidate.startswith(prefix) and candidate != path
         )
+
+    def manifest_ids(self) -> set[ObjectId]:
+        """Every manifest that a node refers to."""
+        arrays = [node.array for node in self._own.values() if node.array is not None]
+        found = {ref.object_id for array in arrays for ref in array.manifests}
+        if self._source is not None and self._rows:
+            found |= self._source.manifest_ids(list(self._rows.values()))
+        return found

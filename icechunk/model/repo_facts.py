@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from icechunk.ground.errors import (
     SessionStateError,
     SnapshotNotFoundError,
 )
-from icechunk.model.lazy_record import lazy_record
+from icechunk.model.lazy_record import LazyRecords, lazy_record
 
 if TYPE_CHECKING:
     from icechunk.ground.ids import ObjectId
@@ -109,6 +109,19 @@ class RepoFacts:
         """
         rows = self.snapshots.lineage(self.snapshots.row_of(snapshot_id))
         return (lazy_record(self.snapshots, row) for row in rows)
+
+    def line(self, snapshot_id: ObjectId) -> Sequence[SnapshotRecord]:
+        """All of `ancestry`, as a sequence that makes a record whenever one is asked for.
+
+        Raises
+        ------
+        SnapshotNotFoundError
+            There is no such snapshot.
+        FormatError
+            When the history goes round in a circle.
+        """
+        rows = self.snapshots.lineage(self.snapshots.row_of(snapshot_id))
+        return LazyRecords(self.snapshots, list(rows))
 
     def ancestor_ids(self, snapshot_id: ObjectId) -> Iterator[ObjectId]:
         """Ids of `ancestry`, without making the records."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
@@ -27,12 +27,20 @@ SELECTORS = "Must provide one of branch, tag, or snapshot_id"
 class AncestryIterator(Sequence[SnapshotInfo]):
     """Snapshots newest first: an iterator, an asynchronous iterator and a sequence in one."""
 
-    def __init__(self, infos: list[SnapshotInfo]) -> None:
-        self._infos = infos
+    def __init__(
+        self,
+        records: Sequence[SnapshotRecord],
+        find_manifests: Callable[[str], list[ManifestFileInfo]],
+    ) -> None:
+        self._records = records
+        self._find = find_manifests
         self._next = 0
 
+    def _info(self, record: SnapshotRecord) -> SnapshotInfo:
+        return SnapshotInfo.of(record, self._find)
+
     def __len__(self) -> int:
-        return len(self._infos)
+        return len(self._records)
 
     @overload
     def __getitem__(self, index: int) -> SnapshotInfo: ...
@@ -41,16 +49,18 @@ class AncestryIterator(Sequence[SnapshotInfo]):
     def __getitem__(self, index: slice) -> list[SnapshotInfo]: ...
 
     def __getitem__(self, index: int | slice) -> SnapshotInfo | list[SnapshotInfo]:
-        return self._infos[index]
+        if isinstance(index, slice):
+            return [self._info(record) for record in self._records[index]]
+        return self._info(self._records[index])
 
     def __iter__(self) -> Iterator[SnapshotInfo]:
-        return self if self._next else iter(self._infos)
+        return self if self._next else map(self._info, self._records)
 
     def __next__(self) -> SnapshotInfo:
-        if self._next >= len(self._infos):
+        if self._next >= len(self._records):
             raise StopIteration
         self._next += 1
-        return self._infos[self._next - 1]
+        return self._info(self._records[self._next - 1])
 
     def __aiter__(self) -> AsyncIterator[SnapshotInfo]:
         return self
@@ -63,7 +73,7 @@ class AncestryIterator(Sequence[SnapshotInfo]):
 
     async def aclose(self) -> None:
         """Stop early."""
-        self._next = len(self._infos)
+        self._next = len(self._records)
 
 
 def _manifests(ctx: RepoContext, snapshot_id: str) -> list[ManifestFileInfo]:
@@ -135,9 +145,10 @@ class History:
             raise ValueError(SELECTORS)
         start = self._resolve(branch, tag, snapshot_id if snapshot is None else snapshot)
         find = partial(_manifests, self._ctx)
-        return AncestryIterator(
-            [SnapshotInfo.of(r, find) for r in self._ctx.ledger.ancestry(start)]
-        )
+        records = self._ctx.ledger.ancestry(start)
+        if not isinstance(records, Sequence):
+            records = list(records)
+        return AncestryIterator(records, find)
 
     def async_ancestry(
         self,

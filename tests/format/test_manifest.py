@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import threading
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -267,3 +268,22 @@ def test_a_hundred_thousand_references_of_all_kinds() -> None:
             )
             assert found.location(row)[:3] == part.location(row)[:3]
             assert found.location(row).url == part.location(row).url
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_decoded_native_references_take_less_than_forty_bytes_each(step: int) -> None:
+    count = 100_000
+    rows = np.arange(0, count * step, step)
+    coords = np.stack([rows // 1000, rows % 1000], axis=1)
+    ids = np.random.default_rng(1).integers(0, 256, (count, 12), dtype=np.uint8)
+    lengths = np.random.default_rng(2).integers(1, 10**6, count).astype(np.uint64)
+    table = ChunkTable.from_columns(coords, np.ones(count, np.uint8), ids, None, lengths)
+    data = encode_manifest(ID, {NODE: table})
+    del table
+    tracemalloc.start()
+    manifest = decode_manifest(data, name="m")
+    assert manifest.arrays[NODE].find(coords[17].tolist()) == 17
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held <= 40 * count
+    assert manifest.nbytes <= 40 * count

@@ -11,6 +11,7 @@ from icechunk.format.dialect import V1, V2
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.manifest import Manifest, decode_manifest, encode_manifest
 from icechunk.format.manifest_patch import plan_patch
+from icechunk.format.patch_note import note
 from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
 from tests.format.table_strategies import tables
@@ -118,7 +119,7 @@ def test_a_note_that_lies_does_no_harm() -> None:
     data = encode_manifest(ID, {NODE: table})
     body = unpack(data, FileType.MANIFEST, name="m").body
     for size in (0, 1, len(body), 2**63):
-        lying = pack(FileType.MANIFEST, 2, body + module._NOTE.pack(module._MARK, size))
+        lying = pack(FileType.MANIFEST, 2, body + note(size))
         one = ChunkTable.from_locations(1, [((7,), PLACES[0])])
         plan = plan_patch(decode_manifest(lying, name="m"), NODE, one)
         if plan is not None:

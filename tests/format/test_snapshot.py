@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count, pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.format import node_write as module
 from icechunk.format.dialect import V1, V2, Dialect
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.flat_read import Body
@@ -193,7 +195,7 @@ def test_nodes_in_another_order_are_found() -> None:
 )
 def test_impossible_content_is_a_format_error(data: bytes) -> None:
     with pytest.raises(FormatError) as caught:
-        decode_snapshot(data, name="snapshots/X")
+        list(decode_snapshot(data, name="snapshots/X").nodes)
     assert caught.value.kind == "deserialization"
     assert "snapshots/X" in str(caught.value)
 
@@ -222,8 +224,9 @@ def test_a_manifest_without_extents_serves_the_whole_array() -> None:
 )
 def test_impossible_extents_are_refused(extents: Any, problem: str) -> None:
     array = ArrayData((30, 10), (3, 1), None, (ManifestRef(ObjectId(b"m" * 12), extents),))
+    nodes = decode_snapshot(encode_snapshot(one_array(array)), name="s").nodes
     with pytest.raises(FormatError, match=problem):
-        decode_snapshot(encode_snapshot(one_array(array)), name="s")
+        nodes.get("/a")
 
 
 def one_array(array: ArrayData) -> Snapshot:
@@ -237,3 +240,64 @@ def test_two_nodes_with_one_id_are_refused() -> None:
     snapshot = Snapshot(ObjectId(bytes(12)), None, 0, "", {}, nodes, {})
     with pytest.raises(FormatError, match="one id"):
         decode_snapshot(encode_snapshot(snapshot), name="s")
+
+
+@given(snapshots(), st.data())
+def test_unchanged_nodes_are_copied_from_their_file(
+    snapshot: Snapshot, data: st.DataObject
+) -> None:
+    dialect = data.draw(st.sampled_from([V1, V2]))
+    stored = decode_snapshot(encode_snapshot(snapshot, dialect=dialect), name="s")
+    model = {node.path: node for node in snapshot.nodes}
+    taken = {node.id for node in snapshot.nodes}
+    candidates = (NodeId(number.to_bytes(8, "big")) for number in count())
+    fresh = (node_id for node_id in candidates if node_id not in taken)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "can_be_copied", lambda source, *_: bool(source.paths))
+        for step in range(3):
+            removed = data.draw(st.sets(st.sampled_from(sorted(model)))) if model else set()
+            gone = [model.pop(path).id for path in removed]
+            added = [
+                NodeSnapshot(next(fresh), path, b"{}")
+                for path in sorted(data.draw(st.sets(paths, max_size=2)))
+            ]
+            model |= {node.path: node for node in added}
+            nodes = stored.nodes.edited(added, gone)
+            assert list(nodes) == sorted(model.values(), key=lambda node: node.path.encode())
+            changed = replace(stored, nodes=nodes, message=f"step {step}")
+            stored = decode_snapshot(encode_snapshot(changed, dialect=dialect), name="s")
+            assert stored == changed
+            assert stored.nodes == NodeTable(model.values())
+
+
+def test_copies_of_copies_are_written_anew_in_time() -> None:
+    nodes = [NodeSnapshot(NodeId(bytes([k]) * 8), f"/{k:03d}", bytes(500)) for k in range(100)]
+    snapshot = Snapshot(ObjectId(bytes(12)), None, 0, "", {}, NodeTable(nodes), {})
+    fresh = len(unpack(encode_snapshot(snapshot), FileType.SNAPSHOT, name="s").body)
+    sizes = []
+    for step in range(200):
+        changed = NodeSnapshot(NodeId(bytes([7]) * 8), "/007", bytes([step]) * 500)
+        snapshot = replace(snapshot, nodes=snapshot.nodes.edited([changed]))
+        data = encode_snapshot(snapshot)
+        sizes.append(len(unpack(data, FileType.SNAPSHOT, name="s").body))
+        snapshot = decode_snapshot(data, name="s")
+        node = snapshot.nodes.get("/007")
+        assert node is not None
+        assert node.user_data == bytes([step]) * 500
+    assert max(sizes) < fresh * 1.3
+    assert sum(a > b for a, b in pairwise(sizes)) > 2
+    assert len(list(snapshot.nodes)) == 100
+
+
+def test_copied_nodes_must_refer_to_listed_manifests() -> None:
+    ref = ManifestRef(ObjectId(b"m" * 12), ((0, 1),))
+    nodes = [
+        NodeSnapshot(NodeId(bytes([k]) * 8), f"/{k}", b"{}", ArrayData((1,), (1,), None, (ref,)))
+        for k in range(9)
+    ]
+    infos = {ref.object_id: ManifestInfo(ref.object_id, 5, 6)}
+    snapshot = Snapshot(ObjectId(bytes(12)), None, 0, "", {}, NodeTable(nodes), infos)
+    stored = decode_snapshot(encode_snapshot(snapshot), name="s")
+    assert stored.nodes.manifest_ids() == {ref.object_id}
+    with pytest.raises(FormatError, match="does not list"):
+        encode_snapshot(replace(stored, manifests={}))

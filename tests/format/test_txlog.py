@@ -11,7 +11,11 @@ from icechunk.format.dialect import V1, V2, Dialect
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import Builder, Field, ref, struct
-from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
+from icechunk.format.txlog import (
+    check_log_size,
+    decode_transaction_log,
+    encode_transaction_log,
+)
 from icechunk.ground.errors import FormatError
 from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.coordinates import sorted_unique
@@ -105,3 +109,17 @@ def test_a_missing_list_is_refused(hole: int) -> None:
     data = pack(FileType.TRANSACTION_LOG, 1, b.finish(b.table(fields)))
     with pytest.raises(FormatError, match=f"missing required field {hole}"):
         decode_transaction_log(data, name="t")
+
+
+def test_more_changes_than_a_log_can_hold_are_refused_beforehand() -> None:
+    huge = np.lib.stride_tricks.as_strided(
+        np.zeros((1, 3), np.uint32), (70_000_000, 3), (0, 4), writeable=False
+    )
+    with pytest.raises(FormatError, match="one commit cannot change 70000000 chunks") as caught:
+        check_log_size(
+            TransactionLog(ObjectId(bytes(12)), updated_chunks={NodeId(b"array-id"): huge})
+        )
+    assert caught.value.kind == "serialization"
+    check_log_size(
+        TransactionLog(ObjectId(bytes(12)), updated_chunks={NodeId(b"array-id"): huge[:1000]})
+    )

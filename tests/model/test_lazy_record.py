@@ -42,3 +42,15 @@ def test_public_forms_survive_copies(state: RepoState) -> None:
         _ = lazy_record(state.snapshots, 0).nothing
     with pytest.raises(AttributeError):
         info.message = "frozen"  # type: ignore[misc]
+
+
+@given(states())
+def test_lines_of_records(state: RepoState) -> None:
+    for target in state.branches.values():
+        line = state.line(target)
+        wanted = list(state.ancestry(target))
+        assert list(line) == wanted
+        assert len(line) == len(wanted)
+        assert list(line[1:]) == wanted[1:]
+        assert line[-1] == wanted[-1]
+        assert wanted[0] in line
