@@ -45,6 +45,12 @@ def verdict(case: Case, samples: Mapping[str, Sequence[Sample]]) -> tuple[str, b
     return "", False
 
 
+def _extra(runs: Sequence[Sample], name: str) -> str:
+    """Return the median of a further figure; not every implementation has it."""
+    found = [run.extra[name] for run in runs if name in run.extra]
+    return seconds(statistics.median(found)) if found else ""
+
+
 def table(case: Case, size: int, samples: Mapping[str, Sequence[Sample]]) -> str:
     """Return one case as a Markdown section."""
     extras = sorted({name for runs in samples.values() for run in runs for name in run.extra})
@@ -68,7 +74,7 @@ def table(case: Case, size: int, samples: Mapping[str, Sequence[Sample]]) -> str
             name,
             seconds(statistics.median(run.wall for run in runs)),
             seconds(statistics.median(run.cpu for run in runs)),
-            *(seconds(statistics.median(run.extra[extra] for run in runs)) for extra in extras),
+            *(_extra(runs, extra) for extra in extras),
             f"{statistics.median(run.peak_rss for run in runs) / 1e6:.0f} MB",
             spread,
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cases import (
+    changes,
     codec,
     hierarchy,
     history,
@@ -28,6 +29,7 @@ CASES: dict[str, Case] = {
         references,
         history,
         hierarchy,
+        changes,
         codec,
         imports,
         upkeep,
