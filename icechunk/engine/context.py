@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from icechunk.assets.assets import Assets
+from icechunk.assets.virtual import VirtualChunks
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.resolve import Settings, resolve
 from icechunk.format.dialect import dialect_for
@@ -29,6 +30,8 @@ class RepoContext:
         Merged under the metadata of every commit made through this handle.
     authorized : dict
         Credentials of the virtual chunk containers that may be read, by URL prefix.
+    virtual : VirtualChunks
+        What reads them.
     """
 
     storage: Storage
@@ -38,6 +41,11 @@ class RepoContext:
     ledger: Ledger
     default_metadata: dict[str, Any] = field(default_factory=dict)
     authorized: dict[str, Any] = field(default_factory=dict)
+    virtual: VirtualChunks = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        virtual = VirtualChunks(self.settings.containers, self.authorized)
+        object.__setattr__(self, "virtual", virtual)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return unpickle, (

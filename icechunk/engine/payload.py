@@ -1,4 +1,4 @@
-"""Chunk bytes in and out: inline ones from memory, native ones from objects and packs."""
+"""Chunk bytes in and out: inline from memory, native from objects and packs, virtual from afar."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, SuffixByteRequest
 
 from icechunk.assets.layout import chunk_key
-from icechunk.ground.errors import ErrorKind, InternalError, InvalidInputError, StorageError
+from icechunk.engine.context import RepoContext
+from icechunk.ground.errors import ErrorKind, InternalError, InvalidInputError
 from icechunk.ground.ids import ObjectId, new_object_id
 from icechunk.ground.locks import ProcessLock
 from icechunk.ground.runtime import process_generation
-from icechunk.model.chunk_table import INLINE, NATIVE, Location
+from icechunk.model.chunk_table import NATIVE, VIRTUAL, Location
 from icechunk.storage.base import Storage
 
 if TYPE_CHECKING:
@@ -78,28 +79,52 @@ def place(
     if location.kind == NATIVE:
         assert location.id is not None
         return _key_of(location.id), location.offset + start, size
-    if location.kind == INLINE:
-        assert location.inline is not None
-        return location.inline[start : start + size]
-    raise StorageError(
-        f"error fetching virtual reference: {location.url}: this version of the library keeps "
-        "virtual references but cannot read them yet",
-        ErrorKind.VIRTUAL_CHUNK_FETCH,
-    )
+    assert location.inline is not None
+    return location.inline[start : start + size]
 
 
 def read(storage: Storage, location: Location, request: ByteRequest | None) -> bytes | memoryview:
-    """Bytes of a chunk, or of a part of it."""
+    """Bytes of a chunk that the repository holds itself, or of a part of it."""
     where = place(location, request)
     return storage.read_range(*where) if isinstance(where, tuple) else where
 
 
-def read_into(storage: Storage, location: Location, start: int, target: memoryview) -> None:
+def fetch(ctx: RepoContext, location: Location, request: ByteRequest | None) -> bytes | memoryview:
+    """Bytes of any chunk, or of a part of it."""
+    if location.kind != VIRTUAL:
+        return read(ctx.storage, location, request)
+    start, size = byte_span(request, location.length)
+    found = ctx.virtual.object(str(location.url))
+    return found.read(location, location.offset + start, size) if size else b""
+
+
+async def read_virtual(
+    ctx: RepoContext, location: Location, request: ByteRequest | None
+) -> bytes | memoryview:
+    """Bytes of a virtual chunk, or of a part of it; on the event loop where that takes no time."""
+    start, size = byte_span(request, location.length)
+    found = ctx.virtual.object(str(location.url))
+    if not size:
+        return b""
+    if found.near and size <= INLINE_READ_LIMIT:
+        return found.read(location, location.offset + start, size)
+    return await found.read_async(location, location.offset + start, size)
+
+
+def read_into(ctx: RepoContext, location: Location, start: int, target: memoryview) -> None:
     """Fill writable memory with the bytes of a chunk from `start` on."""
     if location.kind == NATIVE and location.id is not None:
-        storage.read_into(_key_of(location.id), location.offset + start, target)
+        ctx.storage.read_into(_key_of(location.id), location.offset + start, target)
+    elif location.kind == VIRTUAL:
+        found = ctx.virtual.object(str(location.url))
+        found.read_into(location, location.offset + start, target)
     else:
-        target[:] = read(storage, location, RangeByteRequest(start, start + len(target)))
+        target[:] = read(ctx.storage, location, RangeByteRequest(start, start + len(target)))
+
+
+def is_near(ctx: RepoContext, location: Location) -> bool:
+    """Whether a chunk is read in microseconds where those of the repository's own storage are."""
+    return location.kind != VIRTUAL or ctx.virtual.object(str(location.url)).near
 
 
 class ChunkWriter:

@@ -120,6 +120,16 @@ def resolved(location: str, named: Mapping[str, str]) -> str:
     return named[name] + rest if name in named else location
 
 
+def slashed(prefix: str) -> str:
+    """A URL prefix with the slash at its end that it may lack."""
+    return prefix if prefix.endswith("/") else prefix + "/"
+
+
+def fits(container: VirtualChunkContainer) -> bool:
+    """Whether a container can be used: stored ones that no store can serve are passed over."""
+    return container.url_prefix.partition(":")[0].lower() in container.store._schemes_
+
+
 class Containers:
     """The places that virtual chunks may be in.
 
@@ -130,8 +140,7 @@ class Containers:
     """
 
     def __init__(self, containers: Sequence[VirtualChunkContainer]) -> None:
-        prefixes = [container.url_prefix for container in containers]
-        self._prefixes = tuple(p if p.endswith("/") else p + "/" for p in prefixes)
+        self._prefixes = tuple(slashed(container.url_prefix) for container in containers)
         names = [container.name for container in containers if container.name]
         self._prefixes += tuple(f"{RELATIVE}://{name}/" for name in names)
 

@@ -24,10 +24,10 @@ from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.registry import register_pipeline
 from zarr.storage import StorePath
 
-from icechunk.engine.payload import INLINE_READ_LIMIT, read, read_into
+from icechunk.engine.payload import INLINE_READ_LIMIT, fetch, is_near, read_into
 from icechunk.engine.reader import NotHeld
 from icechunk.ground.runtime import map_parallel, on_front
-from icechunk.model.chunk_table import INLINE, NATIVE, Location
+from icechunk.model.chunk_table import Location
 from icechunk.store.zarr_store import IcechunkStore
 
 Item = tuple[Any, ArraySpec, Any, Any, bool]
@@ -135,7 +135,7 @@ class IcechunkPipeline(BatchedCodecPipeline):
         places = _locate(store, batch, may_load)
         if places is None:
             return None
-        storage = store._transaction.ctx.storage
+        ctx = store._transaction.ctx
         array = out.as_numpy_array()
         plain = not drop_axes and self._stored_dtype(batch[0][1]) == array.dtype
 
@@ -150,9 +150,9 @@ class IcechunkPipeline(BatchedCodecPipeline):
                 start = None if target is None else _start(inner, spec.shape, target.size)
                 if target is not None and start is not None:
                     memory = target.reshape(-1).view(np.uint8).data
-                    read_into(storage, place, start * array.itemsize, memory)
+                    read_into(ctx, place, start * array.itemsize, memory)
                     return True
-            chunk = self._decode(spec.prototype.buffer.from_bytes(read(storage, place, None)), spec)
+            chunk = self._decode(spec.prototype.buffer.from_bytes(fetch(ctx, place, None)), spec)
             part = chunk[inner]
             out[outer] = part.squeeze(axis=drop_axes) if drop_axes else part
             return True
@@ -254,7 +254,7 @@ def _locate(
             store._load(key, found)
             found = store._locate(key)
         if found is not None and not (
-            isinstance(found, Location) and found.kind in (NATIVE, INLINE)
+            isinstance(found, Location) and is_near(store._transaction.ctx, found)
         ):
             return None
         places.append(found)

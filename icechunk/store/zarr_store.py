@@ -11,13 +11,13 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import SyncMixin
 
 from icechunk.config.rendering import Entry, Label, Shown
-from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, place, read
+from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, fetch, place, read_virtual
 from icechunk.engine.reader import NotHeld
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.ground.errors import ErrorKind, InvalidInputError, ReadOnlyError, SessionStateError
 from icechunk.ground.ids import id_text
 from icechunk.ground.runtime import offload
-from icechunk.model.chunk_table import Location
+from icechunk.model.chunk_table import VIRTUAL, Location
 from icechunk.store import listing
 from icechunk.store.chunk_batches import ChunkBatches
 from icechunk.store.keys import is_v2, split
@@ -177,6 +177,9 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
             return None
         if isinstance(found, bytes):
             return prototype.buffer.from_bytes(found[clip_span(byte_range, len(found))])
+        if found.kind == VIRTUAL:
+            data = await read_virtual(self._transaction.ctx, found, byte_range)
+            return prototype.buffer.from_bytes(data)
         where = place(found, byte_range)
         if not isinstance(where, tuple):
             return prototype.buffer.from_bytes(where)
@@ -203,13 +206,14 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
             return None
         if isinstance(found, bytes):
             return prototype.buffer.from_bytes(found[clip_span(byte_range, len(found))])
-        data = read(self._transaction.ctx.storage, found, byte_range)
+        data = fetch(self._transaction.ctx, found, byte_range)
         return prototype.buffer.from_bytes(data)
 
     @property
     def _supports_sync_io(self) -> bool:
         """Whether Zarr may run a batch of chunks in one thread: only if calls take microseconds."""
-        return self._transaction.ctx.storage.blocking_ok
+        ctx = self._transaction.ctx
+        return ctx.storage.blocking_ok and ctx.virtual.near
 
     async def get_partial_values(
         self,

@@ -1,0 +1,162 @@
+"""From the location of a virtual chunk to what can be read: containers, authorisation, clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from icechunk.assets.virtual_files import LocalFiles
+from icechunk.assets.virtual_object import VirtualObject, shown
+from icechunk.config.containers import ObjectStoreConfig, VirtualChunkContainer
+from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.model.virtual_urls import RELATIVE, fits, normalise, slashed
+
+_OBJECTS = 4096
+"""Locations whose way is remembered; one costs about a kilobyte."""
+
+
+class VirtualChunks:
+    """The virtual chunks that one repository handle may read.
+
+    Nothing is opened, and no client is made, before a location lies in a container that was
+    authorised.
+
+    Parameters
+    ----------
+    containers : sequence of VirtualChunkContainer
+        Longest URL prefix first; see `icechunk.config.resolve.Settings`.
+    authorized : mapping
+        Credentials by URL prefix.
+    """
+
+    def __init__(
+        self, containers: Sequence[VirtualChunkContainer], authorized: Mapping[str, Any]
+    ) -> None:
+        self._containers = {slashed(one.url_prefix): one for one in containers if fits(one)}
+        self._named = {one.name: prefix for prefix, one in self._containers.items() if one.name}
+        self._authorized = {slashed(prefix): value for prefix, value in authorized.items()}
+        self._objects: dict[str, VirtualObject] = {}
+        self._sources: dict[str, Callable[[str], VirtualObject]] = {}
+        self._files: LocalFiles | None = None
+
+    @property
+    def near(self) -> bool:
+        """Whether all that may be read is read in microseconds."""
+        return all(
+            isinstance(self._containers[prefix].store, ObjectStoreConfig.LocalFileSystem)
+            for prefix in self._authorized.keys() & self._containers.keys()
+        )
+
+    def object(self, location: str) -> VirtualObject:
+        """What a location leads to; nothing is opened yet.
+
+        Parameters
+        ----------
+        location : str
+            As it is stored, possibly relative to a named container.
+
+        Raises
+        ------
+        InvalidInputError
+            Kinds ``no-container-for-virtual-chunk``, ``unauthorized-virtual-chunk-container``.
+        """
+        found = self._objects.get(location)
+        if found is None:
+            found = self._resolve(location)
+            if len(self._objects) >= _OBJECTS:
+                self._objects.clear()
+            self._objects[location] = found
+        return found
+
+    def _resolve(self, location: str) -> VirtualObject:
+        url = self._absolute(location)
+        # The longest prefix counts, also below the named container that led here.
+        prefix = next((one for one in self._containers if url.startswith(one)), None)
+        if prefix is None:
+            raise InvalidInputError(
+                f"no virtual chunk container can handle the chunk location ({shown(url)}), edit "
+                "the repository configuration adding a virtual chunk container for the chunk "
+                "references: `RepositoryConfig.set_virtual_chunk_container`, then "
+                "`Repository.open(storage, config, authorize_virtual_chunk_access=...)`"
+                f"{self._known()}",
+                ErrorKind.NO_CONTAINER_FOR_VIRTUAL_CHUNK,
+            )
+        if prefix not in self._authorized:
+            raise InvalidInputError(
+                f"a virtual chunk in this repository resolves to the url prefix {prefix}, to be "
+                "able to fetch the chunk you need to authorize the virtual chunk container when "
+                "you open/create the repository: pass `authorize_virtual_chunk_access="
+                f'{{"{prefix}": {_example(self._containers[prefix].store)}}}`'
+                f"{self._known(authorized=True)}",
+                ErrorKind.UNAUTHORIZED_VIRTUAL_CHUNK_CONTAINER,
+            )
+        return self._source(prefix)(url)
+
+    def _absolute(self, location: str) -> str:
+        mark = f"{RELATIVE}://"
+        if not location.startswith(mark):
+            return location
+        name, _, rest = location.removeprefix(mark).partition("/")
+        prefix = self._named.get(name)
+        if prefix is None:
+            raise InvalidInputError(
+                f"no virtual chunk container named '{name}' found, check the repository "
+                f"configuration{self._known()}",
+                ErrorKind.NO_CONTAINER_FOR_VIRTUAL_CHUNK,
+            )
+        return normalise(prefix + rest) if prefix.startswith("file:") else prefix + rest
+
+    def _known(self, *, authorized: bool = False) -> str:
+        """What there is instead, for messages."""
+        if authorized:
+            return f"; authorized are: {', '.join(sorted(self._authorized)) or 'none'}"
+        known = [
+            prefix + (f" ({one.name})" if one.name else "")
+            for prefix, one in self._containers.items()
+        ]
+        return f"; declared are: {', '.join(known) or 'none'}"
+
+    def _source(self, prefix: str) -> Callable[[str], VirtualObject]:
+        """What makes objects of the locations in an authorised container."""
+        source = self._sources.get(prefix)
+        if source is None:
+            source = self._new_source(self._containers[prefix], self._authorized[prefix])
+            source = self._sources.setdefault(prefix, source)
+        return source
+
+    def _new_source(
+        self, container: VirtualChunkContainer, credential: Any
+    ) -> Callable[[str], VirtualObject]:
+        store = container.store
+        if isinstance(store, ObjectStoreConfig.LocalFileSystem):
+            if self._files is None:
+                self._files = LocalFiles(
+                    prefix
+                    for prefix, one in self._containers.items()
+                    if prefix in self._authorized
+                    and isinstance(one.store, ObjectStoreConfig.LocalFileSystem)
+                )
+            return self._files.object
+        raise NotImplementedError
+
+
+_EXAMPLES: tuple[tuple[tuple[type[Any], ...], str], ...] = (
+    ((ObjectStoreConfig.LocalFileSystem,), "icechunk.credentials.LocalFileSystemAccess"),
+    ((ObjectStoreConfig.Http,), "icechunk.credentials.HttpAccess"),
+    (
+        (ObjectStoreConfig.Gcs,),
+        "icechunk.Credentials.Gcs(icechunk.gcs_credentials(from_env=True))",
+    ),
+    (
+        (ObjectStoreConfig.Azure,),
+        "icechunk.Credentials.Azure(icechunk.azure_credentials(from_env=True))",
+    ),
+)
+
+
+def _example(store: ObjectStoreConfig) -> str:
+    """Code for the credentials that fit a store."""
+    for kinds, code in _EXAMPLES:
+        if isinstance(store, kinds):
+            return code
+    return "icechunk.Credentials.S3(icechunk.s3_credentials(from_env=True))"
