@@ -111,6 +111,16 @@ class ChangeSet:
             edits.regrid(node.array.num_chunks)
         return edits
 
+    def forget(self, node_id: NodeId, coords: tuple[int, ...]) -> bool:
+        """Record nothing about a chunk; False when nothing was."""
+        edits = self.chunks.get(node_id)
+        if edits is None or edits.find(coords) is None:
+            return False
+        edits.forget(coords)
+        if not len(edits):
+            del self.chunks[node_id]
+        return True
+
     def copy(self) -> ChangeSet:
         """An independent copy, for a solver to edit."""
         return ChangeSet(

@@ -18,11 +18,94 @@ DELETED: Final = Location(TOMBSTONE, None, 0, 0, None, None, None, 0)
 Coords = tuple[int, ...]
 
 
+class _Singles:
+    """Single writes as columns; a row never changes, so that readers need no lock."""
+
+    __slots__ = ("ids", "kinds", "lengths", "num_chunks", "offsets", "pool", "rows", "strides")
+
+    def __init__(self, num_chunks: Coords) -> None:
+        extents = [max(count, 1) for count in num_chunks]
+        self.num_chunks = num_chunks
+        # Row-major strides make one integer of the coordinates; Python integers do not overflow.
+        self.strides = tuple(prod(extents[axis + 1 :]) for axis in range(len(extents)))
+        self.rows: dict[int, int] = {}
+        self.kinds = bytearray()
+        self.ids = bytearray()
+        self.offsets: array[int] = array("Q")
+        self.lengths: array[int] = array("Q")
+        self.pool = bytearray()
+
+    def key(self, coords: Coords) -> int:
+        key = 0
+        for position, stride in zip(coords, self.strides, strict=True):
+            key += position * stride
+        return key
+
+    def add(self, coords: Coords, kind: int, object_id: bytes, offset: int, length: int) -> None:
+        row = len(self.kinds)
+        self.kinds.append(kind)
+        self.ids += object_id
+        self.offsets.append(offset)
+        self.lengths.append(length)
+        # Last: a reader without the lock must never see a row that is not there yet.
+        self.rows[self.key(coords)] = row
+
+    def location(self, row: int) -> Location:
+        kind = self.kinds[row]
+        if kind == NATIVE:
+            object_id = ObjectId(bytes(self.ids[12 * row : 12 * row + 12]))
+            place = self.offsets[row], self.lengths[row]
+            return Location(NATIVE, object_id, *place, None, None, None, 0)
+        if kind == INLINE:
+            start, length = self.offsets[row], self.lengths[row]
+            data = bytes(self.pool[start : start + length])
+            return Location(INLINE, None, 0, length, data, None, None, 0)
+        return DELETED
+
+    def table(self) -> ChunkTable:
+        live = self.rows.copy()
+        rows = np.fromiter(live.values(), np.int64, len(live))
+        kinds = np.frombuffer(bytes(self.kinds), np.uint8)[rows]
+        offsets = np.frombuffer(self.offsets.tobytes(), np.uint64)[rows]
+        lengths = np.frombuffer(self.lengths.tobytes(), np.uint64)[rows]
+        inline = kinds == INLINE
+        text = None
+        if inline.any():
+            text = TextColumn(
+                bytes(self.pool),
+                np.where(inline, offsets, 0).astype(np.int64),
+                np.where(inline, lengths, 0).astype(np.uint32),
+            )
+        return ChunkTable.from_columns(
+            self._coords(live),
+            kinds,
+            np.frombuffer(bytes(self.ids), np.uint8).reshape(-1, 12)[rows],
+            np.where(kinds == NATIVE, offsets, np.uint64(0)),
+            lengths,
+            text=text,
+        )
+
+    def _coords(self, live: dict[int, int]) -> np.ndarray[Any, np.dtype[np.uint32]]:
+        coords = np.empty((len(live), len(self.strides)), np.uint32)
+        if not self.strides:
+            return coords
+        if self.strides[0] * max(self.num_chunks[0], 1) < 2**63:
+            rest = np.fromiter(live, np.int64, len(live))
+            for axis, stride in enumerate(self.strides):
+                coords[:, axis], rest = np.divmod(rest, stride)
+        else:
+            for row, key in enumerate(live):
+                for axis, stride in enumerate(self.strides):
+                    coords[row, axis], key = divmod(key, stride)
+        return coords
+
+
 class ChunkEdits:
     """References written or deleted in a session, for one array.
 
     Single writes go to growing columns with a dictionary from coordinates to rows; whole tables
     (bulk writes, merged forks, writes made under an earlier chunk grid) are kept as layers below.
+    One thread may write at a time; `find` and `table` may be called at any time.
 
     Parameters
     ----------
@@ -30,73 +113,48 @@ class ChunkEdits:
         Chunks along each axis of the present grid.
     """
 
-    __slots__ = (
-        "_ids",
-        "_kinds",
-        "_layers",
-        "_lengths",
-        "_offsets",
-        "_pool",
-        "_rows",
-        "_strides",
-        "num_chunks",
-    )
+    __slots__ = ("_forgotten", "_hidden", "_layers", "_singles")
 
     def __init__(self, num_chunks: Coords) -> None:
         self._layers: list[ChunkTable] = []
-        self._start(num_chunks)
+        self._singles = _Singles(num_chunks)
+        # Rows of the layers that were forgotten one by one, and how many: taken out all at once.
+        self._forgotten: set[Coords] = set()
+        self._hidden = 0
 
-    def _start(self, num_chunks: Coords) -> None:
-        self.num_chunks = num_chunks
-        extents = [max(count, 1) for count in num_chunks]
-        # Row-major strides make one integer of the coordinates; Python integers do not overflow.
-        self._strides = tuple(prod(extents[axis + 1 :]) for axis in range(len(extents)))
-        self._rows: dict[int, int] = {}
-        self._kinds = bytearray()
-        self._ids = bytearray()
-        self._offsets: array[int] = array("Q")
-        self._lengths: array[int] = array("Q")
-        self._pool = bytearray()
+    @property
+    def num_chunks(self) -> Coords:
+        """Chunks along each axis of the present grid."""
+        return self._singles.num_chunks
 
     def __len__(self) -> int:
         """Number of recorded edits (an upper bound when bulk layers overlap)."""
-        return len(self._rows) + sum(len(layer) for layer in self._layers)
-
-    def _row(self, coords: Coords) -> int:
-        key = 0
-        for position, stride in zip(coords, self._strides, strict=True):
-            key += position * stride
-        row = self._rows.get(key)
-        if row is None:
-            row = len(self._kinds)
-            self._kinds.append(0)
-            self._ids += _NO_ID
-            self._offsets.append(0)
-            self._lengths.append(0)
-            # Last: a reader without the lock must never see a row that is not there yet.
-            self._rows[key] = row
-        return row
+        rows = len(self._singles.rows) - self._hidden
+        return rows + sum(len(layer) for layer in self._layers)
 
     def set_native(self, coords: Coords, object_id: ObjectId, offset: int, length: int) -> None:
         """Point a chunk to `length` bytes at `offset` of a chunk object."""
-        row = self._row(coords)
-        self._ids[12 * row : 12 * row + 12] = object_id
-        self._offsets[row] = offset
-        self._lengths[row] = length
-        self._kinds[row] = NATIVE
+        self._singles.add(coords, NATIVE, object_id, offset, length)
 
     def set_inline(self, coords: Coords, data: bytes | memoryview) -> None:
         """Keep a chunk's bytes themselves."""
-        row = self._row(coords)
-        start = len(self._pool)
-        self._pool += data
-        self._offsets[row] = start
-        self._lengths[row] = len(data)
-        self._kinds[row] = INLINE
+        singles = self._singles
+        start = len(singles.pool)
+        singles.pool += data
+        singles.add(coords, INLINE, _NO_ID, start, len(data))
 
     def delete(self, coords: Coords) -> None:
         """Record that a chunk is gone, whether or not it exists."""
-        self._kinds[self._row(coords)] = TOMBSTONE
+        self._singles.add(coords, TOMBSTONE, _NO_ID, 0, 0)
+
+    def forget(self, coords: Coords) -> None:
+        """Record nothing about a chunk: it is what it is in the base."""
+        if self._layers and coords not in self._forgotten:
+            hidden = sum(layer.find(coords) >= 0 for layer in self._layers)
+            if hidden:
+                self._forgotten.add(coords)
+                self._hidden += hidden
+        self._singles.rows.pop(self._singles.key(coords), None)
 
     def put(self, coords: Coords, location: Location | None) -> None:
         """Record a reference read elsewhere; None deletes."""
@@ -113,7 +171,7 @@ class ChunkEdits:
 
     def extend(self, table: ChunkTable) -> None:
         """Record a whole table of references; it wins over everything recorded before."""
-        self._seal()
+        self._seal(self.num_chunks)
         self._layers.append(table)
         if len(self._layers) > 8:
             self._layers = [_stack(self._layers)]
@@ -123,90 +181,60 @@ class ChunkEdits:
         if num_chunks == self.num_chunks:
             return
         bounds = tuple((0, max(count, 1)) for count in num_chunks)
-        self._seal()
+        self._seal(num_chunks)
         self._layers = [layer.within(bounds) for layer in self._layers]
-        self._start(num_chunks)
 
     def drop(self, coords: np.ndarray[Any, Any]) -> None:
         """Forget the edits at these coordinates (uint32, one row per chunk)."""
         if not len(coords):
             return
-        table = self.table()
-        rows = table.find_many(coords)
-        keep = np.ones(len(table), np.bool_)
-        keep[rows[rows >= 0]] = False
-        self._start(self.num_chunks)
-        self._layers = [table.select(keep)] if keep.any() else []
+        table = _without(self.table(), coords)
+        self._restart([table] if len(table) else [], self.num_chunks)
 
     def copy(self) -> ChunkEdits:
         """An independent copy."""
         return _restore(self.num_chunks, self.table() if len(self) else None)
 
-    def _seal(self) -> None:
-        """Turn the single writes into a layer."""
-        if self._rows:
-            self._layers.append(self._live())
-        self._start(self.num_chunks)
+    def _seal(self, num_chunks: Coords) -> None:
+        """Turn the single writes into a layer; go on under a grid."""
+        layers = self._shown()
+        if self._singles.rows:
+            layers.append(self._singles.table())
+        self._restart(layers, num_chunks)
 
-    def _live(self) -> ChunkTable:
-        rows = np.fromiter(self._rows.values(), np.int64, len(self._rows))
-        kinds = np.frombuffer(bytes(self._kinds), np.uint8)[rows]
-        offsets = np.frombuffer(self._offsets.tobytes(), np.uint64)[rows]
-        lengths = np.frombuffer(self._lengths.tobytes(), np.uint64)[rows]
-        lengths = np.where(kinds == TOMBSTONE, np.uint64(0), lengths)
-        inline = kinds == INLINE
-        text = None
-        if inline.any():
-            text = TextColumn(
-                bytes(self._pool),
-                np.where(inline, offsets, 0).astype(np.int64),
-                np.where(inline, lengths, 0).astype(np.uint32),
-            )
-        return ChunkTable.from_columns(
-            self._coords(),
-            kinds,
-            np.frombuffer(bytes(self._ids), np.uint8).reshape(-1, 12)[rows],
-            np.where(kinds == NATIVE, offsets, np.uint64(0)),
-            lengths,
-            text=text,
-        )
+    def _restart(self, layers: list[ChunkTable], num_chunks: Coords) -> None:
+        # In this order: readers look at the single writes, what is forgotten, and the layers.
+        self._layers = layers
+        self._forgotten, self._hidden = set(), 0
+        self._singles = _Singles(num_chunks)
 
-    def _coords(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
-        coords = np.empty((len(self._rows), len(self._strides)), np.uint32)
-        if not self._strides:
-            return coords
-        if self._strides[0] * max(self.num_chunks[0], 1) < 2**63:
-            rest = np.fromiter(self._rows, np.int64, len(self._rows))
-            for axis, stride in enumerate(self._strides):
-                coords[:, axis], rest = np.divmod(rest, stride)
-        else:
-            for row, key in enumerate(self._rows):
-                for axis, stride in enumerate(self._strides):
-                    coords[row, axis], key = divmod(key, stride)
-        return coords
+    def _shown(self) -> list[ChunkTable]:
+        """The layers without what was forgotten."""
+        forgotten, layers = self._forgotten.copy(), self._layers
+        if not forgotten:
+            return list(layers)
+        coords = np.array(sorted(forgotten), np.uint32).reshape(len(forgotten), -1)
+        return [rest for layer in layers if len(rest := _without(layer, coords))]
 
     def table(self) -> ChunkTable:
         """Everything recorded, deletions included as rows of kind ``TOMBSTONE``."""
-        layers = [*self._layers, self._live()] if self._rows else self._layers
-        return _stack(layers) if layers else ChunkTable.empty(len(self.num_chunks))
+        singles = self._singles
+        layers = self._shown()
+        if singles.rows:
+            layers.append(singles.table())
+        return _stack(layers) if layers else ChunkTable.empty(len(singles.num_chunks))
 
     def find(self, coords: Coords) -> Location | None:
         """What the session recorded for a chunk: its place, `DELETED`, or None for nothing."""
+        singles = self._singles
         key = 0
-        for position, stride in zip(coords, self._strides, strict=True):
+        for position, stride in zip(coords, singles.strides, strict=True):
             key += position * stride
-        row = self._rows.get(key)
+        row = singles.rows.get(key)
         if row is not None:
-            kind = self._kinds[row]
-            if kind == NATIVE:
-                object_id = ObjectId(bytes(self._ids[12 * row : 12 * row + 12]))
-                place = self._offsets[row], self._lengths[row]
-                return Location(NATIVE, object_id, *place, None, None, None, 0)
-            if kind == INLINE:
-                start, length = self._offsets[row], self._lengths[row]
-                data = bytes(self._pool[start : start + length])
-                return Location(INLINE, None, 0, length, data, None, None, 0)
-            return DELETED
+            return singles.location(row)
+        if coords in self._forgotten:
+            return None
         for layer in reversed(self._layers):
             found = layer.find(coords)
             if found >= 0:
@@ -223,6 +251,13 @@ def _stack(layers: list[ChunkTable]) -> ChunkTable:
     for layer in layers[1:]:
         result = ChunkTable.merge(result, layer, keep_tombstones=True)
     return result
+
+
+def _without(table: ChunkTable, coords: np.ndarray[Any, Any]) -> ChunkTable:
+    rows = table.find_many(coords)
+    keep = np.ones(len(table), np.bool_)
+    keep[rows[rows >= 0]] = False
+    return table.select(keep)
 
 
 def _restore(num_chunks: Coords, table: ChunkTable | None) -> ChunkEdits:

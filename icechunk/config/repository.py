@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import EnumMeta, IntEnum
 from typing import Any, ClassVar, overload
 
 from icechunk.config.containers import VirtualChunkContainer, validate_container
 from icechunk.config.fields import converted, expect, instance_of, unsigned
 from icechunk.config.manifests import ManifestConfig
+from icechunk.config.rendering import Entry
 from icechunk.config.storage import StorageRetriesSettings, StorageSettings
 from icechunk.config.values import Value, merged
 
@@ -220,6 +221,11 @@ class RepositoryConfig(
         Entries of the operations log kept in the repository's object (u16; 1000 when unset).
     max_concurrent_decodes : int, optional
         Metadata files decoded at once (u16; the number of processors when unset).
+    skip_unchanged_chunks : bool, optional
+        Writing the bytes that the session's base holds for a chunk, or deleting a chunk that it
+        does not hold, records no change (off when unset). Such a write costs a read of that chunk
+        where the lengths are equal. Chunks that the base keeps by virtual reference are always
+        written. An addition of this library: others that save the configuration drop it.
     """
 
     inline_chunk_threshold_bytes: int | None = unsigned(16, default=None, in_force=512)
@@ -241,6 +247,15 @@ class RepositoryConfig(
     )
     num_updates_per_repo_info_file: int | None = unsigned(16, default=None, in_force=1000)
     max_concurrent_decodes: int | None = unsigned(16, default=None, in_force=_processors)
+    skip_unchanged_chunks: bool | None = instance_of(
+        bool, default=None, in_force=False, kw_only=True
+    )
+
+    def _entries(self) -> Iterable[Entry]:
+        """Show what is not the reference library's only where it is set."""
+        own = self.skip_unchanged_chunks
+        shown = super()._entries()
+        return shown if own is None else [*shown, Entry("skip_unchanged_chunks", own)]
 
     @staticmethod
     def default() -> RepositoryConfig:

@@ -103,6 +103,8 @@ class Settings:
         Tuning of the storage back end.
     containers : tuple of VirtualChunkContainer
         Longest URL prefix first.
+    skip_unchanged_chunks : bool
+        Whether writing what the base holds is no change.
     """
 
     inline_threshold: int
@@ -125,6 +127,7 @@ class Settings:
     location_compression: LocationCompression
     storage: StorageTuning
     containers: tuple[VirtualChunkContainer, ...] = field(default=())
+    skip_unchanged_chunks: bool = False
 
 
 def effective(value: Value, name: str) -> Any:
@@ -224,4 +227,5 @@ def resolve(config: RepositoryConfig | None) -> Settings:
         ),
         storage=storage_tuning(config.storage),
         containers=tuple(sorted(containers, key=lambda c: len(c.url_prefix), reverse=True)),
+        skip_unchanged_chunks=effective(config, "skip_unchanged_chunks"),
     )

@@ -66,6 +66,9 @@ _CONDITIONS: dict[str, str] = {
 _TAGS: dict[type[Variant], str] = {kind: tag for tag, kind in _STORES.items()}
 
 
+_OWN = {"skip_unchanged_chunks"}
+"""Fields that the format does not know (readers of it pass over them): written only where set."""
+
 # --------------------------------------------------------------------------- writing
 
 
@@ -113,7 +116,11 @@ def _untagged(value: Any) -> Any:
 
 
 def _struct(value: Value) -> dict[str, Any]:
-    return {name: _written(getattr(value, name)) for name in value._fields_}
+    return {
+        name: _written(getattr(value, name))
+        for name in value._fields_
+        if name not in _OWN or getattr(value, name) is not None
+    }
 
 
 def _written(value: Any) -> Any:

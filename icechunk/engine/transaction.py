@@ -12,6 +12,7 @@ from icechunk.changes.overlay import TreeView
 from icechunk.engine.context import RepoContext
 from icechunk.engine.payload import ChunkWriter
 from icechunk.engine.reader import ArrayReader
+from icechunk.engine.unchanged import BaseChunks, holds
 from icechunk.ground.choices import Choice
 from icechunk.ground.errors import (
     AlreadyExistsError,
@@ -86,6 +87,7 @@ class Transaction:
         self._committing = False
         self._writer = ChunkWriter(ctx.storage)
         self._readers: dict[str, ArrayReader] = {}
+        self._base_chunks = BaseChunks(ctx.assets) if ctx.settings.skip_unchanged_chunks else None
         self.tree = TreeView(self.base.nodes, self.changes)
 
     # -- reading ---------------------------------------------------------------------------------
@@ -219,6 +221,8 @@ class Transaction:
                 "delete the chunk instead",
                 ErrorKind.ZERO_LENGTH_CHUNK,
             )
+        if self.compares and self._repeats(reader, coords, data):
+            return
         if length <= self.ctx.settings.inline_threshold:
             with self.lock:
                 self.check_writable()
@@ -247,10 +251,34 @@ class Transaction:
         if reader is None or not reader.in_grid(coords):
             return
         self.check_writable()
+        if self.compares and self._repeats(reader, coords, None):
+            return
         with self.lock:
             self.check_writable()
             self.changes.edits(reader.node).delete(coords)
             self.revision += 1
+
+    @property
+    def compares(self) -> bool:
+        """Whether writes are compared with the base first, which may take a while."""
+        return self._base_chunks is not None
+
+    def _repeats(
+        self, reader: ArrayReader, coords: Coords, data: bytes | memoryview | None
+    ) -> bool:
+        """Leave a chunk as the base has it, if that is what is written (None deletes)."""
+        assert self._base_chunks is not None
+        base = self.base
+        held = self._base_chunks.find(reader, base, self.changes, coords)
+        if held is not None if data is None else not holds(self.ctx.storage, held, data):
+            return False
+        with self.lock:
+            self.check_writable()
+            if self.base is not base or self._readers.get(reader.node.path) is not reader:
+                return False  # rebased or resized meanwhile: record it as it is written
+            if self.changes.forget(reader.node.id, coords):
+                self.revision += 1
+        return True
 
     def move(self, source: str, target: str) -> None:
         """Move the node at an absolute path, with everything below, to another.

@@ -305,8 +305,9 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         NodeNotFoundError
             For a chunk of an array that does not exist.
         """
-        blocking_ok = self._transaction.ctx.storage.blocking_ok
-        if isinstance(value, Buffer) and (not blocking_ok or len(value) > INLINE_READ_LIMIT):
+        transaction = self._transaction
+        quick = transaction.ctx.storage.blocking_ok and not transaction.compares
+        if isinstance(value, Buffer) and (not quick or len(value) > INLINE_READ_LIMIT):
             await offload(self.set_sync, key, value)
         else:
             self.set_sync(key, value)
@@ -345,7 +346,10 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
 
     async def delete(self, key: str) -> None:
         """Remove a key; deleting what does not exist, or cannot, does nothing."""
-        self.delete_sync(key)
+        if self._transaction.compares:
+            await offload(self.delete_sync, key)
+        else:
+            self.delete_sync(key)
 
     async def delete_dir(self, prefix: str) -> None:
         """Remove a node and everything below it."""

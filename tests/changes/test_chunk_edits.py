@@ -19,7 +19,8 @@ NATIVES = st.tuples(
 )
 INLINES = st.tuples(st.just("inline"), COORDS, st.binary(min_size=1, max_size=20), st.just(0))
 DELETES = st.tuples(st.just("delete"), COORDS, st.just(b""), st.just(0))
-STEPS = st.lists(NATIVES | INLINES | DELETES, max_size=40)
+FORGETS = st.tuples(st.just("forget"), COORDS, st.just(b""), st.just(0))
+STEPS = st.lists(NATIVES | INLINES | DELETES | FORGETS, max_size=40)
 
 
 def apply(edits, model, step):
@@ -30,6 +31,9 @@ def apply(edits, model, step):
     elif what == "inline":
         edits.set_inline(coords, data)
         model[coords] = (INLINE, None, 0, len(data), data)
+    elif what == "forget":
+        edits.forget(coords)
+        model.pop(coords, None)
     else:
         edits.delete(coords)
         model[coords] = None
@@ -53,6 +57,7 @@ def assert_same(edits, model):
                 assert found is None
     table = edits.table()
     assert [tuple(c) for c in table.coords().tolist()] == sorted(model)
+    assert bool(len(edits)) == bool(model)
     dead = [tuple(c) for c in table.coords()[table.kind == TOMBSTONE].tolist()]
     assert dead == sorted(c for c, value in model.items() if value is None)
 
@@ -70,11 +75,15 @@ def test_tables_laid_over_single_writes_and_back(first, bulk, last):
     edits, layer, model = ChunkEdits(GRID), ChunkEdits(GRID), {}
     for step in first:
         apply(edits, model, step)
+    over: dict = {}
     for step in bulk:
-        apply(layer, model, step)
+        apply(layer, over, step)
+    model.update(over)
     edits.extend(layer.table())
     for step in last:
         apply(edits, model, step)
+    assert_same(edits, model)
+    edits.extend(ChunkEdits(GRID).table())
     assert_same(edits, model)
 
 
