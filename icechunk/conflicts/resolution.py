@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from icechunk.changes.chunk_edits import DELETED
 from icechunk.conflicts.decision import Decision
 from icechunk.conflicts.model import Conflict, ConflictType
 from icechunk.ground.errors import ErrorKind, InvalidInputError
@@ -236,9 +235,9 @@ class Draft:
         edits.drop(coords[codes == _THEIRS])
         base = coords[codes == _BASE]
         if len(base):
-            rows: list[tuple[int, ...]] = [tuple(row) for row in base.tolist()]
-            found = [(row, self.ours.chunk(node.id, row) or DELETED) for row in rows]
-            edits.extend(ChunkTable.from_locations(base.shape[1], found))
+            former = self.ours.references(node.id, base)
+            gone = base if not len(former) else base[~former.contains(base)]
+            edits.extend(ChunkTable.concat([former, _deletions(gone)], base.shape[1]))
         self.kept_chunks[path] = coords[(codes == _OURS) | (codes == _BASE)]
 
 
@@ -258,6 +257,14 @@ _DROP: dict[ConflictType, _Edit] = {
     ConflictType.DeleteOfUpdatedArray: Draft._undelete,
     ConflictType.DeleteOfUpdatedGroup: Draft._undelete,
 }
+
+
+def _deletions(coords: Coords) -> ChunkTable:
+    """Edits that remove chunks."""
+    count = len(coords)
+    return ChunkTable.from_columns(
+        coords, np.full(count, TOMBSTONE, np.uint8), None, None, np.zeros(count, np.uint64)
+    )
 
 
 def _encoding(document: bytes) -> tuple[Any, ...]:

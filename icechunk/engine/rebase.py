@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from icechunk.changes.change_set import ChangeSet
@@ -14,7 +16,7 @@ from icechunk.conflicts.model import (
     ConflictType,
     Unsolvable,
 )
-from icechunk.engine.reader import SnapshotView
+from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.ground.errors import (
     ErrorKind,
@@ -24,24 +26,43 @@ from icechunk.ground.errors import (
     StorageError,
 )
 from icechunk.ground.ids import NodeId, ObjectId, id_text
-from icechunk.model.chunk_table import Location
-from icechunk.model.coordinates import sorted_unique
+from icechunk.model.chunk_table import ChunkTable, Location
+from icechunk.model.coordinates import Coords, bounding_box, sorted_unique
+from icechunk.model.extents import overlaps
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.model.txlog import TransactionLog
 
 
 class OwnView(TreeView):
-    """The session's hierarchy; its `chunk` answers from the state both sides started from."""
+    """The session's hierarchy, its chunks as they were before either side changed them.
 
-    __slots__ = ("_origin",)
+    Implements `ChunkReader`.
+    """
 
-    def __init__(self, transaction: Transaction, changes: ChangeSet, origin: SnapshotView) -> None:
+    __slots__ = ("_assets", "_origin")
+
+    def __init__(self, transaction: Transaction, changes: ChangeSet) -> None:
         super().__init__(transaction.base.nodes, changes)
-        self._origin = origin
+        self._origin = transaction.opened_at
+        self._assets = transaction.ctx.assets
 
     def chunk(self, node_id: NodeId, coords: tuple[int, ...]) -> Location | None:
-        """Where a chunk was before either side changed it, or None."""
-        return self._origin.chunk(node_id, coords)
+        """Where a chunk was, or None."""
+        table = self.references(node_id, np.array([coords], np.uint32))
+        return table.location(0) if len(table) else None
+
+    def references(self, node_id: NodeId, coords: Coords) -> ChunkTable:
+        """Where many chunks were; those that were not there have no row."""
+        node = self._origin.nodes.by_id(node_id)
+        if node is None or node.array is None or len(node.array.num_chunks) != coords.shape[1]:
+            return ChunkTable.empty(coords.shape[1])
+        # Manifests elsewhere need not be fetched.
+        box = bounding_box(coords)
+        manifests = tuple(ref for ref in node.array.manifests if overlaps(ref.extents, box))
+        part = replace(node, array=replace(node.array, manifests=manifests))
+        table = ArrayReader(part, self._origin, None, self._assets).base_table()
+        rows = table.find_many(coords)
+        return table.select(rows[rows >= 0])
 
 
 def rebase(transaction: Transaction, solver: ConflictSolver) -> None:
@@ -58,12 +79,11 @@ def rebase(transaction: Transaction, solver: ConflictSolver) -> None:
         Kind ``commit-not-allowed`` for read-only sessions and forks.
     """
     _check(transaction)
-    origin = SnapshotView(transaction.opened_at, transaction.ctx.assets)
     for record in _to_replay(transaction):
         changes = transaction.changes
         theirs = transaction.ctx.assets.snapshot(record.id)
         for log in _logs(transaction, record):
-            own = OwnView(transaction, changes, origin)
+            own = OwnView(transaction, changes)
             outcome = solver.solve(log, theirs.nodes, changes, own)
             if isinstance(outcome, Unsolvable):
                 raise RebaseFailedError(id_text(record.id), outcome.conflicts)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from icechunk.ground.ids import NodeId
-from icechunk.model.chunk_table import Location
+from icechunk.model.chunk_table import ChunkTable, Location
+from icechunk.model.coordinates import Coords
 from icechunk.model.nodes import NodeSnapshot
 
 
@@ -31,4 +32,16 @@ class ChunkReader(NodeReader, Protocol):
 
     def chunk(self, node_id: NodeId, coords: tuple[int, ...]) -> Location | None:
         """Where a chunk is, or None where it was never written."""
+        ...
+
+    def references(self, node_id: NodeId, coords: Coords) -> ChunkTable:
+        """Where many chunks of an array are; those never written have no row.
+
+        Parameters
+        ----------
+        node_id : NodeId
+            The array.
+        coords : ndarray
+            uint32, shape ``(n, d)``, in lexicographic order, each once.
+        """
         ...

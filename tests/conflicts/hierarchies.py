@@ -13,6 +13,7 @@ from icechunk.changes.overlay import TreeView
 from icechunk.changes.to_log import transaction_log
 from icechunk.ground.ids import NodeId, ObjectId, new_node_id, new_object_id
 from icechunk.model.chunk_table import INLINE, ChunkTable, Location
+from icechunk.model.coordinates import Coords
 from icechunk.model.nodes import NodeSnapshot, NodeTable
 from icechunk.model.txlog import TransactionLog
 from icechunk.model.zarr_meta import parse_node
@@ -80,6 +81,11 @@ class Person:
         if data is None:
             return None
         return Location(INLINE, None, 0, len(data), memoryview(data), None, None, 0)
+
+    def references(self, node_id: NodeId, coords: Coords) -> ChunkTable:
+        rows = [tuple(row) for row in coords.tolist()]
+        found = [(row, place) for row in rows if (place := self.chunk(node_id, row)) is not None]
+        return ChunkTable.from_locations(coords.shape[1], found)
 
     # what people do
 

@@ -180,3 +180,63 @@ def test_read_only_sessions_cannot_be_rebased(repo):
     assert caught.value.kind == icechunk.ErrorKind.COMMIT_NOT_ALLOWED
     with pytest.raises(TypeError, match="ConflictSolver"):
         repo.writable_session("main").rebase(None)
+
+
+def test_base_chunks_are_looked_up_together_and_only_in_their_manifests():
+    """`base` for many chunks: from inside and outside of what the base held, split or not."""
+    splitting = icechunk.ManifestSplittingConfig.from_dict(
+        {icechunk.ManifestSplitCondition.AnyArray(): {icechunk.ManifestSplitDimCondition.Any(): 2}}
+    )
+    config = icechunk.RepositoryConfig(
+        manifest=icechunk.ManifestConfig(splitting=splitting), inline_chunk_threshold_bytes=0
+    )
+    storage = icechunk.in_memory_storage()
+    repo = icechunk.Repository.create(storage, config)
+    session = repo.writable_session("main")
+    array = zarr.create_array(
+        session.store, name="a", shape=8, chunks=1, dtype="i4", fill_value=0, compressors=None
+    )
+    array[:6] = np.arange(1, 7)
+    session.commit("base, without its last two chunks")
+    for value in (10, 20):
+        other = repo.writable_session("main")
+        zarr.open_array(other.store, path="a")[:] = value
+        if value == 10:
+            mine = other
+        else:
+            other.commit("theirs")
+    decisions = [
+        {"path": "/a", "type": "ChunkDoubleUpdate", "choice": "ours"},
+        {"path": "/a", "type": "ChunkDoubleUpdate", "choice": "base", "runs": [4, 3]},
+    ]
+    mine.rebase(icechunk.DecisionSolver(decisions))
+    mine.commit("decided")
+    found = zarr.open_array(repo.readonly_session("main").store, path="a", mode="r")[:]
+    assert found.tolist() == [10, 10, 10, 10, 5, 6, 0, 10]
+
+
+def test_references_of_the_common_base(repo):
+    """What a solver may look up: the state both sides started from, in bulk or one by one."""
+    met = []
+
+    class Looking(icechunk.ConflictSolver):
+        def solve(self, previous_change, previous_repo, current_changes, current_repo):
+            node = current_repo.get("/a")
+            coords = np.array(sorted(CHUNKS), np.uint32)
+            table = current_repo.references(node.id, coords)
+            met.append((coords, table, [current_repo.chunk(node.id, row) for row in CHUNKS]))
+            absent = current_repo.references(type(node.id)(bytes(8)), coords)
+            assert len(absent) == 0
+            assert current_repo.chunk(node.id, (9, 9)) is None
+            assert current_repo.chunk(node.id, (0,)) is None
+            return icechunk.conflicts.Patched(current_changes)
+
+    mine = repo.writable_session("main")
+    edit(mine, cells((0, 0)), 100)
+    theirs = repo.writable_session("main")
+    edit(theirs, cells((0, 0)), 200)
+    theirs.commit("theirs")
+    mine.rebase(Looking())
+    ((coords, table, places),) = met
+    assert table.coords().tolist() == coords.tolist()
+    assert [table.location(row) for row in range(len(table))] == places
