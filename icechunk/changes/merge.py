@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.overlay import TreeView
 from icechunk.ground.errors import ConflictError, ErrorKind
 from icechunk.ground.ids import NodeId
 from icechunk.model.chunk_table import ChunkTable
+from icechunk.model.coordinates import Coords
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.references import clashing
 
 _NAMED = 10
 
+SameBytes = Callable[[ChunkTable, ChunkTable], "np.ndarray[Any, np.dtype[np.bool_]]"]
+"""Which rows of two tables, chunk by chunk, refer to equal bytes in different places."""
 
-def merge(into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet | None) -> None:
+
+def merge(
+    into: ChangeSet,
+    other: ChangeSet,
+    tree: TreeView,
+    known: ChangeSet | None,
+    same: SameBytes,
+) -> None:
     """Add another change set to one; both were made over the same hierarchy.
 
     Parameters
@@ -27,6 +42,8 @@ def merge(into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet | 
     known : ChangeSet or None
         Changes that the receiving session had when it was forked: the fork may overwrite those.
         None: it may overwrite all chunks.
+    same : callable
+        Asked about the chunks that both wrote; of equal ones the receiver's reference stays.
 
     Raises
     ------
@@ -35,8 +52,9 @@ def merge(into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet | 
         removed what the other changed, or wrote the same chunk differently.
     """
     problems = [*_node_problems(into, other), *_homeless(into, other, tree)]
+    twice: dict[NodeId, Coords] = {}
     if known is not None:
-        problems += _chunk_problems(into, other, tree, known)
+        problems += _chunk_problems(into, other, tree, known, same, twice)
     if problems:
         raise ConflictError(
             message="cannot merge the forked sessions, both sides changed the same things: "
@@ -58,7 +76,10 @@ def merge(into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet | 
         if mine is None:
             into.chunks[node_id] = edits.copy()
         else:
-            mine.extend(edits.table())
+            table = edits.table()
+            if node_id in twice:
+                table = table.select(~_rows_at(table, twice[node_id]))
+            mine.extend(table)
     for node_id, grid in other.kept.items():
         former = into.kept.get(node_id, grid)
         into.kept[node_id] = tuple(map(min, former, grid))
@@ -108,8 +129,14 @@ def _homeless(into: ChangeSet, other: ChangeSet, tree: TreeView) -> list[str]:
 
 
 def _chunk_problems(
-    into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet
+    into: ChangeSet,
+    other: ChangeSet,
+    tree: TreeView,
+    known: ChangeSet,
+    same: SameBytes,
+    twice: dict[NodeId, Coords],
 ) -> list[str]:
+    """What both wrote differently; what both wrote alike is noted in `twice`."""
     problems = []
     for node_id, edits in other.chunks.items():
         mine = into.chunks.get(node_id)
@@ -119,7 +146,12 @@ def _chunk_problems(
         before = known.chunks.get(node_id)
         if before is not None:
             mine_table = _since(mine_table, before.table())
-        both = clashing(mine_table, edits.table())
+        theirs = edits.table()
+        both = clashing(mine_table, theirs)
+        if len(both):
+            rows = mine_table.find_many(both), theirs.find_many(both)
+            equal = same(mine_table.select(rows[0]), theirs.select(rows[1]))
+            twice[node_id], both = both[equal], both[~equal]
         if len(both):
             node = tree.by_id(node_id)
             shown = ", ".join(str(row) for row in both[:_NAMED].tolist())
@@ -134,5 +166,11 @@ def _chunk_problems(
 def _since(now: ChunkTable, before: ChunkTable) -> ChunkTable:
     """Rows of `now` that `before` does not hold identically."""
     fresh = ~before.contains(now.coords())
-    fresh[now.find_many(clashing(now, before))] = True
-    return now.select(fresh)
+    return now.select(fresh | _rows_at(now, clashing(now, before)))
+
+
+def _rows_at(table: ChunkTable, coords: Coords) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows of a table are at given coordinates, all of which it has; shape ``(n,)``."""
+    found = np.zeros(len(table), np.bool_)
+    found[table.find_many(coords)] = True
+    return found

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from icechunk.changes.change_set import ChangeSet
+from icechunk.changes.merge import merge
 from icechunk.engine.commit import write_detached
 from icechunk.engine.context import RepoContext
 from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.engine.unchanged import equal_bytes
 from icechunk.ground.errors import ConflictError, ErrorKind, SessionStateError
 from icechunk.ground.ids import ObjectId, id_text
 
@@ -83,6 +86,35 @@ def check_mergeable(into: Transaction, child: Transaction, *, any_base: bool = F
             "fork again from the present session",
             kind=ErrorKind.MERGE_FAILED,
         )
+
+
+def merge_children(into: Transaction, children: list[Transaction], *, last_wins: bool) -> None:
+    """Take in the changes of other transactions, all of them or none.
+
+    Raises
+    ------
+    ConflictError, SessionStateError, ReadOnlyError
+        See `check_mergeable` and `icechunk.changes.merge.merge`.
+    """
+    for child in children:
+        check_mergeable(into, child, any_base=last_wins)
+    same = partial(equal_bytes, into.ctx.storage)
+
+    def united() -> ChangeSet:
+        changes = into.changes.copy()
+        for child in children:
+            if not child.changes.is_empty:
+                known = None if last_wins else into.shared_with(child)
+                merge(changes, child.changes, into.tree, known, same)
+        return changes
+
+    # Chunks may have to be read: not with the lock held, unless the session does not stand still.
+    with into.lock:
+        before = into.revision
+    changes = united()
+    with into.lock:
+        into.check_writable()
+        into.replace_changes(changes if into.revision == before else united())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
-"""Whether a write only repeats what the base holds, for sessions that record no such writes."""
+"""Whether a write only repeats what is there: bytes are compared, chunk by chunk."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from zarr.abc.store import RangeByteRequest
@@ -10,11 +12,15 @@ from icechunk.changes.change_set import ChangeSet
 from icechunk.engine.payload import place
 from icechunk.engine.reader import ArrayReader
 from icechunk.ground.errors import IcechunkError
-from icechunk.model.chunk_table import INLINE, NATIVE, Location
+from icechunk.ground.runtime import map_parallel
+from icechunk.model.chunk_table import INLINE, NATIVE, ChunkTable, Location
 from icechunk.model.snapshot import Snapshot
 from icechunk.storage.base import Storage
 
 Coords = tuple[int, ...]
+
+_BATCH = 64
+"""Chunks compared before the next ones are looked at."""
 
 _STEP = 256 * 1024
 """Bytes compared at a time where reads cost microseconds: most differences show at once."""
@@ -76,6 +82,45 @@ def holds(storage: Storage, location: Location | None, data: bytes | memoryview)
         return all(map(same_from, range(0, length, step)))
     except IcechunkError:
         return False  # e.g. the object is gone: all the better that it is written again
+
+
+def equal_bytes(
+    storage: Storage, one: ChunkTable, two: ChunkTable
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which chunks of two tables are the same bytes in different places.
+
+    Lengths are compared first, then bytes, a limited number of chunks at a time.  After the first
+    difference no more are read: whoever asks cannot go on then anyway.
+
+    Parameters
+    ----------
+    storage : Storage
+        Of both tables.
+    one, two : ChunkTable
+        Row by row the same chunks.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool of shape ``(n,)``; False also for chunks that were not compared.
+    """
+    equal = np.zeros(len(one), np.bool_)
+    own = [np.isin(table.kind, (NATIVE, INLINE)) for table in (one, two)]
+    candidates = own[0] & own[1] & (one.length == two.length)
+
+    def same(row: int) -> bool:
+        if not candidates[row]:
+            return False
+        where = place(two.location(row), None)
+        data = storage.read_range(*where) if isinstance(where, tuple) else where
+        return holds(storage, one.location(row), data)
+
+    for start in range(0, len(one), _BATCH):
+        rows = range(start, min(start + _BATCH, len(one)))
+        equal[rows.start : rows.stop] = map_parallel(same, rows)
+        if not equal[rows.start : rows.stop].all():
+            break
+    return equal
 
 
 def _equal(one: bytes | memoryview, two: bytes | memoryview) -> bool:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
-from icechunk.changes.merge import merge
 from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.config.repository import RepositoryConfig
 from icechunk.conflicts.model import ConflictReport, ConflictSolver
@@ -16,7 +15,7 @@ from icechunk.engine import amend as amending
 from icechunk.engine import commit as committing
 from icechunk.engine import rebase as rebasing
 from icechunk.engine.diffing import status
-from icechunk.engine.forking import SessionRecipe, check_mergeable, fork
+from icechunk.engine.forking import SessionRecipe, fork, merge_children
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.ground.errors import ErrorKind, ReadOnlyError
 from icechunk.ground.ids import id_text, parse_object_id
@@ -327,6 +326,8 @@ class Session(Hierarchy, Shown):
     ) -> None:
         """Take in the changes of forks.
 
+        Forks may have written the same bytes to the same chunk; chunks written twice are compared.
+
         Parameters
         ----------
         *others : ForkSession
@@ -346,15 +347,7 @@ class Session(Hierarchy, Shown):
         mine = self._transaction
         everyone = others if other is None else (*others, other)
         children = [one._transaction for one in everyone if one._transaction is not mine]
-        for child in children:
-            check_mergeable(mine, child, any_base=last_wins)
-        with mine.lock:
-            united = mine.changes.copy()
-            for child in children:
-                if not child.changes.is_empty:
-                    known = None if last_wins else mine.shared_with(child)
-                    merge(united, child.changes, mine.tree, known)
-            mine.replace_changes(united)
+        merge_children(mine, children, last_wins=last_wins)
 
     commit_async = twin(commit)
     amend_async = twin(amend)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 
 import numpy as np
 import pytest
@@ -59,6 +60,89 @@ def test_two_forks_that_wrote_one_chunk_are_refused(repo):
         session.merge(two)
     assert caught.value.kind == icechunk.ErrorKind.MERGE_FAILED
     assert read(session)[0, 0] == 1
+
+
+@pytest.mark.parametrize("inline", [0, 512], ids=["native", "inline"])
+@pytest.mark.parametrize("kind", ["memory", "local"])
+def test_what_two_forks_wrote_alike_is_no_conflict(kind, inline, tmp_path):
+    config = icechunk.RepositoryConfig(inline_chunk_threshold_bytes=inline)
+    repo = with_grid(storage_of(kind, tmp_path), config)[0]
+    session = repo.writable_session("main")
+    one, two = session.fork(), session.fork()
+    for number, fork in enumerate((one, two)):
+        edit(fork, np.s_[0:2], 7)
+        edit(fork, np.s_[2 + 2 * number, 0], 1)
+    mine = [one.chunk_type("/a", [0, at]) for at in (0, 1)]
+    session.merge(one, two)
+    places = {
+        tuple(coords): place
+        for batch in one.store.array_chunk_iterator("/a")
+        for coords, place in zip(batch[0].tolist(), batch[2], strict=True)
+    }
+    for batch in session.store.array_chunk_iterator("/a"):
+        for coords, place in zip(batch[0].tolist(), batch[2], strict=True):
+            if coords[0] == 0:
+                assert place == places[tuple(coords)]  # one reference is kept: the receiver's
+    assert [session.chunk_type("/a", [0, at]) for at in (0, 1)] == mine
+    session.commit("alike")
+    cells = read(repo.readonly_session("main"))
+    assert (cells[0:2] == 7).all()
+    assert (cells[2, 0], cells[4, 0]) == (1, 1)
+
+
+def test_equal_bytes_are_no_conflict_however_they_are_stored(tmp_path):
+    storage = storage_of("local", tmp_path)
+    with_grid(storage, icechunk.RepositoryConfig(inline_chunk_threshold_bytes=0))
+    native, inline = (
+        icechunk.Repository.open(storage, icechunk.RepositoryConfig(inline_chunk_threshold_bytes=t))
+        for t in (0, 512)
+    )
+    session = native.writable_session("main")
+    one, two = session.fork(), inline.writable_session("main")
+    for writer in (one, two):
+        edit(writer, np.s_[0:2], 7)
+    session.merge(one, two)
+    edit(two, np.s_[0, 0], 8)
+    with pytest.raises(icechunk.ConflictError, match=r"chunks of /a: \[0, 0\]\. "):
+        session.merge(two)
+
+
+def test_one_difference_among_equal_chunks_is_named(repo):
+    session = repo.writable_session("main")
+    one, two = session.fork(), session.fork()
+    for fork in (one, two):
+        edit(fork, np.s_[...], 7)
+    edit(two, np.s_[5, 7], 8)
+    with pytest.raises(icechunk.ConflictError, match=r"chunks of /a: \[2, 1\]\. "):
+        session.merge(one, two)
+    assert not session.has_uncommitted_changes
+    session.merge(one, two, last_wins=True)
+    assert read(session)[5, 7] == 8
+
+
+def test_merging_while_the_session_is_written_to(repo):
+    session = repo.writable_session("main")
+    forks = [session.fork() for _ in range(8)]
+    for fork in forks:
+        edit(fork, np.s_[0:2], 7)
+    stop = threading.Event()
+    written = []
+
+    def write() -> None:
+        while not stop.is_set():
+            edit(session, np.s_[5, 7], len(written))
+            written.append(None)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for fork in forks:
+            session.merge(fork)
+    finally:
+        stop.set()
+        writer.join(30)
+    assert read(session)[0, 0] == 7
+    assert read(session)[5, 7] == len(written) - 1
 
 
 def test_a_fork_may_write_over_what_it_saw(repo):
