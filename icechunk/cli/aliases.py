@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from icechunk.cli.verbs import refusal
+from icechunk.cli.failures import refusal
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.yaml_text import from_yaml, to_yaml
 from icechunk.ground.errors import ErrorKind

@@ -13,16 +13,19 @@ from icechunk.cli import (
     repo_commands,
     upkeep_commands,
 )
-from icechunk.cli.verbs import HELP
+from icechunk.cli.grammar import VERBS
+from icechunk.cli.ref_commands import reset
+from icechunk.cli.shell import HELP, Commands, offer
 
 
-@click.group(context_settings=HELP)
+@click.group(cls=Commands, context_settings=HELP)
 @click.version_option(__version__, "--version", message="icechunk %(version)s")
 def app() -> None:
     """Look at and look after Icechunk repositories.
 
     PLACE is an alias of the configuration file (icechunk config list), a folder or a URL. REF is a
     snapshot id or its beginning, a branch or a tag; REF~2 is its second ancestor.
+    The same verbs, without PLACE, work in notebooks: %icechunk help.
     """
 
 
@@ -30,6 +33,7 @@ for _room in (
     config_commands, repo_commands, history_commands, ref_commands, node_commands, upkeep_commands
 ):  # fmt: skip
     _room.register(app)
+offer(app, VERBS["reset"], reset)
 
 
 @app.command("help", context_settings=HELP)

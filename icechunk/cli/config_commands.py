@@ -1,4 +1,4 @@
-"""``icechunk config``: the aliases of repositories."""
+"""``icechunk config``: a person's settings, and the aliases of repositories."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any
 import click
 
 from icechunk.cli.aliases import KINDS, Aliases, Entry
+from icechunk.cli.failures import refusal
+from icechunk.cli.grammar import VERBS, Needs, Verb, flag, word
 from icechunk.cli.output import Answer, Cell, styled, table
 from icechunk.cli.places import entry_of
-from icechunk.cli.verbs import refusal, verb
+from icechunk.cli.settings import Settings
+from icechunk.cli.shell import Verbs, offer
 from icechunk.config.repository import RepositoryConfig
 from icechunk.ground.errors import ErrorKind
 
@@ -18,16 +21,43 @@ _CHOICES = {"Local": "LocalFileSystem", **{kind: kind for kind in KINDS[1:]}}
 
 def register(app: click.Group) -> None:
     """Add the commands."""
+    group = Verbs("config", help="Show or set settings, and manage the file of aliases.")
+    group.bare = "setting"
+    app.add_command(group)
+    force = flag("-f", "--force", about="Overwrite what is there.")
+    alias, place = word("alias", required=True), word("place")
+    none = Needs.NOTHING
+    offer(
+        group,
+        Verb("init", "Make a new file of aliases, asking for a first one.", (force,), none),
+        init,
+    )
+    about = "Asks where it is unless PLACE, a folder or URL, is given."
+    offer(group, Verb("add", "Add a repository.", (alias, place, force), none, about=about), add)
+    offer(group, Verb("list", "Show the aliases; secrets are masked.", (), none), list_)
+    offer(group, VERBS["config"], config, name="setting", hidden=True)
 
-    @app.group("config")
-    def config() -> None:
-        """Manage the file of aliases."""
 
-    force = click.option("-f", "--force", is_flag=True, help="Overwrite what is there.")
-    alias = click.argument("alias")
-    verb(config, "init")(force(init))
-    verb(config, "add")(alias(click.argument("place", required=False)(force(add))))
-    verb(config, "list")(list_)
+def config(key: str | None, value: str | None, unset: str | None) -> Answer:
+    """Show settings, or change one."""
+    settings = Settings()
+    if unset is not None:
+        settings.forget(unset)
+        return Answer({"unset": unset}, [f"{unset} is not set any more"])
+    if key is None:
+        held = settings.all()
+        return Answer(held, table([(styled(name, "bold"), _told(held[name])) for name in held]))
+    if value is None:
+        found = settings.get(key)
+        return Answer({key: found}, [_told(found)])
+    settings.put(key, value)
+    return Answer({key: settings.get(key)}, [f"{key} is {_told(settings.get(key))}"])
+
+
+def _told(value: str | bool | None) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "(not set)" if value is None else value
 
 
 def init(force: bool) -> Answer:
@@ -47,7 +77,7 @@ def init(force: bool) -> Answer:
     return Answer({"path": str(aliases.path), "aliases": list(aliases)}, [f"wrote {aliases.path}"])
 
 
-def add(alias: str, place: str | None, force: bool) -> Answer:
+def add(alias: str, force: bool, place: str | None = None) -> Answer:
     """Add a repository; asks where it is unless PLACE, a folder or URL, is given."""
     aliases = Aliases()
     if alias in aliases and not force:

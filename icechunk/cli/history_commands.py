@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from itertools import islice
 from typing import Any
@@ -9,39 +10,28 @@ from typing import Any
 import click
 from rich.text import Text
 
-from icechunk.cli.output import Answer, first_line, joined, moment, plural, styled, visible
-from icechunk.cli.places import open_place, snapshot_named
-from icechunk.cli.verbs import verb
+from icechunk.cli.grammar import VERBS, Verb, option, word
+from icechunk.cli.output import Answer, first_line, joined, moment, plain, plural, styled, visible
+from icechunk.cli.places import At
+from icechunk.cli.shell import offer
 from icechunk.ground.errors import ErrorKind, InvalidInputError
 from icechunk.repository import Repository
 from icechunk.snapshots import Diff, SnapshotInfo
 
-place = click.argument("place")
-count = click.option("-n", "count", type=click.IntRange(1), help="So many at most.")
 _CHUNKS_SHOWN = 20
 
 
 def register(app: click.Group) -> None:
     """Add the commands."""
-    reference = click.argument("reference", default="main")
-    ten = click.option("-n", "count", type=click.IntRange(1), default=10, show_default=True)
-    verb(app, "ancestry")(place(reference(ten(ancestry))))
-
-    @app.group("snapshot")
-    def snapshot() -> None:
-        """Show snapshots."""
-
-    branch = click.option("-b", "reference", default="main", show_default=True, metavar="REF")
-    verb(snapshot, "list")(place(branch(ten(snapshots))))
-
-    some = click.argument("ref", required=False)
-    graph = click.option("--graph", is_flag=True, help="Draw branches and tags.")
-    verb(app, "log")(place(some(graph(count(log)))))
-
-    states = click.argument("states", nargs=-1, required=True, metavar="A B")
-    chunks = click.option("--chunks", is_flag=True, help="List all chunks.")
-    verb(app, "diff")(place(states(chunks(diff))))
-    verb(app, "ops")(place(count(ops)))
+    ten = option("-n", "count", type=click.IntRange(1), default=10, show_default=True)
+    line = "Show the ancestry of a branch, tag or snapshot."
+    offer(app, Verb("ancestry", line, (word("reference", default="main"), ten)), ancestry)
+    snapshot = click.Group("snapshot", help="Show snapshots.")
+    app.add_command(snapshot)
+    branch = option("-b", "reference", default="main", show_default=True, metavar="REF")
+    offer(snapshot, Verb("list", line, (branch, ten)), ancestry)
+    for name, body in (("log", log), ("show", show), ("diff", diff), ("ops", ops)):
+        offer(app, VERBS[name], body)
 
 
 def _plain(info: SnapshotInfo) -> dict[str, Any]:
@@ -54,44 +44,52 @@ def _plain(info: SnapshotInfo) -> dict[str, Any]:
     }
 
 
-def ancestry(place: str, reference: str, count: int) -> Answer:
+def ancestry(at: At, reference: str, count: int) -> Answer:
     """Show the ancestry of a branch, tag or snapshot."""
-    repo = open_place(place)
-    line = islice(repo.ancestry(snapshot_id=snapshot_named(repo, reference)), count)
-    infos = list(line)
+    infos = list(islice(at.repo.ancestry(snapshot_id=at.named(reference)), count))
     lines: list[str | Text] = []
     for info in infos:
-        lines += [
-            joined("Snapshot: ", styled(info.id, "yellow")),
-            f"Date: {moment(info.written_at)}",
-            "",
-            *(f"  {text}" for text in info.message.splitlines() or [""]),
-            "",
-        ]
+        lines += [*_head(info), ""]
     return Answer([_plain(info) for info in infos], lines)
 
 
-def snapshots(place: str, reference: str, count: int) -> Answer:
-    """Show the ancestry of a branch, tag or snapshot."""
-    return ancestry(place, reference, count)
+def _head(info: SnapshotInfo) -> list[str | Text]:
+    return [
+        joined("Snapshot: ", styled(info.id, "yellow")),
+        f"Date: {moment(info.written_at)}",
+        "",
+        *(f"  {text}" for text in info.message.splitlines() or [""]),
+    ]
 
 
-def log(place: str, ref: str | None, graph: bool, count: int | None) -> Answer:
+def log(at: At, ref: str | None, graph: bool, count: int | None) -> Answer:
     """Show commits, newest first: all of them, or the ancestry of REF."""
-    repo = open_place(place)
-    held = repo.history()
+    held = at.repo.history()
     named = _names_by_target(held)
-    if ref is None:
-        infos = held["commits"]
-    else:
-        infos = list(repo.ancestry(snapshot_id=snapshot_named(repo, ref)))
+    start = None if ref is None else at.named(ref)
+    infos = held["commits"] if start is None else list(at.repo.ancestry(snapshot_id=start))
     infos = infos[:count]
     data = [
         {**_plain(info), "branches": named[info.id][0], "tags": named[info.id][1]} for info in infos
     ]
     if graph:
-        return Answer(data, _drawn(repo, ref))
+        return Answer(data, _drawn(at.repo, start))
     return Answer(data, [_commit_line(info, *named[info.id]) for info in infos])
+
+
+def show(at: At, ref: str | None) -> Answer:
+    """Show a commit and what it changed."""
+    info = at.repo.lookup_snapshot(at.named(ref))
+    lines = _head(info)
+    if info.metadata:
+        held = json.dumps(plain(info.metadata), indent=2, ensure_ascii=False)
+        lines += ["", *(f"  {visible(line)}" for line in held.splitlines()[1:-1])]
+    if info.parent_id is None:
+        return Answer({**_plain(info), "changes": None}, [*lines, "", "the first snapshot"])
+    found = _difference(at.repo, info.parent_id, info.id)
+    return Answer(
+        {**_plain(info), "changes": _changes(found)}, [*lines, "", *_diff_lines(found, False)]
+    )
 
 
 def _names_by_target(held: dict[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
@@ -115,9 +113,8 @@ def _commit_line(info: SnapshotInfo, branches: list[str], tags: list[str]) -> Te
     )
 
 
-def _drawn(repo: Repository, ref: str | None) -> list[str | Text]:
+def _drawn(repo: Repository, start: str | None) -> list[str | Text]:
     """The graph as lines; its colours are kept, anything else that a terminal obeys is not."""
-    start = None if ref is None else snapshot_named(repo, ref)
     drawing = Text.from_ansi(str(repo.ancestry_graph(snapshot_id=start)))
     return [_inert(line) for line in drawing.split("\n")]
 
@@ -128,22 +125,22 @@ def _inert(line: Text) -> Text:
     return Text(visible(line.plain))
 
 
-def diff(place: str, states: tuple[str, ...], chunks: bool) -> Answer:
+def diff(at: At, states: tuple[str, ...], chunks: bool) -> Answer:
     """Show what changed from state A to state B; also written A..B."""
     ends = [end for state in states for end in state.split("..")]
     if len(ends) != 2:
         raise click.UsageError("give two states, A B or A..B")
-    repo = open_place(place)
-    before, after = (snapshot_named(repo, end or "main") for end in ends)
-    found = _difference(repo, before, after)
-    data = {
-        "from": before,
-        "to": after,
+    before, after = (at.named(end or None) for end in ends)
+    found = _difference(at.repo, before, after)
+    return Answer({"from": before, "to": after, **_changes(found)}, _diff_lines(found, chunks))
+
+
+def _changes(found: Diff) -> dict[str, Any]:
+    return {
         **{name: getattr(found, name) for name, _ in _SECTIONS},
         "updated_chunks": found.updated_chunks,
         "moved_nodes": found.moved_nodes,
     }
-    return Answer(data, _diff_lines(found, chunks))
 
 
 def _difference(repo: Repository, before: str, after: str) -> Diff:
@@ -192,9 +189,9 @@ def _diff_lines(found: Diff, chunks: bool) -> list[str | Text]:
     return lines[:-1] if lines else ["no differences"]
 
 
-def ops(place: str, count: int | None) -> Answer:
+def ops(at: At, count: int | None) -> Answer:
     """Show every change of the repository itself, newest first."""
-    updates = list(islice(open_place(place).ops_log(), count))
+    updates = list(islice(at.repo.ops_log(), count))
     data = [
         {
             "kind": type(update.kind).__name__,

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from icechunk.cli.output import Answer, Cell, joined, styled, table
-from icechunk.cli.places import open_place, snapshot_named
-from icechunk.cli.verbs import verb
+from icechunk.cli.grammar import VERBS
+from icechunk.cli.output import Answer, Cell, joined, plural, size, styled, table
+from icechunk.cli.places import At
+from icechunk.cli.shell import offer
 from icechunk.engine.transaction import missing_node
 from icechunk.ground.paths import ROOT, check_path, is_below, parent_and_name
+from icechunk.model.chunk_type import ChunkType
 from icechunk.model.nodes import NodeSnapshot
+from icechunk.session import Session
 
 if TYPE_CHECKING:
+    import click
     from rich.text import Text
 
 _BRANCHES, _LAST = ("├── ", "└── "), ("│   ", "    ")
@@ -24,12 +27,8 @@ _BRANCHES, _LAST = ("├── ", "└── "), ("│   ", "    ")
 
 def register(app: click.Group) -> None:
     """Add the commands."""
-    place = click.argument("place")
-    path = click.argument("path", default=ROOT)
-    ref = click.option("--ref", default="main", show_default=True, help="State to look at.")
-    verb(app, "ls")(place(path(ref(ls))))
-    depth = click.option("--depth", type=click.IntRange(1), help="Levels to show.")
-    verb(app, "tree")(place(path(ref(depth(tree)))))
+    for name, body in (("ls", ls), ("tree", tree), ("du", du)):
+        offer(app, VERBS[name], body)
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,9 @@ def _product(sizes: list[Any]) -> str:
     return "×".join(map(str, sizes)) or "scalar"
 
 
-def _below(place: str, path: str, ref: str) -> tuple[Item, list[Item]]:
+def _below(session: Session, path: str) -> tuple[Item, list[Item]]:
     """The node at a path and everything below it."""
     wanted = check_path(path if path == ROOT else ROOT + path.strip("/"))
-    repo = open_place(place)
-    session = repo.readonly_session(snapshot_id=snapshot_named(repo, ref))
     nodes = session._transaction.tree
     top = nodes.get(wanted)
     if top is None and wanted != ROOT:
@@ -97,9 +94,9 @@ def _below(place: str, path: str, ref: str) -> tuple[Item, list[Item]]:
     return root, [Item.of(node) for node in nodes if is_below(node.path, wanted)]
 
 
-def ls(place: str, path: str, ref: str) -> Answer:
+def ls(at: At, path: str, ref: str | None) -> Answer:
     """List a group, or show an array."""
-    top, below = _below(place, path, ref)
+    top, below = _below(at.reading(ref), path)
     children = [item for item in below if parent_and_name(item.path)[0] == top.path]
     shown = [top] if top.kind == "array" else children
     rows: list[tuple[Cell, ...]] = [
@@ -112,9 +109,9 @@ def _name(item: Item, text: str) -> Text:
     return styled(text, "blue bold" if item.kind == "group" else "")
 
 
-def tree(place: str, path: str, ref: str, depth: int | None) -> Answer:
+def tree(at: At, path: str, ref: str | None, depth: int | None) -> Answer:
     """Draw what is below a group."""
-    top, below = _below(place, path, ref)
+    top, below = _below(at.reading(ref), path)
     start = 0 if top.path == ROOT else top.path.count("/")
     if depth is not None:
         below = [item for item in below if item.path.count("/") - start <= depth]
@@ -139,3 +136,45 @@ def tree(place: str, path: str, ref: str, depth: int | None) -> Answer:
         stack += [(child, item.path, deeper, number == 0) for number, child in
                   enumerate(reversed(children[item.path]))]  # fmt: skip
     return Answer([top.plain(), *(item.plain() for item in below)], lines)
+
+
+def du(at: At, path: str, ref: str | None) -> Answer:
+    """Show what the chunks of a state take, from the manifests; no chunk is read."""
+    session = at.reading(ref)
+    top, below = _below(session, path)
+    data = [
+        _taken(session, item)
+        for item in (top, *(item for item in below if item.path != top.path))
+        if item.kind == "array"
+    ]
+    data.sort(key=lambda row: (-row["bytes"], row["path"]))
+    total = sum(row["bytes"] for row in data)
+    elsewhere = sum(row["virtual_bytes"] for row in data)
+    rows: list[tuple[Cell, ...]] = [
+        (
+            styled(size(row["bytes"]), "bold"),
+            row["path"],
+            f"{plural(row['chunks'], 'chunk')} of {row['grid']:,}",
+            f"{size(row['virtual_bytes'])} elsewhere" if row["virtual_bytes"] else "",
+        )
+        for row in data
+    ]
+    rows.append((styled(size(total), "bold"), f"{top.path} in all", "", ""))
+    told = {"path": top.path, "bytes": total, "virtual_bytes": elsewhere, "arrays": data}
+    return Answer(told, table(rows))
+
+
+def _taken(session: Session, item: Item) -> dict[str, Any]:
+    """Chunks and bytes of one array; bytes of others' objects count apart."""
+    reader = session._transaction.array_reader(item.path)
+    held = reader.table()
+    virtual = held.kind == ChunkType.virtual
+    array = reader.node.array
+    assert array is not None
+    return {
+        "path": item.path,
+        "chunks": len(held),
+        "grid": math.prod(array.num_chunks),
+        "bytes": int(held.length[~virtual].sum()),
+        "virtual_bytes": int(held.length[virtual].sum()),
+    }

@@ -27,10 +27,13 @@ class Answer:
         For ``--json``: anything that `plain` can turn into JSON.
     lines : list of str or Text
         For people; strings are escaped, a `Text` is taken as it is.
+    pending : str
+        What was told and not done, because it needs a yes; empty when there is nothing to ask.
     """
 
     data: Any
     lines: list[str | Text] = field(default_factory=list)
+    pending: str = ""
 
 
 def show(answer: Answer, as_json: bool) -> None:

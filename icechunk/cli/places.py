@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from icechunk.cli.aliases import Aliases, Entry
-from icechunk.cli.progress import Watched
-from icechunk.cli.verbs import refusal
+from icechunk.cli.failures import refusal
 from icechunk.config.repository import RepositoryConfig
 from icechunk.ground.errors import ErrorKind, IcechunkError, NotFoundError, RefNotFoundError
 from icechunk.repository import Repository
+from icechunk.session import Session
 from icechunk.storage import (
     Storage,
     azure_storage,
@@ -23,6 +25,9 @@ from icechunk.storage import (
     tigris_storage,
 )
 
+if TYPE_CHECKING:
+    from icechunk.cli.progress import Watched
+
 _CLOUDS: dict[str, Any] = {
     "s3": s3_storage,
     "gs": gcs_storage,
@@ -31,6 +36,50 @@ _CLOUDS: dict[str, Any] = {
     "tigris": tigris_storage,
 }
 _SHORTEST_PREFIX = 4
+HEAD = "HEAD"
+
+
+class At:
+    """Where a verb works.
+
+    Parameters
+    ----------
+    source : Repository or callable
+        The repository, or what opens it when it is asked for.
+    session : Session, optional
+        The open session of a notebook: states that are not named are its own.
+    branch : str, optional
+        For verbs that work on a branch: which.
+    """
+
+    def __init__(
+        self,
+        source: Repository | Callable[[], Repository],
+        session: Session | None = None,
+        branch: str | None = None,
+    ) -> None:
+        self._source = source
+        self.session = session
+        self.branch = branch
+
+    @cached_property
+    def repo(self) -> Repository:
+        """The repository."""
+        return self._source if isinstance(self._source, Repository) else self._source()
+
+    def named(self, ref: str | None) -> str:
+        """Id of the snapshot with a name; without one, of where one is."""
+        base, mark, steps = (HEAD if ref is None else ref).partition("~")
+        if base != HEAD or (ref is not None and HEAD in self.repo.list_branches()):
+            return snapshot_named(self.repo, base + mark + steps)
+        here = self.repo.lookup_branch("main") if self.session is None else self.session.snapshot_id
+        return snapshot_named(self.repo, here + mark + steps)
+
+    def reading(self, ref: str | None) -> Session:
+        """A session that sees a state; without a name, the open one with its changes."""
+        if ref is None and self.session is not None:
+            return self.session
+        return self.repo.readonly_session(snapshot_id=self.named(ref))
 
 
 def storage_of(entry: Entry) -> Storage:
@@ -164,8 +213,8 @@ def snapshot_named(repo: Repository, ref: str) -> str:
             found = line[int(steps)].id if int(steps) < len(line) else None
     if found is None:
         raise RefNotFoundError(
-            f"`{ref}` is not a valid snapshot id, branch, or tag; `icechunk log`, `icechunk "
-            "branch list` and `icechunk tag list` show what there is",
+            f"`{ref}` is not a valid snapshot id, branch, or tag; `log`, `branch` and `tag` show "
+            "what there is",
             ErrorKind.REF_NOT_FOUND,
         )
     return found

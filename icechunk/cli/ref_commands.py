@@ -2,107 +2,170 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
 
-from icechunk.cli.output import Answer, Cell, first_line, styled, table
-from icechunk.cli.places import open_place, snapshot_named
-from icechunk.cli.verbs import Verbs, verb
+from icechunk.cli.grammar import VERBS, Verb, word
+from icechunk.cli.output import Answer, Cell, first_line, joined, plural, styled, table
+from icechunk.cli.places import At
+from icechunk.cli.shell import Verbs, offer
 from icechunk.repository import Repository
+from icechunk.snapshots import SnapshotInfo
 
-place = click.argument("place")
+_MOST_LOST = 10
 
 
 def register(app: click.Group) -> None:
-    """Add the commands."""
-    _register(app, "branch", "branches", "Branch, tag or snapshot where it starts.")
-    _register(app, "tag", "tags", "Branch, tag or snapshot to name.")
-    expect = click.option("--from", "expected", metavar="REF", help="Only if it points there now.")
-    verb(app, "reset")(place(click.argument("branch")(click.argument("ref")(expect(reset)))))
+    """Add the commands: the short forms, and those with a word for what to do."""
+    for kind, kinds, short in (("branch", "branches", branch), ("tag", "tags", tag)):
+        group = Verbs(kind, help=f"List, create or delete {kinds}.", no_args_is_help=True)
+        group.bare = "at"
+        app.add_command(group)
+        name, start = word("name", required=True), word("start", required=True)
+        about = "START: branch, tag or snapshot."
+        offer(group, Verb("list", f"List {kinds}."), _bound(_listing, kinds))
+        made = Verb("create", f"Create a {kind}.", (name, start), about=about)
+        offer(group, made, _bound(_create, kind))
+        offer(group, Verb("delete", f"Delete a {kind}.", (name,)), _bound(_delete, kind))
+        offer(group, VERBS[kind], short, name="at", hidden=True)
 
 
-def _register(app: click.Group, kind: str, kinds: str, about: str) -> None:
-    """Add ``list``, ``create``, ``delete`` and the short form of one kind of refs."""
-    group = Verbs(kind, help=f"List, create or delete {kinds}.", no_args_is_help=True)
-    group.bare = "at"
-    app.add_command(group)
-    name, target = click.argument("name"), click.argument("start")
+def _bound(body: Callable[..., Answer], *first: str) -> Callable[..., Answer]:
+    def run(at: At, **words: Any) -> Answer:
+        return body(at, *first, **words)
 
-    def list_(place: str) -> Answer:
-        return _listing(open_place(place), kinds)
+    return run
 
-    def create(place: str, name: str, start: str) -> Answer:
-        return _create(open_place(place), kind, name, start)
 
-    def delete(place: str, name: str) -> Answer:
-        return _delete(open_place(place), kind, name)
-
-    def at(place: str, name: str | None, start: str | None, doomed: str | None) -> Answer:
-        repo = open_place(place)
-        if doomed is not None:
-            if name is not None:
-                raise click.UsageError(f"`{name}` is one name too many; -d takes exactly one")
-            return _delete(repo, kind, doomed)
-        if name is None:
-            return _listing(repo, kinds)
-        return _create(repo, kind, name, start or "main")
-
-    verb(group, "list", help=f"List {kinds}.")(place(list_))
-    verb(group, "create", help=f"Create a {kind}. START: {about}")(place(name(target(create))))
-    verb(group, "delete", help=f"Delete a {kind}.")(place(name(delete)))
-    optional: Callable[[Callable[..., Answer]], Callable[..., Answer]] = click.argument(
-        "start", required=False
-    )
-    short = click.option("-d", "--delete", "doomed", metavar="NAME", help=f"Delete a {kind}.")
-    verb(group, "at", help=f"List {kinds}, or create (NAME [START]) one.", hidden=True)(
-        place(click.argument("name", required=False)(optional(short(at))))
+def branch(
+    at: At, name: str | None, start: str | None, doomed: str | None, forced: str | None, yes: bool
+) -> Answer:
+    """List branches, or make or delete one."""
+    goes = forced if doomed is None else doomed
+    if goes is None:
+        return _listing(at, "branches") if name is None else _create(at, "branch", name, start)
+    _no_more(name)
+    lost = let_go(at.repo, goes) if at.repo.lookup_branch(goes) else []
+    if not lost or yes or forced is not None or goes == "main":  # main is refused where it is kept
+        return _delete(at, "branch", goes)
+    return Answer(
+        {"branch": goes, "lets_go_of": [info.id for info in lost], "done": False},
+        [f"{plural(len(lost), 'commit')} of {goes} in no other branch or tag:", *_told(lost)],
+        f"delete branch {goes}",
     )
 
 
-def _listing(repo: Repository, kinds: str) -> Answer:
-    held = repo.history()
+def tag(at: At, name: str | None, start: str | None, doomed: str | None) -> Answer:
+    """List tags, or make or delete one."""
+    if doomed is not None:
+        _no_more(name)
+        return _delete(at, "tag", doomed)
+    return _listing(at, "tags") if name is None else _create(at, "tag", name, start)
+
+
+def _no_more(name: str | None) -> None:
+    if name is not None:
+        raise click.UsageError(f"`{name}` is one name too many; -d takes exactly one")
+
+
+def _listing(at: At, kinds: str) -> Answer:
+    held = at.repo.history()
     messages = {info.id: first_line(info.message) for info in held["commits"]}
     named: dict[str, str] = dict(
         sorted(held[kinds].items(), key=lambda item: (item[0] != "main", item[0]))
     )
+    current = None if at.session is None or kinds == "tags" else at.session.branch
     rows: list[tuple[Cell, ...]] = [
-        (styled(target, "yellow"), styled(name, "bold"), messages.get(target, ""))
+        (
+            *(() if current is None else ("*" if name == current else "",)),
+            styled(target, "yellow"),
+            styled(name, "bold"),
+            messages.get(target, ""),
+        )
         for name, target in named.items()
     ]
     return Answer({kinds: named}, table(rows))
 
 
-def _create(repo: Repository, kind: str, name: str, start: str) -> Answer:
-    target = snapshot_named(repo, start)
-    if kind == "branch":
-        repo.create_branch(name, target)
-    else:
-        repo.create_tag(name, target)
+def _create(at: At, kind: str, name: str, start: str | None) -> Answer:
+    target = at.named(start)
+    make = at.repo.create_branch if kind == "branch" else at.repo.create_tag
+    make(name, target)
     return Answer({kind: name, "snapshot_id": target}, [f"created {kind} {name} at {target}"])
 
 
-def _delete(repo: Repository, kind: str, name: str) -> Answer:
+def _delete(at: At, kind: str, name: str) -> Answer:
     if kind == "branch":
-        former = repo.lookup_branch(name)
-        repo.delete_branch(name)
+        former = at.repo.lookup_branch(name)
+        at.repo.delete_branch(name)
         more = ""
     else:
-        former = repo.lookup_tag(name)
-        repo.delete_tag(name)
+        former = at.repo.lookup_tag(name)
+        at.repo.delete_tag(name)
         more = "; its name cannot be used again"
     return Answer(
         {kind: name, "former": former}, [f"deleted {kind} {name}, which pointed to {former}{more}"]
     )
 
 
-def reset(place: str, branch: str, ref: str, expected: str | None) -> Answer:
+def let_go(repo: Repository, branch: str, target: str | None = None) -> list[SnapshotInfo]:
+    """Commits that no branch or tag would hold if a branch moved, or went.
+
+    Parameters
+    ----------
+    repo : Repository
+        The repository.
+    branch : str
+        The branch.
+    target : str, optional
+        Id of the snapshot that it would point to.
+
+    Returns
+    -------
+    list of SnapshotInfo
+        Newest first.
+    """
+    held = repo.history()
+    parents: Mapping[str, str | None] = {info.id: info.parent_id for info in held["commits"]}
+    starts = [tip for name, tip in held["branches"].items() if name != branch]
+    starts += held["tags"].values()
+    kept = set() if target is None else {info.id for info in repo.ancestry(snapshot_id=target)}
+    for start in starts:
+        step: str | None = start
+        while step is not None and step not in kept:
+            kept.add(step)
+            step = parents.get(step)
+    return [info for info in repo.ancestry(branch=branch) if info.id not in kept]
+
+
+def _told(infos: list[SnapshotInfo]) -> list[Any]:
+    lines: list[Any] = [
+        joined("    ", styled(info.id, "yellow"), f"  {first_line(info.message)}")
+        for info in infos[:_MOST_LOST]
+    ]
+    more = len(infos) - len(lines)
+    return [*lines, f"    and {more:,} more"] if more else lines
+
+
+def reset(at: At, ref: str, expected: str | None, yes: bool, dry_run: bool) -> Answer:
     """Point a branch to another snapshot."""
-    repo = open_place(place)
-    target, former = snapshot_named(repo, ref), repo.lookup_branch(branch)
-    guard = former if expected is None else snapshot_named(repo, expected)
+    branch = at.branch
+    assert branch is not None
+    repo = at.repo
+    target, former = at.named(ref), repo.lookup_branch(branch)
+    lost = let_go(repo, branch, target)
+    data: dict[str, Any] = {
+        "branch": branch, "snapshot_id": target, "former": former,
+        "lets_go_of": [info.id for info in lost],
+    }  # fmt: skip
+    if dry_run or (lost and not yes):
+        what = f"{branch} would move from {former} to {target}"
+        lines = [what, f"and let go of {plural(len(lost), 'commit')}:", *_told(lost)]
+        return Answer(
+            {**data, "done": False}, lines if lost else [what], "" if dry_run else f"move {branch}"
+        )
+    guard = former if expected is None else at.named(expected)
     repo.reset_branch(branch, target, from_snapshot_id=guard)
-    return Answer(
-        {"branch": branch, "snapshot_id": target, "former": former},
-        [f"{branch} points to {target}; before, to {former}"],
-    )
+    return Answer({**data, "done": True}, [f"{branch} points to {target}; before, to {former}"])

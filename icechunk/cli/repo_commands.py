@@ -6,31 +6,32 @@ from typing import Any
 
 import click
 
+from icechunk.cli.grammar import VERBS, Needs, Verb, flag
 from icechunk.cli.output import Answer, Cell, first_line, moment, plural, styled, table
-from icechunk.cli.places import locate, open_place
-from icechunk.cli.progress import progress
-from icechunk.cli.verbs import verb
+from icechunk.cli.places import At, locate
+from icechunk.cli.shell import offer
 from icechunk.repository import Repository, upgrade_icechunk_repository
 
-place = click.argument("place")
+_UPGRADE = Verb(
+    "upgrade",
+    "Upgrade a repository to the newest format; nobody may write to it meanwhile.",
+    (
+        flag("--dry-run", about="Check that it can be done, change nothing."),
+        flag("--keep-v1-files", about="Leave the refs of version 1."),
+    ),
+    busy="upgrading",
+)
 
 
 def register(app: click.Group) -> None:
     """Add the commands."""
-
-    @app.group("repo")
-    def repo() -> None:
-        """Manage repositories."""
-
-    version = click.option(
-        "--spec-version", type=click.IntRange(1, 2), help="Format to write; 2 by default."
-    )
-    verb(repo, "create")(place(version(create)))
-    app.add_command(repo.commands["create"], "init")
-    verb(app, "status")(place(status))
-    dry = click.option("--dry-run", is_flag=True, help="Check that it can be done, change nothing.")
-    keep = click.option("--keep-v1-files", is_flag=True, help="Leave the refs of version 1.")
-    verb(app, "upgrade")(place(dry(keep(upgrade))))
+    repo = click.Group("repo", help="Manage repositories.")
+    app.add_command(repo)
+    making = Verb("create", "Create a repository.", VERBS["init"].words, Needs.NOTHING)
+    offer(repo, making, create)
+    offer(app, VERBS["init"], create)
+    offer(app, VERBS["status"], status)
+    offer(app, _UPGRADE, upgrade)
 
 
 def create(place: str, spec_version: int | None) -> Answer:
@@ -43,9 +44,9 @@ def create(place: str, spec_version: int | None) -> Answer:
     )
 
 
-def status(place: str) -> Answer:
+def status(at: At) -> Answer:
     """Show what a repository is and holds."""
-    repo = open_place(place)
+    repo = at.repo
     version = int(repo.spec_version)
     held = repo.history()
     commits, branches, tags = held["commits"], held["branches"], held["tags"]
@@ -84,14 +85,12 @@ def status(place: str) -> Answer:
     return Answer(data, table(rows))
 
 
-def upgrade(place: str, dry_run: bool, keep_v1_files: bool) -> Answer:
-    """Upgrade a repository to the newest format; nobody may write to it meanwhile."""
-    with progress("upgrading") as watched:
-        repo = open_place(place, watched)
-        before = int(repo.spec_version)
-        fresh = upgrade_icechunk_repository(
-            repo, dry_run=dry_run, delete_unused_v1_files=not keep_v1_files
-        )
-        after = int(fresh.spec_version)
+def upgrade(at: At, dry_run: bool, keep_v1_files: bool) -> Answer:
+    """Upgrade a repository to the newest format."""
+    before = int(at.repo.spec_version)
+    fresh = upgrade_icechunk_repository(
+        at.repo, dry_run=dry_run, delete_unused_v1_files=not keep_v1_files
+    )
+    after = int(fresh.spec_version)
     told = "can be upgraded" if dry_run else f"upgraded from format {before} to {after}"
     return Answer({"dry_run": dry_run, "from_version": before, "to_version": after}, [told])

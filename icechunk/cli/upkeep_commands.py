@@ -3,138 +3,134 @@
 from __future__ import annotations
 
 import json
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import click
 
+from icechunk.cli.grammar import VERBS, Verb, flag, option
 from icechunk.cli.output import Answer, Cell, plain, plural, size, table, visible
-from icechunk.cli.places import open_place, snapshot_named
-from icechunk.cli.progress import progress
-from icechunk.cli.verbs import verb
+from icechunk.cli.places import At
+from icechunk.cli.shell import offer
+from icechunk.ground.clock import from_datetime
+from icechunk.ground.ids import id_text
+from icechunk.maintenance.pruning import expiration
+from icechunk.repository import Repository
 
-_UNITS = {
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-}
-
-
-class Moment(click.ParamType[datetime]):
-    """A time: ISO 8601 (UTC unless it says otherwise), or how long ago."""
-
-    name = "TIME"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Read the text of an option."""
-        if isinstance(value, datetime):
-            return value
-        match = re.fullmatch(r"(\d+)([smhdw])", value)
-        try:
-            if match:
-                return datetime.now(UTC) - int(match[1]) * _UNITS[match[2]]
-            when = datetime.fromisoformat(value)
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is no time; write 7d (also s, m, h, w) for that long ago, or "
-                "2025-01-31 or 2025-01-31T12:00:00+01:00",
-                param,
-                ctx,
-            )
-        return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
+_COUNTS = (
+    "snapshots_deleted", "transaction_logs_deleted", "manifests_deleted", "attributes_deleted",
+    "chunks_deleted", "bytes_deleted", "objects_failed_to_delete", "throttled_batches",
+    "delete_errors", "skipped_phases",
+)  # fmt: skip
+_REWRITE = Verb(
+    "rewrite",
+    "Write the manifests of a branch anew under its configuration, and commit.",
+    (
+        option("--branch", default="main", show_default=True),
+        option("-m", "--message", default="Rewrite manifests", show_default=True),
+        flag("--amend", about="Replace the tip instead of a new commit."),
+    ),
+    busy="rewriting manifests",
+)
 
 
 def register(app: click.Group) -> None:
     """Add the commands."""
-    place = click.argument("place")
-    older = click.option(
-        "--older-than",
-        "older_than",
-        type=Moment(),
-        required=True,
-        help="Only what is older: 7d, or an ISO 8601 time.",
-    )
-    dry = click.option("--dry-run", is_flag=True, help="Count, delete nothing.")
-    verb(app, "gc")(place(older(dry(gc))))
-    branches = click.option(
-        "--delete-expired-branches", is_flag=True, help="Delete branches with an older tip."
-    )
-    tags = click.option("--delete-expired-tags", is_flag=True, help="Delete older tags.")
-    verb(app, "expire")(place(older(branches(tags(expire)))))
-    verb(app, "stats")(place(stats))
-    kind = click.argument(
-        "kind",
-        default="repo",
-        type=click.Choice(["repo", "snapshot", "manifests", "manifest", "transaction-log"]),
-    )
-    verb(app, "inspect")(place(kind(click.argument("target", required=False)(inspect))))
-    message = click.option("-m", "--message", default="Rewrite manifests", show_default=True)
-    branch = click.option("--branch", default="main", show_default=True)
-    amend = click.option("--amend", is_flag=True, help="Replace the tip instead of a new commit.")
-    verb(app, "rewrite")(place(branch(message(amend(rewrite)))))
+    for name, body in (("gc", gc), ("expire", expire), ("stats", stats), ("inspect", inspect)):
+        offer(app, VERBS[name], body)
+    offer(app, _REWRITE, rewrite)
 
 
-def gc(place: str, older_than: datetime, dry_run: bool) -> Answer:
-    """Delete objects that no branch or tag needs any more.
-
-    Choose a time before the start of every session that is being written.
-    """
-    with progress("counting garbage" if dry_run else "collecting garbage") as watched:
-        summary = open_place(place, watched).garbage_collect(older_than, dry_run=dry_run)
-    counted = {
-        name: getattr(summary, name)
-        for name in (
-            "snapshots_deleted", "transaction_logs_deleted", "manifests_deleted",
-            "attributes_deleted", "chunks_deleted", "bytes_deleted", "objects_failed_to_delete",
-            "throttled_batches", "delete_errors", "skipped_phases",
-        )
-    }  # fmt: skip
+def gc(at: At, older_than: datetime, dry_run: bool, yes: bool) -> Answer:
+    """Delete objects that nothing needs; without a yes, count them."""
+    really = yes and not dry_run
+    summary = at.repo.garbage_collect(older_than, dry_run=not really)
+    counted = {name: getattr(summary, name) for name in _COUNTS}
+    found = any(counted[name] for name in _COUNTS if name.endswith("_deleted"))
     rows: list[tuple[Cell, ...]] = [
         (name.removesuffix("_deleted").replace("_", " "), count)
         for name, count in counted.items()
         if isinstance(count, int)
     ]
-    told = "would be deleted" if dry_run else "deleted"
+    told = "deleted" if really or not found else "would be deleted"
     lines = [f"older than {plain(older_than)}, {told}:", *table(rows, indent="  ")]
     lines += [f"error: {error}" for error in summary.delete_errors]
-    return Answer({"dry_run": dry_run, "older_than": older_than, **counted}, lines)
+    data = {"dry_run": not really, "older_than": older_than, **counted}
+    return Answer(data, lines, "delete them" if found and not really and not dry_run else "")
 
 
 def expire(
-    place: str, older_than: datetime, delete_expired_branches: bool, delete_expired_tags: bool
+    at: At,
+    older_than: datetime,
+    delete_expired_branches: bool,
+    delete_expired_tags: bool,
+    dry_run: bool,
+    yes: bool,
 ) -> Answer:
-    """Cut history off; gc deletes what nothing needs then."""
-    with progress("expiring") as watched:
-        repo = open_place(place, watched)
+    """Cut history off; without a yes, tell what would go."""
+    repo = at.repo
+    asked = {
+        "delete_expired_branches": delete_expired_branches,
+        "delete_expired_tags": delete_expired_tags,
+    }
+    really = yes and not dry_run
+    if really:
         before = repo.history()
-        expired = repo.expire_snapshots(
-            older_than,
-            delete_expired_branches=delete_expired_branches,
-            delete_expired_tags=delete_expired_tags,
-        )
-        gone_branches = set(before["branches"]) - repo.list_branches()
-        gone_tags = set(before["tags"]) - repo.list_tags()
-    lines: list[Any] = [f"{plural(len(expired), 'snapshot')} expired"]
-    lines += [f"deleted branch {name}" for name in sorted(gone_branches)]
-    lines += [f"deleted tag {name}" for name in sorted(gone_tags)]
+        expired = repo.expire_snapshots(older_than, **asked)
+        branches = set(before["branches"]) - repo.list_branches()
+        tags = set(before["tags"]) - repo.list_tags()
+    else:
+        expired, branches, tags = _foreseen(repo, older_than, **asked)
+    found = bool(expired or branches or tags)
+    would = "" if really or not found else "would be "
+    lines: list[Any] = [f"{plural(len(expired), 'snapshot')} {would}expired"]
+    lines += [f"{would}deleted: branch {name}" for name in sorted(branches)]
+    lines += [f"{would}deleted: tag {name}" for name in sorted(tags)]
     data = {
+        "dry_run": not really,
         "older_than": older_than,
         "expired": expired,
-        "deleted_branches": gone_branches,
-        "deleted_tags": gone_tags,
+        "deleted_branches": branches,
+        "deleted_tags": tags,
     }
-    return Answer(data, lines)
+    return Answer(data, lines, "cut them off" if found and not really and not dry_run else "")
 
 
-def stats(place: str) -> Answer:
+def _foreseen(
+    repo: Repository,
+    older_than: datetime,
+    *,
+    delete_expired_branches: bool,
+    delete_expired_tags: bool,
+) -> tuple[set[str], set[str], set[str]]:
+    """Snapshots, branches and tags that would go."""
+    if repo.spec_version > 1:
+        cut = expiration(
+            repo._ctx.ledger.state(),
+            from_datetime(older_than),
+            delete_branches=delete_expired_branches,
+            delete_tags=delete_expired_tags,
+        )
+        return {id_text(one) for one in cut.removed}, set(cut.branches), set(cut.tags)
+    held = repo.history()
+    old = {info.id: info for info in held["commits"] if info.written_at < older_than}
+
+    def doomed(kind: str, asked: bool) -> set[str]:
+        return {n for n, tip in held[kind].items() if asked and tip in old and n != "main"}
+
+    branches, tags = (
+        doomed("branches", delete_expired_branches),
+        doomed("tags", delete_expired_tags),
+    )
+    stay = {tip for name, tip in held["branches"].items() if name not in branches}
+    stay |= {tip for name, tip in held["tags"].items() if name not in tags}
+    gone = {id for id, info in old.items() if info.parent_id is not None and id not in stay}
+    return gone, branches, tags
+
+
+def stats(at: At) -> Answer:
     """Show what chunks of the whole history take, by kind."""
-    with progress("adding up") as watched:
-        found = open_place(place, watched).chunk_storage_stats()
+    found = at.repo.chunk_storage_stats()
     data = {
         "native_bytes": found.native_bytes,
         "inlined_bytes": found.inlined_bytes,
@@ -149,7 +145,7 @@ def stats(place: str) -> Answer:
     return Answer(data, table(rows))
 
 
-def inspect(place: str, kind: str, target: str | None) -> Answer:
+def inspect(at: At, kind: str, target: str | None) -> Answer:
     """Show what is in a file of the repository.
 
     TARGET is a branch, tag or snapshot id (main by default), for a manifest its id.
@@ -160,7 +156,7 @@ def inspect(place: str, kind: str, target: str | None) -> Answer:
         )
     if kind == "repo" and target is not None:
         raise click.UsageError("there is one repo object only; leave the target out")
-    repo = open_place(place)
+    repo = at.repo
     data: Any
     if kind == "repo":
         data = repo.inspect_repo_info()
@@ -168,7 +164,7 @@ def inspect(place: str, kind: str, target: str | None) -> Answer:
         assert target is not None
         data = repo.inspect_manifest(target)
     else:
-        snapshot_id = snapshot_named(repo, target or "main")
+        snapshot_id = at.named(target)
         if kind == "snapshot":
             data = repo.inspect_snapshot(snapshot_id)
         elif kind == "manifests":
@@ -186,12 +182,11 @@ def inspect(place: str, kind: str, target: str | None) -> Answer:
     return Answer(data, [visible(line) for line in text.splitlines()])
 
 
-def rewrite(place: str, branch: str, message: str, amend: bool) -> Answer:
+def rewrite(at: At, branch: str, message: str, amend: bool) -> Answer:
     """Write the manifests of a branch anew under its configuration, and commit."""
-    with progress("rewriting manifests") as watched:
-        snapshot_id = open_place(place, watched).rewrite_manifests(
-            message, branch=branch, commit_method="amend" if amend else "new_commit"
-        )
+    snapshot_id = at.repo.rewrite_manifests(
+        message, branch=branch, commit_method="amend" if amend else "new_commit"
+    )
     return Answer(
         {"snapshot_id": snapshot_id, "branch": branch}, [f"committed {snapshot_id} to {branch}"]
     )

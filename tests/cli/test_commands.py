@@ -123,7 +123,14 @@ def test_reset_guards_against_a_moved_branch(
     refused = icechunk_command("reset", place, "dev", "v1", "--from", "main")
     assert refused.status == 1
     assert repo.lookup_branch("dev") == former
-    told = icechunk_command("reset", place, "dev", "v1", "--json").json
+    asked = icechunk_command("reset", place, "dev", "v1")
+    assert asked.status == 1
+    assert "let go of 1 commit" in asked.out
+    assert "on dev" in asked.out
+    assert "--yes" in asked.err
+    assert icechunk_command("reset", place, "dev", "v1", "--dry-run").status == 0
+    assert repo.lookup_branch("dev") == former
+    told = icechunk_command("reset", place, "dev", "v1", "--yes", "--json").json
     assert told["former"] == former
     assert repo.lookup_branch("dev") == repo.lookup_tag("v1")
 
@@ -174,12 +181,23 @@ def test_gc_and_expire(icechunk_command: Commands, place: str, repo: icechunk.Re
     assert dry["snapshots_deleted"] == 1
     kept = icechunk_command("gc", place, "--older-than", "7d", "--json").json
     assert kept["snapshots_deleted"] == 0
-    assert "snapshots" in icechunk_command("gc", place, "--older-than", now).out
+    asked = icechunk_command("gc", place, "--older-than", now)
+    assert asked.status == 1
+    assert "would be deleted" in asked.out
+    assert "nothing was done" in asked.err
+    assert icechunk_command("gc", place, "--older-than", now, "--dry-run", "--json").json == dry
+    done = icechunk_command("gc", place, "--older-than", now, "--yes", "--json").json
+    assert (done["snapshots_deleted"], done["dry_run"]) == (1, False)
     gone = icechunk_command("expire", place, "--older-than", now, "--json").json
     assert gone["expired"] == []
-    told = icechunk_command(
-        "expire", place, "--older-than", now, "--delete-expired-tags", "--json"
-    ).json
+    words = ("expire", place, "--older-than", now, "--delete-expired-tags")
+    foreseen = icechunk_command(*words, "--dry-run", "--json").json
+    assert icechunk_command(*words).status == 1
+    assert repo.list_tags() == {"v1"}
+    told = icechunk_command(*words, "--yes", "--json").json
+    assert {name: told[name] for name in ("expired", "deleted_tags")} == {
+        name: foreseen[name] for name in ("expired", "deleted_tags")
+    }
     assert told["deleted_tags"] == ["v1"]
     assert len(told["expired"]) == 1
     assert read(repo.readonly_session("main"))[0, 0] == 5
@@ -234,3 +252,48 @@ def test_upgrade(icechunk_command: Commands, tmp_path: Path) -> None:
     assert (told["from_version"], told["to_version"]) == (1, 2)
     assert icechunk_command("status", folder, "--json").json["spec_version"] == 2
     assert icechunk_command("upgrade", folder).status == 1
+
+
+def test_show(icechunk_command: Commands, place: str, repo: icechunk.Repository) -> None:
+    told = icechunk_command("show", place, "--json").json
+    assert told["id"] == repo.lookup_branch("main")
+    assert told["metadata"] == {"by": "me"}
+    assert told["changes"]["updated_chunks"] == {"/a": [[0, 0]]}
+    text = icechunk_command("show", place, "main").out
+    for words in ("  with details", '"by": "me"', "/g/inner", "(0, 0)"):
+        assert words in text
+    first = icechunk_command("show", place, "HEAD~2")
+    assert "the first snapshot" in first.out
+    assert icechunk_command("show", place, "v1", "--json").json["id"] == repo.lookup_tag("v1")
+
+
+def test_du(icechunk_command: Commands, place: str) -> None:
+    told = icechunk_command("du", place, "--json").json
+    assert told["arrays"] == [
+        {"path": "/a", "chunks": 6, "grid": 6, "bytes": 192, "virtual_bytes": 0}
+    ]
+    assert told["bytes"] == 192
+    assert "192 bytes  /a           6 chunks of 6" in icechunk_command("du", place).out
+    assert icechunk_command("du", place, "g", "--json").json["bytes"] == 0
+    assert icechunk_command("du", place, "/a", "--ref", "main~2").status == 1
+
+
+def test_a_branch_with_commits_of_its_own_needs_a_yes(
+    icechunk_command: Commands, place: str, repo: icechunk.Repository
+) -> None:
+    refused = icechunk_command("branch", place, "-d", "dev")
+    assert refused.status == 1
+    assert "1 commit of dev in no other branch or tag" in refused.out
+    assert "nothing was done; --yes says to delete branch dev" in refused.err
+    assert "dev" in repo.list_branches()
+    assert icechunk_command("branch", place, "-d", "dev", "-y").status == 0
+    icechunk_command("branch", place, "other", "v1")
+    icechunk_command("branch", place, "-D", "other")
+    assert repo.list_branches() == {"main"}
+
+
+def test_verbs_of_a_session_are_explained(icechunk_command: Commands) -> None:
+    for name in ("commit", "checkout", "rebase", "solve", "discard", "amend", "open"):
+        done = icechunk_command(name, "x")
+        assert done.status == 2
+        assert f"type %icechunk {name} there" in done.err

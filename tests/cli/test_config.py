@@ -133,3 +133,21 @@ def test_the_reference_command_reads_the_file_and_the_repository(
     assert listed == branches
     reference("branch", "create", "mine", "theirs", "v1")
     assert "theirs" in icechunk_command("branch", "list", "mine").out
+
+
+def test_settings(icechunk_command: Commands, config_home: Path) -> None:
+    shown = icechunk_command("config", "--json").json
+    assert shown == {"user.name": None, "user.email": None, "provenance": True}
+    assert icechunk_command("config", "user.name", "Ana Añez").out == "user.name is Ana Añez\n"
+    assert icechunk_command("config", "user.name").out == "Ana Añez\n"
+    icechunk_command("config", "provenance", "off")
+    assert "provenance  off" in icechunk_command("config").out
+    wrong = icechunk_command("config", "provenance", "maybe")
+    assert (wrong.status, "write on or off" in wrong.err) == (1, True)
+    assert "did you mean `user.name`?" in icechunk_command("config", "user.nam", "x").err
+    icechunk_command("config", "--unset", "provenance")
+    assert icechunk_command("config", "provenance", "--json").json == {"provenance": True}
+    file = config_home / "icechunk" / "settings.yaml"
+    assert "Ana" in file.read_text(encoding="utf-8")
+    file.write_text("a: [")
+    assert icechunk_command("config").err.count("\n") == 1

@@ -13,7 +13,7 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.cli import verbs
+from icechunk.cli import failures
 from icechunk.cli.output import plain, size, table, visible
 from icechunk.cli.progress import progress
 from tests.cli.commands import Commands, Ran, run_script
@@ -141,7 +141,7 @@ def test_mistakes_of_the_program_are_one_line_too(
     ],
 )
 def test_kinds_of_plain_exceptions(error: Exception, kind: str) -> None:
-    assert verbs.describe(error)["kind"] == kind
+    assert failures.describe(error)["kind"] == kind
 
 
 def test_importing_the_library_loads_nothing_of_the_command() -> None:

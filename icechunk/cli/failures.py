@@ -1,58 +1,19 @@
-"""How a function becomes a command: ``--json``, and failures in one line."""
+"""Failures in one line on standard error, and exit status 1."""
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from icechunk.cli.output import Answer, console, joined, show, styled, visible
+from icechunk.cli.output import console, joined, styled, visible
 from icechunk.ground.errors import IcechunkError
-
-HELP = {"help_option_names": ["-h", "--help"]}
-
-
-class Verbs(click.Group):
-    """Commands under one name; in front of their words may stand a place instead of a command.
-
-    ``icechunk branch list PLACE`` and ``icechunk branch PLACE`` are then the same, the second as
-    in a notebook's ``%icechunk branch``.
-    """
-
-    bare: str | None = None
-    """Name of the command that takes words that begin with no command's name."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that some words mean."""
-        if self.bare is not None and args and args[0] not in self.commands:
-            return self.bare, self.commands[self.bare], args
-        return super().resolve_command(ctx, args)
-
-
-def verb(
-    group: click.Group, name: str, **settings: Any
-) -> Callable[[Callable[..., Answer]], click.Command]:
-    """Add a function that gives an `Answer` to a group, as a command."""
-
-    def register(function: Callable[..., Answer]) -> click.Command:
-        @functools.wraps(function)
-        def run(*, as_json: bool, **options: Any) -> None:
-            with failures_told(as_json):
-                show(function(**options), as_json)
-
-        flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-        return group.command(name, context_settings=HELP, **settings)(flag(run))
-
-    return register
 
 
 @contextmanager

@@ -1,0 +1,104 @@
+"""A person's settings: who they are, and what is recorded with their commits.
+
+``<configuration folder>/icechunk/settings.yaml``, a flat map; keys of others survive.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from icechunk.cli.aliases import config_path
+from icechunk.cli.failures import refusal
+from icechunk.ground.errors import ErrorKind
+
+DEFAULTS: dict[str, str | bool | None] = {
+    "user.name": None,
+    "user.email": None,
+    "provenance": True,
+}
+"""Settings and what they are when nobody set them."""
+
+_SWITCH = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
+
+
+class Settings:
+    """The settings of the person who runs this process.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The file; it need not exist.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = config_path().with_name("settings.yaml") if path is None else path
+
+    def all(self) -> dict[str, str | bool | None]:
+        """Every setting by its name."""
+        held = self._read()
+        return {key: held.get(key, default) for key, default in DEFAULTS.items()}
+
+    def get(self, key: str) -> str | bool | None:
+        """One setting.
+
+        Raises
+        ------
+        IcechunkError
+            For a key that is none.
+        """
+        _check(key)
+        return self.all()[key]
+
+    def put(self, key: str, value: str) -> None:
+        """Set one; a switch is ``on`` or ``off``.
+
+        Raises
+        ------
+        IcechunkError
+            For a key that is none, or a switch set to something else.
+        """
+        _check(key)
+        given: str | bool = value
+        if isinstance(DEFAULTS[key], bool):
+            if value.lower() not in _SWITCH:
+                raise refusal(
+                    f"`{key}` cannot be `{value}`", "write on or off", ErrorKind.NOT_ALLOWED
+                )
+            given = _SWITCH[value.lower()]
+        self._write({**self._read(), key: given})
+
+    def forget(self, key: str) -> None:
+        """Back to the default."""
+        _check(key)
+        self._write({name: value for name, value in self._read().items() if name != key})
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            held = yaml.safe_load(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (yaml.YAMLError, ValueError) as error:
+            raise refusal(
+                f"cannot read {self.path}: {' '.join(str(error).split())}",
+                "mend or remove the file",
+                ErrorKind.CONFIG_DESERIALIZATION,
+            ) from error
+        return held if isinstance(held, dict) else {}
+
+    def _write(self, held: dict[str, Any]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        draft.write_text(yaml.safe_dump(held, allow_unicode=True), encoding="utf-8")
+        draft.replace(self.path)
+
+
+def _check(key: str) -> None:
+    if key not in DEFAULTS:
+        near = difflib.get_close_matches(key, DEFAULTS, 1)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(DEFAULTS)}"
+        raise refusal(f"there is no setting `{key}`", hint, ErrorKind.NOT_ALLOWED)
