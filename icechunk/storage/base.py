@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, final
 
 from icechunk.config.rendering import Entry, Shown
+from icechunk.config.resolve import StorageTuning
 from icechunk.config.storage import StorageSettings
 from icechunk.ground.clock import to_datetime
 from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
@@ -326,6 +327,37 @@ class Storage(StorageConstructors, Shown, ABC):
     async def put_async(self, key: str, data: Data) -> None:
         """Do `put` without blocking the event loop."""
         await offload(self.put, key, data)
+
+    def tuned(self, tuning: StorageTuning) -> Storage:
+        """Return this place under other storage settings; itself where they change nothing."""
+        return self
+
+    def require_creatable(self) -> None:
+        """Refuse to begin a repository where that cannot work; changes nothing that stays.
+
+        Raises
+        ------
+        InvalidInputError
+            Kind ``empty-prefix-creation``.
+        ReadOnlyError
+            Kind ``read-only-storage``.
+        StorageError
+            When the storage does not do what commits rest on.
+        """
+
+    def require_writable(self, what: str) -> None:
+        """Refuse an action in a place that cannot be written to.
+
+        Parameters
+        ----------
+        what : str
+            The action, to begin the message with.
+
+        Raises
+        ------
+        ReadOnlyError
+            Kind ``read-only-storage``.
+        """
 
     # -- public face ---------------------------------------------------------------------------
 

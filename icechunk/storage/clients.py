@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from icechunk._version import API_VERSION
@@ -44,7 +44,16 @@ USER_AGENT = f"icechunk/{API_VERSION}"
 _DEFAULT_CONNECT = timedelta(seconds=5)
 _DEFAULT_STALL = timedelta(seconds=60)
 _DEFAULT_OPERATION = timedelta(seconds=180)
-_FOREVER = timedelta(days=365)
+_FOREVER = timedelta(days=36500)
+_UPLOAD_FACTOR = 10
+
+
+class _Requests(NamedTuple):
+    """What is the same for all requests of a client."""
+
+    headers: dict[str, str]
+    uploads: bool
+
 
 _CLIENT_KEYS = frozenset(
     {
@@ -84,6 +93,7 @@ def connect(
     prefix: str | None = None,
     tuning: StorageTuning | None = None,
     headers: Mapping[str, str] | None = None,
+    uploads: bool = False,
 ) -> ObjectStore:
     """Make a client. Nothing is sent yet.
 
@@ -102,6 +112,8 @@ def connect(
         Retries and time limits; the defaults when absent.
     headers : mapping, optional
         Headers of every request.
+    uploads : bool
+        The client is for writing: silence while a body goes out is no stall.
 
     Raises
     ------
@@ -128,7 +140,9 @@ def connect(
             f"storage configuration error: {kind} stores have no network client",
             ErrorKind.STORAGE_CONFIG,
         )
-    return make(store, place, given, prefix or None, limits, dict(headers or {}))
+    return make(
+        store, place, given, prefix or None, limits, _Requests(dict(headers or {}), uploads)
+    )
 
 
 def _unwrapped(credentials: Any) -> Any:
@@ -184,7 +198,7 @@ def _retry(limits: StorageTuning) -> Any:
 
 def _client(
     limits: StorageTuning,
-    headers: dict[str, str],
+    requests: _Requests,
     *,
     allow_http: bool,
     stall: timedelta = _DEFAULT_STALL,
@@ -199,15 +213,17 @@ def _client(
     def span(ms: int | None, otherwise: timedelta) -> timedelta:
         return otherwise if ms is None else timedelta(milliseconds=max(ms, 1))
 
+    # The client's stall clock runs while a request goes out too, so uploads get a longer limit.
+    attempt, silence = (stall * _UPLOAD_FACTOR, _FOREVER) if requests.uploads else (_FOREVER, stall)
     options: dict[str, Any] = {
         "user_agent": USER_AGENT,
         "allow_http": allow_http,
         "connect_timeout": span(limits.connect_timeout_ms, _DEFAULT_CONNECT),
-        "read_timeout": span(limits.read_timeout_ms, stall),
-        "timeout": span(limits.operation_attempt_timeout_ms, _FOREVER),
+        "read_timeout": span(limits.read_timeout_ms, silence),
+        "timeout": span(limits.operation_attempt_timeout_ms, attempt),
     }
-    if headers:
-        options["default_headers"] = headers
+    if requests.headers:
+        options["default_headers"] = requests.headers
     return {**options, **(over or {})}
 
 
@@ -233,7 +249,7 @@ def _s3(
     credentials: Any,
     prefix: str | None,
     limits: StorageTuning,
-    headers: dict[str, str],
+    requests: _Requests,
 ) -> ObjectStore:
     """Make a client of S3 or a service that speaks its protocol."""
     from obstore.store import S3Store
@@ -246,12 +262,11 @@ def _s3(
         config["request_payer"] = True
     if options.checksum_algorithm is not None:
         config["checksum_algorithm"] = _checksum(options.checksum_algorithm)
-    stall = options.network_stream_timeout_seconds
     client = _client(
         limits,
-        headers,
+        requests,
         allow_http=options.allow_http,
-        stall=_FOREVER if stall == 0 else timedelta(seconds=stall) if stall else _DEFAULT_STALL,
+        stall=_stall(options.network_stream_timeout_seconds),
     )
     made: ObjectStore = _built(
         "S3",
@@ -265,6 +280,13 @@ def _s3(
         ),
     )
     return made
+
+
+def _stall(seconds: int | None) -> timedelta:
+    """Return how long a transfer may be silent; 0 seconds means for ever."""
+    if seconds is None:
+        return _DEFAULT_STALL
+    return timedelta(seconds=seconds) if seconds else _FOREVER / _UPLOAD_FACTOR
 
 
 def _s3_access(options: S3Options, credentials: Any) -> tuple[Any, Any]:
@@ -346,7 +368,7 @@ def _gcs(
     credentials: Any,
     prefix: str | None,
     limits: StorageTuning,
-    headers: dict[str, str],
+    requests: _Requests,
 ) -> ObjectStore:
     """Make a client of Google Cloud Storage."""
     from obstore.store import GCSStore
@@ -366,7 +388,7 @@ def _gcs(
             bucket,
             prefix=prefix,
             config=config,
-            client_options=_client(limits, headers, allow_http=False, over=client),
+            client_options=_client(limits, requests, allow_http=False, over=client),
             retry_config=_retry(limits),
             credential_provider=provider,
         ),
@@ -393,7 +415,7 @@ def _azure(
     credentials: Any,
     prefix: str | None,
     limits: StorageTuning,
-    headers: dict[str, str],
+    requests: _Requests,
 ) -> ObjectStore:
     """Make a client of Azure Blob Storage."""
     from obstore.store import AzureStore
@@ -415,7 +437,7 @@ def _azure(
             container,
             prefix=prefix,
             config=config,
-            client_options=_client(limits, headers, allow_http=False, over=client),
+            client_options=_client(limits, requests, allow_http=False, over=client),
             retry_config=_retry(limits),
             credential_provider=provider,
         ),
@@ -441,7 +463,7 @@ def _http(
     credentials: Any,
     prefix: str | None,
     limits: StorageTuning,
-    headers: dict[str, str],
+    requests: _Requests,
 ) -> ObjectStore:
     """Make a client of a web server."""
     from obstore.store import HTTPStore
@@ -459,7 +481,7 @@ def _http(
             ErrorKind.STORAGE_CONFIG,
         )
     base = url.rstrip("/") + (f"/{prefix}" if prefix else "")
-    sent = {**(store[1] or {}), **headers}
+    sent = requests._replace(headers={**(store[1] or {}), **requests.headers})
     made: ObjectStore = _built(
         "HTTP",
         lambda: HTTPStore(

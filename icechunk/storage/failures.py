@@ -1,0 +1,168 @@
+"""What went wrong at an object store: the client's complaint as an error that says what to do.
+
+Clients quote addresses, and addresses may carry signatures. So their text never gets out as it is:
+the server's code and the status are taken from it, and query strings are cut off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from icechunk.ground.errors import ErrorKind, IcechunkError, StorageError
+from icechunk.storage.base import missing
+
+T = TypeVar("T")
+
+_CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
+_STATUS = re.compile(r"non-2xx status code: (\d{3})|\bstatus[: ]+(\d{3})\b|HTTP status (\d{3})")
+_REGION = re.compile(r"<Region>([a-z0-9-]{2,32})</Region>|expecting &?#?\w*;?'?([a-z0-9-]{2,32})")
+_TRIES = re.compile(r"after (\d+) retries")
+_QUERY = re.compile(r"\?[^\s)\"']*")
+_URL_USER = re.compile(r"//[^/\s@]+@")
+_BODY = re.compile(r": ?(<\?xml|<Error|<!DOCTYPE|<html|\{).*", re.DOTALL)
+
+_MISSING_PLACES = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "NoSuchContainer"}
+
+_DENIALS = {
+    "InvalidAccessKeyId": "the access key id is not known there; check the credentials",
+    "SignatureDoesNotMatch": "the secret key does not belong to the access key id; "
+    "check the credentials",
+    "ExpiredToken": "the credentials have expired; give fresh ones, or get_credentials to renew",
+    "InvalidToken": "the session token is not valid; give the token that belongs to the key pair",
+    "RequestTimeTooSkewed": "this machine's clock is too far from the server's; set it",
+    "AuthenticationFailed": "the credentials are not accepted; check account, key or token",
+    "AuthorizationFailure": "the credentials are not allowed to do this; ask for the permission",
+    "AccessDenied": "the credentials lack the permission; grant it, or use others",
+}
+
+
+class Trouble(NamedTuple):
+    """What could be read from a client's complaint."""
+
+    status: int | None
+    """HTTP status, None where there was no answer."""
+    code: str | None
+    """The server's own name of the error."""
+    line: str
+    """The complaint's first line without bodies, query strings and user names."""
+    region: str | None
+    """The region that the server says is right."""
+
+
+def read_trouble(error: BaseException) -> Trouble:
+    """Take apart what a client says, without what must not be shown."""
+    text = str(error)
+    code = _CODE.search(text)
+    status = _STATUS.search(text)
+    region = _REGION.search(text)
+    line = _BODY.sub("", text.split("\n\nDebug source", 1)[0]).splitlines()
+    shown = _URL_USER.sub("//", _QUERY.sub("", line[0] if line else type(error).__name__))
+    return Trouble(
+        int(next(group for group in status.groups() if group)) if status else None,
+        code[1] if code else None,
+        shown[:300],
+        next((group for group in region.groups() if group), None) if region else None,
+    )
+
+
+def translated(error: BaseException, key: str, where: str) -> IcechunkError:
+    """Say what a client's error means.
+
+    Parameters
+    ----------
+    error : BaseException
+        What the client raised.
+    key : str
+        Object that was asked for; empty for a listing.
+    where : str
+        The storage, without secrets.
+
+    Returns
+    -------
+    StorageError
+        ``object-not-found``, ``throttled``, ``storage-config`` for a place that does not exist or
+        a wrong region, ``object-store`` for everything else.
+    """
+    if isinstance(error, IcechunkError):
+        return error
+    trouble = read_trouble(error)
+    if trouble.code in _MISSING_PLACES:
+        return StorageError(
+            f"the bucket or container of {where} does not exist ({trouble.code}). Check its name, "
+            "the region and the endpoint, or create it",
+            ErrorKind.STORAGE_CONFIG,
+        )
+    if isinstance(error, FileNotFoundError) or trouble.status == 404:
+        return missing(key, where)
+    return _refused(error, trouble, key, where) or _failed(error, trouble, key, where)
+
+
+def _refused(error: BaseException, trouble: Trouble, key: str, where: str) -> StorageError | None:
+    """Return the error of a request that the server, or the search for credentials, turned down."""
+    name = type(error).__name__
+    what = f"`{key}` in {where}" if key else where
+    code = trouble.code or (f"status {trouble.status}" if trouble.status else name)
+    if trouble.region or code in ("PermanentRedirect", "AuthorizationHeaderMalformed"):
+        right = f"; the server says {trouble.region}" if trouble.region else ""
+        return StorageError(
+            f"wrong region for {where} ({code}){right}. Give region=... as the bucket has it",
+            ErrorKind.STORAGE_CONFIG,
+        )
+    if trouble.status in (301, 307, 308) or "redirect" in trouble.line.lower():
+        return StorageError(
+            f"{where} answers with a redirect: the bucket is in another region, or the endpoint "
+            "is not right. Give region=... as the bucket has it",
+            ErrorKind.STORAGE_CONFIG,
+        )
+    if "credentials" in trouble.line and trouble.status is None:
+        return StorageError(
+            f"no credentials for {where}: {trouble.line}. Give credentials, put them into the "
+            "environment, or say anonymous=True",
+            ErrorKind.OBJECT_STORE,
+        )
+    denied = trouble.status in (401, 403) or name in (
+        "PermissionDeniedError",
+        "UnauthenticatedError",
+        "PermissionError",
+    )
+    if denied or code in _DENIALS:
+        advice = _DENIALS.get(code, "the credentials are not accepted, or lack the permission")
+        return StorageError(f"permission denied: {what} ({code}): {advice}", ErrorKind.OBJECT_STORE)
+    return None
+
+
+def _failed(error: BaseException, trouble: Trouble, key: str, where: str) -> StorageError:
+    """Return the error of a request that got no answer, or one that says to come back."""
+    what = f"`{key}` in {where}" if key else where
+    tries = _TRIES.search(str(error))
+    often = f" (tried {int(tries[1]) + 1} times)" if tries else ""
+    if trouble.status in (429, 503) or trouble.code in ("SlowDown", "TooManyRequests"):
+        return StorageError(
+            f"throttled: the server of {what} asks for fewer requests{often}. Lower the "
+            "concurrency, or raise the storage settings' retries",
+            ErrorKind.THROTTLED,
+        )
+    if trouble.status is None:
+        timeout = "timed out" in str(error).lower() or "timedout" in str(error).lower()
+        why = "did not answer in time" if timeout else "cannot be reached"
+        return StorageError(
+            f"object store error: the server of {what} {why}{often}: {trouble.line}. Check the "
+            "endpoint and the network, or raise the storage settings' timeouts",
+            ErrorKind.OBJECT_STORE,
+        )
+    return StorageError(
+        f"object store error: the server of {what} answered {trouble.status} "
+        f"{trouble.code or ''}{often}: {trouble.line}. Try again; if it stays, ask who runs it",
+        ErrorKind.OBJECT_STORE,
+    )
+
+
+def guarded(call: Callable[[], T], key: str, where: str) -> T:
+    """Do a request; its failure comes out translated, without the client's text behind it."""
+    try:
+        return call()
+    except Exception as error:  # whatever a client raises is this boundary's matter
+        failure = translated(error, key, where)
+    raise failure

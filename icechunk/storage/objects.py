@@ -1,0 +1,456 @@
+"""Repositories in object stores: S3 and its relatives, Google Cloud Storage, Azure Blob Storage."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from icechunk.config.containers import ObjectStoreConfig
+from icechunk.config.rendering import Entry
+from icechunk.config.resolve import StorageTuning, storage_tuning
+from icechunk.ground.clock import from_datetime
+from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.ground.runtime import PerProcess, map_parallel
+from icechunk.storage.base import (
+    Data,
+    Fetched,
+    ObjectInfo,
+    Storage,
+    Version,
+    folder_of,
+    segments,
+    wrong_size,
+)
+from icechunk.storage.clients import connect
+from icechunk.storage.failures import guarded, read_trouble, translated
+from icechunk.storage.readback import WRITE_ID, RefusedError, Seen, UnclearError, settle
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_LIST_PAGE = 1000
+_DELETE_BATCH = 1000
+"""Keys in one request; what S3 takes at most."""
+
+_PART = 16 * 1024 * 1024
+"""Bytes of one part of a big upload."""
+
+_CHUNKS = "chunks/"
+_AGAIN = (408, 425, 429, 499)
+"""Statuses below 500 that do not tell whether a write was carried out."""
+
+
+class ObjectStorage(Storage):
+    """Objects of a bucket or container, below a prefix.
+
+    Parameters
+    ----------
+    store : ObjectStoreConfig
+        Kind of the store and how to reach it.
+    place : str
+        Bucket or container.
+    prefix : str or None
+        Prefix of whole segments.
+    credentials : S3Credentials, GcsCredentials, AzureCredentials or None
+        None: what the environment has.
+    identity : str
+        Kind and location without secrets, as messages show it.
+    shown : tuple of (str, Any)
+        Lines of the display.
+    read_headers, write_headers : dict of str to str
+        Headers of reading and of writing requests.
+    tuning : StorageTuning, optional
+        Retries, time limits, storage classes; the defaults when absent.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStoreConfig,
+        place: str,
+        prefix: str | None,
+        credentials: Any,
+        *,
+        identity: str,
+        shown: tuple[tuple[str, Any], ...] = (),
+        read_headers: Mapping[str, str] | None = None,
+        write_headers: Mapping[str, str] | None = None,
+        tuning: StorageTuning | None = None,
+    ) -> None:
+        self._store = store
+        self._place = place
+        self._prefix = "/".join(part for part in (prefix or "").split("/") if part)
+        self._credentials = credentials
+        self._identity = identity
+        self._shown = shown
+        self._read_headers = dict(read_headers or {})
+        self._write_headers = dict(write_headers or {})
+        self._tuning = storage_tuning(None) if tuning is None else tuning
+        # Clients do not survive a fork, and cost time: they are made when they are needed.
+        self._readers = PerProcess(partial(self._connect, False))
+        self._writers = PerProcess(partial(self._connect, True))
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "identity": self._identity,
+            "shown": self._shown,
+            "read_headers": self._read_headers,
+            "write_headers": self._write_headers,
+            "tuning": self._tuning,
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        positional = (self._store, self._place, self._prefix, self._credentials)
+        return _restore, (type(self), positional, self._arguments())
+
+    def tuned(self, tuning: StorageTuning) -> ObjectStorage:
+        """Return this place under other retries, time limits and storage classes."""
+        if tuning == self._tuning:
+            return self
+        positional = (self._store, self._place, self._prefix, self._credentials)
+        return _restore(type(self), positional, {**self._arguments(), "tuning": tuning})
+
+    def _connect(self, writing: bool) -> ObjectStore:
+        headers = self._write_headers if writing else self._read_headers
+        if writing and headers == self._read_headers and not self._uploads_differ():
+            return self._readers.get()
+        return connect(
+            self._store,
+            self._place,
+            self._credentials,
+            prefix=self._prefix or None,
+            tuning=self._tuning,
+            headers=headers,
+            uploads=writing,
+        )
+
+    def _uploads_differ(self) -> bool:
+        """Whether writing takes a client of its own, as an upload is silent while it goes out."""
+        return self._tuning.read_timeout_ms is None
+
+    @property
+    def identity(self) -> str:
+        """Kind and location."""
+        return self._identity
+
+    def _entries(self) -> Iterable[Entry]:
+        return [Entry(name, value) for name, value in self._shown]
+
+    def require_creatable(self) -> None:
+        """Refuse to make a repository at the top of a bucket, where it cannot be told apart."""
+        if not self._prefix:
+            raise InvalidInputError(
+                f"cannot create a repository in an empty prefix: {self._identity}; give "
+                "prefix='some/name', so that the bucket can hold other things too",
+                ErrorKind.EMPTY_PREFIX_CREATION,
+            )
+
+    # -- versions ------------------------------------------------------------------------------
+
+    def _token(self, result: Any) -> Version:
+        """Return the version that an answer names, as a later condition sends it."""
+        if isinstance(self._store, ObjectStoreConfig.Gcs):
+            return str(result["version"] or result["e_tag"])
+        tag = str(result["e_tag"])
+        # S3 documents bare tags for conditions, and old Ceph knows no others; Azure wants quotes.
+        return tag if isinstance(self._store, ObjectStoreConfig.Azure) else tag.strip('"')
+
+    def _mode(self, expected: Version | None) -> Any:
+        if expected is None:
+            return "create"
+        return {"e_tag": expected, "version": expected}
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def get(self, key: str) -> Fetched:
+        import obstore
+
+        segments(key)
+
+        def fetch() -> Fetched:
+            answer = obstore.get(self._readers.get(), key)
+            return Fetched(answer.bytes().to_bytes(), self._token(answer.meta))
+
+        return guarded(fetch, key, self._identity)
+
+    def _parts(self, offset: int, length: int) -> list[tuple[int, int]]:
+        """Divide a big range into starts and lengths of requests."""
+        size = self._tuning.ideal_concurrent_request_size
+        if length <= size:
+            return [(offset, length)]
+        ends = offset + length
+        return [(start, min(size, ends - start)) for start in range(offset, ends, size)]
+
+    def _checked_span(self, key: str, offset: int, length: int) -> bool:
+        """Check a range; False for an empty one, which no request can ask for."""
+        segments(key)
+        if offset < 0 or length < 0:
+            raise wrong_size(key, offset, length, 0)
+        return length > 0
+
+    def _empty_range(self, key: str, offset: int) -> bytes:
+        info = self.head(key)
+        if info is None or offset > info.size:
+            self.get(key)
+            raise wrong_size(key, offset, 0, 0)
+        return b""
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes | memoryview:
+        if not self._checked_span(key, offset, length):
+            return self._empty_range(key, offset)
+        parts = self._parts(offset, length)
+        if len(parts) == 1:
+            return self._read_part(key, offset, length)
+        whole = memoryview(bytearray(length))
+
+        def fill(part: tuple[int, int]) -> None:
+            start = part[0] - offset
+            whole[start : start + part[1]] = self._read_part(key, *part)
+
+        map_parallel(fill, parts, limit=self._tuning.max_concurrent_requests_for_object)
+        return whole.toreadonly()
+
+    def _read_part(self, key: str, offset: int, length: int) -> memoryview:
+        import obstore
+
+        try:
+            data = memoryview(
+                obstore.get_range(self._readers.get(), key, start=offset, length=length)
+            )
+        except Exception as error:
+            failure = self._range_failure(error, key, offset, length)
+        else:
+            if len(data) == length:
+                return data
+            failure = wrong_size(key, offset, length, len(data))
+        raise failure
+
+    def _range_failure(self, error: Exception, key: str, offset: int, length: int) -> Exception:
+        if read_trouble(error).status == 416:
+            return wrong_size(key, offset, length, 0)
+        return translated(error, key, self._identity)
+
+    async def read_range_async(self, key: str, offset: int, length: int) -> bytes | memoryview:
+        """Read a range on the event loop itself: nothing waits in a thread."""
+        if not self._checked_span(key, offset, length):
+            return await super().read_range_async(key, offset, length)
+        parts = self._parts(offset, length)
+        if len(parts) == 1:
+            return await self._read_part_async(key, offset, length)
+        whole = memoryview(bytearray(length))
+        gate = asyncio.Semaphore(self._tuning.max_concurrent_requests_for_object)
+
+        async def fill(start: int, size: int) -> None:
+            async with gate:
+                data = await self._read_part_async(key, start, size)
+            whole[start - offset : start - offset + size] = data
+
+        await asyncio.gather(*(fill(*part) for part in parts))
+        return whole.toreadonly()
+
+    async def _read_part_async(self, key: str, offset: int, length: int) -> memoryview:
+        import obstore
+
+        try:
+            data = memoryview(
+                await obstore.get_range_async(self._readers.get(), key, start=offset, length=length)
+            )
+        except Exception as error:
+            failure = self._range_failure(error, key, offset, length)
+        else:
+            if len(data) == length:
+                return data
+            failure = wrong_size(key, offset, length, len(data))
+        raise failure
+
+    def head(self, key: str) -> ObjectInfo | None:
+        import obstore
+
+        segments(key)
+        found: Any
+        try:
+            found = guarded(lambda: obstore.head(self._readers.get(), key), key, self._identity)
+        except Exception as error:
+            if getattr(error, "kind", None) != ErrorKind.OBJECT_NOT_FOUND:
+                raise
+            return None
+        return ObjectInfo(key, found["size"], from_datetime(found["last_modified"]))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        import obstore
+
+        folder = folder_of(prefix)
+        pages = guarded(
+            lambda: obstore.list(self._readers.get(), folder or None, chunk_size=_LIST_PAGE),
+            folder,
+            self._identity,
+        )
+        while True:
+            page = guarded(lambda: next(pages, None), folder, self._identity)
+            if page is None:
+                return
+            for found in page:
+                modified = from_datetime(found["last_modified"])
+                yield ObjectInfo(found["path"], found["size"], modified)
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def _attributes(self, key: str, write_id: str | None = None) -> dict[str, str]:
+        tuning = self._tuning
+        of_chunks = key.startswith(_CHUNKS)
+        chosen = tuning.chunks_storage_class if of_chunks else tuning.metadata_storage_class
+        attributes = {} if chosen is None else {"Storage-Class": chosen}
+        if write_id is not None and tuning.use_metadata:
+            attributes[WRITE_ID] = write_id
+        return attributes
+
+    def _upload(self, key: str, data: Data) -> dict[str, Any]:
+        """Return how an unconditional write is sent: in parts when it is big."""
+        big = len(data) >= max(self._tuning.minimum_size_for_multipart_upload, _PART)
+        return {
+            "attributes": self._attributes(key),
+            "use_multipart": big,
+            "chunk_size": _PART,
+            "max_concurrency": self._tuning.max_concurrent_requests_for_object,
+        }
+
+    def put(self, key: str, data: Data) -> None:
+        import obstore
+
+        segments(key)
+        options = self._upload(key, data)
+        guarded(lambda: obstore.put(self._writers.get(), key, data, **options), key, self._identity)
+
+    async def put_async(self, key: str, data: Data) -> None:
+        """Write on the event loop itself: nothing waits in a thread."""
+        import obstore
+
+        segments(key)
+        options = self._upload(key, data)
+        try:
+            await obstore.put_async(self._writers.get(), key, data, **options)
+        except Exception as error:
+            failure = translated(error, key, self._identity)
+        else:
+            return
+        raise failure
+
+    def create(self, key: str, data: Data) -> Version | None:
+        segments(key)
+        if not self._tuning.use_conditional_create:
+            return None if self.head(key) is not None else self._overwrite(key, data)
+        return self._settle(key, data, None)
+
+    def replace(self, key: str, data: Data, expected: Version) -> Version | None:
+        segments(key)
+        if not self._tuning.use_conditional_update:
+            seen = self._look(key)
+            if seen is None or seen.version != expected:
+                return None
+            return self._overwrite(key, data)
+        return self._settle(key, data, expected)
+
+    def _overwrite(self, key: str, data: Data) -> Version:
+        """Write whatever is there: the user gave up conditions."""
+        return guarded(lambda: self._send(key, data, "overwrite", None), key, self._identity)
+
+    def _settle(self, key: str, data: Data, expected: Version | None) -> Version | None:
+        mode = self._mode(expected)
+
+        def send(write_id: str) -> Version:
+            try:
+                return self._send(key, data, mode, write_id)
+            except Exception as error:
+                outcome = self._outcome(error, key)
+            raise outcome
+
+        return settle(
+            send,
+            lambda: self._look(key),
+            expected,
+            self._tuning.retries,
+            f"`{key}` in {self._identity}",
+        )
+
+    def _send(self, key: str, data: Data, mode: Any, write_id: str | None) -> Version:
+        import obstore
+
+        attributes = self._attributes(key, write_id)
+        answer = obstore.put(
+            self._writers.get(), key, data, mode=mode, attributes=attributes, use_multipart=False
+        )
+        return self._token(answer)
+
+    def _outcome(self, error: Exception, key: str) -> Exception:
+        """Return what a failed conditional write means."""
+        trouble = read_trouble(error)
+        failure = translated(error, key, self._identity)
+        refused = trouble.status in (304, 409, 412) or type(error).__name__ in (
+            "AlreadyExistsError",
+            "PreconditionError",
+        )
+        if refused or failure.kind == ErrorKind.OBJECT_NOT_FOUND:
+            return RefusedError()
+        if trouble.status is None or trouble.status >= 500 or trouble.status in _AGAIN:
+            return UnclearError(failure)
+        return failure
+
+    def _look(self, key: str) -> Seen | None:
+        """Return version and write id of an object."""
+        import obstore
+
+        def look() -> Seen:
+            answer = obstore.get(self._readers.get(), key, options={"head": True})
+            return Seen(self._token(answer.meta), _write_id(answer.attributes))
+
+        try:
+            return guarded(look, key, self._identity)
+        except Exception as error:
+            if getattr(error, "kind", None) != ErrorKind.OBJECT_NOT_FOUND:
+                raise
+            return None
+
+    def delete(self, keys: Iterable[str]) -> int:
+        """Delete objects; the number is that of the names given, as the store does not tell."""
+        names = [key for key in keys if segments(key)]
+        batches = [names[at : at + _DELETE_BATCH] for at in range(0, len(names), _DELETE_BATCH)]
+        for batch in batches:
+            self._delete(batch)
+        return len(names)
+
+    def _delete(self, batch: Sequence[str]) -> None:
+        import obstore
+
+        def remove(keys: Sequence[str]) -> None:
+            guarded(lambda: obstore.delete(self._writers.get(), keys), "", self._identity)
+
+        try:
+            remove(batch)
+        except Exception as error:
+            if getattr(error, "kind", None) != ErrorKind.OBJECT_NOT_FOUND:
+                raise
+        else:
+            return
+        # Some stores end a batch at the first name that is not there: then one by one.
+        map_parallel(lambda key: self._delete_one(remove, key), batch)
+
+    @staticmethod
+    def _delete_one(remove: Callable[[Sequence[str]], None], key: str) -> None:
+        try:
+            remove([key])
+        except Exception as error:
+            if getattr(error, "kind", None) != ErrorKind.OBJECT_NOT_FOUND:
+                raise
+
+
+def _write_id(attributes: Mapping[str, str]) -> str | None:
+    """Find the write id; some stores change the case of the names of metadata."""
+    return next((value for name, value in attributes.items() if name.lower() == WRITE_ID), None)
+
+
+def _restore(
+    kind: type[ObjectStorage], positional: tuple[Any, ...], keywords: dict[str, Any]
+) -> ObjectStorage:
+    """Make an unpickled storage."""
+    return kind(*positional, **keywords)
