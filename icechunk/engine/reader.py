@@ -5,6 +5,7 @@ from __future__ import annotations
 from icechunk.assets.assets import Assets
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.chunk_edits import DELETED
+from icechunk.format.manifest import Manifest
 from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.ground.ids import NodeId, id_text
 from icechunk.model.chunk_table import ChunkTable, Location
@@ -16,12 +17,21 @@ Coords = tuple[int, ...]
 
 
 class NotHeld:
-    """Answer of `ArrayReader.locate` when a manifest must be fetched first."""
+    """Answer of `ArrayReader.locate` when a manifest must be fetched, or decoded, first.
 
-    __slots__ = ("part",)
+    Attributes
+    ----------
+    part : int
+        Which manifest of the array.
+    decode : bool
+        Whether a look into the file itself would not do: the references have to be decoded.
+    """
 
-    def __init__(self, part: int) -> None:
+    __slots__ = ("decode", "part")
+
+    def __init__(self, part: int, *, decode: bool = False) -> None:
         self.part = part
+        self.decode = decode
 
 
 class ArrayReader:
@@ -44,6 +54,7 @@ class ArrayReader:
         "_bounds",
         "_edits",
         "_kept",
+        "_manifests",
         "_refs",
         "_tables",
         "_weights",
@@ -63,6 +74,8 @@ class ArrayReader:
         self._refs = node.array.manifests
         self._weights = [_info(base, ref).num_chunk_refs for ref in self._refs]
         self._tables: list[ChunkTable | None] = [None] * len(self._refs)
+        # fetched, but the array's references in them are not decoded yet
+        self._manifests: list[Manifest | None] = [None] * len(self._refs)
         # The table of an array with one manifest, all of it on the grid: it alone has the answer.
         self._whole: ChunkTable | None = None
 
@@ -77,7 +90,7 @@ class ArrayReader:
         return True
 
     def locate(self, coords: Coords) -> Location | NotHeld | None:
-        """Where a chunk is; None where there is none; `NotHeld` when a manifest is missing."""
+        """Where a chunk is; None where there is none; `NotHeld` when `load` must come first."""
         edits = self._edits.get(self.node.id)
         if edits is not None:
             found = edits.find(coords)
@@ -92,43 +105,88 @@ class ArrayReader:
             if len(self._refs) == 1 or contains(ref.extents, coords):
                 table = self._tables[part]
                 if table is None:
-                    held = self._assets.held_manifest(ref.object_id)
-                    if held is None:
-                        return NotHeld(part)
-                    table = held.arrays[self.node.id]
-                    self._hold(part, table)
+                    return self._locate_cold(part, coords)
                 row = table.find(coords)
                 return table.location(row) if row >= 0 else None
         return None
+
+    def _locate_cold(self, part: int, coords: Coords) -> Location | NotHeld | None:
+        """`locate` in a manifest whose references the reader has not got as columns yet."""
+        ref = self._refs[part]
+        manifest = self._manifests[part] or self._assets.held_manifest(ref.object_id)
+        if manifest is None or self.node.id not in manifest.arrays:
+            return NotHeld(part)
+        place = manifest.peek(self.node.id, coords)
+        if place is not None:
+            if not contains(ref.extents, coords):
+                raise self._strays(part)
+            return place
+        table = manifest.decoded(self.node.id)
+        if table is None:
+            self._manifests[part] = manifest
+            return NotHeld(part, decode=True)
+        self._hold(part, table)
+        row = table.find(coords)
+        return table.location(row) if row >= 0 else None
 
     def _survived(self, coords: Coords) -> bool:
         """Whether a chunk of the base outlived the resizes of this session."""
         kept = self._kept
         return kept is None or all(p < max(k, 1) for p, k in zip(coords, kept, strict=True))
 
-    def load(self, part: int) -> None:
-        """Fetch one manifest of the array."""
+    def load(self, part: int, *, decode: bool = True) -> None:
+        """Fetch one manifest of the array.
+
+        Parameters
+        ----------
+        part : int
+            Which one.
+        decode : bool
+            Also turn the references into columns; otherwise only when there are few.
+
+        Raises
+        ------
+        FormatError
+            If the manifest is damaged or is not the one that the snapshot describes.
+        """
         ref = self._refs[part]
-        manifest = self._assets.manifest(ref.object_id, self._weights[part])
-        table = manifest.arrays.get(self.node.id)
-        if table is None:
+        manifest = self._manifests[part]
+        if manifest is None:
+            manifest = self._assets.manifest(ref.object_id, self._weights[part])
+        if self.node.id not in manifest.arrays:
             raise FormatError(
                 f"manifest {id_text(ref.object_id)} has no references of array "
                 f"{self.node.path}, which its snapshot promises; the repository is damaged",
                 ErrorKind.MANIFEST_INFO_NOT_FOUND,
             )
-        self._hold(part, table)
+        if decode or not manifest.searchable(self.node.id):
+            self._hold(part, manifest.arrays[self.node.id])
+        else:
+            self._manifests[part] = manifest
 
     def _hold(self, part: int, table: ChunkTable) -> None:
+        if not covers(self._refs[part].extents, table.extents()):
+            raise self._strays(part)
         self._tables[part] = table
+        self._manifests[part] = None
         grid = tuple((0, bound) for bound in self._bounds)
         if len(self._refs) == 1 and self._kept is None and covers(grid, table.extents()):
             self._whole = table
 
+    def _strays(self, part: int) -> FormatError:
+        """The error for a manifest with references where the snapshot says there are none."""
+        ref = self._refs[part]
+        return FormatError(
+            f"manifest {id_text(ref.object_id)} has references of array {self.node.path} outside "
+            f"of {ref.extents}, where its snapshot says that they are; the repository is damaged. "
+            "Restore it from a backup or use another snapshot",
+            ErrorKind.DESERIALIZATION,
+        )
+
     def find(self, coords: Coords) -> Location | None:
         """Where a chunk is, fetching its manifest when necessary; None where there is none."""
         while isinstance(found := self.locate(coords), NotHeld):
-            self.load(found.part)
+            self.load(found.part, decode=found.decode)
         return found
 
     def base_table(self) -> ChunkTable:
@@ -137,6 +195,7 @@ class ArrayReader:
             if self._tables[part] is None:
                 self.load(part)
         tables = [table for table in self._tables if table is not None]
+        assert len(tables) == len(self._refs)
         limits = self._bounds if self._kept is None else tuple(map(min, self._kept, self._bounds))
         box = tuple((0, max(limit, 1)) for limit in limits)
         return ChunkTable.concat([table.within(box) for table in tables], ndim=len(self._bounds))

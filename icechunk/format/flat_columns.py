@@ -367,7 +367,8 @@ def _field_offsets(
     first = np.array([body.vtable_at(int(vtables[0]))], np.int64)
     if _say_the_same(body, heads):
         return None, first
-    distinct = np.unique(heads)
+    ordered = np.sort(heads)  # np.unique would import numpy.ma: longer than all of this takes
+    distinct = ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
     codes = np.repeat(
         np.searchsorted(distinct, heads),
         np.diff(np.concatenate(([0], fresh, [len(vtables)]))),

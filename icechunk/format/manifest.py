@@ -36,6 +36,8 @@ _SMALLEST_REF = 20
 # below this many references decoding the table costs less than thinking about it
 _COLD_REFS = 50_000
 _COLD_LOOKUPS = 8
+# More in larger arrays: together they cost about a tenth of decoding the table.
+_COLD_SHARE = 2048
 
 
 class Manifest:
@@ -82,6 +84,22 @@ class Manifest:
         if isinstance(self.arrays, _LazyArrays):
             return self.arrays.locate_cold(node, coords)
         return None
+
+    def searchable(self, node: NodeId) -> bool:
+        """Whether `peek` may find chunks of an array: it is large and was not decoded yet."""
+        return isinstance(self.arrays, _LazyArrays) and self.arrays.searchable(node)
+
+    def decoded(self, node: NodeId) -> ChunkTable | None:
+        """An array's references, if they were decoded before.
+
+        Raises
+        ------
+        KeyError
+            If the manifest does not hold the array.
+        """
+        if isinstance(self.arrays, _LazyArrays):
+            return self.arrays.decoded(node)
+        return self.arrays[node]
 
     def stored(self, node: NodeId) -> Table | None:
         """An array's part of the file itself; None once its references were decoded."""
@@ -141,16 +159,28 @@ class _LazyArrays(Mapping[NodeId, ChunkTable]):
                 self._body = None
         return table
 
+    def decoded(self, node: NodeId) -> ChunkTable | None:
+        """Table of an array if it was decoded before."""
+        return self._tables[node]
+
+    def searchable(self, node: NodeId) -> bool:
+        """Whether a search in the payload may still answer."""
+        source = self._pending.get(node)
+        span = None if source is None else source.vector(REFS, 4)
+        if span is None or span[1] < _COLD_REFS:
+            return False
+        most = max(_COLD_LOOKUPS, span[1] // _COLD_SHARE)
+        return self._cold_tries.get(node, 0) < most
+
     def locate_cold(self, node: NodeId, coords: Sequence[int]) -> Location | None:
         """Binary search in the payload; None when absent, or when the table should answer."""
+        if not self.searchable(node):
+            return None
         source = self._pending.get(node)
-        if source is None:
+        span = None if source is None else source.vector(REFS, 4)
+        if source is None or span is None:
             return None
-        tries = self._cold_tries.get(node, 0)
-        span = source.vector(REFS, 4)
-        if tries >= _COLD_LOOKUPS or span is None or span[1] < _COLD_REFS:
-            return None
-        self._cold_tries[node] = tries + 1
+        self._cold_tries[node] = self._cold_tries.get(node, 0) + 1
         at = search(source.body, span, tuple(coords))
         if at is None:
             return None

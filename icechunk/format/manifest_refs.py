@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from struct import unpack_from
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,10 +38,11 @@ def search(body: Body, span: tuple[int, int], coords: tuple[int, ...]) -> int | 
     Returns
     -------
     int or None
-        Position of the element, which holds the distance to the reference. In a vector in disorder
-        some may be missed.
+        Position of the element, which holds the distance to the reference. In a vector in disorder,
+        or of references of another rank, some may be missed.
     """
     start, count = span
+    layout = Struct(f"<{len(coords)}I")
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
@@ -50,7 +51,9 @@ def search(body: Body, span: tuple[int, int], coords: tuple[int, ...]) -> int | 
         index = item.vector(INDEX, 4)
         if index is None:
             item.fail(f"missing required field {INDEX} of the table at {item.pos}")
-        found = unpack_from(f"<{index[1]}I", body.data, index[0])
+        if index[1] != len(coords):
+            return None
+        found = layout.unpack_from(body.data, index[0])
         if found == coords:
             return at
         if found < coords:

@@ -110,8 +110,8 @@ class StoredNodes:
         refs = TableColumn(self.body, at + _u32(self.body, at))
         refs.require(0)
         ids = refs.structs(0, OBJECT_ID_SIZE)
-        raw = np.unique(np.ascontiguousarray(ids).view(f"S{OBJECT_ID_SIZE}")).tolist()
-        return {ObjectId(id.ljust(OBJECT_ID_SIZE, b"\0")) for id in raw}
+        raw = np.ascontiguousarray(ids).view(f"V{OBJECT_ID_SIZE}").reshape(-1).tolist()
+        return {ObjectId(bytes(id)) for id in raw}
 
 
 def _u32(body: Body, at: NDArray[np.int64]) -> NDArray[np.uint32]:

@@ -190,7 +190,7 @@ def read_updates(root: Table, slot: int) -> UpdateLog:
         new=np.zeros((count, 12), np.uint8),
         numbers=np.zeros((count, 3), np.int64),
     )
-    for tag in np.unique(tags).tolist():
+    for tag in sorted(set(tags.tolist())):
         at = np.flatnonzero(tags == tag)
         kind = TableColumn(rows.body, values[at])
         if tag in NAMED or tag in NAMED_PREVIOUS or tag in (_COMMIT, _AMENDED):

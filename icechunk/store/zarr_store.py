@@ -157,7 +157,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
     def _load(self, key: str, missing: NotHeld) -> None:
         reader = self._transaction.reader(split(key)[0])
         if reader is not None:
-            reader.load(missing.part)
+            reader.load(missing.part, decode=missing.decode)
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None

@@ -10,6 +10,7 @@ import pytest
 import zstandard
 
 from icechunk.format import manifest as manifest_module
+from icechunk.format import manifest_patch
 from icechunk.format.dialect import V1, V2, Dialect
 from icechunk.format.envelope import FileType, pack
 from icechunk.format.flat_write import Builder, Field, ref, struct, u8, u32, u64
@@ -58,7 +59,15 @@ def use_manifest(data: bytes, name: str) -> None:
     cold = decode_manifest(data, name=name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_module, "_COLD_REFS", 0)
+        patch.setattr(manifest_patch, "SMALLEST", 0)
         for node in cold.arrays:
+            for coords in ((1, 4), (9,), (0, 0), (0,), ()):
+                cold.peek(node, coords)
+                place = Location(NATIVE, IDS[0], 0, 1, None, None, None, 0)
+                edit = ChunkTable.from_locations(len(coords), [(coords, place)])
+                plan = manifest_patch.plan_patch(cold, node, edit)
+                if plan is not None:
+                    plan.encode(IDS[1], dialect=V2, level=1)
             cold.locate(node, (1, 4))
             cold.locate(node, (9,))
     manifest = decode_manifest(data, name=name)

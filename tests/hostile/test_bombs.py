@@ -21,6 +21,7 @@ from icechunk.format.repo_info import decode_repo
 from icechunk.format.snapshot import decode_snapshot
 from icechunk.format.txlog import decode_transaction_log
 from icechunk.ground.errors import FormatError
+from icechunk.ground.ids import NodeId
 
 MIB = 2**20
 ID = bytes(12)
@@ -179,6 +180,27 @@ def test_compressed_locations_cost_what_they_hold_once() -> None:
     data = location_bomb()
     with frugally(32 * MIB):
         _everything_in(data, "some/name")
+
+
+def index_bomb() -> bytes:
+    """60,000 references that share coordinates of a million axes."""
+    b = Builder()
+    one = b.table({0: ref(b.struct_vector(bytes(4 * MIB), MIB, 4)), 4: struct(ID)})
+    refs = b.offset_vector([one] * 60_000)
+    array = b.table({0: struct(bytes(8)), 1: ref(refs)})
+    root = {0: struct(ID), 1: ref(b.offset_vector([array]))}
+    return pack(FileType.MANIFEST, 2, b.finish(b.table(root)))
+
+
+def test_looks_into_a_file_cost_no_more_than_what_was_asked_for() -> None:
+    data = index_bomb()
+    with frugally(32 * MIB):
+        manifest = decode_manifest(data, name="some/name")
+        node = NodeId(bytes(8))
+        assert manifest.searchable(node)
+        assert [manifest.peek(node, (k, k)) for k in range(100)] == [None] * 100
+        with pytest.raises(FormatError, match="some/name"):
+            manifest.locate(node, (0, 0))
 
 
 def test_values_that_contain_themselves() -> None:
