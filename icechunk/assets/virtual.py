@@ -8,6 +8,7 @@ from typing import Any
 from icechunk.assets.virtual_files import LocalFiles
 from icechunk.assets.virtual_object import VirtualObject, shown
 from icechunk.config.containers import ObjectStoreConfig, VirtualChunkContainer
+from icechunk.config.resolve import StorageTuning
 from icechunk.ground.errors import ErrorKind, InvalidInputError
 from icechunk.model.virtual_urls import RELATIVE, fits, normalise, slashed
 
@@ -27,11 +28,17 @@ class VirtualChunks:
         Longest URL prefix first; see `icechunk.config.resolve.Settings`.
     authorized : mapping
         Credentials by URL prefix.
+    tuning : StorageTuning
+        Retries and time limits of requests.
     """
 
     def __init__(
-        self, containers: Sequence[VirtualChunkContainer], authorized: Mapping[str, Any]
+        self,
+        containers: Sequence[VirtualChunkContainer],
+        authorized: Mapping[str, Any],
+        tuning: StorageTuning,
     ) -> None:
+        self._tuning = tuning
         self._containers = {slashed(one.url_prefix): one for one in containers if fits(one)}
         self._named = {one.name: prefix for prefix, one in self._containers.items() if one.name}
         self._authorized = {slashed(prefix): value for prefix, value in authorized.items()}
@@ -137,7 +144,14 @@ class VirtualChunks:
                     and isinstance(one.store, ObjectStoreConfig.LocalFileSystem)
                 )
             return self._files.object
-        raise NotImplementedError
+        # Loaded when the first is needed: most repositories have none.
+        if isinstance(store, ObjectStoreConfig.Http):
+            from icechunk.assets.virtual_http import WebServer
+
+            return WebServer(container.url_prefix, store, self._tuning).object
+        from icechunk.assets.virtual_clients import Buckets
+
+        return Buckets(store, credential, self._tuning).object
 
 
 _EXAMPLES: tuple[tuple[tuple[type[Any], ...], str], ...] = (

@@ -9,11 +9,13 @@ from weakref import WeakValueDictionary
 from icechunk.assets.assets import Assets
 from icechunk.assets.virtual import VirtualChunks
 from icechunk.config.repository import RepositoryConfig
-from icechunk.config.resolve import Settings, resolve
+from icechunk.config.resolve import Retries, Settings, resolve
 from icechunk.format.dialect import dialect_for
 from icechunk.ledger.base import Ledger
 from icechunk.ledger.open import ledger_of
 from icechunk.storage.base import Storage
+
+_NETWORK_RETRIES = Retries(max_tries=5, initial_backoff_ms=100, max_backoff_ms=10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,12 @@ class RepoContext:
     virtual: VirtualChunks = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        virtual = VirtualChunks(self.settings.containers, self.authorized)
+        settings = self.settings
+        tuning = settings.storage
+        if self.storage.blocking_ok and tuning.retries.max_tries == 1:
+            # Local storage has nothing to try again; the network has.
+            tuning = replace(tuning, retries=_NETWORK_RETRIES)
+        virtual = VirtualChunks(settings.containers, self.authorized, tuning)
         object.__setattr__(self, "virtual", virtual)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -71,6 +78,7 @@ def make_context(
 ) -> RepoContext:
     """Assemble a handle from its mutable truth and effective configuration."""
     settings = resolve(config)
+    storage = storage.tuned(settings.storage)
     assets = Assets(storage, settings, dialect_for(ledger.spec_version))
     ledger = ledger.under(assets, settings)
     return RepoContext(

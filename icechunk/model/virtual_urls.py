@@ -103,6 +103,11 @@ def _escape(text: str, reserved: frozenset[str]) -> str:
     )
 
 
+def escaped(url: str) -> str:
+    """A URL with everything percent-encoded that cannot be sent; what is encoded stays as it is."""
+    return _escape(url, _QUERY_SET - {"'", "#"})
+
+
 def resolved(location: str, named: Mapping[str, str]) -> str:
     """Absolute URL of a location.
 
