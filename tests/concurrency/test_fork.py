@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -10,12 +11,16 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 import zarr
 
 import icechunk
+from icechunk.dask import store_dask
 from icechunk.ground.locks import ProcessLock
 from tests.repositories import storage_of
 
@@ -228,3 +233,127 @@ def test_repositories_travel_to_workers_of_every_start_method(method, tmp_path):
     repo = icechunk.Repository.create(storage_of("local", tmp_path))
     with multiprocessing.get_context(method).Pool(2) as pool:
         assert pool.map(tips, [repo] * 4) == [repo.lookup_branch("main")] * 4
+
+
+def workers(method: str, repo: icechunk.Repository, count: int) -> list[int]:
+    """First cells that worker processes see, each in a session of its own."""
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        return pool.map(first_cell, [repo] * count)
+
+
+def first_cell(repo: icechunk.Repository) -> int:
+    return int(zarr.open_array(repo.readonly_session("main").store, path="a", mode="r")[0])
+
+
+def ones(tmp_path: Path, threshold: int = 0) -> icechunk.Repository:
+    """A local repository whose array /a of 64 cells in 8 chunks holds ones."""
+    config = icechunk.RepositoryConfig(inline_chunk_threshold_bytes=threshold)
+    repo = icechunk.Repository.create(storage_of("local", tmp_path), config)
+    session = repo.writable_session("main")
+    zarr.create_array(session.store, name="a", shape=(64,), chunks=(8,), dtype="i4", fill_value=0)[
+        :
+    ] = 1
+    session.commit("ones")
+    return repo
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_r64_workers_of_every_kind_while_threads_of_the_parent_work(method, tmp_path):
+    repo = ones(tmp_path)
+    session = repo.writable_session("main")
+    array = zarr.open_array(session.store, path="a", mode="r+")
+
+    def write() -> None:
+        array[:] = np.arange(64)
+
+    with busy(write, lambda: first_cell(repo)):
+        assert workers(method, repo, 8) == [1] * 8
+    session.commit("still whole")
+    back = zarr.open_array(repo.readonly_session("main").store, path="a", mode="r")
+    np.testing.assert_array_equal(back[:], np.arange(64))
+
+
+@pytest.mark.parametrize("threshold", [0, 512], ids=["native", "inline"])
+def test_a_child_and_its_parent_go_on_with_changes_that_are_not_committed(threshold, tmp_path):
+    repo = ones(tmp_path, threshold)
+    session = repo.writable_session("main")
+    zarr.open_array(session.store, path="a", mode="r+")[0:16] = 2
+
+    def child() -> None:
+        array = zarr.open_array(session.store, path="a", mode="r+")
+        assert array[0:24].tolist() == [2] * 16 + [1] * 8
+        array[16:24] = 3  # into a pack of its own: the parent's goes on growing elsewhere
+        session.commit("by the child")
+
+    in_child(child)
+    zarr.open_array(session.store, path="a", mode="r+")[24:32] = 4
+    with pytest.raises(icechunk.ConflictError):
+        session.commit("by the parent")
+    session.commit("by the parent", rebase_with=icechunk.BasicConflictSolver())
+    back = zarr.open_array(repo.readonly_session("main").store, path="a", mode="r")
+    assert back[0:40].tolist() == [2] * 16 + [3] * 8 + [4] * 8 + [1] * 8
+
+
+def test_a_child_is_made_while_asynchronous_work_is_under_way(tmp_path):
+    repo = ones(tmp_path)
+
+    async def parent() -> list[str]:
+        pending = []
+        for number in range(20):
+            session = repo.writable_session("main")
+            zarr_array = await zarr.api.asynchronous.open_array(
+                store=session.store, path="a", mode="r+"
+            )
+            pending.append(asyncio.create_task(zarr_array.setitem(slice(None), number)))
+            pending.append(asyncio.create_task(repo.lookup_branch_async("main")))
+            await asyncio.sleep(0)
+            if number % 5 == 0:
+                in_child(child)
+        return [str(done) for done in await asyncio.gather(*pending)]
+
+    def child() -> None:
+        # no running loop may be left over in the child: it starts one of its own
+        asyncio.events._set_running_loop(None)
+        assert first_cell(repo) == 1
+        assert asyncio.run(repo.lookup_branch_async("main")) == repo.lookup_branch("main")
+
+    assert len(asyncio.run(parent())) == 40
+
+
+def test_a_child_of_a_child(tmp_path):
+    repo = ones(tmp_path)
+
+    def grandchild() -> None:
+        session = repo.writable_session("main")
+        zarr.open_array(session.store, path="a", mode="r+")[8:16] = 9
+        session.commit("grandchild", rebase_with=icechunk.ConflictDetector())
+
+    def child() -> None:
+        session = repo.writable_session("main")
+        array = zarr.open_array(session.store, path="a", mode="r+")
+        array[0:8] = 8
+        in_child(grandchild)
+        session.commit("child", rebase_with=icechunk.ConflictDetector())
+
+    in_child(child)
+    back = zarr.open_array(repo.readonly_session("main").store, path="a", mode="r")
+    assert back[0:24].tolist() == [8] * 8 + [9] * 8 + [1] * 8
+
+
+def test_dask_forks_in_forked_children(tmp_path):
+    repo = ones(tmp_path)
+    session = repo.writable_session("main")
+    with (
+        dask.config.set({"multiprocessing.context": "fork"}),
+        busy(lambda: first_cell(repo)),
+    ):
+        store_dask(
+            session,
+            sources=[da.arange(64, chunks=8, dtype="i4")],
+            targets=[zarr.open_array(session.store, path="a", mode="r+")],
+            scheduler="processes",
+            num_workers=2,
+        )
+    session.commit("by dask")
+    back = zarr.open_array(repo.readonly_session("main").store, path="a", mode="r")
+    np.testing.assert_array_equal(back[:], np.arange(64))
