@@ -21,6 +21,7 @@ from icechunk.ground.errors import (
     ErrorKind,
     InvalidInputError,
     RepositoryNotFoundError,
+    StorageError,
 )
 from icechunk.ledger.base import Ledger
 from icechunk.ledger.v1 import FileLedger
@@ -57,6 +58,7 @@ def open_ledger(storage: Storage, settings: Settings) -> Ledger:
     RepositoryNotFoundError
         When the storage holds none.
     """
+    storage = storage.tuned(settings.storage)
     version = detect(storage)
     if version is None:
         raise _nothing(storage)
@@ -78,7 +80,10 @@ def ledger_of(spec_version: int, storage: Storage, settings: Settings) -> Ledger
 
 
 def _nothing(storage: Storage) -> RepositoryNotFoundError:
-    found = next(iter(storage.list(REFS)), None)
+    try:
+        found = next(iter(storage.list(REFS)), None)
+    except StorageError:  # it cannot be listed
+        found = None
     if found is not None:
         return RepositoryNotFoundError(
             f"the repository doesn't exist: {storage.identity} has refs (`{found.key}`), but "
@@ -111,6 +116,8 @@ def create_ledger(
     ConflictError
         Kind ``repo-info-updated`` when somebody else made a repository here first.
     """
+    storage = storage.tuned(settings.storage)
+    storage.require_creatable()
     if check_clean_root:
         stranger = next(iter(storage.list("")), None)
         if stranger is not None:

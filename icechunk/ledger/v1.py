@@ -199,6 +199,7 @@ class FileLedger(Ledger):
         return target
 
     def writable_tip(self, name: str) -> ObjectId:
+        self._storage.require_writable("Cannot create writable session")
         return self.branch_tip(name)
 
     def tag_target(self, name: str) -> ObjectId:

@@ -87,6 +87,7 @@ class RepoLedger(Ledger):
         IcechunkError
             Whatever the transition raises; nothing is written then.
         """
+        self._storage.require_writable("Cannot write repo info")
         settings = self._settings
         wait = settings.update_initial_backoff_ms / 1000
         for attempt in range(max(settings.update_max_tries, 1)):
@@ -129,6 +130,7 @@ class RepoLedger(Ledger):
         return self.state().branch_tip(name)
 
     def writable_tip(self, name: str) -> ObjectId:
+        self._storage.require_writable("Cannot create writable session")
         state = self.state()
         state.require_writable("Cannot create writable session")
         return state.branch_tip(name)

@@ -27,12 +27,14 @@ from icechunk.storage.base import ConcurrentWriterWarning, Storage, StorageObjec
 from icechunk.storage.factories import (
     azure_storage,
     gcs_storage,
-    hf_storage,
     http_storage,
     in_memory_storage,
     local_filesystem_storage,
-    r2_storage,
     redirect_storage,
+)
+from icechunk.storage.s3_family import (
+    hf_storage,
+    r2_storage,
     s3_object_store_storage,
     s3_storage,
     tigris_storage,

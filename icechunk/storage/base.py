@@ -19,7 +19,7 @@ from icechunk.config.rendering import Entry, Shown
 from icechunk.config.resolve import StorageTuning
 from icechunk.config.storage import StorageSettings
 from icechunk.ground.clock import to_datetime
-from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
+from icechunk.ground.errors import ErrorKind, InvalidInputError, ReadOnlyError, StorageError
 from icechunk.ground.runtime import offload
 from icechunk.storage.constructors import StorageConstructors
 
@@ -216,6 +216,9 @@ class Storage(StorageConstructors, Shown, ABC):
     pack_target_bytes: int = 0
     """Size from which a new pack should be begun; 0 where every chunk is an object of its own."""
 
+    read_only: bool = False
+    """Nothing can be written here."""
+
     @property
     @abstractmethod
     def identity(self) -> str:
@@ -344,6 +347,7 @@ class Storage(StorageConstructors, Shown, ABC):
         StorageError
             When the storage does not do what commits rest on.
         """
+        self.require_writable("Cannot create repository")
 
     def require_writable(self, what: str) -> None:
         """Refuse an action in a place that cannot be written to.
@@ -351,13 +355,19 @@ class Storage(StorageConstructors, Shown, ABC):
         Parameters
         ----------
         what : str
-            The action, to begin the message with.
+            The refusal, to begin the message with: "Cannot create tag".
 
         Raises
         ------
         ReadOnlyError
             Kind ``read-only-storage``.
         """
+        if self.read_only:
+            raise ReadOnlyError(
+                f"{what}: the storage {self.identity} is read-only; copy the repository to a "
+                "storage that can be written to",
+                ErrorKind.READ_ONLY_STORAGE,
+            )
 
     # -- public face ---------------------------------------------------------------------------
 

@@ -1,18 +1,18 @@
-"""Keyword-facing constructors of storages."""
+"""Keyword-facing constructors of storages; those of services that speak S3 are next door."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
-from icechunk.config.storage import ChecksumAlgorithm
-from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.config.choosing import azure_credentials, gcs_credentials
+from icechunk.storage import buckets, web
 from icechunk.storage.base import Storage
 from icechunk.storage.constructors import register
 from icechunk.storage.local import LocalStorage
 from icechunk.storage.memory import MemoryStorage
+from icechunk.storage.redirect import RedirectStorage
 
 Headers = Mapping[str, str] | None
 Refresh = Callable[[], Any] | None
@@ -44,141 +44,6 @@ def local_filesystem_storage(path: str | os.PathLike[str], *, durable: bool = Tr
     return LocalStorage(path, durable=durable)
 
 
-def _unavailable(what: str) -> NoReturn:
-    """Refuse a storage that does not exist yet."""
-    raise StorageError(
-        f"storage configuration error: {what} is not available in this version, "
-        "use local_filesystem_storage",
-        ErrorKind.STORAGE_CONFIG,
-    )
-
-
-def s3_storage(
-    *,
-    bucket: str,
-    prefix: str | None,
-    region: str | None = None,
-    endpoint_url: str | None = None,
-    allow_http: bool = False,
-    access_key_id: str | None = None,
-    secret_access_key: str | None = None,
-    session_token: str | None = None,
-    expires_after: datetime | None = None,
-    anonymous: bool | None = None,
-    from_env: bool | None = None,
-    get_credentials: Refresh = None,
-    scatter_initial_credentials: bool = False,
-    force_path_style: bool = False,
-    network_stream_timeout_seconds: int = 60,
-    requester_pays: bool = False,
-    checksum_algorithm: ChecksumAlgorithm | None = None,
-    legacy_rooted_keys: bool | None = None,
-    read_headers: Headers = None,
-    write_headers: Headers = None,
-    headers: Headers = None,
-) -> Storage:
-    """Keep a repository in an S3 bucket, or in a compatible service."""
-    _unavailable("s3_storage")
-
-
-def s3_object_store_storage(
-    *,
-    bucket: str,
-    prefix: str | None,
-    region: str | None = None,
-    endpoint_url: str | None = None,
-    allow_http: bool = False,
-    access_key_id: str | None = None,
-    secret_access_key: str | None = None,
-    session_token: str | None = None,
-    expires_after: datetime | None = None,
-    anonymous: bool | None = None,
-    from_env: bool | None = None,
-    force_path_style: bool = False,
-    read_headers: Headers = None,
-    write_headers: Headers = None,
-    headers: Headers = None,
-) -> Storage:
-    """Keep a repository in an S3 bucket through the alternative client."""
-    _unavailable("s3_object_store_storage")
-
-
-def tigris_storage(
-    *,
-    bucket: str,
-    prefix: str | None,
-    region: str | None = None,
-    endpoint_url: str | None = None,
-    use_weak_consistency: bool = False,
-    allow_http: bool = False,
-    access_key_id: str | None = None,
-    secret_access_key: str | None = None,
-    session_token: str | None = None,
-    expires_after: datetime | None = None,
-    anonymous: bool | None = None,
-    from_env: bool | None = None,
-    get_credentials: Refresh = None,
-    scatter_initial_credentials: bool = False,
-    network_stream_timeout_seconds: int = 60,
-    checksum_algorithm: ChecksumAlgorithm | None = None,
-    legacy_rooted_keys: bool | None = None,
-    read_headers: Headers = None,
-    write_headers: Headers = None,
-    headers: Headers = None,
-) -> Storage:
-    """Keep a repository in a Tigris bucket."""
-    _unavailable("tigris_storage")
-
-
-def r2_storage(
-    *,
-    bucket: str | None = None,
-    prefix: str | None = None,
-    account_id: str | None = None,
-    endpoint_url: str | None = None,
-    region: str | None = None,
-    allow_http: bool = False,
-    access_key_id: str | None = None,
-    secret_access_key: str | None = None,
-    session_token: str | None = None,
-    expires_after: datetime | None = None,
-    anonymous: bool | None = None,
-    from_env: bool | None = None,
-    get_credentials: Refresh = None,
-    scatter_initial_credentials: bool = False,
-    network_stream_timeout_seconds: int = 60,
-    checksum_algorithm: ChecksumAlgorithm | None = None,
-    legacy_rooted_keys: bool | None = None,
-    read_headers: Headers = None,
-    write_headers: Headers = None,
-    headers: Headers = None,
-) -> Storage:
-    """Keep a repository in a Cloudflare R2 bucket."""
-    _unavailable("r2_storage")
-
-
-def hf_storage(
-    *,
-    bucket: str,
-    prefix: str | None,
-    namespace: str,
-    access_key_id: str | None = None,
-    secret_access_key: str | None = None,
-    session_token: str | None = None,
-    expires_after: datetime | None = None,
-    from_env: bool | None = None,
-    get_credentials: Refresh = None,
-    scatter_initial_credentials: bool = False,
-    network_stream_timeout_seconds: int = 60,
-    legacy_rooted_keys: bool | None = None,
-    read_headers: Headers = None,
-    write_headers: Headers = None,
-    headers: Headers = None,
-) -> Storage:
-    """Keep a repository in a Hugging Face bucket."""
-    _unavailable("hf_storage")
-
-
 def gcs_storage(
     *,
     bucket: str,
@@ -196,8 +61,49 @@ def gcs_storage(
     write_headers: Headers = None,
     headers: Headers = None,
 ) -> Storage:
-    """Keep a repository in a Google Cloud Storage bucket."""
-    _unavailable("gcs_storage")
+    """Keep a repository in a Google Cloud Storage bucket.
+
+    Parameters
+    ----------
+    bucket : str
+        Name of the bucket.
+    prefix : str or None
+        Where in the bucket; a repository cannot be created at its top.
+    service_account_file, service_account_key, application_credentials, bearer_token
+        See `icechunk.gcs_static_credentials`.
+    anonymous, from_env
+        See `icechunk.gcs_credentials`.
+    config : mapping, optional
+        Further options of the client, such as ``base_url`` or ``timeout``.
+    get_credentials, scatter_initial_credentials
+        See `icechunk.gcs_refreshable_credentials`.
+    read_headers, write_headers, headers : mapping, optional
+        Headers of reading, of writing and of all requests.
+
+    Raises
+    ------
+    ValueError
+        For credentials that contradict each other.
+    """
+    credentials = gcs_credentials(
+        service_account_file=service_account_file,
+        service_account_key=service_account_key,
+        application_credentials=application_credentials,
+        bearer_token=bearer_token,
+        from_env=from_env,
+        anonymous=anonymous,
+        get_credentials=get_credentials,
+        scatter_initial_credentials=scatter_initial_credentials,
+    )
+    return buckets.gcs(
+        bucket,
+        prefix,
+        credentials,
+        config=config,
+        read_headers=read_headers,
+        write_headers=write_headers,
+        headers=headers,
+    )
 
 
 def azure_storage(
@@ -212,42 +118,81 @@ def azure_storage(
     anonymous: bool | None = None,
     config: Mapping[str, str] | None = None,
 ) -> Storage:
-    """Keep a repository in an Azure Blob container."""
-    _unavailable("azure_storage")
+    """Keep a repository in an Azure Blob container.
+
+    Parameters
+    ----------
+    account : str, optional
+        Storage account; the environment's ``AZURE_STORAGE_ACCOUNT_NAME`` when absent.
+    container : str
+        Name of the container.
+    prefix : str
+        Where in the container; a repository cannot be created at its top.
+    access_key, sas_token, bearer_token
+        See `icechunk.azure_static_credentials`.
+    from_env, anonymous
+        See `icechunk.azure_credentials`.
+    config : mapping, optional
+        Further options of the client, such as ``endpoint`` or ``allow_http``.
+
+    Raises
+    ------
+    ValueError
+        For credentials that contradict each other, or without an account.
+    """
+    credentials = azure_credentials(
+        access_key=access_key,
+        sas_token=sas_token,
+        bearer_token=bearer_token,
+        from_env=from_env,
+        anonymous=anonymous,
+    )
+    named = buckets.azure_account() if account is None else account
+    return buckets.azure_blob(named, container, prefix, credentials, config=config)
 
 
 def http_storage(
     base_url: str, opts: Mapping[str, str] | None = None, headers: Headers = None
 ) -> Storage:
-    """Read a repository that a web server publishes."""
-    _unavailable("http_storage")
+    """Read a repository that a web server publishes.
+
+    Parameters
+    ----------
+    base_url : str
+        Address of the repository's folder.
+    opts : mapping, optional
+        Options of the client, such as ``timeout`` or ``proxy_url``.
+    headers : mapping, optional
+        Headers of every request.
+
+    Raises
+    ------
+    StorageError
+        Kind ``cannot-parse-url`` for anything but an http or https address.
+    """
+    return web.http(base_url, opts, headers)
 
 
 def redirect_storage(base_url: str) -> Storage:
-    """Read a repository whose place a web server tells by a redirect."""
-    _unavailable("redirect_storage")
+    """Read a repository whose place a web server tells by a redirect.
 
-
-def _refusing(what: str) -> Callable[..., NoReturn]:
-    """Return a low-level constructor that refuses."""
-
-    def refuse(*args: object, **kwargs: object) -> NoReturn:
-        _unavailable(what)
-
-    return refuse
+    Parameters
+    ----------
+    base_url : str
+        Address that answers with a redirect to ``s3://``, ``gs://``, ``r2://``, ``tigris://`` or
+        ``https+icechunk://``. The target is opened without credentials.
+    """
+    return RedirectStorage(base_url)
 
 
 register("in_memory", in_memory_storage)
 register("local_filesystem", local_filesystem_storage)
-for _name in (
-    "s3",
-    "s3_object_store",
-    "tigris",
-    "r2",
-    "hf",
-    "gcs",
-    "azure_blob",
-    "http",
-    "redirect",
-):
-    register(_name, _refusing(f"Storage.new_{_name}"))
+register("s3", buckets.s3)
+register("s3_object_store", buckets.s3_object_store)
+register("tigris", buckets.tigris)
+register("r2", buckets.r2)
+register("hf", buckets.hugging_face)
+register("gcs", buckets.gcs)
+register("azure_blob", buckets.azure_blob)
+register("http", web.http)
+register("redirect", RedirectStorage)

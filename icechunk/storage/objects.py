@@ -63,6 +63,8 @@ class ObjectStorage(Storage):
         Headers of reading and of writing requests.
     tuning : StorageTuning, optional
         Retries, time limits, storage classes; the defaults when absent.
+    read_only : bool
+        Nothing may be written here.
     """
 
     def __init__(
@@ -77,7 +79,9 @@ class ObjectStorage(Storage):
         read_headers: Mapping[str, str] | None = None,
         write_headers: Mapping[str, str] | None = None,
         tuning: StorageTuning | None = None,
+        read_only: bool = False,
     ) -> None:
+        self.read_only = read_only
         self._store = store
         self._place = place
         self._prefix = "/".join(part for part in (prefix or "").split("/") if part)
@@ -98,6 +102,7 @@ class ObjectStorage(Storage):
             "read_headers": self._read_headers,
             "write_headers": self._write_headers,
             "tuning": self._tuning,
+            "read_only": self.read_only,
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -138,7 +143,8 @@ class ObjectStorage(Storage):
         return [Entry(name, value) for name, value in self._shown]
 
     def require_creatable(self) -> None:
-        """Refuse to make a repository at the top of a bucket, where it cannot be told apart."""
+        """Refuse the top of a bucket, and stores without conditional writes."""
+        super().require_creatable()
         if not self._prefix:
             raise InvalidInputError(
                 f"cannot create a repository in an empty prefix: {self._identity}; give "
@@ -305,6 +311,12 @@ class ObjectStorage(Storage):
             attributes[WRITE_ID] = write_id
         return attributes
 
+    def _for_writing(self, key: str) -> None:
+        """Check a key that is to be written."""
+        segments(key)
+        if self.read_only:
+            self.require_writable(f"Cannot write `{key}`")
+
     def _upload(self, key: str, data: Data) -> dict[str, Any]:
         """Return how an unconditional write is sent: in parts when it is big."""
         big = len(data) >= max(self._tuning.minimum_size_for_multipart_upload, _PART)
@@ -318,7 +330,7 @@ class ObjectStorage(Storage):
     def put(self, key: str, data: Data) -> None:
         import obstore
 
-        segments(key)
+        self._for_writing(key)
         options = self._upload(key, data)
         guarded(lambda: obstore.put(self._writers.get(), key, data, **options), key, self._identity)
 
@@ -326,7 +338,7 @@ class ObjectStorage(Storage):
         """Write on the event loop itself: nothing waits in a thread."""
         import obstore
 
-        segments(key)
+        self._for_writing(key)
         options = self._upload(key, data)
         try:
             await obstore.put_async(self._writers.get(), key, data, **options)
@@ -337,13 +349,13 @@ class ObjectStorage(Storage):
         raise failure
 
     def create(self, key: str, data: Data) -> Version | None:
-        segments(key)
+        self._for_writing(key)
         if not self._tuning.use_conditional_create:
             return None if self.head(key) is not None else self._overwrite(key, data)
         return self._settle(key, data, None)
 
     def replace(self, key: str, data: Data, expected: Version) -> Version | None:
-        segments(key)
+        self._for_writing(key)
         if not self._tuning.use_conditional_update:
             seen = self._look(key)
             if seen is None or seen.version != expected:
@@ -414,6 +426,7 @@ class ObjectStorage(Storage):
     def delete(self, keys: Iterable[str]) -> int:
         """Delete objects; the number is that of the names given, as the store does not tell."""
         names = [key for key in keys if segments(key)]
+        self.require_writable("Cannot delete objects")
         batches = [names[at : at + _DELETE_BATCH] for at in range(0, len(names), _DELETE_BATCH)]
         for batch in batches:
             self._delete(batch)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar
 
 from icechunk.config.rendering import Entry
+from icechunk.config.resolve import StorageTuning
 from icechunk.config.storage import StorageSettings
 from icechunk.storage.base import Data, Fetched, ObjectInfo, Pack, Storage, Version
 
@@ -45,6 +46,7 @@ class StorageWrapper(Storage):
         self.inner = inner
         self.blocking_ok = inner.blocking_ok
         self.pack_target_bytes = inner.pack_target_bytes
+        self.read_only = inner.read_only
 
     def around(self, call: Call, run: Callable[[], T]) -> T:
         """Do one call.
@@ -65,6 +67,15 @@ class StorageWrapper(Storage):
     def identity(self) -> str:
         """That of the storage inside: they hold the same objects."""
         return self.inner.identity
+
+    def tuned(self, tuning: StorageTuning) -> StorageWrapper:
+        """Itself: the settings go to the storage inside."""
+        self.inner = self.inner.tuned(tuning)
+        return self
+
+    def require_creatable(self) -> None:
+        """Ask the storage inside."""
+        self.inner.require_creatable()
 
     def default_settings(self) -> StorageSettings:
         """Settings of the storage inside."""
