@@ -40,9 +40,14 @@ export class ChunkGrid {
     return coords.reduce((sum, c, axis) => sum + c * this.strides[axis]!, 0);
   }
 
-  /** The last two axes on screen, the others at the position of `flat`. */
+  /** The last two axes that have several chunks on screen, the others at the position of `flat`. */
   defaultSlice(flat = 0): Slice {
-    return { y: this.ndim - 2 < 0 ? -1 : this.ndim - 2, x: this.ndim - 1, fixed: this.coords(flat) };
+    const axes = this.grid.map((_, axis) => axis);
+    const [x = -1, y = -1] = [
+      ...axes.filter((axis) => this.grid[axis]! > 1).reverse(),
+      ...axes.filter((axis) => this.grid[axis]! <= 1).reverse(),
+    ];
+    return { y: Math.min(x, y), x: Math.max(x, y), fixed: this.coords(flat) };
   }
 
   /** Axes that are held fixed and have more than one position. */
@@ -91,6 +96,13 @@ export class ChunkGrid {
     const origin = this.cell(slice, 0, 0);
     const dy = slice.y < 0 ? 0 : this.strides[slice.y]!;
     const dx = slice.x < 0 ? 0 : this.strides[slice.x]!;
+    if (dx === 1) {
+      for (let r = 0; r < rows; r++) {
+        const start = origin + r * dy;
+        out.set(values.subarray(start, start + cols), r * cols);
+      }
+      return out;
+    }
     for (let r = 0, k = 0; r < rows; r++)
       for (let c = 0, i = origin + r * dy; c < cols; c++, i += dx) out[k++] = values[i] ?? 0;
     return out;
@@ -156,8 +168,12 @@ export class ChunkGrid {
     const n = this.grid[axis]!;
     const stride = this.strides[axis]!;
     const counts = new Array<number>(n).fill(0);
-    for (let i = 0; i < values.length; i++)
-      if (wanted(values[i]!)) counts[Math.floor(i / stride) % n]!++;
+    const counted = Uint8Array.from({ length: 256 }, (_, value) => Number(wanted(value)));
+    for (let at = 0, start = 0; start < values.length; at = (at + 1) % n, start += stride) {
+      let sum = 0;
+      for (let i = start; i < start + stride; i++) sum += counted[values[i]!]!;
+      counts[at]! += sum;
+    }
     return counts;
   }
 }

@@ -1,44 +1,63 @@
 /** Which chunks of a grid are selected. */
 
-import { eachIndex, packMaskOver, type Runs } from "./runs";
+import { packMaskOver, type Runs } from "./runs";
 
 export class Selection {
   mask = new Uint8Array(0);
   count = 0;
+  /** How many chunks can be selected. */
+  most = 0;
+  private touchable = new Uint8Array(0);
 
-  /** @param can which chunks may be selected at all */
-  constructor(private readonly can: (flat: number) => boolean) {}
+  /** @param can which states may be selected at all */
+  constructor(private readonly can: (state: number) => boolean) {}
 
+  /** Begin with nothing selected. */
   reset(size: number): void {
     this.mask = new Uint8Array(size);
     this.count = 0;
   }
 
+  /** Say what state every chunk has; what was selected stays so. */
+  over(states: Uint8Array): void {
+    const open = Uint8Array.from({ length: 256 }, (_, state) => Number(this.can(state)));
+    this.touchable = new Uint8Array(states.length);
+    this.most = 0;
+    for (let i = 0; i < states.length; i++) this.most += this.touchable[i] = open[states[i]!]!;
+  }
+
   apply(runs: Runs, how: "replace" | "add" | "remove"): void {
-    if (how === "replace") this.mask.fill(0);
-    eachIndex(runs, this.mask.length, (i) => {
-      if (how === "remove") this.mask[i] = 0;
-      else if (this.can(i)) this.mask[i] = 1;
-    });
-    this.recount();
+    const { mask, touchable } = this;
+    if (how === "replace") {
+      mask.fill(0);
+      this.count = 0;
+    }
+    let count = this.count;
+    for (let k = 0; k + 1 < runs.length; k += 2) {
+      const end = Math.min(mask.length, runs[k]! + runs[k + 1]!);
+      for (let i = Math.max(0, runs[k]!); i < end; i++) {
+        const before = mask[i]!;
+        const after = how === "remove" ? 0 : before | touchable[i]!;
+        count += after - before;
+        mask[i] = after;
+      }
+    }
+    this.count = count;
   }
 
   invert(): void {
-    for (let i = 0; i < this.mask.length; i++) this.mask[i] = this.can(i) && !this.mask[i] ? 1 : 0;
-    this.recount();
+    const { mask, touchable } = this;
+    let count = 0;
+    for (let i = 0; i < mask.length; i++) count += mask[i] = touchable[i]! & ~mask[i]!;
+    this.count = count;
   }
 
   /** The selected chunks as runs, which may cross chunks that nobody can select. */
   target(): { runs: Runs; count: number; all: boolean } {
-    const touchable = Uint8Array.from(this.mask, (_, i) => (this.can(i) ? 1 : 0));
-    let total = 0;
-    for (const bit of touchable) total += bit;
-    return { runs: packMaskOver(this.mask, touchable), count: this.count, all: total === this.count };
-  }
-
-  private recount(): void {
-    let count = 0;
-    for (const bit of this.mask) count += bit;
-    this.count = count;
+    return {
+      runs: packMaskOver(this.mask, this.touchable),
+      count: this.count,
+      all: this.count === this.most,
+    };
   }
 }

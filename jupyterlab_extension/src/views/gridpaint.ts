@@ -234,28 +234,28 @@ function paintDots(context: CanvasRenderingContext2D, scene: Scene, palette: Pal
   const { metrics: m, ratio } = scene;
   const width = Math.max(1, Math.round(m.plotWidth * ratio));
   const height = Math.max(1, Math.round(m.plotHeight * ratio));
+  // One number a pixel: rank, state, and whether any of its cells is selected.
   const rank = rankOf(scene.styles);
-  const best = new Uint8Array(width * height);
+  const word = Uint16Array.from({ length: 256 }, (_, state) => ((rank[state] ?? 0) << 8) | state);
+  const best = new Uint16Array(width * height);
   const picked = new Uint8Array(width * height);
   const [r0, r1, c0, c1] = visible(m, scene.rows, scene.cols);
-  const sx = m.cellWidth * ratio;
-  const sy = m.cellHeight * ratio;
-  const ox = (m.originX - MARGIN.left) * ratio;
-  const oy = (m.originY - MARGIN.top) * ratio;
+  const columns = pixels(c0, c1, m.cellWidth * ratio, (m.originX - MARGIN.left) * ratio, width);
+  const lines = pixels(r0, r1, m.cellHeight * ratio, (m.originY - MARGIN.top) * ratio, height);
+  const { states, selected } = scene;
   for (let r = r0; r < r1; r++) {
-    const y0 = Math.max(0, Math.floor(oy + r * sy));
-    const y1 = Math.min(height, Math.max(y0 + 1, Math.floor(oy + (r + 1) * sy)));
-    for (let c = c0; c < c1; c++) {
-      const index = r * scene.cols + c;
-      const state = scene.states[index]!;
-      const x0 = Math.max(0, Math.floor(ox + c * sx));
-      const x1 = Math.min(width, Math.max(x0 + 1, Math.floor(ox + (c + 1) * sx)));
-      for (let y = y0; y < y1; y++)
-        for (let x = x0; x < x1; x++) {
-          const p = y * width + x;
-          if (rank[state]! >= rank[best[p]!]!) best[p] = state;
-          if (scene.selected[index]) picked[p] = 1;
+    const y1 = lines.end[r - r0]!;
+    for (let y = lines.start[r - r0]!; y < y1; y++) {
+      const line = y * width;
+      for (let c = c0, index = r * scene.cols + c0; c < c1; c++, index++) {
+        const value = word[states[index]!]!;
+        const taken = selected[index]!;
+        const end = line + columns.end[c - c0]!;
+        for (let p = line + columns.start[c - c0]!; p < end; p++) {
+          if (value > best[p]!) best[p] = value;
+          picked[p]! |= taken;
         }
+      }
     }
   }
   const image = context.createImageData(width, height);
@@ -267,8 +267,26 @@ function paintDots(context: CanvasRenderingContext2D, scene: Scene, palette: Pal
   });
   const words0 = plain.map((rgb) => pack(rgb));
   const words1 = plain.map((rgb) => pack(mixRgb(palette.fgRgb, rgb, 0.5)));
-  for (let p = 0; p < words.length; p++) words[p] = (picked[p] ? words1 : words0)[best[p]!]!;
+  for (let p = 0; p < words.length; p++) words[p] = (picked[p] ? words1 : words0)[best[p]! & 255]!;
   context.putImageData(image, Math.round(MARGIN.left * ratio), Math.round(MARGIN.top * ratio));
+}
+
+/** Pixels of cells along one axis, half-open; every cell has at least one. */
+function pixels(
+  first: number,
+  last: number,
+  size: number,
+  origin: number,
+  most: number,
+): { start: Int32Array; end: Int32Array } {
+  const start = new Int32Array(last - first);
+  const end = new Int32Array(last - first);
+  for (let k = 0; k < start.length; k++) {
+    const from = Math.max(0, Math.floor(origin + (first + k) * size));
+    start[k] = from;
+    end[k] = Math.min(most, Math.max(from + 1, Math.floor(origin + (first + k + 1) * size)));
+  }
+  return { start, end };
 }
 
 /** Which state wins where several share a pixel: undecided and changed ones before quiet ones. */

@@ -7,10 +7,10 @@ import { type StateStyle, swatch } from "./states";
 
 /** The states that occur, with how often. */
 export function legendItems(styles: StateStyle[], states: Uint8Array): HTMLElement[] {
-  const counts = new Map<number, number>();
-  for (const state of states) counts.set(state, (counts.get(state) ?? 0) + 1);
+  const counts = new Uint32Array(256);
+  for (let i = 0; i < states.length; i++) counts[states[i]!]!++;
   return styles.flatMap((style, state) => {
-    const count = counts.get(state) ?? 0;
+    const count = counts[state]!;
     if (!count) return [];
     return [h("span", { class: "ick-key" }, swatch(style), `${style.label} `, h("b", null, grouped(count)))];
   });

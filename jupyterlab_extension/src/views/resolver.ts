@@ -244,7 +244,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
 
   function updateKeep(): void {
     const node = current?.kind === "node";
-    const count = node ? 1 : (map && current ? grid.target().count : 0);
+    const count = node ? 1 : (map && current ? grid.targetCount : 0);
     say(scopeText, node ? "" : scopeOf(count));
     for (const choice of CHOICES) {
       const control = keep.get(choice)!;
@@ -316,8 +316,9 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     if (current !== item || !map) return;
     const states = grid.states.slice();
     const value = choice ? STATE[choice] : 1;
+    const open = Uint8Array.from({ length: 256 }, (_, state) => Number(inConflict(state)));
     eachIndex(runs ?? [0, states.length], states.length, (i) => {
-      if (inConflict(states[i]!)) states[i] = value;
+      if (open[states[i]!]) states[i] = value;
     });
     grid.setStates(states);
   }

@@ -47,6 +47,13 @@ describe("ChunkGrid", () => {
     expect(grid.locate(slice, 29).inSlice).toBe(false);
   });
 
+  it("prefers axes that have several chunks", () => {
+    expect(new ChunkGrid([5, 6, 1]).defaultSlice()).toMatchObject({ y: 0, x: 1 });
+    expect(new ChunkGrid([5, 1, 6, 1]).defaultSlice()).toMatchObject({ y: 0, x: 2 });
+    expect(new ChunkGrid([1, 1, 6]).defaultSlice()).toMatchObject({ y: 1, x: 2 });
+    expect(new ChunkGrid([1, 1, 1]).defaultSlice()).toMatchObject({ y: 1, x: 2 });
+  });
+
   it("cuts a slice along any two axes", () => {
     const values = Uint8Array.from({ length: 144 }, (_, i) => i);
     const slice = { y: 2, x: 0, fixed: [0, 1, 0] };

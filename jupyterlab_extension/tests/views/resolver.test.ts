@@ -335,7 +335,7 @@ describe("resolver", () => {
     const { host, el } = await open();
     byId(el, "ick-cancel").click();
     await settle();
-    expect(host.calls.at(-1)!.method).toBe("cancel");
+    expect(host.calls.map((call) => call.method)).toContain("cancel");
     expect(byId(el, "ick-result").textContent).toContain("The session is as it was.");
     expect((byId(el, "ick-cancel") as HTMLButtonElement).disabled).toBe(true);
   });
