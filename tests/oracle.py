@@ -36,8 +36,8 @@ with open(sys.argv[1]) as _file:
     args = json.load(_file)
 result = None
 """
-# Under load the reference's threads sometimes abort the interpreter while it ends, after the code has
-# run and its answer is written: the process leaves without ending the interpreter.
+# Under load the reference's threads sometimes crash the interpreter while it ends, after the code
+# has run and its answer is written: the process leaves without ending the interpreter.
 _EPILOGUE = """
 with open(sys.argv[2], "w") as _file:
     json.dump(result, _file)

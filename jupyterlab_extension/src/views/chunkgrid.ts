@@ -21,7 +21,7 @@ export class ChunkGridView {
   grid = new ChunkGrid([]);
   states = new Uint8Array(0);
   cursor = 0;
-  private readonly selection = new Selection((flat) => this.can(flat));
+  private readonly selection = new Selection((state) => this.options.selectable?.(state) ?? false);
   private slice: Slice = { y: -1, x: -1, fixed: [] };
   private anchor: Cell = { row: 0, col: 0 };
   private zoom = 1;
@@ -112,6 +112,7 @@ export class ChunkGridView {
   }
 
   private changed(): void {
+    this.selection.over(this.states);
     this.axes.strips(this.states);
     this.drawLegend();
     this.draw();
@@ -155,6 +156,11 @@ export class ChunkGridView {
   invert(): void {
     this.selection.invert();
     this.reselected();
+  }
+
+  /** How many chunks `target` has. */
+  get targetCount(): number {
+    return this.selectedCount || Number(this.grid.size > 0 && this.can(this.cursor));
   }
 
   /** The selected chunks, or the chunk at the cursor when nothing is selected. */
