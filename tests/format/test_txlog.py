@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.format import txlog
 from icechunk.format.dialect import V1, V2, Dialect
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.flat_read import Body
@@ -20,6 +21,7 @@ from icechunk.ground.errors import FormatError
 from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.coordinates import sorted_unique
 from icechunk.model.txlog import Move, TransactionLog
+from tests.format.damage import damaged
 from tests.format.table_strategies import node_ids, object_ids
 
 id_sets = st.frozensets(node_ids, max_size=3)
@@ -123,3 +125,45 @@ def test_more_changes_than_a_log_can_hold_are_refused_beforehand() -> None:
     check_log_size(
         TransactionLog(ObjectId(bytes(12)), updated_chunks={NodeId(b"array-id"): huge[:1000]})
     )
+
+
+@pytest.mark.parametrize("count", [15, 16, 17, 48, 100])
+@pytest.mark.parametrize("ndim", [0, 1, 2, 3])
+def test_long_lists_are_read_as_they_were_written(count: int, ndim: int) -> None:
+    rows = np.arange(count, dtype=np.uint32)
+    coords = np.stack([rows // 7**axis for axis in range(ndim)[::-1]], axis=1) if ndim else None
+    coords = np.zeros((1, 0), np.uint32) if coords is None else coords
+    log = TransactionLog(ObjectId(bytes(12)), updated_chunks={NodeId(bytes(8)): coords})
+    found = decode_transaction_log(encode_transaction_log(log), name="t")
+    assert found == log
+    assert not found.updated_chunks[NodeId(bytes(8))].flags.writeable
+
+
+@pytest.mark.parametrize("count", [32, 37])
+def test_the_short_way_to_read_a_list_never_says_anything_else(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever happens to the bytes: what blocks in the expected form hold is what offsets say."""
+    coords = np.random.default_rng(3).integers(0, 9, (count, 2)).astype(np.uint32)
+    log = TransactionLog(
+        ObjectId(bytes(12)), updated_chunks={NodeId(bytes(8)): np.unique(coords, axis=0)}
+    )
+    data = encode_transaction_log(log)
+
+    def read(variant: bytes) -> Any:
+        try:
+            return decode_transaction_log(variant, name="t")
+        except FormatError:
+            return None
+
+    kind = FileType.TRANSACTION_LOG
+    variants = [data, *damaged(data, kind, 1500, seed=count)]
+    # aimed at the list: that is where both ways could part
+    body = bytearray(unpack(data, kind, name="t").body)
+    for at in range(len(body) - 16 * 20, len(body)):
+        body[at] ^= 1
+        variants.append(pack(kind, 2, bytes(body), 1))
+        body[at] ^= 1
+    short = [read(variant) for variant in variants]
+    monkeypatch.setattr(txlog, "_block_coords", lambda *_: None)
+    assert short == [read(variant) for variant in variants]
