@@ -147,7 +147,8 @@ def encode_repo(state: RepoState, *, level: int = 3) -> bytes:
     builder = Builder()
     fields = repo_fields(builder, state)
     root = root_with_unknown(builder, fields, state.unknown, "repo")
-    return pack(FileType.REPO_INFO, state.spec_version, builder.finish(root), level)
+    pieces = builder.finish_parts(root)
+    return pack(FileType.REPO_INFO, state.spec_version, pieces, level, records=True)
 
 
 def repo_fields(builder: Builder, state: RepoState) -> dict[int, Field]:

@@ -29,6 +29,8 @@ from icechunk.model.snapshot_table import (
 from icechunk.model.text_pool import TextPool
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from icechunk.format.flat_read import Body, Table
     from icechunk.model.text_pool import Ints
 
@@ -61,12 +63,14 @@ _VECTOR = len(_VTABLES)  # position of the vector of records
 
 def spread(first: Ints, count: Ints) -> Ints:
     """Concatenation of the ranges ``first[k] ... first[k] + count[k] - 1``."""
+    if (count == 1).all():
+        return first
     ends = np.cumsum(count)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total) + np.repeat(first - ends + count, count)
 
 
-def write_rows(table: SnapshotTable) -> tuple[bytes, int]:
+def write_rows(table: SnapshotTable) -> tuple[memoryview, int]:
     """Bytes of the list of snapshots.
 
     Parameters
@@ -76,7 +80,7 @@ def write_rows(table: SnapshotTable) -> tuple[bytes, int]:
 
     Returns
     -------
-    bytes
+    memoryview
         Self-contained block, to be placed at a multiple of 8.
     int
         Position, within the block, of the vector.
@@ -89,29 +93,32 @@ def write_rows(table: SnapshotTable) -> tuple[bytes, int]:
     table = table.settled(flex.encode, flex.decode)
     count = len(table)
     texts = table.messages.ready()
-    row_at = _VECTOR + _roundup(4 + 4 * count) + _RECORD.itemsize * np.arange(count)
-    records = np.zeros(count, _RECORD)
-    end = _VECTOR + _roundup(4 + 4 * count) + records.nbytes
-    items, with_items, vector_at = _item_block(table.packed, end)
-    end += sum(map(len, items))
-    pruned, with_pruned, pruned_at = _pruned_block(table, end)
-    end += len(pruned)
-    if end + len(texts.data) > MAX_BODY:
+    records_at = _VECTOR + _roundup(4 + 4 * count)
+    items_at = records_at + _RECORD.itemsize * count
+    pruned_at = items_at + _items_size(table.packed)
+    texts_at = pruned_at + _pruned_size(table)
+    size = texts_at + len(texts.data)
+    if size > MAX_BODY:
         raise FormatError(
-            f"the list of {count} snapshots needs {end + len(texts.data)} bytes, the format allows "
-            f"{MAX_BODY}. Expire old snapshots.",
+            f"the list of {count} snapshots needs {size} bytes, the format allows {MAX_BODY}. "
+            "Expire old snapshots.",
             ErrorKind.SERIALIZATION,
         )
-    code = (table.packed.count > 0) + 2 * (table.pruned_count > 0)
-    records["soffset"] = row_at - 16 * code
+    # Everything is written in its final place: fresh memory costs as much as what is done in it.
+    out = np.empty(size, np.uint8)
+    row_at = np.arange(records_at, items_at, _RECORD.itemsize)
+    records = out[records_at:items_at].view(_RECORD)
+    records["soffset"] = row_at - 16 * ((table.packed.count > 0) + 2 * (table.pruned_count > 0))
     records["id"] = table.ids
     records["flushed_at"] = table.flushed_at
     records["parent"] = table.parents
-    records["message"] = end + texts.start - 4 - (row_at + 28)
-    records["metadata"][with_items] = vector_at - (row_at[with_items] + 32)
-    records["pruned"][with_pruned] = pruned_at - (row_at[with_pruned] + 36)
-    vector = offset_vector(_VECTOR, row_at)
-    return b"".join([_VTABLES, vector, records.tobytes(), *items, pruned, texts.data]), _VECTOR
+    records["message"] = texts.start + (texts_at - 4 - 28) - row_at
+    records["metadata"] = _write_items(out, items_at, table.packed, row_at + 32)
+    records["pruned"] = _write_pruned(out, pruned_at, table, row_at + 36)
+    out[:_VECTOR] = np.frombuffer(_VTABLES, np.uint8)
+    out[_VECTOR:records_at] = np.frombuffer(offset_vector(_VECTOR, row_at), np.uint8)
+    out[texts_at:] = np.frombuffer(texts.data, np.uint8)
+    return out.data, _VECTOR
 
 
 def _roundup(size: int) -> int:
@@ -136,48 +143,66 @@ def offset_vector(at: int, targets: Ints) -> bytes:
     return words.tobytes()
 
 
-def _item_block(packed: PackedItems, at: int) -> tuple[list[bytes], Ints, Ints]:
-    """Metadata of all rows, to be placed at a position.
+def _items_size(packed: PackedItems) -> int:
+    """Bytes that the metadata of all rows takes."""
+    rows, items = int(np.count_nonzero(packed.count)), int(packed.count.sum())
+    texts = len(packed.names.ready().data) + len(packed.values.ready().data)
+    return 4 * (rows + items) + _ITEM.itemsize * items + texts
+
+
+def _write_items(out: NDArray[np.uint8], at: int, packed: PackedItems, fields: Ints) -> Ints:
+    """Metadata of all rows, vectors, tables, names and values, written at a position.
 
     Returns
     -------
-    list of bytes
-        Vectors, tables, names and values.
-    rows, vectors : int64 array
-        Rows that have metadata, and the position of each one's vector.
+    int64 array, shape (n,)
+        Distance of each row's vector from its field; 0 for rows without metadata.
     """
     rows = np.flatnonzero(packed.count)
     count = packed.count[rows]
     items = spread(packed.first[rows], count)
     names, values = packed.names.ready(), packed.values.ready()
-    words = np.empty(len(rows) + len(items), "<u4")
-    item_at = at + words.nbytes + _ITEM.itemsize * np.arange(len(items))
-    vector_word = np.cumsum(1 + count) - (1 + count)
+    tables_at = at + 4 * (len(rows) + len(items))
+    names_at = tables_at + _ITEM.itemsize * len(items)
+    values_at = names_at + len(names.data)
+    words = out[at:tables_at].view("<u4")
+    tables = out[tables_at:names_at].view(_ITEM)
+    item_at = np.arange(tables_at, names_at, _ITEM.itemsize)
+    ends = np.cumsum(1 + count)
+    vector_word = ends - (1 + count)
     item_word = spread(vector_word + 1, count)
     words[vector_word] = count
     words[item_word] = item_at - (at + 4 * item_word)
-    tables = np.empty(len(items), _ITEM)
-    names_at = at + words.nbytes + tables.nbytes
-    values_at = names_at + len(names.data)
     tables["soffset"] = item_at - _ITEM_VTABLE
-    tables["name"] = names_at + names.start[items] - 4 - (item_at + 4)
-    tables["value"] = values_at + values.start[items] - 4 - (item_at + 8)
-    parts = [words.tobytes(), tables.tobytes(), names.data, values.data]
-    return parts, rows, at + 4 * vector_word
+    tables["name"] = names.start[items] + (names_at - 4 - 4) - item_at
+    tables["value"] = values.start[items] + (values_at - 4 - 8) - item_at
+    out[names_at:values_at] = np.frombuffer(names.data, np.uint8)
+    out[values_at : values_at + len(values.data)] = np.frombuffer(values.data, np.uint8)
+    distances = np.zeros(len(packed.count), np.int64)
+    distances[rows] = at + 4 * vector_word - fields[rows]
+    return distances
 
 
-def _pruned_block(table: SnapshotTable, at: int) -> tuple[bytes, Ints, Ints]:
-    """Pruned ancestors of all rows; also the rows that have some and where each vector is."""
+def _pruned_size(table: SnapshotTable) -> int:
+    """Bytes that the pruned ancestors of all rows take."""
+    return 4 * int(np.count_nonzero(table.pruned_count)) + 12 * int(table.pruned_count.sum())
+
+
+def _write_pruned(out: NDArray[np.uint8], at: int, table: SnapshotTable, fields: Ints) -> Ints:
+    """Pruned ancestors of all rows, written at a position; distances as of `_write_items`."""
+    distances = np.zeros(len(table), np.int64)
     rows = np.flatnonzero(table.pruned_count)
-    count = table.pruned_count[rows]
-    ids = table.pruned_ids[spread(table.pruned_first[rows], count)]
-    starts = np.cumsum(1 + 3 * count) - (1 + 3 * count)
-    words = np.empty(len(rows) + 3 * len(ids), "<u4")
-    is_count = np.zeros(len(words), bool)
-    is_count[starts] = True
-    words[is_count] = count
-    words[~is_count] = ids.reshape(-1).view("<u4")
-    return words.tobytes(), rows, at + 4 * starts
+    if len(rows):
+        count = table.pruned_count[rows]
+        ids = table.pruned_ids[spread(table.pruned_first[rows], count)]
+        starts = np.cumsum(1 + 3 * count) - (1 + 3 * count)
+        words = out[at : at + 4 * (len(rows) + 3 * len(ids))].view("<u4")
+        is_count = np.zeros(len(words), bool)
+        is_count[starts] = True
+        words[is_count] = count
+        words[~is_count] = ids.reshape(-1).view("<u4")
+        distances[rows] = at + 4 * starts - fields[rows]
+    return distances
 
 
 def read_rows(root: Table, slot: int) -> SnapshotTable:

@@ -40,6 +40,12 @@ def frame(raw: bytes) -> bytes:
     return b"%b%b%b" % (len(raw).to_bytes(4, "little"), raw, bytes(4 - len(raw) % 4))
 
 
+def _half(length: Ints, data: bytes) -> bool:
+    """Whether framed texts of these lengths, absent ones included, are at least half of a pool."""
+    there = length[length >= 0]
+    return int((there // 4 * 4 + 8).sum()) * 2 >= len(data)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TextPool:
     """One text, or none, per row.
@@ -125,7 +131,7 @@ class TextPool:
         bytes_ = np.frombuffer(self.data, np.uint8)
         if (words[start // 4 - 1] != length).any() or bytes_[start + length].any():
             return False
-        return int((length // 4 * 4 + 8).sum()) * 2 >= len(self.data)
+        return _half(length, self.data)
 
     def compacted(self) -> TextPool:
         """Same texts in a dense pool; rows that shared a text still share it."""
@@ -186,5 +192,7 @@ class TextPool:
 
     def taken(self, rows: npt.NDArray[Any] | slice) -> TextPool:
         """Some of the rows, given by positions, a mask or a slice."""
-        pool = TextPool(self.data, self.start[rows], self.length[rows], False)
-        return TextPool(pool.data, pool.start, pool.length, pool._is_dense())
+        start, length = self.start[rows], self.length[rows]
+        if not self.dense:
+            return TextPool(self.data, start, length, False)
+        return TextPool(self.data, start, length, _half(length, self.data))

@@ -52,11 +52,6 @@ _NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _KEEP_OPEN = os.name != "nt"  # Windows does not delete what anybody has open
 
 
-def _version_of(data: Data) -> Version:
-    """Return the version of a mutable object: a digest of its bytes."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
 def _restore(root: str, durable: bool) -> LocalStorage:
     """Make an unpickled storage."""
     return LocalStorage(root, durable=durable)
@@ -86,6 +81,7 @@ class LocalStorage(Storage):
         self._made: set[str] = set()  # folders above the root that this storage had to make
         self._swept: set[str] = set()
         self._flushes = Flushes() if durable else None
+        self._recent: tuple[bytes, Version] | None = None
 
     def __reduce__(self) -> tuple[object, tuple[str, bool]]:
         return _restore, (self._root, self._durable)
@@ -145,6 +141,19 @@ class LocalStorage(Storage):
         self._made.update(made)
         self._anchored.difference_update(made)
 
+    def _version_of(self, data: Data) -> Version:
+        """Return the version of a mutable object: a digest of its bytes.
+
+        An update asks several times for that of the same bytes; comparing them is much faster.
+        """
+        recent = self._recent
+        if recent is not None and recent[0] == data:
+            return recent[1]
+        version = hashlib.blake2b(data, digest_size=16).hexdigest()
+        if isinstance(data, bytes):
+            self._recent = data, version
+        return version
+
     # -- reading -------------------------------------------------------------------------------
 
     def get(self, key: str) -> Fetched:
@@ -156,7 +165,7 @@ class LocalStorage(Storage):
             raise missing(key, self._root) from None
         except OSError as error:
             raise files.failed(error, "read", path) from error
-        return Fetched(data, lambda: _version_of(data))
+        return Fetched(data, lambda: self._version_of(data))
 
     def read_range(self, key: str, offset: int, length: int) -> bytes | memoryview:
         """Read exactly `length` bytes from `offset` on; files read in the middle stay open."""
@@ -321,7 +330,7 @@ class LocalStorage(Storage):
                 self._settle(os.path.dirname(path))
         except OSError as error:
             raise files.failed(error, "create", path) from error
-        return _version_of(data) if made else None
+        return self._version_of(data) if made else None
 
     def replace(self, key: str, data: Data, expected: Version) -> Version | None:
         """Write a file if its content is still the expected one, under the lock."""
@@ -339,7 +348,7 @@ class LocalStorage(Storage):
     def _replace_locked(self, path: str, data: Data, expected: Version) -> Version | None:
         """Compare, swap, and look whether somebody who takes no lock came between."""
         before = files.signature(path)
-        if _version_of(files.read_all(path)) != expected:
+        if self._version_of(files.read_all(path)) != expected:
             return None
         temporary = self._write_temporary(path, data)
         try:
@@ -362,7 +371,7 @@ class LocalStorage(Storage):
                 stacklevel=3,
             )
             return None
-        return _version_of(data)
+        return self._version_of(data)
 
     def delete(self, keys: Iterable[str]) -> int:
         """Delete files; the deletions are durable on return."""
