@@ -42,15 +42,8 @@ yours.commit("theirs")
 """
 SHOW = "import time; started = time.time(); resolver = ConflictResolver(mine); resolver"
 
-PAINTED = """() => new Promise(done => {
-    const look = () => {
-        const canvas = document.querySelector('[data-testid=ick-grid]');
-        const data = canvas?.dataset;
-        if (data?.gridRows > 1) requestAnimationFrame(() => done(Date.now() / 1000));
-        else requestAnimationFrame(look);
-    };
-    look();
-})"""
+DRAWN = "() => document.querySelector('[data-testid=ick-grid]')?.dataset.gridRows > 1"
+PAINTED = "() => new Promise(done => requestAnimationFrame(() => done(Date.now() / 1000)))"
 WATCH = """() => {
     window.spans = [];
     const canvas = document.querySelector('[data-testid=ick-grid]');
@@ -66,6 +59,7 @@ def measure(lab: Lab, rows: int, columns: int) -> dict[str, float]:
     notebook = lab.open("million.ipynb")
     notebook.run(0, timeout=300)
     notebook.run(1, timeout=300)
+    lab.page.wait_for_function(DRAWN, polling="raf", timeout=60_000)
     painted = lab.page.evaluate(PAINTED)
     figures = {"first paint, s": painted - notebook.kernel("started")}
     grid = lab.page.get_by_test_id("ick-grid")
