@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Collection
 from math import prod
 from typing import Any, Final
 
@@ -85,7 +86,10 @@ class _Singles:
             text=text,
         )
 
-    def _coords(self, live: dict[int, int]) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    def coords(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
+        return self._coords(sorted(self.rows))
+
+    def _coords(self, live: Collection[int]) -> np.ndarray[Any, np.dtype[np.uint32]]:
         coords = np.empty((len(live), len(self.strides)), np.uint32)
         if not self.strides:
             return coords
@@ -223,6 +227,11 @@ class ChunkEdits:
         if singles.rows:
             layers.append(singles.table())
         return _stack(layers) if layers else ChunkTable.empty(len(singles.num_chunks))
+
+    def coords(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
+        """Coordinates of everything recorded, uint32 of shape ``(n, d)``, in order, each once."""
+        singles = self._singles
+        return self.table().coords() if self._shown() else singles.coords()
 
     def find(self, coords: Coords) -> Location | None:
         """What the session recorded for a chunk: its place, `DELETED`, or None for nothing."""

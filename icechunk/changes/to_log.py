@@ -17,8 +17,6 @@ def transaction_log(snapshot_id: ObjectId, changes: ChangeSet) -> TransactionLog
         deleted_arrays=frozenset(node.id for node in changes.deleted.values() if node.is_array),
         updated_groups=frozenset(n.id for n in changes.updated.values() if not n.is_array),
         updated_arrays=frozenset(n.id for n in changes.updated.values() if n.is_array),
-        updated_chunks={
-            node_id: edits.table().coords() for node_id, edits in changes.chunks.items()
-        },
+        updated_chunks={node_id: edits.coords() for node_id, edits in changes.chunks.items()},
         moved=changes.moves.logged(),
     )

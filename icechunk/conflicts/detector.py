@@ -132,7 +132,7 @@ def _chunks(
     for node_id, path in edited.items():
         theirs = log.updated_chunks.get(node_id)
         if theirs is not None:
-            coords = common(changes.chunks[node_id].table().coords(), theirs)
+            coords = common(changes.chunks[node_id].coords(), theirs)
             if len(coords):
                 yield Conflict.of_chunks(path, coords)
 

@@ -94,12 +94,17 @@ class Diff(Shown):
             self.deleted_arrays,
             self.updated_groups,
             self.updated_arrays,
-            self.updated_chunks,
+            self.chunk_coordinates.keys(),
             self.moved_nodes,
         )
 
     def __eq__(self, other: object) -> bool:
-        return self._facts() == other._facts() if isinstance(other, Diff) else NotImplemented
+        if not isinstance(other, Diff):
+            return NotImplemented
+        return self._facts() == other._facts() and all(
+            np.array_equal(coords, other.chunk_coordinates[path])
+            for path, coords in self.chunk_coordinates.items()
+        )
 
     __hash__ = None  # type: ignore[assignment]
 

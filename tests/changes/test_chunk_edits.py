@@ -57,6 +57,7 @@ def assert_same(edits, model):
                 assert found is None
     table = edits.table()
     assert [tuple(c) for c in table.coords().tolist()] == sorted(model)
+    assert np.array_equal(edits.coords(), table.coords())
     assert bool(len(edits)) == bool(model)
     dead = [tuple(c) for c in table.coords()[table.kind == TOMBSTONE].tolist()]
     assert dead == sorted(c for c, value in model.items() if value is None)
@@ -125,7 +126,7 @@ def test_grids_beyond_64_bits():
     edits.set_inline(far, b"far")
     edits.set_inline((0, 0, 1), b"near")
     assert bytes(edits.find(far).inline) == b"far"
-    assert edits.table().coords().tolist() == [[0, 0, 1], list(far)]
+    assert edits.table().coords().tolist() == [[0, 0, 1], list(far)] == edits.coords().tolist()
 
 
 def test_scalars_have_one_chunk():
@@ -134,5 +135,5 @@ def test_scalars_have_one_chunk():
     edits.set_inline((), b"y")
     table = edits.table()
     assert isinstance(table, ChunkTable)
-    assert table.coords().shape == (1, 0)
+    assert table.coords().shape == (1, 0) == edits.coords().shape
     assert bytes(edits.find(()).inline) == b"y"
