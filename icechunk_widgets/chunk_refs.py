@@ -1,7 +1,7 @@
 """Which chunks of an array are stored, and which refer to other bytes than before.
 
-The one place here that looks below the engine's public face: there, the references of an array
-are columns, and a million of them are compared at once.
+It looks below the engine's public face: there, the references of an array are columns, and a
+million of them are compared at once.
 """
 
 from __future__ import annotations
@@ -12,8 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icechunk import Repository, Session
-from icechunk.model.chunk_table import ChunkTable
+from icechunk.engine.reader import SnapshotView
+from icechunk.ground.ids import parse_object_id
+from icechunk.model.chunk_table import VIRTUAL, ChunkTable
 from icechunk.model.references import changed
+
+MOST_REFERENCES = 1_000_000
+"""References of an array that are looked at for the sake of a bar."""
 
 Coords: TypeAlias = NDArray[np.uint32]
 """Chunk coordinates, one row per chunk, shape ``(n, d)``."""
@@ -46,6 +51,54 @@ def repository_of(session: Session) -> Repository:
 def same_repository(session: Session, repo: Repository) -> bool:
     """Whether a session was opened in this repository."""
     return bool(session._transaction.ctx.storage.identity == repo.storage.identity)
+
+
+def written(repo: Repository, snapshot_id: str) -> dict[str, int | None] | None:
+    """How much a commit wrote, told by its log and its manifests; no chunk is read.
+
+    Returns
+    -------
+    dict or None
+        ``chunks`` written or removed, and ``bytes`` of those that are stored in the repository
+        (None where that would take too long to find out).  None for the first snapshot.
+    """
+    assets, id = repo._ctx.assets, parse_object_id(snapshot_id)
+    if repo.lookup_snapshot(snapshot_id).parent_id is None:
+        return None
+    log, snapshot = assets.log(id), assets.snapshot(id)
+    view = SnapshotView(snapshot, assets)
+    size: int | None = 0
+    for node_id, coords in log.updated_chunks.items():
+        node = snapshot.nodes.by_id(node_id)
+        if size is None or node is None or node.array is None:
+            continue
+        held = [snapshot.manifests[ref.object_id] for ref in node.array.manifests]
+        if sum(manifest.num_chunk_refs for manifest in held) > MOST_REFERENCES:
+            size = None
+            continue
+        table = view.reader(node).table()
+        rows = table.find_many(coords)
+        rows = rows[rows >= 0]
+        size += int(table.length[rows[table.kind[rows] != VIRTUAL]].sum())
+    return {"chunks": sum(map(len, log.updated_chunks.values())), "bytes": size}
+
+
+def sizes(session: Session, path: str, grid: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """Stored bytes of every chunk of a grid, straight from the references; NaN where none is.
+
+    Returns
+    -------
+    float32 array, shape ``(prod(grid),)``
+        Row-major.  None where there is no array.
+    """
+    table = references(session, path)
+    if table is None:
+        return None
+    found = np.full(int(np.prod(grid, dtype=np.int64)), np.nan, np.float32)
+    coords = table.coords()
+    on = inside(coords, grid)
+    found[flat(coords[on], grid)] = table.length[on]
+    return found
 
 
 # -- positions on the chunk grid ---------------------------------------------------------------

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from icechunk import Diff, Repository, Session, SnapshotInfo
+from icechunk.ground.ids import id_text
+from icechunk_widgets import commit_columns
+from icechunk_widgets.commit_columns import Listing, listing
 from icechunk_widgets.plain import iso, plain
 
 MOST_COMMITS = 100_000
 MOST_PATHS = 2_000
-_AUTHOR_KEYS = ("author", "author_name", "user", "username", "committer")
 
 
 def history(
     repo: Repository,
     session: Session | None = None,
     ref: str | None = None,
+    rows: int | None = None,
     limit: int = MOST_COMMITS,
 ) -> dict[str, Any]:
     """Commits, refs and the working session.
@@ -28,31 +31,35 @@ def history(
         Drawn as a hollow commit on top of its base while it has changes.
     ref : str, optional
         Snapshot id: show only its ancestry.
+    rows : int, optional
+        How many of the commits to tell about, the newest; all by default.
     limit : int
-        Most commits to show, the newest.
+        Most commits to list, the newest.
 
     Returns
     -------
     dict
-        ``commits`` (newest first over all branches and tags), ``refs``, ``session`` and
-        ``truncated``.
+        ``commits`` (newest first over all branches and tags), ``count`` (of all), ``refs``,
+        ``session`` and ``truncated``.
     """
-    held = repo.history()
-    infos: list[SnapshotInfo] = held["commits"]
-    if ref is not None:
-        infos = list(repo.ancestry(snapshot_id=ref))
-    shown = {info.id for info in infos[:limit]}
-    refs = [
-        {"name": name, "kind": kind, "id": target}
-        for kind, targets in (("branch", held["branches"]), ("tag", held["tags"]))
-        for name, target in sorted(targets.items(), key=lambda item: (item[0] != "main", item[0]))
-        if ref is None or target in shown
-    ]
+    return told(listing(repo, ref, limit), session, rows)
+
+
+def told(held: Listing, session: Session | None, rows: int | None = None) -> dict[str, Any]:
+    """A listing as `history` returns it."""
+    shown = len(held) if rows is None else min(rows, len(held))
+    places = held.places()
     return {
-        "commits": [row(info) for info in infos[:limit]],
-        "refs": refs,
+        "commits": [held.row(place) for place in range(shown)],
+        "count": len(held),
+        "refs": [
+            {"name": name, "kind": kind, "id": id_text(target), "at": places[target]}
+            for kind, targets in (("branch", held.branches), ("tag", held.tags))
+            for name, target in sorted(targets.items(), key=lambda one: (one[0] != "main", one[0]))
+            if target in places
+        ],
         "session": None if session is None else working(session),
-        "truncated": len(infos) > limit,
+        "truncated": held.truncated,
     }
 
 
@@ -70,11 +77,7 @@ def row(info: SnapshotInfo) -> dict[str, Any]:
 
 def author_of(info: SnapshotInfo) -> str | None:
     """Who committed, where the metadata say so."""
-    for key in _AUTHOR_KEYS:
-        value = info.metadata.get(key)
-        if isinstance(value, str) and value:
-            return value
-    return None
+    return commit_columns.author_of(info.metadata)
 
 
 def working(session: Session) -> dict[str, Any] | None:
@@ -114,15 +117,6 @@ def commit(repo: Repository, snapshot_id: str) -> dict[str, Any]:
         diff = repo.diff(from_snapshot_id=info.parent_id, to_snapshot_id=info.id, any_states=True)
         changes = changes_of(diff)
     return {**row(info), "changes": changes}
-
-
-def chunks_written(repo: Repository, snapshot_id: str) -> int | None:
-    """How many chunks a commit wrote or removed; None for the first snapshot."""
-    info = repo.lookup_snapshot(snapshot_id)
-    if info.parent_id is None:
-        return None
-    diff = repo.diff(from_snapshot_id=info.parent_id, to_snapshot_id=info.id, any_states=True)
-    return sum(map(len, diff.chunk_coordinates.values()))
 
 
 def changes_of(diff: Diff) -> dict[str, Any]:

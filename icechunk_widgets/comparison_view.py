@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from icechunk_widgets.chunk_refs import sizes
+from icechunk_widgets.chunk_writers import writers
 from icechunk_widgets.differences import Comparison
 from icechunk_widgets.magnitudes import magnitudes
 from icechunk_widgets.metadata_diff import metadata_rows
@@ -67,6 +69,34 @@ class ComparisonView:
         sides = self.side("before", path), self.side("after", path)
         return {"chunks": magnitudes(*sides, chunks)}
 
+    def sizes(self, path: str) -> Reply:
+        """Stored bytes of every chunk, from the references alone."""
+        comparison = self.comparison
+        before, after = comparison.shapes(path)
+        shown, side = (after, "after") if after is not None else (before, "before")
+        assert shown is not None
+        grid = comparison.grid(before, after)
+        state = comparison.b if side == "after" else comparison.a
+        found = sizes(state.session, shown.path, grid)
+        assert found is not None
+        some = found[~np.isnan(found)]
+        told = {
+            "side": side,
+            "label": state.label,
+            "stored": len(some),
+            "total": int(some.sum(dtype=np.float64)),
+            "smallest": int(some.min()) if len(some) else 0,
+            "largest": int(some.max()) if len(some) else 0,
+        }
+        return told, [found]
+
+    def writers(self, path: str, chunk: list[int], after: str | None = None) -> dict[str, Any]:
+        """The commits that wrote a chunk of the later state, or of the earlier where it is gone."""
+        comparison = self.comparison
+        if comparison.shapes(path)[1] is None:
+            return writers(comparison.a.session, comparison.before_path(path), chunk, after)
+        return writers(comparison.b.session, path, chunk, after)
+
     def saved_requests(self) -> Iterable[Request]:
         """The changed nodes, the map of every array, and values of changed chunks."""
         yield "diff", {}
@@ -78,7 +108,9 @@ class ComparisonView:
         for path in [node["path"] for node in nodes if node["chunks_changed"]]:
             yield "chunk_map", {"path": path}
             held, cells = self.comparison.chunk_map(path)
+            yield "sizes", {"path": path}
             touched.append(chunks_at(path, held["grid"], np.flatnonzero(cells)))
         for path, chunk in in_turn(touched, SAVED_CHUNKS):
             sides = list(SIDES)
             yield "preview", {"path": path, "chunk": chunk, "sides": sides, "index": None}
+            yield "writers", {"path": path, "chunk": chunk, "after": None}

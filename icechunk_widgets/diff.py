@@ -60,6 +60,7 @@ class Diff(BaseWidget):
 
     def _compare(self) -> Comparison:
         a, b = (state_of(self._repo, name) for name in self._names)
+        self._seen = [a.token, b.token]
         return Comparison(self._repo, a, b)
 
     def refresh(self) -> None:
@@ -105,6 +106,23 @@ class Diff(BaseWidget):
     def magnitudes(self, path: str, chunks: list[list[int]]) -> dict[str, Any]:
         """By how much chunks differ, at most 64 at once."""
         return self._view.magnitudes(path, chunks)
+
+    @answers("sizes")
+    def sizes(self, path: str) -> Reply:
+        """Stored bytes of every chunk; no chunk is read."""
+        return self._view.sizes(path)
+
+    @answers("writers")
+    def writers(self, path: str, chunk: list[int], after: str | None = None) -> dict[str, Any]:
+        """The commits that wrote a chunk, as far back as can be looked in a moment."""
+        return self._view.writers(path, chunk, after)
+
+    @answers("look")
+    def look(self) -> None:
+        """Whoever shows this asks now and then: refresh when a branch moved, or the session did."""
+        states = [state_of(self._repo, name) for name in self._names]
+        if [state.token for state in states] != self._seen:
+            self.refresh()
 
     def saved_requests(self) -> Iterable[Request]:
         """The changed nodes, the map of every array, and values of changed chunks."""

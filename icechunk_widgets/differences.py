@@ -156,7 +156,7 @@ class Comparison:
         shown = after if after is not None else before
         assert shown is not None
         session = self.b.session if after is not None else self.a.session
-        grid = self._grid(before, after)
+        grid = self.grid(before, after)
         held = geometry(shown, grid, axes_of(session, shown))
         cells = np.zeros(int(np.prod(grid, dtype=np.int64)), np.uint8)
         coords, states = self._touched(path)
@@ -164,7 +164,7 @@ class Comparison:
         return held, cells
 
     @staticmethod
-    def _grid(before: ArrayShape | None, after: ArrayShape | None) -> tuple[int, ...]:
+    def grid(before: ArrayShape | None, after: ArrayShape | None) -> tuple[int, ...]:
         """A grid that holds the chunks of both states where they are cut alike."""
         shown = after if after is not None else before
         assert shown is not None
@@ -175,7 +175,7 @@ class Comparison:
     def _touched(self, path: str) -> tuple[Coords, NDArray[np.uint8]]:
         """Coordinates of the chunks that differ, with what happened to them."""
         before, after = self.shapes(path)
-        grid = self._grid(before, after)
+        grid = self.grid(before, after)
         old = None if before is None else stored(self.a.session, before.path)
         new = None if after is None else stored(self.b.session, after.path)
         if before is not None and after is not None and before.chunks != after.chunks:

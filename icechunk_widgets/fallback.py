@@ -68,7 +68,7 @@ def history_html(payload: dict[str, Any], title: str) -> str:
     if session is not None and session["dirty"]:
         state = line(f"session on {session['branch']}: {plural(session['changes'], 'change')}")
     head = ("", "snapshot", "refs", "message", "author", "written (UTC)")
-    return box(title, state, table(head, rows, len(payload["commits"])))
+    return box(title, state, table(head, rows, payload["count"]))
 
 
 def diff_html(payload: dict[str, Any], title: str, picture: str = "") -> str:

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from itertools import permutations
 from typing import Any
 
+import numpy as np
 import traitlets
 
-from icechunk import Repository, Session
+from icechunk import Repository, Session, SnapshotInfo
+from icechunk.ground.ids import parse_object_id
 from icechunk_widgets import commits, fallback
-from icechunk_widgets.base import STATIC, BaseWidget, answers
+from icechunk_widgets.base import STATIC, BaseWidget, Reply, answers
+from icechunk_widgets.branch_rebase import of_branch, of_session
+from icechunk_widgets.chunk_refs import written
 from icechunk_widgets.commit_actions import plan
+from icechunk_widgets.commit_columns import Listing, listing
+from icechunk_widgets.commit_tree import tree_at
 from icechunk_widgets.comparison_view import ComparisonView
 from icechunk_widgets.differences import Comparison
-from icechunk_widgets.faults import refusal
+from icechunk_widgets.faults import describe, refusal
 from icechunk_widgets.lanes import lanes
+from icechunk_widgets.latest_job import LatestJob
 from icechunk_widgets.plain import short
 from icechunk_widgets.saved_page import Request
-from icechunk_widgets.states import snapshot_named, state_of
+from icechunk_widgets.states import change_count, snapshot_named, state_of
 
+FIRST_ROWS = 200
+MOST_ROWS = 5_000
+SAVED_ROWS = 2_000
 MOST_AT_ONCE = 100
+MOST_VERDICTS = 10_000
+ACTIVITY_SECONDS = 0.3
 _TEXT_ROWS = 20
 _SAVED_COMMITS = 200
 _SAVED_REFS = 6
@@ -67,21 +80,156 @@ class History(BaseWidget):
         if ref is not None:
             snapshot_named(repo, ref)
         self._compared: tuple[tuple[str, str], ComparisonView] | None = None
-        self._activity: dict[str, int | None] = {}
+        self._activity: dict[str, dict[str, int | None] | None] = {}
+        self._held: Listing | None = None
+        self._seen = ""
+        self._verdicts: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._dry_runs = LatestJob("icechunk-dry-run")
         traits.setdefault("title", "History" if ref is None else f"History of {ref}")
         super().__init__(**traits)
 
-    @answers("history")
-    def payload(self) -> dict[str, Any]:
-        """Commits, refs and the working session, as the view gets them."""
+    # -- what there is -----------------------------------------------------------------------------
+
+    def _listing(self, limit: int = commits.MOST_COMMITS) -> Listing:
+        """The commits as they are now; the last listing while nothing has changed."""
         start = None if self._ref is None else snapshot_named(self._repo, self._ref)
-        return commits.history(self._repo, self._session, start)
+        held = listing(self._repo, start, limit)
+        with self.lock:
+            self._held = held
+        return held
+
+    @answers("history")
+    def columns(self, rows: int = FIRST_ROWS, limit: int = commits.MOST_COMMITS) -> Reply:
+        """All commits as columns, and the texts of the newest.
+
+        Returns
+        -------
+        dict, list of ndarray
+            ``commits`` (the first `rows`), ``count``, ``refs`` (with their places), ``session``,
+            ``truncated``, ``version``; and the ids as letters (uint8, 20 per commit),
+            places of the parents (int32; -1 none, -2 not listed) and times (float64, ms since
+            1970).
+        """
+        held = self._listing(max(1, min(int(limit), commits.MOST_COMMITS)))
+        result = commits.told(held, self._session, max(0, min(int(rows), MOST_ROWS)))
+        self._seen = self._token(held)
+        result["version"] = held.version
+        return result, [held.ids(), held.parents, held.times()]
+
+    @answers("rows")
+    def rows(self, ids: list[str]) -> list[dict[str, Any]]:
+        """The texts of some commits, at most 500."""
+        table = (self._held or self._listing()).table
+        found = []
+        for id in ids[:500]:
+            row = table.find(parse_object_id(id))
+            if row >= 0:
+                found.append(commits.row(SnapshotInfo.of(table.record(row))))
+        return found
+
+    @answers("search")
+    def search(self, text: str, version: str) -> Reply:
+        """Places (uint32) of the commits that a text is found in; none for another listing."""
+        held = self._held or self._listing()
+        same = held.version == version
+        return {"current": same}, [held.search(text) if same else np.zeros(0, np.uint32)]
+
+    @answers("look")
+    def look(self) -> None:
+        """Whoever shows this asks now and then: refresh when the repository or session changed."""
+        token = self._token(self._listing())
+        if token != self._seen:
+            self._seen = token
+            self.refresh()
+
+    def _token(self, held: Listing) -> str:
+        session = self._session
+        if session is None or session.read_only:
+            return held.version
+        return f"{held.version} {session.snapshot_id} {change_count(session)}"
+
+    def payload(self, rows: int | None = None) -> dict[str, Any]:
+        """Commits, refs and the working session; of the commits all, or the newest."""
+        return commits.told(self._listing(), self._session, rows)
 
     @property
     def commits(self) -> list[dict[str, Any]]:
         """The commits shown, newest first."""
         shown: list[dict[str, Any]] = self.payload()["commits"]
         return shown
+
+    # -- dry runs ----------------------------------------------------------------------------------
+
+    @answers("rebases")
+    def rebases(self, onto: str, branches: list[str]) -> dict[str, Any]:
+        """Whether branches, and the session, would rebase cleanly onto a branch.
+
+        Parameters
+        ----------
+        onto : str
+            A branch.
+        branches : list of str
+            Those that are looked at; an empty name stands for the session.
+
+        Returns
+        -------
+        dict
+            ``onto`` and ``verdicts``: by name what `icechunk_widgets.branch_rebase` says, None
+            for what is being found out.  That is pushed as ``rebases`` events, unless another
+            request comes first.
+        """
+        held = self._held or self._listing()
+        known, wanted = self._known_verdicts(held, onto, branches)
+        if wanted:
+
+            def work(cancelled: Callable[[], bool]) -> None:
+                for name in wanted:
+                    told = self._verdict(held, onto, name, cancelled)
+                    if cancelled():
+                        return
+                    self.push("rebases", onto=onto, verdicts={name: told})
+
+            self._dry_runs.start(work)
+        return {"onto": onto, "verdicts": {**known, **dict.fromkeys(wanted)}}
+
+    def _known_verdicts(
+        self, held: Listing, onto: str, branches: list[str]
+    ) -> tuple[dict[str, Any], list[str]]:
+        """What is known already, and the names of what is not."""
+        there = [name for name in branches if name in held.branches or name == ""]
+        if onto not in held.branches:
+            return {}, []
+        known: dict[str, Any] = {}
+        for name in there:
+            key = self._verdict_key(held, onto, name)
+            if key in self._verdicts:
+                known[name] = self._verdicts[key]
+        return known, [name for name in there if name not in known]
+
+    def _verdict_key(self, held: Listing, onto: str, name: str) -> tuple[Any, ...]:
+        """Two tips say it all, since commits do not change."""
+        if name:
+            return name, held.branches[name], onto, held.branches[onto]
+        return "", self._token(held)
+
+    def _verdict(
+        self, held: Listing, onto: str, name: str, cancelled: Callable[[], bool]
+    ) -> dict[str, Any] | None:
+        try:
+            if name:
+                told = of_branch(self._repo, held, name, onto, cancelled)
+            else:
+                told = None if self._session is None else of_session(self._session)
+        except Exception as error:  # on a thread of its own nobody else would tell
+            described = describe(error)
+            return {"state": "unknown", "text": described["message"], "chunks": 0, "nodes": []}
+        if told is not None:
+            if len(self._verdicts) > MOST_VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[self._verdict_key(held, onto, name)] = told
+        return told
+
+    # -- one commit, two commits -------------------------------------------------------------------
 
     @answers("commit")
     def commit(self, id: str) -> dict[str, Any]:
@@ -103,17 +251,32 @@ class History(BaseWidget):
             view = self._compared[1]
         if method == "diff":
             return view.comparison.summary()
-        if method not in ("chunk_map", "preview", "metadata", "magnitudes"):
+        if method not in ("chunk_map", "preview", "metadata", "magnitudes", "sizes", "writers"):
             raise refusal(f"there is no request {method!r} about two commits", "reload the page")
         return getattr(view, method)(**params)
 
     @answers("activity")
-    def activity(self, ids: list[str]) -> dict[str, int | None]:
-        """How many chunks commits wrote or removed; None where there is no parent."""
+    def activity(self, ids: list[str]) -> dict[str, dict[str, int | None] | None]:
+        """How much commits wrote, as far as that can be found out in a moment.
+
+        Returns
+        -------
+        dict
+            By id ``chunks`` and ``bytes``; None where there is no parent.  What is missing was
+            not looked at yet.
+        """
+        end = time.monotonic() + ACTIVITY_SECONDS
         for id in ids[:MOST_AT_ONCE]:
             if id not in self._activity:
-                self._activity[id] = commits.chunks_written(self._repo, id)
-        return {id: self._activity[id] for id in ids[:MOST_AT_ONCE]}
+                self._activity[id] = written(self._repo, id)
+            if time.monotonic() > end:
+                break
+        return {id: self._activity[id] for id in ids[:MOST_AT_ONCE] if id in self._activity}
+
+    @answers("tree")
+    def tree(self, id: str) -> dict[str, Any]:
+        """The hierarchy at a commit, and the Python that opens it."""
+        return tree_at(self._repo, id)
 
     @answers("action")
     def action(self, action: str, id: str, name: str = "", run: bool = False) -> dict[str, str]:
@@ -144,26 +307,35 @@ class History(BaseWidget):
         return {**told, "done": planned.done}
 
     def saved_requests(self) -> Iterable[Request]:
-        """All commits, the changes of the newest, and refs compared with each other."""
-        held = self.payload()
-        yield "history", {}
+        """The commits, the changes of the newest, and refs compared with each other."""
+        yield "history", {"rows": SAVED_ROWS, "limit": SAVED_ROWS}
+        held = self.payload(SAVED_ROWS)
         for row in held["commits"][:_SAVED_COMMITS]:
             yield "commit", {"id": row["id"]}
+        for row in held["commits"][:_SAVED_REFS]:
+            yield "tree", {"id": row["id"]}
+        branches = [ref["name"] for ref in held["refs"] if ref["kind"] == "branch"]
+        if branches:
+            onto = default_branch(self._session, branches)
+            names = ([""] if (held["session"] or {}).get("dirty") else []) + branches
+            for name in names[:SAVED_ROWS]:
+                self._verdict(self._held or self._listing(), onto, name, lambda: False)
+            yield "rebases", {"onto": onto, "branches": names}
         tips = list(dict.fromkeys(ref["id"] for ref in held["refs"]))[:_SAVED_REFS]
         for a, b in permutations(tips, 2):
             yield "diff_summary", {"a": a, "b": b}
 
     def static_html(self) -> str:
         """The newest commits as a table."""
-        return fallback.history_html(self.payload(), self.title)
+        return fallback.history_html(self.payload(fallback.MOST_ROWS), self.title)
 
     def __repr__(self) -> str:
-        held = self.payload()
+        held = self.payload(_TEXT_ROWS)
         names: dict[str, list[str]] = {}
         for ref in held["refs"]:
             names.setdefault(ref["id"], []).append(ref["name"])
         lines = []
-        shown = held["commits"][:_TEXT_ROWS]
+        shown = held["commits"]
         graph = lanes([(row["id"], row["parent"]) for row in shown])
         wide = max(map(len, graph), default=0)
         for row, drawn in zip(shown, graph, strict=True):
@@ -172,8 +344,16 @@ class History(BaseWidget):
             when = row["time"][:16].replace("T", " ")
             message = row["message"].split("\n")[0]
             lines.append(f"{drawn:<{wide}} {short(row['id'])} {when}{label} {message}")
-        more = len(held["commits"]) - len(lines)
+        more = held["count"] - len(lines)
         return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
+
+
+def default_branch(session: Session | None, branches: list[str]) -> str:
+    """The branch that others are compared with: the session's, else main."""
+    for name in (None if session is None else session.branch, "main"):
+        if name in branches:
+            return str(name)
+    return branches[0]
 
 
 def notebook_variables() -> dict[str, Any] | None:

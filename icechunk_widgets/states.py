@@ -36,6 +36,16 @@ class State:
     session: Session
     live: bool = False
 
+    @property
+    def token(self) -> str:
+        """A text that changes when the content does."""
+        return f"{self.snapshot_id}.{change_count(self.session)}" if self.live else self.snapshot_id
+
+
+def change_count(session: Session) -> int:
+    """A number that grows with every change of a session."""
+    return int(session._transaction.revision)
+
 
 def state_of(repo: Repository, name: str | Session) -> State:
     """The state that a name stands for; branches before tags before snapshot ids.

@@ -10,6 +10,7 @@ import type {
   PreviewReply,
   Ref,
 } from "../src/core/protocol";
+import { columns, lookup, type PlainHistory, search } from "./columns";
 import { eachIndex, type Runs } from "../src/core/runs";
 import { CHUNKS, field, GRID, SHAPE, type Side, stats } from "./fields";
 
@@ -77,20 +78,38 @@ export class FakeHost implements Host {
       this.failures.delete(method);
       throw failure;
     }
+    if (["history", "rows", "search"].includes(method)) return this.historic(method, params) as Reply<T>;
     const own = this.answer[method] as ((params: Record<string, unknown>) => unknown) | undefined;
     if (own) return { result: own(params) as T, buffers: [] };
     return this.reply(method, params) as Reply<T>;
   }
 
+  /** What is asked of a history, made up or given by a test. */
+  private historic(method: string, params: Record<string, unknown>): Reply<unknown> {
+    const own = this.answer.history as ((params: Record<string, unknown>) => unknown) | undefined;
+    const plain = (own ? own(params) : historyReply()) as PlainHistory;
+    if (method === "rows") return { result: lookup(plain, params.ids as string[]), buffers: [] };
+    if (method === "search") return { result: { current: true }, buffers: [search(plain, String(params.text))] };
+    return columns(plain, Number(params.rows ?? 200));
+  }
+
   private reply(method: string, params: Record<string, unknown>): Reply<unknown> {
     const plain = (result: unknown): Reply<unknown> => ({ result, buffers: [] });
     switch (method) {
-      case "history":
-        return plain(historyReply());
+      case "look":
+        return plain(null);
+      case "rebases":
+        return plain({ onto: params.onto, verdicts: VERDICTS });
+      case "tree":
+        return plain(TREE);
+      case "sizes":
+        return sizes();
+      case "writers":
+        return plain(writers(params.after as string | null));
       case "commit":
         return plain(commitReply(String(params.id)));
       case "activity":
-        return plain(Object.fromEntries((params.ids as string[]).map((id, i) => [id, [12, 148, 3, 0, 40][i % 5]])));
+        return plain(Object.fromEntries((params.ids as string[]).map((id, i) => [id, { chunks: [12, 148, 3, 0, 40][i % 5], bytes: [9_300, 151_000, 800, 0, 2_100_000][i % 5] }])));
       case "action":
         return plain({
           python: `repo.create_${String(params.action)}(${JSON.stringify(params.name)}, "${String(params.id)}")`,
@@ -281,7 +300,7 @@ const REFS: Ref[] = [
   { name: "v1.0", id: "R6N8ZKB3W5TQ2XV1MC0J", kind: "tag" },
 ];
 
-export function historyReply(): unknown {
+export function historyReply(): PlainHistory {
   return {
     commits: commits(),
     refs: REFS,
@@ -419,6 +438,39 @@ const METADATA = [
   { key: "attributes.valid_range", change: "removed", before: [271.0, 310.5] },
   { key: "codecs", change: "changed", before: [{ name: "bytes" }], after: [{ name: "bytes" }, { name: "zstd", configuration: { level: 3 } }] },
 ];
+
+const VERDICTS = {
+  "": { state: "conflicts", text: "14 chunk conflicts with main", chunks: 14, nodes: [{ path: "/ocean/sst", title: "Chunk double update", chunks: 14 }] },
+  main: { state: "same", text: "the same commit as main", ours: 0, theirs: 0, chunks: 0, nodes: [] },
+  "bias-correction": { state: "conflicts", text: "40 chunk conflicts and 1 other conflict with main", ours: 2, theirs: 2, chunks: 40, nodes: [{ path: "/ocean/sst", title: "Chunk double update", chunks: 40 }, { path: "/ocean", title: "Zarr metadata double update", chunks: 0 }] },
+  "ice-mask": { state: "clean", text: "rebases cleanly onto main", ours: 1, theirs: 5, chunks: 0, nodes: [] },
+};
+
+const TREE = {
+  nodes: [
+    { path: "/", type: "group" },
+    { path: "/ocean", type: "group" },
+    { path: "/ocean/sst", type: "array", shape: SHAPE, dims: ["time", "lat", "lon"], dtype: "float32" },
+  ],
+  count: 3,
+  python: [
+    { group: "", lines: ["session = repo.readonly_session(snapshot_id='ZR8V4T2QKXW0M9C3B7HG')", 'root = zarr.open_group(session.store, mode="r")'] },
+    { group: "/ocean", lines: ["session = repo.readonly_session(snapshot_id='ZR8V4T2QKXW0M9C3B7HG')", "ds = xarray.open_zarr(session.store, group='ocean', consolidated=False)"] },
+  ],
+};
+
+function sizes(): Reply<unknown> {
+  const cells = Float32Array.from({ length: 108 }, (_, i) => (i % 9 === 4 ? NaN : 1000 + ((i * 7919) % 4000)));
+  const told = { side: "after", label: "main (ZR8V4T2Q)", stored: 96, total: 288_000, smallest: 1000, largest: 4999 };
+  return { result: told, buffers: [new DataView(cells.buffer)] };
+}
+
+function writers(after: string | null): unknown {
+  const [a, , b] = commits();
+  return after
+    ? { commits: [{ ...b, made: true, wrote: true }], uncommitted: false, looked: 3, last: null, note: "" }
+    : { commits: [{ ...a, made: false, wrote: true }], uncommitted: false, looked: 2, last: b!.id, note: "" };
+}
 
 const SCRIPT = `import icechunk
 

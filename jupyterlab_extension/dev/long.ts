@@ -1,8 +1,8 @@
 /** A history of many commits with short branches. */
 
-import type { HistoryReply } from "../src/core/protocol";
+import type { PlainHistory } from "./columns";
 
-export function longHistory(count: number): HistoryReply {
+export function longHistory(count: number): PlainHistory {
   const commits = Array.from({ length: count }, (_, i) => {
     const side = i % 50 === 7; // a commit of its own beside the main line
     const next = i + 1 < count && (i + 1) % 50 === 7 ? i + 2 : i + 1;

@@ -98,8 +98,8 @@ def test_activity_counts_chunks() -> None:
     repo, base, tip = scene()
     first = next(info.id for info in repo.ancestry(branch="main") if info.parent_id is None)
     counts = ask(History(repo), "activity", ids=[tip, base, first])
-    assert counts[tip] == 4
-    assert counts[base] == 8 + 3
+    assert counts[tip] == {"chunks": 4, "bytes": 264}
+    assert counts[base]["chunks"] == 8 + 3
     assert counts[first] is None
 
 

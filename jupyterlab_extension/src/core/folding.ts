@@ -1,17 +1,10 @@
 /** Folding of long straight runs of commits, so that a history shows where something happens. */
 
-export interface Foldable {
-  id: string;
-  parent: string | null;
-}
+import { NOT_LISTED, ROOT } from "./lanes";
 
 export interface Run {
-  /** Id of the row that stands for the run; no commit can have it. */
-  id: string;
-  /** The commits it hides, newest first. */
-  hidden: string[];
-  /** Parent of the oldest. */
-  parent: string | null;
+  /** The commits it hides, newest first, by their places. */
+  hidden: number[];
 }
 
 /** Rows at the top of a history that always stay. */
@@ -22,33 +15,32 @@ const LEAST = 8;
 /**
  * Find the runs to fold: commits with one child and a parent, none of which is to be kept.
  *
- * @param rows children before parents
- * @param keep commits that must stay visible: those with names, selected ones, unfolded ones
- * @returns runs by the id of the first commit they hide
+ * @param parents place of every commit's parent, children above parents
+ * @param kept one for commits that must stay visible: with names, selected or unfolded ones
+ * @returns runs by the place of the first commit they hide
  */
-export function straightRuns(rows: readonly Foldable[], keep: (id: string) => boolean): Map<string, Run> {
-  const children = new Map<string, number>();
-  const place = new Map(rows.map((row, i) => [row.id, i]));
-  for (const { parent } of rows) if (parent !== null) children.set(parent, (children.get(parent) ?? 0) + 1);
-  const quiet = (i: number): boolean => {
-    const row = rows[i]!;
-    return i >= RECENT && row.parent !== null && children.get(row.id) === 1 && !keep(row.id);
-  };
-  const runs = new Map<string, Run>();
-  const seen = new Uint8Array(rows.length);
-  for (let i = 0; i < rows.length; i++) {
+export function straightRuns(parents: Int32Array, kept: Uint8Array): Map<number, Run> {
+  const n = parents.length;
+  const children = new Uint8Array(n); // two stands for more
+  for (let i = 0; i < n; i++) {
+    const parent = parents[i]!;
+    if (parent >= 0 && children[parent]! < 2) children[parent]!++;
+  }
+  const quiet = (i: number): boolean =>
+    i >= RECENT && parents[i] !== ROOT && children[i] === 1 && !kept[i];
+  const runs = new Map<number, Run>();
+  const seen = new Uint8Array(n);
+  for (let i = RECENT; i < n; i++) {
     if (seen[i] || !quiet(i)) continue;
     const chain: number[] = [];
-    for (let at: number | undefined = i; at !== undefined && !seen[at] && quiet(at); ) {
+    for (let at = i; at >= 0 && !seen[at] && quiet(at); at = parents[at]!) {
       seen[at] = 1;
       chain.push(at);
-      at = place.get(rows[at]!.parent!);
+      if (parents[at] === NOT_LISTED) break;
     }
     // The ends stay, so that what happened around the run can be read.
     const inner = chain.slice(1, -1);
-    if (inner.length < LEAST) continue;
-    const hidden = inner.map((at) => rows[at]!.id);
-    runs.set(hidden[0]!, { id: `fold ${hidden[0]}`, hidden, parent: rows[inner[inner.length - 1]!]!.parent });
+    if (inner.length >= LEAST) runs.set(inner[0]!, { hidden: inner });
   }
   return runs;
 }

@@ -1,9 +1,8 @@
 /** Lane assignment for a history in which every commit has at most one parent. */
 
-export interface LaneInput {
-  id: string;
-  parent: string | null;
-}
+/** Parent of a commit that has none, and of one whose parent is not listed. */
+export const ROOT = -1;
+export const NOT_LISTED = -2;
 
 export interface LaneLayout {
   /** Lane of every row; 0 is the main line. */
@@ -17,32 +16,6 @@ export interface LaneLayout {
   width: number;
   /** Rows of every lane from top to bottom. */
   rows: number[][];
-}
-
-/** Order commits so that children stand above their parents, else keeping the given order. */
-export function childrenFirst<T extends LaneInput>(commits: readonly T[]): T[] {
-  const index = new Map(commits.map((commit, i) => [commit.id, i]));
-  const waiting = new Int32Array(commits.length);
-  const parents = commits.map((commit) =>
-    commit.parent === null ? -1 : (index.get(commit.parent) ?? -1),
-  );
-  for (const parent of parents) if (parent >= 0) waiting[parent]!++;
-  const ordered: T[] = [];
-  const done = new Uint8Array(commits.length);
-  for (let i = 0; i < commits.length; i++) {
-    // A parent that was passed over because of a child below it follows that child at once.
-    for (let at = i; at >= 0 && at <= i && !done[at] && waiting[at] === 0; ) {
-      done[at] = 1;
-      ordered.push(commits[at]!);
-      const parent = parents[at]!;
-      if (parent < 0) break;
-      waiting[parent]!--;
-      at = parent;
-    }
-  }
-  // Only a damaged (cyclic) history leaves commits behind; show them all the same.
-  for (let i = 0; i < commits.length; i++) if (!done[i]) ordered.push(commits[i]!);
-  return ordered;
 }
 
 /** Smallest free lane first, in constant time for any usual number of lanes. */
@@ -76,30 +49,22 @@ class FreeLanes {
 /**
  * Give every commit a lane, in time linear in the number of commits.
  *
- * @param commits children above parents (see `childrenFirst`)
- * @param mainTip id at the top of the line that keeps the leftmost lane for itself
+ * @param parent place of every commit's parent, below its own; `ROOT` or `NOT_LISTED`
+ * @param main place of the top of the line that keeps the leftmost lane for itself, -1 for none
  */
-export function assignLanes(commits: readonly LaneInput[], mainTip: string | null): LaneLayout {
-  const n = commits.length;
-  const row = new Map<string, number>();
-  for (let i = 0; i < n; i++) row.set(commits[i]!.id, i);
-  const parent = new Int32Array(n);
-  for (let i = 0; i < n; i++) {
-    const id = commits[i]!.parent;
-    parent[i] = id === null ? -1 : (row.get(id) ?? -2);
-  }
+export function assignLanes(parent: Int32Array, main: number): LaneLayout {
+  const n = parent.length;
   const lane = new Int32Array(n).fill(-1);
   const line = new Int32Array(n).fill(-1);
   const lineTop: number[] = [];
-  const main = mainTip === null ? undefined : row.get(mainTip);
-  if (main !== undefined) {
+  if (main >= 0) {
     lineTop.push(main);
     for (let at = main; at >= 0 && lane[at]! < 0; at = parent[at]!) {
       lane[at] = 0;
       line[at] = 0;
     }
   }
-  const free = new FreeLanes(main === undefined ? 0 : 1);
+  const free = new FreeLanes(main < 0 ? 0 : 1);
   // Lanes that end at a row: those of all children but the one whose lane goes on.
   const ending: (number[] | undefined)[] = new Array<number[] | undefined>(n);
   for (let i = 0; i < n; i++) {

@@ -7,6 +7,8 @@ export interface Ref {
   name: string;
   id: string;
   kind: RefKind;
+  /** Place of its commit in the history. */
+  at?: number;
 }
 
 export interface CommitRow {
@@ -26,11 +28,54 @@ export interface SessionState {
   changes: number;
 }
 
+/** Buffers: ids as letters (20 per commit), places of the parents (int32), times (float64, ms). */
 export interface HistoryReply {
+  /** The newest, as many as were asked for. */
   commits: CommitRow[];
+  count: number;
+  version: string;
   refs: Ref[];
   session: SessionState | null;
   truncated: boolean;
+}
+
+/** What a rebase of a branch, or of the session, would meet. */
+export interface Verdict {
+  state: "same" | "behind" | "ahead" | "clean" | "conflicts" | "unknown";
+  text: string;
+  ours?: number;
+  theirs?: number;
+  chunks: number;
+  nodes: { path: string; title: string; chunks: number }[];
+}
+
+export interface Written {
+  chunks: number;
+  /** Stored bytes; null where that was not worked out. */
+  bytes: number | null;
+}
+
+export interface TreeReply {
+  nodes: { path: string; type: "array" | "group"; shape?: number[]; dims?: (string | null)[]; dtype?: string }[];
+  count: number;
+  python: { group: string; lines: string[] }[];
+}
+
+export interface SizesReply {
+  side: string;
+  label: string;
+  stored: number;
+  total: number;
+  smallest: number;
+  largest: number;
+}
+
+export interface WritersReply {
+  commits: (CommitRow & { made: boolean; wrote: boolean })[];
+  uncommitted: boolean;
+  looked: number;
+  last: string | null;
+  note: string;
 }
 
 export interface CommitChanges {

@@ -25,6 +25,18 @@ export function short(value: number | null | undefined): string {
   return text.replace("-", "−");
 }
 
+/** A number of bytes: "264 B", "1.5 kB", "20 MB". */
+export function byteSize(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB", "PB"];
+  let step = 0;
+  let size = bytes;
+  while (size >= 1000 && step < units.length - 1) {
+    size /= 1000;
+    step++;
+  }
+  return `${step && size < 10 ? size.toFixed(1) : Math.round(size)} ${units[step]}`;
+}
+
 /** The first characters of an id, enough to tell commits apart by eye. */
 export function shortId(id: string): string {
   return id.slice(0, 8);

@@ -2,18 +2,21 @@
 
 import { h } from "../core/dom";
 import type { Host } from "../core/host";
-import { plural } from "../core/text";
+import type { Written } from "../core/protocol";
+import { byteSize, plural } from "../core/text";
 import { savedAt } from "./frame";
 
 const BLOCK = 60;
 const WAIT = 120;
 
 export class Activity {
-  private readonly known = new Map<string, number | null>();
+  /** What the bars tell. */
+  kind: "chunks" | "bytes" = "chunks";
+  private readonly known = new Map<string, Written | null>();
   private readonly asked = new Set<string>();
   private waiting: string[] = [];
   private timer = 0;
-  private most = 1;
+  private readonly most = { chunks: 1, bytes: 1 };
   private readonly off: boolean;
 
   constructor(
@@ -37,11 +40,17 @@ export class Activity {
     const ids = this.waiting;
     for (const id of ids) this.asked.add(id);
     try {
-      const { result } = await this.host.request<Record<string, number | null>>("activity", { ids }, { signal: this.signal });
+      const { result } = await this.host.request<Record<string, Written | null>>("activity", { ids }, { signal: this.signal });
       for (const id of ids) {
-        const chunks = result[id] ?? null;
-        this.known.set(id, chunks);
-        if (chunks !== null && chunks > this.most) this.most = chunks;
+        const written = result[id];
+        if (written === undefined) {
+          if (Object.keys(result).length) this.asked.delete(id); // not looked at yet: asked for again while it is on screen
+          continue;
+        }
+        this.known.set(id, written);
+        if (!written) continue;
+        this.most.chunks = Math.max(this.most.chunks, written.chunks);
+        this.most.bytes = Math.max(this.most.bytes, written.bytes ?? 0);
       }
       this.changed();
     } catch {
@@ -51,12 +60,14 @@ export class Activity {
 
   /** The bar of a commit: its length tells the order of magnitude. */
   bar(id: string): HTMLElement {
-    const chunks = this.known.get(id);
+    const written = this.known.get(id);
     const box = h("span", { class: "ick-activity" });
-    if (!chunks) return box;
-    const told = `${plural(chunks, "chunk")} written`;
+    const amount = written?.[this.kind];
+    if (!written || !amount) return box;
+    const bytes = written.bytes === null ? "" : `, ${byteSize(written.bytes)}`;
+    const told = `${plural(written.chunks, "chunk")}${bytes} written`;
     const fill = h("span", { class: "ick-activitybar", role: "img", "aria-label": told, title: told });
-    fill.style.width = `${Math.max(6, (100 * Math.log1p(chunks)) / Math.log1p(this.most))}%`;
+    fill.style.width = `${Math.max(6, (100 * Math.log1p(amount)) / Math.log1p(this.most[this.kind]))}%`;
     box.append(fill);
     return box;
   }

@@ -29,6 +29,7 @@ export function showCommit(
   refs: Ref[],
   reply: CommitReply | null,
   actions: HTMLElement | null = null,
+  more: (HTMLElement | null)[] = [],
 ): void {
   const [title, ...rest] = commit.message.split("\n");
   const body = rest.join("\n").trim();
@@ -50,6 +51,7 @@ export function showCommit(
       commit.author ? ["Author", commit.author] : null,
     ]),
     actions,
+    ...more,
     h("h4", null, "Changes against the parent"),
     changes(reply),
     metadata.length ? h("h4", null, "Metadata") : null,
@@ -57,7 +59,7 @@ export function showCommit(
   );
 }
 
-export function showSession(pane: HTMLElement, session: SessionState, refs: Ref[]): void {
+export function showSession(pane: HTMLElement, session: SessionState, refs: Ref[], more: HTMLElement | null = null): void {
   const tip = refs.find((ref) => ref.kind === "branch" && ref.name === session.branch)?.id;
   fill(
     pane,
@@ -74,6 +76,7 @@ export function showSession(pane: HTMLElement, session: SessionState, refs: Ref[
         ? `${session.branch} has newer commits than this session started from: committing needs a rebase.`
         : "Nothing here is stored yet. Commit the session to keep it.",
     ),
+    more,
   );
 }
 
@@ -176,8 +179,8 @@ export function busy(text = "Loading…"): HTMLElement {
 /** Handle a click on a copy button; true when it was one. */
 export function handleCopy(target: HTMLElement, announce: (text: string) => void): boolean {
   const text = target.dataset.copy;
-  const shown = target.parentElement?.querySelector<HTMLElement>("code, pre");
+  const shown = (target.closest("figure") ?? target.parentElement)?.querySelector<HTMLElement>("code, pre");
   if (text === undefined || !shown) return false;
-  void copyText(text, shown).then((done) => announce(done ? "Copied" : "Press Control C to copy"));
+  void copyText(text || (shown.textContent ?? ""), shown).then((done) => announce(done ? "Copied" : "Press Control C to copy"));
   return true;
 }

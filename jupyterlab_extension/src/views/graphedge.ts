@@ -1,6 +1,6 @@
 /** Lines of the commit graph. */
 
-import type { LaneLayout } from "../core/lanes";
+import { type LaneLayout, NOT_LISTED, ROOT } from "../core/lanes";
 import { ROW } from "./historylist";
 
 /** The line from a commit down its lane and over to its parent. */
@@ -12,10 +12,10 @@ export function edgePath(
   height: number,
 ): string | null {
   const parent = layout.parent[i]!;
-  if (parent === -1) return null;
+  if (parent === ROOT) return null;
   const x0 = x(layout.lane[i]!);
   const y0 = Math.max(-ROW, y(i));
-  if (parent === -2) return `M${x0} ${y0}V${height + ROW}`;
+  if (parent === NOT_LISTED) return `M${x0} ${y0}V${height + ROW}`;
   const x1 = x(layout.lane[parent]!);
   const y1 = y(parent);
   if (x0 === x1) return `M${x0} ${y0}V${Math.min(height + ROW, y1)}`;

@@ -1,5 +1,6 @@
 /** The history of a repository: lanes, refs, search, details of one commit, comparison of two. */
 
+import { Commits, UNKNOWN } from "../core/commits";
 import { button, closest, h, listen, say, fill } from "../core/dom";
 import { type Host } from "../core/host";
 import type { CommitReply, DiffReply, HistoryReply } from "../core/protocol";
@@ -7,8 +8,15 @@ import { plural } from "../core/text";
 import { handleCopy, hint, showComparison, showCommit, showSession } from "./commitpane";
 import { commitActions } from "./commitactions";
 import { ComparisonBelow } from "./comparison";
-import { createFrame, type Dispose } from "./frame";
+import { commitTree } from "./committree";
+import { createFrame, type Dispose, savedAt } from "./frame";
 import { HistoryList, SESSION_ROW } from "./historylist";
+import { SESSION, verdictDetails } from "./rebases";
+import { watch } from "./watch";
+
+/** Commits whose texts come with the first answer; of a saved page there is no second one. */
+const FIRST = 200;
+const SAVED = 2000;
 
 export function mount(el: HTMLElement, host: Host): Dispose {
   const frame = createFrame(el, host, {
@@ -17,7 +25,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     label: String(host.get("title") || "History"),
   });
   const { signal } = frame;
-  let reply: HistoryReply | null = null;
+  let commits: Commits | null = null;
   let detail: AbortController | null = null;
   let quiet = false;
 
@@ -32,9 +40,15 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   const found = h("span", { class: "ick-muted ick-found", "aria-live": "polite" });
   const pane = h("div", { class: "ick-pane", tabindex: 0, role: "region", "aria-label": "Details" });
   const fold = button("", { class: "ick-link ick-fold", hidden: true });
-  const list = new HistoryList(frame, host, { onSelect: (ids) => choose(ids), onFold: showFold });
-  const footnote = h("span");
-  const footer = h("div", { class: "ick-foot" }, footnote, h("span", { class: "ick-grow" }), fold);
+  const dryRuns = h("div", { class: "ick-rebases", testid: "ick-rebases" });
+  const list = new HistoryList(frame, host, { onSelect: (ids) => choose(ids), onFold: showFold, onNews: news });
+  const onto = h("select", { class: "ick-select ick-small", "aria-label": "Branch that the others would be rebased onto" });
+  const ontoField = h("label", { class: "ick-field", hidden: true }, "Dry runs onto", onto);
+  const bars = h("select", { class: "ick-select ick-small", "aria-label": "What the bars tell" },
+    h("option", { value: "chunks" }, "chunks"), h("option", { value: "bytes" }, "bytes"));
+  const barsField = h("label", { class: "ick-field", hidden: savedAt(host) !== "" }, "Bars show", bars);
+  const footnote = h("span", { class: "ick-footnote" });
+  const footer = h("div", { class: "ick-foot" }, footnote, h("span", { class: "ick-grow" }), ontoField, barsField, fold);
   const notice = h("div", { class: "ick-notice", role: "status", testid: "ick-done", hidden: true });
   const below = new ComparisonBelow(frame, host);
   fill(
@@ -52,41 +66,57 @@ export function mount(el: HTMLElement, host: Host): Dispose {
 
   async function load(): Promise<void> {
     try {
-      const answer = await host.request<HistoryReply>("history");
+      const saved = savedAt(host) !== "";
+      const asked = saved ? { rows: SAVED, limit: SAVED } : { rows: FIRST };
+      const answer = await host.request<HistoryReply>("history", asked);
       if (signal.aborted) return;
-      reply = answer.result;
+      commits = new Commits(answer.result, answer.buffers);
       frame.clearError();
-      present(reply);
+      present(commits);
     } catch (error) {
       frame.fail(error, () => void load());
     }
   }
 
-  function present(state: HistoryReply): void {
+  function present(shown: Commits): void {
+    const { reply } = shown;
     say(title, String(host.get("title") || "History"));
-    const branches = state.refs.filter((ref) => ref.kind === "branch").length;
-    const tags = state.refs.length - branches;
+    const branches = reply.refs.filter((ref) => ref.kind === "branch").length;
+    const tags = reply.refs.length - branches;
     say(
       counts,
       [
-        plural(state.commits.length, "commit"),
+        plural(shown.count - shown.shift, "commit"),
         plural(branches, "branch", "branches"),
         ...(tags ? [plural(tags, "tag")] : []),
       ].join(" · "),
     );
     const kept = list.selected.length ? list.selected : selectedTrait();
-    list.show(state, kept);
-    if (search.value) runSearch();
+    list.show(shown, kept);
+    ontoField.hidden = branches < 2;
+    fill(onto, ...list.rebases.branches.map((name) => h("option", { value: name, selected: name === list.rebases.onto }, name)));
+    if (search.value) void runSearch();
     say(
       footnote,
-      state.truncated
+      reply.truncated
         ? "Older commits are not shown."
         : "Ctrl or Shift click a second commit to compare",
     );
     if (list.selected.length) show(list.selected);
-    else if (list.rows.length)
-      choose([(list.rows.find((row) => row.id !== SESSION_ROW) ?? list.rows[0]!).id], true);
+    else if (list.newest) choose([list.newest], true);
     else hint(pane, "No commits yet.");
+  }
+
+  /** What became known of the rebases of what is on show. */
+  function news(): void {
+    const [id] = list.selected;
+    if (id === undefined || list.selected.length > 1) return fill(dryRuns);
+    const names = id === SESSION_ROW ? [SESSION] : list.refsOf(id).filter((ref) => ref.kind === "branch").map((ref) => ref.name);
+    const told = names.flatMap((name) => {
+      const verdict = list.rebases.verdict(name);
+      return verdict && name !== list.rebases.onto ? [verdictDetails(name, verdict)] : [];
+    });
+    fill(dryRuns, told.length ? h("h4", null, "Dry run of a rebase") : null, ...told);
   }
 
   function showFold(hidden: number): void {
@@ -109,16 +139,18 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     detail?.abort();
     detail = new AbortController();
     const scope = detail.signal;
-    const rows = ids.map((id) => list.row(id));
-    if (ids[0] === SESSION_ROW && reply?.session) return showSession(pane, reply.session, reply.refs);
+    const reply = commits?.reply;
+    news();
+    if (ids[0] === SESSION_ROW && reply?.session) return showSession(pane, reply.session, reply.refs, dryRuns);
     if (ids.length === 2) return void compare(ids, scope);
-    const row = rows[0];
+    const row = list.row(ids[0]);
     if (!row) return hint(pane, "Select a commit.");
-    const actions = commitActions(frame, host, row.id, { refs: reply?.refs ?? [], onDone: done });
-    showCommit(pane, row, list.refsOf(row.id), null, actions);
+    const actions = savedAt(host) ? null : commitActions(frame, host, row.id, { refs: reply?.refs ?? [], onDone: done });
+    const more = [dryRuns, commitTree(host, row.id, scope)];
+    showCommit(pane, row, list.refsOf(row.id), null, actions, more);
     host.request<CommitReply>("commit", { id: row.id }, { signal: scope }).then(
       ({ result }) => {
-        if (!scope.aborted && !signal.aborted) showCommit(pane, row, list.refsOf(row.id), result, actions);
+        if (!scope.aborted && !signal.aborted) showCommit(pane, row.message === UNKNOWN ? result : row, list.refsOf(row.id), result, actions, more);
       },
       (error) => frame.fail(error, () => show(ids)),
     );
@@ -147,13 +179,19 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     }
   }
 
-  function runSearch(): void {
-    const n = list.search(search.value);
-    say(found, search.value.trim() ? plural(n, "match", "matches") : "");
+  async function runSearch(): Promise<void> {
+    try {
+      const n = await list.search(search.value);
+      if (n !== null) say(found, search.value.trim() ? plural(n, "match", "matches") : "");
+    } catch (error) {
+      frame.fail(error, () => void runSearch());
+    }
   }
 
   listen(fold, "click", () => list.setFolding(!list.folding), signal);
-  listen(search, "input", runSearch, signal);
+  listen(search, "input", () => void runSearch(), signal);
+  listen(onto, "change", () => (list.rebases.choose(onto.value), list.draw()), signal);
+  listen(bars, "change", () => ((list.activity.kind = bars.value as "chunks" | "bytes"), list.draw()), signal);
   listen(
     search,
     "keydown",
@@ -162,7 +200,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       if (event.key === "Enter") list.nextMatch(event.shiftKey ? -1 : 1);
       if (event.key === "Escape") {
         search.value = "";
-        runSearch();
+        void runSearch();
       }
     },
     signal,
@@ -181,11 +219,11 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     signal,
   );
   host.onChange("revision", () => void load(), signal);
-  host.onChange("title", () => reply && present(reply), signal);
+  host.onChange("title", () => commits && present(commits), signal);
   host.onChange(
     "selected",
     () => {
-      if (quiet || !reply) return;
+      if (quiet || !commits) return;
       const ids = selectedTrait().filter((id) => list.has(id));
       if (String(ids) === String(list.selected)) return;
       list.take(ids);
@@ -195,6 +233,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   );
   host.onEvent((event) => event.event === "changed" && void load(), signal);
   signal.addEventListener("abort", () => detail?.abort(), { once: true });
+  watch(frame.root, host, signal);
   say(title, String(host.get("title") || "History"));
   hint(pane, "Loading…");
   void load();

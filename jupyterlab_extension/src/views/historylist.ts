@@ -1,71 +1,77 @@
 /** The commit list with its lanes: only the rows on screen are in the document. */
 
+import { arrange, type Arrangement } from "../core/arrangement";
 import { LINE_COLOURS } from "../core/colour";
+import { Commits, SESSION_ROW } from "../core/commits";
 import { fill, h, listen, s } from "../core/dom";
-import { type Run, straightRuns } from "../core/folding";
+import type { Run } from "../core/folding";
 import type { Host } from "../core/host";
-import { assignLanes, childrenFirst, type LaneLayout, rowsTouching } from "../core/lanes";
-import type { CommitRow, HistoryReply, Ref, SessionState } from "../core/protocol";
-import { firstLine, plural, shortId } from "../core/text";
-import { absoluteTime, relativeTime } from "../core/time";
+import { NOT_LISTED, rowsTouching } from "../core/lanes";
+import type { CommitRow, Ref } from "../core/protocol";
+import { plural } from "../core/text";
 import { Activity } from "./activity";
+import { CommitTexts } from "./committexts";
 import { type Frame, onWidth, uid } from "./frame";
 import { edgePath } from "./graphedge";
+import { Rebases, SESSION } from "./rebases";
+import { commitRow, runRow, sessionRow } from "./historyrows";
 import { refLabel } from "./reflabel";
+
+export { SESSION_ROW };
 
 export const ROW = 28;
 const LANE = 16;
 const PAD = 12;
 const MAX_ROWS = 16;
 const MAX_LANES = 14;
-
-/** Id of the row that stands for uncommitted changes; no commit can have it. */
-export const SESSION_ROW = "session";
+/** Rows above and below the screen whose texts are fetched with those on it. */
+const AHEAD = 40;
 
 export interface HistoryListOptions {
   onSelect(ids: string[]): void;
   /** The number of commits that are folded away has changed. */
   onFold(hidden: number): void;
+  /** More is known than before: of a branch's rebase, or of a commit. */
+  onNews(): void;
 }
 
-/** A commit, or a run of commits folded into one row. */
-type Row = CommitRow & { run?: Run };
+const NOTHING = new Int32Array(0);
 
 export class HistoryList {
   readonly element: HTMLElement;
-  rows: Row[] = [];
   selected: string[] = [];
   /** Fold long straight runs. */
   folding = true;
-  /** Commits that are folded away. */
-  hidden = 0;
-  private commits: CommitRow[] = [];
-  private byId = new Map<string, CommitRow>();
-  private order = new Map<string, number>();
-  private opened = new Set<string>();
-  private tip: string | null = null;
+  readonly rebases: Rebases;
+  readonly activity: Activity;
+  private commits: Commits | null = null;
+  private places: Arrangement = arrange(NOTHING, null, -1);
+  private opened = new Set<number>();
+  private main = -1;
   private branches: Ref[] = [];
-  private layout: LaneLayout = assignLanes([], null);
-  private refs = new Map<string, Ref[]>();
+  private refs = new Map<number, Ref[]>();
   private colours: string[] = [];
-  private session: SessionState | null = null;
-  private index = new Map<string, number>();
   private matches: Set<number> | null = null;
-  private searched = false;
+  private searched = "";
+  private turn = 0;
   private cursor = 0;
   private readonly spacer = h("div", { class: "ick-spacer" });
   private readonly graph = s("svg", { class: "ick-graph", "aria-hidden": "true" });
   private readonly window = h("div", { class: "ick-rows", role: "presentation" });
   private readonly prefix = uid();
-  private readonly activity: Activity;
+  private readonly texts: CommitTexts;
   private queued = false;
 
   constructor(
     private readonly frame: Frame,
-    host: Host,
+    private readonly host: Host,
     private readonly options: HistoryListOptions,
   ) {
-    this.activity = new Activity(host, frame.signal, () => this.draw());
+    const { signal } = frame;
+    const news = (): void => (this.draw(), options.onNews());
+    this.activity = new Activity(host, signal, () => this.draw());
+    this.texts = new CommitTexts(host, signal, news);
+    this.rebases = new Rebases(host, signal, news);
     this.spacer.append(this.graph, this.window);
     this.element = h(
       "div",
@@ -78,7 +84,6 @@ export class HistoryList {
       },
       this.spacer,
     );
-    const { signal } = frame;
     listen(this.element, "scroll", () => this.draw(), signal);
     listen(this.element, "keydown", (event) => this.key(event), signal);
     listen(this.element, "click", (event) => this.click(event), signal);
@@ -87,92 +92,105 @@ export class HistoryList {
     onWidth(this.element, () => this.draw(), signal);
   }
 
-  show(reply: HistoryReply, selected: string[]): void {
-    const { session } = reply;
-    const rows: CommitRow[] = [...reply.commits];
-    if (session?.dirty)
-      rows.unshift({
-        id: SESSION_ROW,
-        parent: session.base,
-        message: "Uncommitted changes",
-        time: "",
-        author: null,
-      });
-    const main = reply.refs.find((ref) => ref.kind === "branch" && ref.name === "main");
-    const first = main ?? reply.refs.find((ref) => ref.kind === "branch");
-    const tip = first?.id ?? rows[0]?.id ?? null;
-    this.session = session;
-    this.tip = session?.dirty && session.base === tip ? SESSION_ROW : tip;
-    this.branches = reply.refs.filter((ref) => ref.kind === "branch");
-    this.commits = childrenFirst(rows);
-    this.byId = new Map(this.commits.map((row) => [row.id, row]));
-    this.order = new Map(this.commits.map((row, i) => [row.id, i]));
+  /** Number of commits, the working session among them. */
+  get count(): number {
+    return this.commits?.count ?? 0;
+  }
+
+  show(commits: Commits, selected: string[]): void {
+    const opened = new Set([...this.opened].map((at) => this.commits!.id(at)));
+    const top = this.element.scrollTop;
+    const first = this.idAt(Math.floor(top / ROW));
+    this.commits = commits;
+    const { refs, session } = commits.reply;
     this.refs = new Map();
-    for (const ref of reply.refs) {
-      const list = this.refs.get(ref.id);
+    for (const ref of refs) {
+      const at = ref.at === undefined ? commits.find(ref.id) : ref.at + commits.shift;
+      const list = this.refs.get(at);
       if (list) list.push(ref);
-      else this.refs.set(ref.id, [ref]);
+      else this.refs.set(at, [ref]);
     }
-    this.selected = selected.filter((id) => this.byId.has(id));
+    this.branches = refs.filter((ref) => ref.kind === "branch");
+    const main = this.branches.find((ref) => ref.name === "main") ?? this.branches[0];
+    this.main = main ? commits.find(main.id) : commits.shift;
+    if (this.main >= commits.count) this.main = -1;
+    if (commits.shift && commits.parents[0] === this.main) this.main = 0;
+    this.opened = new Set([...opened].map((id) => commits.find(id)).filter((at) => at >= 0));
+    this.selected = selected.filter((id) => commits.find(id) >= 0);
+    this.matches = null;
+    this.rebases.reset(refs, session);
     this.arrange();
-    const at = this.selected.length ? this.index.get(this.selected[this.selected.length - 1]!) : 0;
-    this.cursor = at ?? 0;
+    const at = this.selected.length ? this.rowOf(this.selected[this.selected.length - 1]!) : 0;
+    this.cursor = Math.max(0, at);
+    // What was on screen stays where it was, whatever came on top.
+    const again = top > 0 && first ? commits.find(first) : -1;
+    if (again >= 0) this.element.scrollTop = this.places.rowOf[again]! * ROW + (top % ROW);
     this.draw();
   }
 
   /** Fold what is to be folded, and give every row left its lane. */
   private arrange(): void {
-    const keep = (id: string): boolean =>
-      this.refs.has(id) || this.selected.includes(id) || this.opened.has(id) || id === this.session?.base;
-    const runs = this.folding && !this.searched ? straightRuns(this.commits, keep) : new Map<string, Run>();
-    const gone = new Set<string>();
-    const heads = new Map<string, string>();
-    for (const [first, run] of runs) {
-      heads.set(first, run.id);
-      for (const id of run.hidden) gone.add(id);
+    const { commits } = this;
+    if (!commits) return;
+    let kept: Uint8Array | null = null;
+    if (this.folding && !this.searched) {
+      kept = new Uint8Array(commits.count);
+      for (const at of this.refs.keys()) if (at >= 0) kept[at] = 1;
+      for (const at of this.opened) kept[at] = 1;
+      for (const id of this.selected) kept[Math.max(0, commits.find(id))] = 1;
+      const base = commits.reply.session?.base;
+      const at = base === undefined ? -1 : commits.shift ? commits.parents[0]! : commits.find(base);
+      if (at >= 0) kept[at] = 1;
     }
-    this.rows = this.commits.flatMap((row): Row[] => {
-      const run = runs.get(row.id);
-      if (run) return [{ id: run.id, parent: run.parent, message: "", time: "", run }];
-      return gone.has(row.id) ? [] : [row];
-    });
-    const linked = this.rows.map(({ id, parent }) => ({
-      id,
-      parent: parent === null ? null : (heads.get(parent) ?? parent),
-    }));
-    this.layout = assignLanes(linked, this.tip);
-    this.index = new Map(this.rows.map((row, i) => [row.id, i]));
+    this.places = arrange(commits.parents, kept, this.main);
     this.colours = this.pickColours();
-    this.hidden = gone.size;
-    this.spacer.style.height = `${this.rows.length * ROW}px`;
-    this.element.style.height = `${Math.min(MAX_ROWS, Math.max(3, this.rows.length)) * ROW}px`;
-    this.options.onFold(gone.size);
+    const { length } = this.places.rows;
+    this.spacer.style.height = `${length * ROW}px`;
+    this.element.style.height = `${Math.min(MAX_ROWS, Math.max(3, length)) * ROW}px`;
+    this.options.onFold(this.places.hidden);
+  }
+
+  /** The run that a row stands for. */
+  private run(row: number): Run | undefined {
+    const at = this.places.rows[row];
+    return at === undefined || at >= 0 ? undefined : this.places.runs[-at - 1];
+  }
+
+  /** Id of the commit in a row. */
+  private idAt(row: number): string | undefined {
+    const at = this.places.rows[row];
+    return at === undefined || at < 0 ? undefined : this.commits?.id(at);
+  }
+
+  private rowOf(id: string): number {
+    const at = this.commits?.find(id) ?? -1;
+    return at < 0 ? -1 : this.places.rowOf[at]!;
   }
 
   /** Arrange anew and keep the row of a commit where it is on screen. */
   private rearrange(id: string | undefined): void {
-    const before = id === undefined ? undefined : this.index.get(id);
-    const offset = before === undefined ? 0 : before * ROW - this.element.scrollTop;
+    const before = id === undefined ? -1 : this.rowOf(id);
+    const offset = before < 0 ? 0 : before * ROW - this.element.scrollTop;
     this.arrange();
-    const after = id === undefined ? undefined : this.index.get(id);
-    this.cursor = after ?? Math.min(this.cursor, this.rows.length - 1);
-    if (after !== undefined && before !== undefined) this.element.scrollTop = after * ROW - offset;
+    const after = id === undefined ? -1 : this.rowOf(id);
+    this.cursor = after >= 0 ? after : Math.max(0, Math.min(this.cursor, this.places.rows.length - 1));
+    if (after >= 0 && before >= 0) this.element.scrollTop = after * ROW - offset;
     this.draw();
   }
 
   setFolding(on: boolean): void {
     this.folding = on;
     this.opened.clear();
-    this.rearrange(this.selected[0] ?? this.rows[this.cursor]?.id);
-    const at = this.index.get(this.selected[0] ?? "");
-    if (at !== undefined) this.reveal(at);
+    this.rearrange(this.selected[0] ?? this.idAt(this.cursor));
+    const at = this.selected.length ? this.rowOf(this.selected[0]!) : -1;
+    if (at >= 0) this.reveal(at);
   }
 
-  private unfold(run: Run, at: number): void {
-    for (const id of run.hidden) this.opened.add(id);
+  private unfold(run: Run, row: number): void {
+    for (const at of run.hidden) this.opened.add(at);
     const scroll = this.element.scrollTop;
     this.arrange();
-    this.cursor = Math.min(at, this.rows.length - 1);
+    this.cursor = Math.min(row, this.places.rows.length - 1);
     this.element.scrollTop = scroll;
     this.draw();
     this.frame.announce(`${plural(run.hidden.length, "commit")} unfolded`);
@@ -181,59 +199,91 @@ export class HistoryList {
   /** Branches keep their colour by their place in the list of branches, other lines follow. */
   private pickColours(): string[] {
     const { branches } = this;
+    const { layout } = this.places;
     const ordered = [
       ...branches.filter((ref) => ref.name === "main"),
       ...branches.filter((ref) => ref.name !== "main"),
     ];
     const place = new Map<number, number>();
     ordered.forEach((ref, i) => {
-      const row = this.index.get(ref.id);
-      if (row === undefined) return;
-      const line = this.layout.line[row]!;
+      const row = ref.at === undefined ? this.rowOf(ref.id) : this.places.rowOf[ref.at + this.commits!.shift];
+      if (row === undefined || row < 0) return;
+      const line = layout.line[row]!;
       if (!place.has(line)) place.set(line, i);
     });
     let extra = ordered.length;
-    return this.layout.lineTop.map((_, line) => {
+    return layout.lineTop.map((_, line) => {
       const at = place.get(line) ?? (line === 0 ? 0 : extra++);
       return LINE_COLOURS[at % LINE_COLOURS.length]!;
     });
   }
 
-  /** Mark the commits a search text matches; an empty text clears. Returns how many match. */
-  search(text: string): number {
+  /**
+   * Mark the commits a search text matches; an empty text clears.
+   *
+   * @returns how many match; null when a newer search or another history came in between
+   */
+  async search(text: string): Promise<number | null> {
+    const turn = ++this.turn;
     const wanted = text.trim().toLowerCase();
-    if (this.searched !== (wanted !== "")) {
-      this.searched = wanted !== "";
-      this.rearrange(this.rows[this.cursor]?.id);
+    const { commits } = this;
+    if (Boolean(this.searched) !== Boolean(wanted)) {
+      this.searched = wanted;
+      this.rearrange(this.idAt(this.cursor));
     }
-    if (!wanted) {
+    this.searched = wanted;
+    if (!wanted || !commits) {
       this.matches = null;
       this.draw();
       return 0;
     }
-    this.matches = new Set();
-    this.rows.forEach((row, i) => {
-      const names = (this.refs.get(row.id) ?? []).map((ref) => ref.name).join(" ");
-      const text = `${row.message} ${row.id} ${row.author ?? ""} ${names}`.toLowerCase();
-      if (text.includes(wanted)) this.matches!.add(i);
-    });
+    const found = commits.complete ? this.searchHere(commits, wanted) : await this.searchThere(commits, wanted);
+    if (turn !== this.turn || commits !== this.commits || !found) return null;
+    this.matches = found;
     this.draw();
-    return this.matches.size;
+    return found.size;
+  }
+
+  private searchHere(commits: Commits, wanted: string): Set<number> {
+    const found = new Set<number>();
+    for (let at = 0; at < commits.count; at++) {
+      const row = commits.row(at);
+      const names = (this.refs.get(at) ?? []).map((ref) => ref.name).join(" ");
+      const words = Object.values(row.metadata ?? {}).filter((value) => typeof value === "string").join(" ");
+      const text = `${row.message} ${row.id} ${row.author ?? ""} ${names} ${words}`.toLowerCase();
+      if (text.includes(wanted)) found.add(at);
+    }
+    return found;
+  }
+
+  /** Most commits are known to the kernel only. */
+  private async searchThere(commits: Commits, text: string): Promise<Set<number> | null> {
+    const { version } = commits.reply;
+    const { result, buffers } = await this.host.request<{ current: boolean }>(
+      "search",
+      { text, version },
+      { signal: this.frame.signal },
+    );
+    if (!result.current) return null;
+    const view = buffers[0];
+    const found = new Set<number>();
+    for (let i = 0; view && i + 4 <= view.byteLength; i += 4) found.add(view.getUint32(i, true) + commits.shift);
+    return found;
   }
 
   /** Go to the next match below the cursor, around the end. */
   nextMatch(step: 1 | -1): void {
-    const n = this.rows.length;
+    const n = this.places.rows.length;
     for (let k = 1; k <= n; k++) {
       const at = (this.cursor + step * k + 2 * n) % n;
-      if (this.matches?.has(at)) return this.goTo(at, "one");
+      if (this.matches?.has(this.places.rows[at]!)) return this.goTo(at, "one");
     }
   }
 
   select(id: string): void {
-    if (!this.byId.has(id)) return;
+    if (!this.has(id)) return;
     this.uncover(id);
-    this.goTo(this.index.get(id)!, "one");
+    this.goTo(this.rowOf(id), "one");
   }
 
   /** Select what somebody else selected. */
@@ -245,28 +295,36 @@ export class HistoryList {
 
   /** Unfold the run that hides a commit. */
   private uncover(id: string): void {
-    if (this.index.has(id)) return;
-    const run = this.rows.find((row) => row.run?.hidden.includes(id))?.run;
-    for (const hidden of run?.hidden ?? []) this.opened.add(hidden);
+    const run = this.run(this.rowOf(id));
+    if (!run) return;
+    for (const at of run.hidden) this.opened.add(at);
     this.arrange();
   }
 
-  /** A commit, also one that is folded away. */
+  /** A commit, also one that is folded away; of one never on screen only what the columns say. */
   row(id: string | undefined): CommitRow | undefined {
-    return id === undefined ? undefined : this.byId.get(id);
+    const at = id === undefined ? -1 : (this.commits?.find(id) ?? -1);
+    return at < 0 ? undefined : this.commits!.row(at);
+  }
+
+  /** The first commit that is stored. */
+  get newest(): string | undefined {
+    const { commits } = this;
+    return commits && commits.count ? commits.id(Math.min(commits.shift, commits.count - 1)) : undefined;
   }
 
   refsOf(id: string): Ref[] {
-    return this.refs.get(id) ?? [];
+    return this.refs.get(this.commits?.find(id) ?? -1) ?? [];
   }
 
   has(id: string): boolean {
-    return this.byId.has(id);
+    return (this.commits?.find(id) ?? -1) >= 0;
   }
 
   /** Older first, as a comparison reads. */
   olderFirst(ids: string[]): string[] {
-    return [...ids].sort((a, b) => (this.order.get(b) ?? 0) - (this.order.get(a) ?? 0));
+    const at = (id: string): number => this.commits?.find(id) ?? 0;
+    return [...ids].sort((a, b) => at(b) - at(a));
   }
 
   // ---- events -----------------------------------------------------------------------------------
@@ -275,17 +333,17 @@ export class HistoryList {
     const target = event.target instanceof Element ? event.target : null;
     const row = target?.closest<HTMLElement>("[data-row]");
     if (!row) return;
-    const run = this.rows[Number(row.dataset.row)]?.run;
+    const run = this.run(Number(row.dataset.row));
     if (run) return this.unfold(run, Number(row.dataset.row));
     const two = event.ctrlKey || event.metaKey || event.shiftKey;
     this.goTo(Number(row.dataset.row), two ? "two" : "one");
   }
 
   private key(event: KeyboardEvent): void {
-    if (event.key === "Tab" || !this.rows.length) return;
+    if (event.key === "Tab" || !this.places.rows.length) return;
     event.stopPropagation();
     const page = Math.max(1, Math.floor(this.element.clientHeight / ROW) - 1);
-    const last = this.rows.length - 1;
+    const last = this.places.rows.length - 1;
     const moves: Record<string, number> = {
       ArrowUp: this.cursor - 1,
       ArrowDown: this.cursor + 1,
@@ -300,7 +358,7 @@ export class HistoryList {
       this.goTo(Math.max(0, Math.min(last, to)), event.shiftKey ? "extend" : "one");
     } else if (event.key === " " || event.key === "Enter") {
       event.preventDefault();
-      const run = this.rows[this.cursor]?.run;
+      const run = this.run(this.cursor);
       if (run) this.unfold(run, this.cursor);
       else this.goTo(this.cursor, event.ctrlKey || event.key === " " ? "two" : "one");
     } else if (event.key === "Escape" && this.selected.length > 1) {
@@ -311,11 +369,10 @@ export class HistoryList {
 
   /** `two` adds or removes the second commit; `extend` compares where it started with here. */
   private goTo(at: number, how: "one" | "two" | "extend"): void {
-    const row = this.rows[at];
-    if (!row) return;
-    const { id } = row;
+    if (at < 0 || at >= this.places.rows.length) return;
     this.cursor = at;
-    if (row.run) {
+    const id = this.idAt(at);
+    if (id === undefined) {
       this.reveal(at);
       this.draw();
       return;
@@ -339,7 +396,7 @@ export class HistoryList {
 
   // ---- drawing ------------------------------------------------------------------------------------
 
-  private draw(): void {
+  draw(): void {
     if (this.queued) return;
     this.queued = true;
     requestAnimationFrame(() => {
@@ -349,100 +406,60 @@ export class HistoryList {
   }
 
   private render(): void {
+    const { commits } = this;
+    if (!commits) return;
+    const { rows, layout } = this.places;
     const height = this.element.clientHeight || MAX_ROWS * ROW;
     const from = Math.max(0, Math.floor(this.element.scrollTop / ROW) - 4);
-    const to = Math.min(this.rows.length - 1, Math.ceil((this.element.scrollTop + height) / ROW) + 4);
-    const lanes = Math.min(MAX_LANES, Math.max(1, this.layout.width));
+    const to = Math.min(rows.length - 1, Math.ceil((this.element.scrollTop + height) / ROW) + 4);
+    const lanes = Math.min(MAX_LANES, Math.max(1, layout.width));
     const gutter = PAD * 2 + 4 + (lanes - 1) * LANE;
     const now = Date.now();
     const parts: HTMLElement[] = [];
-    for (let i = from; i <= to; i++) parts.push(this.renderRow(i, gutter, now));
-    this.activity.want(this.rows.slice(from, to + 1).flatMap((row) => (row.time ? [row.id] : [])));
+    for (let i = from; i <= to; i++) parts.push(this.renderRow(commits, i, gutter, now));
+    const shown = [...rows.subarray(from, to + 1)].filter((at) => at >= commits.shift);
+    this.activity.want(shown.map((at) => commits.id(at)));
+    const near = rows.subarray(Math.max(0, from - AHEAD), to + 1 + AHEAD);
+    if (shown.some((at) => !commits.known(at))) this.texts.want(commits, [...near].filter((at) => at >= 0));
+    const names = shown.flatMap((at) => this.refs.get(at) ?? []).filter((ref) => ref.kind === "branch");
+    this.rebases.want(names.map((ref) => ref.name));
     fill(this.window, ...parts);
     this.window.style.transform = `translateY(${from * ROW}px)`;
     this.renderGraph(from, to, gutter);
-    if (this.rows.length)
+    if (rows.length)
       this.element.setAttribute("aria-activedescendant", `${this.prefix}-${this.cursor}`);
     else this.element.removeAttribute("aria-activedescendant");
   }
 
-  private renderRow(i: number, gutter: number, now: number): HTMLElement {
-    const row = this.rows[i]!;
-    if (row.run) return this.renderRun(row.run, i, gutter);
-    const chosen = this.selected.includes(row.id);
-    const session = row.id === SESSION_ROW;
-    const colour = this.colours[this.layout.line[i]!]!;
-    const labels = (this.refs.get(row.id) ?? []).map((ref) => refLabel(ref, colour));
-    const classes = ["ick-row"];
-    if (chosen) classes.push("ick-chosen");
-    if (i === this.cursor) classes.push("ick-cursor");
-    if (this.matches && !this.matches.has(i)) classes.push("ick-faint");
-    if (session) classes.push("ick-session");
-    const element = h(
-      "div",
-      {
-        class: classes.join(" "),
-        testid: "ick-history-row",
-        id: `${this.prefix}-${i}`,
-        role: "option",
-        "aria-selected": String(chosen),
-        "aria-posinset": i + 1,
-        "aria-setsize": this.rows.length,
-        "data-row": i,
-        "data-id": row.id,
-      },
-      h(
-        "span",
-        { class: "ick-rowtext" },
-        ...labels,
-        h("span", { class: "ick-message", title: row.message }, firstLine(row.message) || "(no message)"),
-      ),
-      session
-        ? h("span", { class: "ick-rowmeta" }, this.sessionText())
-        : h("span", { class: "ick-rowauthor" }, row.author ?? ""),
-      session
-        ? null
-        : h(
-            "time",
-            { class: "ick-rowtime", datetime: row.time, title: absoluteTime(row.time) },
-            relativeTime(row.time, now),
-          ),
-      session ? null : this.activity.bar(row.id),
-      session ? null : h("code", { class: "ick-rowid", title: row.id }, shortId(row.id)),
-    );
-    element.style.paddingLeft = `${gutter}px`;
-    return element;
-  }
-
-  private renderRun(run: Run, i: number, gutter: number): HTMLElement {
-    const element = h(
-      "div",
-      {
-        class: i === this.cursor ? "ick-row ick-run ick-cursor" : "ick-row ick-run",
-        testid: "ick-history-fold",
-        id: `${this.prefix}-${i}`,
-        role: "option",
-        "aria-selected": "false",
-        "aria-posinset": i + 1,
-        "aria-setsize": this.rows.length,
-        "data-row": i,
-        title: "Show these commits",
-      },
-      h("span", { class: "ick-message" }, `⋯ ${plural(run.hidden.length, "commit")} in a row`),
-    );
-    element.style.paddingLeft = `${gutter}px`;
-    return element;
-  }
-
-  private sessionText(): string {
-    const { session } = this;
-    if (!session) return "";
-    const where = session.branch ? `session on ${session.branch}` : "session";
-    return `${where} · ${plural(session.changes, "change")}`;
+  private renderRow(commits: Commits, i: number, gutter: number, now: number): HTMLElement {
+    const place = {
+      row: i,
+      rows: this.places.rows.length,
+      id: `${this.prefix}-${i}`,
+      cursor: i === this.cursor,
+      gutter,
+    };
+    const run = this.run(i);
+    if (run) return runRow(run, place);
+    const at = this.places.rows[i]!;
+    const row = commits.row(at);
+    const colour = this.colours[this.places.layout.line[i]!]!;
+    const labels = (this.refs.get(at) ?? []).flatMap((ref) => [
+      refLabel(ref, colour),
+      ref.kind === "branch" ? this.rebases.badge(ref.name) : null,
+    ]);
+    const state = {
+      chosen: this.selected.includes(row.id),
+      faint: this.matches !== null && !this.matches.has(at),
+    };
+    const { session } = commits.reply;
+    return row.id === SESSION_ROW && session
+      ? sessionRow(row, session, this.rebases.badge(SESSION), place, state)
+      : commitRow(row, labels, this.activity.bar(row.id), now, place, state);
   }
 
   private renderGraph(from: number, to: number, gutter: number): void {
-    const { layout } = this;
+    const { layout } = this.places;
     const x = (lane: number): number => PAD + Math.min(lane, MAX_LANES - 1) * LANE;
     const y = (row: number): number => (row - from + 0.5) * ROW;
     const height = (to - from + 1) * ROW;
@@ -454,23 +471,23 @@ export class HistoryList {
     for (const i of rowsTouching(layout, from, to)) {
       const lane = layout.lane[i]!;
       const colour = this.colours[layout.line[i]!]!;
-      const session = this.rows[i]!.id === SESSION_ROW;
+      const session = i === 0 && this.commits?.shift === 1;
       const path = edgePath(layout, i, x, y, height);
       if (path)
         this.graph.append(
           s("path", {
             d: path,
             stroke: colour,
-            class: session || layout.parent[i] === -2 ? "ick-edge ick-dashed" : "ick-edge",
+            class: session || layout.parent[i] === NOT_LISTED ? "ick-edge ick-dashed" : "ick-edge",
           }),
         );
       if (i < from || i > to) continue;
-      if (this.rows[i]!.run) {
+      if (this.run(i)) {
         for (const dy of [-6, 0, 6])
           dots.push(s("circle", { cx: x(lane), cy: y(i) + dy, r: 2, class: "ick-dot", fill: colour }));
         continue;
       }
-      const chosen = this.selected.includes(this.rows[i]!.id);
+      const chosen = this.selected.includes(this.idAt(i)!);
       if (chosen)
         dots.push(s("circle", { cx: x(lane), cy: y(i), r: 8, class: "ick-halo", stroke: colour }));
       dots.push(

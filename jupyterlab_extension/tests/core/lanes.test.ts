@@ -1,23 +1,21 @@
 import { describe, expect, it } from "vitest";
-import { assignLanes, childrenFirst, rowsTouching } from "../../src/core/lanes";
+import { arrange } from "../../src/core/arrangement";
+import { assignLanes, NOT_LISTED, ROOT, rowsTouching } from "../../src/core/lanes";
 
-const c = (id: string, parent: string | null) => ({ id, parent });
+interface Linked {
+  id: string;
+  parent: string | null;
+}
 
-describe("childrenFirst", () => {
-  it("keeps an order that is right already", () => {
-    const list = [c("d", "b"), c("c", "a"), c("b", "a"), c("a", null)];
-    expect(childrenFirst(list)).toEqual(list);
-  });
+const c = (id: string, parent: string | null): Linked => ({ id, parent });
 
-  it("moves a parent with a newer clock below its children", () => {
-    const ids = childrenFirst([c("a", null), c("c", "b"), c("b", "a")]).map((x) => x.id);
-    expect(ids).toEqual(["c", "b", "a"]);
-  });
+function parents(list: Linked[]): Int32Array {
+  const place = new Map(list.map((x, i) => [x.id, i]));
+  return Int32Array.from(list, (x) => (x.parent === null ? ROOT : (place.get(x.parent) ?? NOT_LISTED)));
+}
 
-  it("loses nothing of a damaged history", () => {
-    expect(childrenFirst([c("a", "b"), c("b", "a"), c("x", null)])).toHaveLength(3);
-  });
-});
+const layoutOf = (list: Linked[], main: string | null) =>
+  assignLanes(parents(list), list.findIndex((x) => x.id === main));
 
 describe("assignLanes", () => {
   const commits = [
@@ -31,7 +29,7 @@ describe("assignLanes", () => {
   ];
 
   it("keeps the main line leftmost even when another branch is newer", () => {
-    const layout = assignLanes(commits, "m3");
+    const layout = layoutOf(commits, "m3");
     const lane = Object.fromEntries(commits.map((x, i) => [x.id, layout.lane[i]]));
     expect(lane).toEqual({ f2: 1, m3: 0, f1: 1, m2: 0, t1: 2, m1: 0, m0: 0 });
     expect(layout.width).toBe(3);
@@ -47,13 +45,13 @@ describe("assignLanes", () => {
       c("a1", "m1"),
       c("m1", null),
     ];
-    const layout = assignLanes(list, "m3");
+    const layout = layoutOf(list, "m3");
     expect([...layout.lane]).toEqual([1, 0, 0, 1, 0]);
     expect(layout.width).toBe(2);
   });
 
   it("works without a main line and with parents that are not listed", () => {
-    const layout = assignLanes([c("b", "a"), c("z", null), c("a", "gone")], null);
+    const layout = layoutOf([c("b", "a"), c("z", null), c("a", "gone")], null);
     expect([...layout.lane]).toEqual([0, 1, 0]);
     expect(layout.parent[2]).toBe(-2);
   });
@@ -64,7 +62,7 @@ describe("assignLanes", () => {
     const list = [c("0", null)];
     for (let i = 1; i < 400; i++) list.push(c(String(i), String(Math.max(0, i - 1 - random(12)))));
     list.reverse();
-    const layout = assignLanes(list, "399");
+    const layout = layoutOf(list, "399");
     const taken = new Map<string, number>();
     list.forEach((_, i) => {
       const end = layout.parent[i]!;
@@ -77,18 +75,39 @@ describe("assignLanes", () => {
   });
 
   it("finds the rows whose lines are in view", () => {
-    const layout = assignLanes(commits, "m3");
+    const layout = layoutOf(commits, "m3");
     expect(rowsTouching(layout, 3, 3).sort((a, b) => a - b)).toEqual([1, 2, 3]);
     expect(rowsTouching(layout, 6, 6)).toContain(6);
     expect(rowsTouching(layout, 0, 6)).toHaveLength(7);
   });
 
   it("lays out a hundred thousand commits in well under two seconds", () => {
-    const list = Array.from({ length: 100_000 }, (_, i) =>
-      c(String(i), i + 1 < 100_000 ? String(Math.min(99_999, i + 1 + (i % 7))) : null),
-    );
+    const n = 100_000;
+    const above = Int32Array.from({ length: n }, (_, i) => (i + 1 < n ? Math.min(n - 1, i + 1 + (i % 7)) : ROOT));
     const start = performance.now();
-    assignLanes(childrenFirst(list), "0");
-    expect(performance.now() - start).toBeLessThan(2000);
+    arrange(above, new Uint8Array(n), 0);
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
+});
+
+describe("arrange", () => {
+  it("folds straight runs, their ends left, and keeps every commit's row", () => {
+    const n = 60;
+    const above = Int32Array.from({ length: n }, (_, i) => (i + 1 < n ? i + 1 : ROOT));
+    const kept = new Uint8Array(n);
+    kept[45] = 1;
+    const held = arrange(above, kept, 0);
+    expect(held.runs.map((run) => [run.hidden[0], run.hidden.at(-1)])).toEqual([
+      [31, 43],
+      [47, 57],
+    ]);
+    expect(held.hidden).toBe(24);
+    expect(held.rows).toHaveLength(n - 24 + 2);
+    expect(held.rows[held.rowOf[31]!]).toBe(-1);
+    expect(held.rowOf[43]).toBe(held.rowOf[31]);
+    expect(held.rows[held.rowOf[44]!]).toBe(44);
+    expect([...held.layout.lane].every((lane) => lane === 0)).toBe(true);
+    expect(held.layout.parent[held.rowOf[31]!]).toBe(held.rowOf[44]);
+    expect(arrange(above, null, 0).rows).toHaveLength(n);
   });
 });

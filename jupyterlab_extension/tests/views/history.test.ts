@@ -138,13 +138,16 @@ describe("history", () => {
   });
 
   it("shows how much the commits on screen wrote", async () => {
-    const { el, host } = await open({ activity: () => ({ ZR8V4T2QKXW0M9C3B7HG: 40, "5K1QPD8NVE63YJ0RA2WT": 0 }) });
+    const { el, host } = await open({
+      activity: ({ ids }: { ids: string[] }) =>
+        Object.fromEntries(ids.map((id) => [id, id === "ZR8V4T2QKXW0M9C3B7HG" ? { chunks: 40, bytes: 51_000 } : null])),
+    });
     await new Promise((resolve) => setTimeout(resolve, 200));
     const asked = host.calls.filter((c) => c.method === "activity");
     expect(asked).toHaveLength(1);
     expect(asked[0]!.params.ids).toHaveLength(11);
     expect(el.querySelectorAll(".ick-activitybar")).toHaveLength(1);
-    expect(el.querySelector(".ick-activitybar")!.getAttribute("aria-label")).toBe("40 chunks written");
+    expect(el.querySelector(".ick-activitybar")!.getAttribute("aria-label")).toBe("40 chunks, 51 kB written");
   });
 
   it("offers what can be done with a commit, as the Python it runs", async () => {
@@ -217,6 +220,58 @@ describe("history", () => {
     });
     expect(el.querySelector("script, img")).toBeNull();
     expect(el.textContent).toContain(evil);
+  });
+
+  it("tells for each branch whether it would rebase cleanly", async () => {
+    const { el, host, rows } = await open();
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    const badges = () => allById(el, "ick-verdict").map((badge) => badge.firstElementChild!.textContent);
+    expect(badges()).toEqual(["✕ 14 conflicts", "✕ 40 conflicts", "✓ rebases"]);
+    expect(host.calls.find((c) => c.method === "rebases")!.params).toEqual({
+      onto: "main",
+      branches: ["", "main", "bias-correction", "ice-mask"],
+    });
+    rows()[2]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    await settle();
+    expect(byId(el, "ick-rebases").textContent).toContain("bias-correction: 40 chunk conflicts and 1 other conflict");
+    expect(byId(el, "ick-rebases").textContent).toContain("Zarr metadata double update");
+    const onto = el.querySelector<HTMLSelectElement>(".ick-foot select")!;
+    onto.value = "ice-mask";
+    onto.dispatchEvent(new Event("change"));
+    expect(badges()).toHaveLength(3); // until the frame is drawn
+    host.push({ event: "rebases", onto: "main", verdicts: {} }); // of what nobody asks any more
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    expect(host.calls.filter((c) => c.method === "rebases").at(-1)!.params.onto).toBe("ice-mask");
+  });
+
+  it("shows what is in a commit and the Python that opens it", async () => {
+    const { el, host } = await open();
+    const tree = byId(el, "ick-tree") as HTMLDetailsElement;
+    tree.open = true;
+    tree.dispatchEvent(new Event("toggle"));
+    await settle();
+    expect(host.calls.filter((c) => c.method === "tree")).toHaveLength(1);
+    expect(byId(el, "ick-open-python").textContent).toContain("xarray.open_zarr(session.store, group='ocean'");
+    expect(tree.textContent).toContain("lat 90 × lon 180");
+  });
+
+  it("fetches texts and searches in the kernel where it has only columns", async () => {
+    const commits = Array.from({ length: 600 }, (_, i) => commit(i, i < 599 ? `C${i + 1}` : null));
+    const { el, host, list, rows } = await open({
+      history: () => ({ commits, refs: [{ name: "main", id: "C0", kind: "branch" }], session: null, truncated: false }),
+    });
+    el.querySelector<HTMLElement>(".ick-fold")!.click();
+    key(list, "End");
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    const asked = host.calls.filter((c) => c.method === "rows");
+    expect(asked).toHaveLength(1);
+    expect(rows().at(-1)!.textContent).toContain("commit 599");
+    const search = el.querySelector<HTMLInputElement>('input[type="search"]')!;
+    search.value = "commit 57";
+    search.dispatchEvent(new Event("input", { bubbles: true }));
+    await settle();
+    expect(host.calls.filter((c) => c.method === "search")).toHaveLength(1);
+    expect(el.querySelector(".ick-found")!.textContent).toBe("11 matches");
   });
 
   it("shows an error with its hint and tries again", async () => {

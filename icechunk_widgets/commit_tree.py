@@ -1,0 +1,54 @@
+"""The hierarchy at one commit, and the Python that opens it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from icechunk import Repository
+
+MOST_NODES = 500
+
+
+def tree_at(repo: Repository, snapshot_id: str) -> dict[str, Any]:
+    """What is in a repository at a commit.
+
+    Returns
+    -------
+    dict
+        ``nodes`` (path, type, for arrays shape and dims; at most 500 in path order), ``count`` of
+        all, and ``python``: lines that open the commit as zarr and, for every group with
+        dimensions among its arrays, as xarray (``group`` and ``lines``).
+    """
+    session = repo.readonly_session(snapshot_id=snapshot_id)
+    nodes: list[dict[str, Any]] = []
+    count = 0
+    groups: set[str] = set()
+    for node in session._transaction.base.nodes:
+        count += 1
+        array = node.array
+        if array is not None and array.dimension_names and all(array.dimension_names):
+            groups.add(node.path.rpartition("/")[0])
+        if len(nodes) >= MOST_NODES:
+            continue
+        shown: dict[str, Any] = {"path": node.path, "type": "group" if array is None else "array"}
+        if array is not None:
+            shown |= {"shape": list(array.shape), "dims": list(array.dimension_names or ())}
+            shown |= {"dtype": _dtype(node.user_data)}
+        nodes.append(shown)
+    opened = f"session = repo.readonly_session(snapshot_id={snapshot_id!r})"
+    python = [{"group": "", "lines": [opened, 'root = zarr.open_group(session.store, mode="r")']}]
+    for group in sorted(groups)[:MOST_NODES]:
+        chosen = f", group={group.strip('/')!r}" if group else ""
+        line = f"ds = xarray.open_zarr(session.store{chosen}, consolidated=False)"
+        python.append({"group": group or "/", "lines": [opened, line]})
+    return {"nodes": nodes, "count": count, "python": python}
+
+
+def _dtype(user_data: bytes) -> str:
+    """Zarr's name of an array's data type."""
+    try:
+        declared = json.loads(user_data).get("data_type")
+    except ValueError:
+        return "?"
+    return str(declared.get("name")) if isinstance(declared, dict) else str(declared)

@@ -1,0 +1,53 @@
+/** Which rows a history has: its commits, long straight runs folded into one row each. */
+
+import { type Run, straightRuns } from "./folding";
+import { assignLanes, type LaneLayout } from "./lanes";
+
+export interface Arrangement {
+  /** Per row the place of its commit; a folded run is `-1 - n` for the n-th of `runs`. */
+  rows: Int32Array;
+  /** Row of every commit, that of its run where it is folded away. */
+  rowOf: Int32Array;
+  runs: Run[];
+  /** Number of commits folded away. */
+  hidden: number;
+  layout: LaneLayout;
+}
+
+/**
+ * Lay a history out.
+ *
+ * @param parents place of every commit's parent, children above parents
+ * @param kept one for commits that must not be folded; null folds nothing
+ * @param main place of the top of the main line, -1 for none
+ */
+export function arrange(parents: Int32Array, kept: Uint8Array | null, main: number): Arrangement {
+  const n = parents.length;
+  const found = kept ? straightRuns(parents, kept) : new Map<number, Run>();
+  const runOf = new Int32Array(found.size ? n : 0);
+  const runs: Run[] = [];
+  let hidden = 0;
+  for (const run of found.values()) {
+    runs.push(run);
+    hidden += run.hidden.length;
+    for (const at of run.hidden) runOf[at] = runs.length;
+  }
+  const rows = new Int32Array(n - hidden + runs.length);
+  const rowOf = new Int32Array(n);
+  let row = 0;
+  for (let at = 0; at < n; at++) {
+    const run = runs.length ? runOf[at]! : 0;
+    if (!run) {
+      rowOf[at] = row;
+      rows[row++] = at;
+    } else if (runs[run - 1]!.hidden[0] === at) {
+      for (const inner of runs[run - 1]!.hidden) rowOf[inner] = row;
+      rows[row++] = -run;
+    }
+  }
+  const above = rows.map((at) => {
+    const parent = at >= 0 ? parents[at]! : parents[runs[-at - 1]!.hidden.at(-1)!]!;
+    return parent < 0 ? parent : rowOf[parent]!;
+  });
+  return { rows, rowOf, runs, hidden, layout: assignLanes(above, main < 0 ? -1 : rowOf[main]!) };
+}

@@ -1,0 +1,112 @@
+/** One row of the history: a commit, the working session, or a run of commits folded away. */
+
+import { type Child, h } from "../core/dom";
+import type { Run } from "../core/folding";
+import type { CommitRow, SessionState } from "../core/protocol";
+import { firstLine, plural, shortId } from "../core/text";
+import { absoluteTime, relativeTime } from "../core/time";
+
+export interface RowPlace {
+  row: number;
+  rows: number;
+  /** Id of the element. */
+  id: string;
+  cursor: boolean;
+  /** Pixels that the graph takes. */
+  gutter: number;
+}
+
+export interface RowState {
+  chosen: boolean;
+  /** Not among what a search found. */
+  faint: boolean;
+}
+
+function option(place: RowPlace, names: string[], props: Record<string, string>, ...children: Child[]): HTMLElement {
+  const element = h(
+    "div",
+    {
+      class: ["ick-row", ...names, ...(place.cursor ? ["ick-cursor"] : [])].join(" "),
+      id: place.id,
+      role: "option",
+      "aria-posinset": place.row + 1,
+      "aria-setsize": place.rows,
+      "data-row": place.row,
+      ...props,
+    },
+    ...children,
+  );
+  element.style.paddingLeft = `${place.gutter}px`;
+  return element;
+}
+
+function commitOption(row: CommitRow, place: RowPlace, state: RowState, names: string[], ...children: Child[]): HTMLElement {
+  const all = [...names, ...(state.chosen ? ["ick-chosen"] : []), ...(state.faint ? ["ick-faint"] : [])];
+  const props = { testid: "ick-history-row", "aria-selected": String(state.chosen), "data-id": row.id };
+  return option(place, all, props, ...children);
+}
+
+export function commitRow(
+  row: CommitRow,
+  labels: Child[],
+  bar: HTMLElement,
+  now: number,
+  place: RowPlace,
+  state: RowState,
+): HTMLElement {
+  const notebook = row.metadata?.notebook;
+  const where = typeof notebook === "string" ? notebook : "";
+  return commitOption(
+    row,
+    place,
+    state,
+    [],
+    h(
+      "span",
+      { class: "ick-rowtext" },
+      ...labels,
+      h("span", { class: "ick-message", title: row.message }, firstLine(row.message) || "(no message)"),
+    ),
+    h(
+      "span",
+      { class: "ick-rowauthor", title: [row.author, where].filter(Boolean).join(", ") },
+      row.author ?? "",
+      where ? h("span", { class: "ick-rownotebook" }, `${row.author ? " · " : ""}${where}`) : null,
+    ),
+    h(
+      "time",
+      { class: "ick-rowtime", datetime: row.time, title: absoluteTime(row.time) },
+      relativeTime(row.time, now),
+    ),
+    bar,
+    h("code", { class: "ick-rowid", title: row.id }, shortId(row.id)),
+  );
+}
+
+/** The working session, on top of its base. */
+export function sessionRow(
+  row: CommitRow,
+  session: SessionState,
+  badge: HTMLElement | null,
+  place: RowPlace,
+  state: RowState,
+): HTMLElement {
+  const where = session.branch ? `session on ${session.branch}` : "session";
+  return commitOption(
+    row,
+    place,
+    state,
+    ["ick-session"],
+    h("span", { class: "ick-rowtext" }, h("span", { class: "ick-message" }, row.message), badge),
+    h("span", { class: "ick-rowmeta" }, `${where} · ${plural(session.changes, "change")}`),
+  );
+}
+
+export function runRow(run: Run, place: RowPlace): HTMLElement {
+  return option(
+    place,
+    ["ick-run"],
+    { testid: "ick-history-fold", "aria-selected": "false", title: "Show these commits" },
+    h("span", { class: "ick-message" }, `⋯ ${plural(run.hidden.length, "commit")} in a row`),
+  );
+}
