@@ -57,10 +57,12 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the words apart; without any they mean the bare command, where that needs none."""
+        """Take the words apart; where the bare command needs none, no word means it too."""
         bare = self.commands.get(self.bare)
-        if not args and bare is not None and not any(word.required for word in bare.params):
-            args = [self.bare]
+        if bare is not None and not any(word.required for word in bare.params):
+            known = {*self.commands, *HELP["help_option_names"]}
+            if not args or args[0] not in known:
+                args = [self.bare, *args]
         return super().parse_args(ctx, args)
 
 

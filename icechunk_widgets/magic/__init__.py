@@ -1,36 +1,54 @@
 """``%icechunk``: repositories by short commands, in a notebook or an IPython console.
 
-Errors are one line on standard error; a cell never stops with a traceback of ours.
+Errors are one line on standard error, and stop the cell as any error does; there is no traceback of
+ours.  ``%%icechunk commit MESSAGE`` commits what a cell changes, and discards it when it fails.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from icechunk_widgets.magic.cells import Cells
 from icechunk_widgets.magic.completion import complete
 from icechunk_widgets.magic.parser import UsageError, parse
-from icechunk_widgets.magic.run import run
+from icechunk_widgets.magic.run import run, told
 
 NAME = "icechunk"
 
-__all__ = ["NAME", "UsageError", "complete", "parse", "register", "run", "unregister"]
+__all__ = ["NAME", "UsageError", "complete", "parse", "register", "run", "told", "unregister"]
 
 
 def register(ipython: Any) -> None:
-    """Add the magic and its completion to a shell."""
+    """Add the magics and their completion to a shell."""
+    from IPython.core.error import UsageError as ShownError
 
-    def icechunk(line: str) -> Any:
+    unregister(ipython)
+    cells = Cells(ipython)
+
+    def icechunk(line: str, cell: str | None = None) -> Any:
         """Work with a repository; ``%icechunk help`` lists the commands."""
-        return run(line, ipython.user_ns)
+        if cell is not None and cell.strip():  # called by hand, not as the head of a cell
+            ipython.run_cell(f"%%{NAME} {line}\n{cell}").raise_error()
+            return None
+        try:
+            return run(line, ipython.user_ns, cells.current) if cell is None else cells.begin(line)
+        except Exception as error:
+            raise ShownError(told(error)) from None
 
     def completer(_shell: Any, event: Any) -> list[str]:
         return complete(event.line, ipython.user_ns)
 
-    ipython.register_magic_function(icechunk, magic_kind="line", magic_name=NAME)
-    for key in (f"%{NAME}", NAME):
+    ipython.register_magic_function(icechunk, magic_kind="line_cell", magic_name=NAME)
+    for key in (f"%{NAME}", f"%%{NAME}", NAME):
         ipython.set_hook("complete_command", completer, str_key=key)
+    cells.watch()
+    ipython.__dict__["_icechunk_cells"] = cells
 
 
 def unregister(ipython: Any) -> None:
-    """Take the magic out of a shell again."""
-    ipython.magics_manager.magics["line"].pop(NAME, None)
+    """Take the magics out of a shell again."""
+    for kind in ("line", "cell"):
+        ipython.magics_manager.magics[kind].pop(NAME, None)
+    cells = ipython.__dict__.pop("_icechunk_cells", None)
+    if cells is not None:
+        cells.leave()

@@ -1,129 +1,42 @@
-"""The command line of ``%icechunk``: verbs, options, and one-line complaints."""
+"""The command line of ``%icechunk``, taken apart by the grammar that the shell command has too."""
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import json
 import os
+import re
 import shlex
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from icechunk.cli.grammar import VERBS
 
 
 class UsageError(Exception):
     """A command line that cannot be understood; the message is one sentence and what to do."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises instead of leaving the process."""
-
-    def error(self, message: str) -> NoReturn:
-        usage = " ".join(self.format_usage().split()).removeprefix("usage: ")
-        raise UsageError(f"{message}; usage: {usage}")
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        raise UsageError((message or "").strip() or f"stopped with status {status}")
-
-
-_Build = Callable[[_Parser], None]
-
-
-def _discard(parser: _Parser) -> None:
-    parser.add_argument("--discard", action="store_true", help="give up uncommitted changes")
-
-
-def _init(parser: _Parser) -> None:
-    parser.add_argument("path", help="folder, URL, `memory`, or a variable holding a Storage")
-    _discard(parser)
-
-
-def _log(parser: _Parser) -> None:
-    parser.add_argument("ref", nargs="?", help="only the ancestry of this branch, tag or snapshot")
-
-
-def _branch(parser: _Parser) -> None:
-    parser.add_argument("name", nargs="?")
-    parser.add_argument("start", nargs="?", help="where it starts; the session's base by default")
-    parser.add_argument("-d", "--delete", metavar="NAME")
-
-
-def _checkout(parser: _Parser) -> None:
-    parser.add_argument("name", help="branch to work on; tag or snapshot to look at")
-    parser.add_argument("start", nargs="?", help="with -b: where the new branch starts")
-    parser.add_argument("-b", action="store_true", dest="new", help="make the branch first")
-    _discard(parser)
-
-
-def _tag(parser: _Parser) -> None:
-    parser.add_argument("name", nargs="?")
-    parser.add_argument("ref", nargs="?", help="what to tag; the session's base by default")
-    parser.add_argument("-d", "--delete", metavar="NAME")
-
-
-def _diff(parser: _Parser) -> None:
-    parser.add_argument(
-        "states", nargs="*", default=[], metavar="STATE", help="A..B, or A B; none: status"
+def command_of(verb: str) -> click.Command:
+    """Words and help of one verb, as notebooks have them."""
+    held = VERBS[verb]
+    return click.Command(
+        verb,
+        params=[*held.words, *held.session_words],
+        help=held.help,
+        add_help_option=False,
+        options_metavar="[OPTIONS]" if _options(verb) else "",
     )
 
 
-def _sides(parser: _Parser) -> None:
-    side = parser.add_mutually_exclusive_group()
-    side.add_argument("--ours", action="store_true", help="where both wrote a chunk, keep mine")
-    side.add_argument("--theirs", action="store_true", help="where both wrote a chunk, keep theirs")
+def _options(verb: str) -> list[click.Option]:
+    words = (*VERBS[verb].words, *VERBS[verb].session_words)
+    return [word for word in words if isinstance(word, click.Option) and not word.hidden]
 
 
-def _commit(parser: _Parser) -> None:
-    parser.add_argument("message")
-    parser.add_argument("metadata", nargs="*", default=[], metavar="key=value")
-    _sides(parser)
-
-
-def _solve(parser: _Parser) -> None:
-    parser.add_argument("message", nargs="?", default="", help="of the commit that ends it")
-
-
-def _reset(parser: _Parser) -> None:
-    parser.add_argument("ref", help="branch, tag or snapshot to point the branch to")
-    _discard(parser)
-
-
-def _help(parser: _Parser) -> None:
-    parser.add_argument("verb", nargs="?")
-
-
-def _nothing(parser: _Parser) -> None:
-    """No arguments."""
-
-
-VERBS: dict[str, tuple[_Build, str]] = {
-    "init": (_init, "make a repository and open a session on main"),
-    "open": (_init, "open a repository and a session on main"),
-    "status": (_nothing, "what the session changed"),
-    "log": (_log, "the history, drawn"),
-    "branch": (_branch, "list, make or delete (-d) branches"),
-    "checkout": (_checkout, "work on a branch (-b: a new one), or look at a tag or snapshot"),
-    "tag": (_tag, "list, make or delete (-d) tags"),
-    "diff": (_diff, "compare two states, or the session with its base"),
-    "commit": (_commit, "store the session's changes in its branch"),
-    "rebase": (_sides, "bring the session up to its branch"),
-    "solve": (_solve, "decide conflicts chunk by chunk, then commit"),
-    "discard": (_nothing, "give up the session's changes"),
-    "reset": (_reset, "point the session's branch elsewhere"),
-    "help": (_help, "this list, or the options of one command"),
-}
-
-
-def parser_for(verb: str) -> argparse.ArgumentParser:
-    """The parser of one verb."""
-    build, summary = VERBS[verb]
-    parser = _Parser(prog=f"%icechunk {verb}", description=summary, add_help=False)
-    parser.add_argument("-h", "--help", action="store_true", help="these lines")
-    build(parser)
-    return parser
-
-
-def parse(line: str) -> tuple[str, argparse.Namespace]:
+def parse(line: str) -> tuple[str, dict[str, Any]]:
     """Take a line apart.
 
     Parameters
@@ -133,8 +46,8 @@ def parse(line: str) -> tuple[str, argparse.Namespace]:
 
     Returns
     -------
-    str, argparse.Namespace
-        The verb and its options; a wish for help is the verb ``help``.
+    str, dict
+        The verb and its words by name; a wish for help is the verb ``help``.
 
     Raises
     ------
@@ -143,18 +56,27 @@ def parse(line: str) -> tuple[str, argparse.Namespace]:
     """
     words = split(line)
     if not words or words[0] in ("-h", "--help"):
-        return "help", argparse.Namespace(verb=None)
+        return "help", {"words": ()}
     verb, *rest = words
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, 1)
         guess = f"did you mean `{near[0]}`?" if near else "`%icechunk help` lists the commands"
         raise UsageError(f"there is no command `{verb}`; {guess}")
     if "-h" in rest or "--help" in rest:
-        return "help", argparse.Namespace(verb=verb)
+        return "help", {"words": (verb,)}
+    command = command_of(verb)
     try:
-        return verb, parser_for(verb).parse_args(rest)
-    except argparse.ArgumentError as error:  # what older releases of argparse do not route
-        raise UsageError(str(error)) from None
+        return verb, command.make_context(f"%icechunk {verb}", rest).params
+    except click.ClickException as error:
+        raise usage(verb, error.format_message()) from None
+
+
+def usage(verb: str, what: str) -> UsageError:
+    """What is wrong with the words of a verb, and how they go."""
+    context = click.Context(command_of(verb), info_name=f"%icechunk {verb}")
+    pieces = " ".join(context.command.collect_usage_pieces(context)).strip()
+    text = " ".join(what.split()).rstrip(".")
+    return UsageError(f"{text[:1].lower()}{text[1:]}; usage: %icechunk {verb} {pieces}".rstrip())
 
 
 def split(line: str) -> list[str]:
@@ -175,16 +97,32 @@ def split(line: str) -> list[str]:
         raise UsageError(f"{text}; close the quotation mark") from None
 
 
-def metadata_of(pairs: list[str]) -> dict[str, Any] | None:
-    """Commit metadata from ``key=value`` words; values are JSON where they can be.
+def message_and_metadata(
+    words: Sequence[str], told: str | None, *, optional: bool = False
+) -> tuple[str | None, dict[str, Any]]:
+    """The message of a commit and its ``key=value`` words; values are JSON where they can be.
+
+    Parameters
+    ----------
+    words : sequence of str
+        What stands behind the verb.
+    told : str or None
+        The message of ``-m``; all words are metadata then.
+    optional : bool
+        Whether the message may be missing: a first word of the form ``key=value`` is metadata.
 
     Raises
     ------
     UsageError
-        For a word without ``=``.
+        For a word without ``=``, or when there is no message.
     """
+    rest = list(words)
+    if told is None and rest and not (optional and re.match(r"[A-Za-z_][\w.-]*=", rest[0])):
+        told = rest.pop(0)
+    if told is None and not optional:
+        raise usage("commit", "the message is missing")
     held: dict[str, Any] = {}
-    for pair in pairs:
+    for pair in rest:
         key, mark, text = pair.partition("=")
         if not mark or not key:
             raise UsageError(
@@ -194,21 +132,24 @@ def metadata_of(pairs: list[str]) -> dict[str, Any] | None:
             held[key] = json.loads(text)
         except ValueError:
             held[key] = text
-    return held or None
+    return told, held
 
 
-def help_text(verb: str | None) -> str:
-    """All commands, or the options of one.
+def help_text(words: Sequence[str]) -> str:
+    """All commands, or the words of one.
 
     Raises
     ------
     UsageError
         For an unknown verb.
     """
-    if verb is None:
+    if not words:
         width = max(map(len, VERBS))
-        lines = [f"  {name:{width}}  {summary}" for name, (_, summary) in VERBS.items()]
-        return "\n".join(["%icechunk COMMAND ...", *lines])
+        lines = [f"  {name:{width}}  {verb.summary}" for name, verb in VERBS.items()]
+        cell = "%%icechunk commit MESSAGE runs the cell and commits; what fails is discarded."
+        return "\n".join(["%icechunk COMMAND ...", *lines, cell])
+    verb = words[0]
     if verb not in VERBS:
         raise UsageError(f"there is no command `{verb}`; `%icechunk help` lists the commands")
-    return parser_for(verb).format_help().strip()
+    context = click.Context(command_of(verb), info_name=f"%icechunk {verb}")
+    return context.get_help().strip()

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import cached_property
+from html import escape
+from typing import Any, overload
 
+from icechunk import Repository, Session, SnapshotInfo
+from icechunk.cli.history_commands import log as commit_lines
+from icechunk.cli.output import Answer
+from icechunk.cli.places import At
 from icechunk_widgets import fallback
+from icechunk_widgets.plain import plain, short
 
 
 class Note:
@@ -30,53 +37,175 @@ class Note:
         return self.text
 
     def _repr_html_(self) -> str:
-        return fallback.line(self.text)
+        return f'<pre style="margin:0">{escape(self.text)}</pre>'
 
 
-class Listing:
-    """Rows under a heading.
+class Report:
+    """What a command found out, or would do.
 
     Parameters
     ----------
-    head : sequence of str
-        Names of the columns.
-    rows : sequence of sequence
-        One per line.
-    title : str
-        What they are.
+    answer : Answer
+        As the shell command gives it.
+
+    Attributes
+    ----------
+    data : object
+        What was found out, of JSON types; where it is a map, its entries are attributes too.
+    text : str
+        The same for people.
+    done : bool
+        False when it waits for a yes.
     """
 
-    def __init__(self, title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        self.title = title
-        self.head = tuple(head)
-        self.rows = [tuple(row) for row in rows]
+    def __init__(self, answer: Answer) -> None:
+        self.data: Any = plain(answer.data)
+        lines = [str(line) for line in answer.lines]
+        if answer.pending:
+            lines.append(f"nothing was done; add --yes to {answer.pending}")
+        self.text = "\n".join(lines)
+        self.done = not answer.pending
+
+    def __getattr__(self, name: str) -> Any:
+        held = self.__dict__.get("data")
+        if isinstance(held, dict) and name in held:
+            return held[name]
+        offered = ", ".join(held) if isinstance(held, dict) else "data, text and done"
+        raise AttributeError(f"this result has no `{name}`; it has {offered}")
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.data[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.data)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.data)
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return iter(self.rows)
+    def __bool__(self) -> bool:
+        return True
 
     def to_pandas(self) -> Any:
-        """The rows as a data frame; needs pandas."""
+        """The rows as a data frame, where there are rows; needs pandas."""
         import pandas
 
-        return pandas.DataFrame(self.rows, columns=list(self.head))
+        rows = self.data
+        if isinstance(rows, dict):
+            rows = next((value for value in rows.values() if isinstance(value, list)), [rows])
+        return pandas.DataFrame(rows)
 
     def __repr__(self) -> str:
-        if not self.rows:
-            return f"{self.title}: none"
-        texts = [[str("" if cell is None else cell) for cell in row] for row in self.rows]
-        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in texts
-        )
+        return self.text or "nothing"
 
     def _repr_html_(self) -> str:
-        if not self.rows:
-            return fallback.box(self.title, fallback.line("none"))
-        return fallback.box(self.title, fallback.table(self.head, self.rows))
+        return f'<pre style="margin:0">{escape(repr(self))}</pre>'
+
+
+class Log(Sequence[SnapshotInfo]):
+    """Commits, newest first; shown as the history widget, or as lines where a number was given.
+
+    Parameters
+    ----------
+    at : At
+        The repository and its open session.
+    ref : str, optional
+        Only its ancestry.
+    count : int, optional
+        So many at most.
+    """
+
+    def __init__(self, at: At, ref: str | None = None, count: int | None = None) -> None:
+        self._at, self._ref, self._count = at, ref, count
+        self._start = None if ref is None else at.named(ref)
+        held: Sequence[SnapshotInfo] = (
+            at.repo.history()["commits"]
+            if self._start is None
+            else list(at.repo.ancestry(snapshot_id=self._start))
+        )
+        self._infos = held[:count]
+
+    def __len__(self) -> int:
+        return len(self._infos)
+
+    @overload
+    def __getitem__(self, index: int) -> SnapshotInfo: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[SnapshotInfo]: ...
+
+    def __getitem__(self, index: int | slice) -> SnapshotInfo | Sequence[SnapshotInfo]:
+        return self._infos[index]
+
+    @cached_property
+    def widget(self) -> Any:
+        """The `icechunk_widgets.History` of the same commits."""
+        from icechunk_widgets.history import History
+
+        title = {} if self._ref is None else {"title": f"History of {self._ref}"}
+        return History(self._at.repo, self._at.session, self._start, **title)
+
+    def to_pandas(self) -> Any:
+        """One row per commit; needs pandas."""
+        import pandas
+
+        return pandas.DataFrame(
+            [
+                {"id": i.id, "written_at": i.written_at, "message": i.message, **i.metadata}
+                for i in self._infos
+            ]
+        )
+
+    @property
+    def text(self) -> str:
+        """One line per commit."""
+        answer = commit_lines(self._at, self._ref, False, self._count)
+        return "\n".join(str(line) for line in answer.lines)
+
+    def __repr__(self) -> str:
+        return self.text if self._count is not None else repr(self.widget)
+
+    def _repr_mimebundle_(self, **_: Any) -> Any:
+        if self._count is None:
+            return self.widget._repr_mimebundle_()
+        text = self.text
+        return {"text/plain": text, "text/html": f'<pre style="margin:0">{escape(text)}</pre>'}
+
+
+class Shown(Report):
+    """A commit and what it changed; `data` has its ``id``, ``message``, ``metadata``, ``changes``.
+
+    Parameters
+    ----------
+    repo : Repository
+        The repository.
+    snapshot_id : str
+        The commit.
+    answer : Answer
+        As the shell command gives it.
+    """
+
+    def __init__(self, repo: Repository, snapshot_id: str, answer: Answer) -> None:
+        super().__init__(answer)
+        self._repo = repo
+        self._id = snapshot_id
+
+    def _repr_html_(self) -> str:
+        from icechunk_widgets.formatters import diff_html
+
+        info = self._repo.lookup_snapshot(self._id)
+        when = f"{info.written_at:%Y-%m-%d %H:%M:%S} UTC, {info.id}"
+        parts = [fallback.line(when), fallback.line(info.message)]
+        if info.metadata:
+            parts.append(fallback.table(("key", "value"), sorted(info.metadata.items())))
+        if info.parent_id is not None:
+            parts.append(
+                diff_html(
+                    self._repo.diff(
+                        from_snapshot_id=info.parent_id, to_snapshot_id=info.id, any_states=True
+                    )
+                )
+            )
+        return fallback.box(f"Commit {short(info.id)}", *parts)
 
 
 class Status:
@@ -86,13 +215,16 @@ class Status:
     ----------
     session : icechunk.Session
         The session.
+    tip : str, optional
+        Where its branch points to now.
     """
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Session, tip: str | None = None) -> None:
         self.branch: str | None = session.branch
         self.snapshot_id: str = session.snapshot_id
         self.read_only: bool = session.read_only
         self.diff = session.status()
+        self.moved = tip is not None and tip != session.snapshot_id
 
     @property
     def clean(self) -> bool:
@@ -103,7 +235,8 @@ class Status:
     def headline(self) -> str:
         """Where the session stands."""
         where = f"on {self.branch}" if self.branch else "read-only"
-        return f"{where}, based on {self.snapshot_id}"
+        moved = f"; {self.branch} moved on since: `%icechunk rebase --dry-run`" * self.moved
+        return f"{where}, based on {self.snapshot_id}{moved}"
 
     def __repr__(self) -> str:
         return f"{self.headline}\n{self.diff if not self.clean else 'nothing to commit'}"

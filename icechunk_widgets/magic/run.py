@@ -1,19 +1,26 @@
-"""Run one line of ``%icechunk``; whatever goes wrong is one line of text."""
+"""Run one line of ``%icechunk``."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
 
-from icechunk import IcechunkError
+import click
+
 from icechunk_widgets.faults import one_line
-from icechunk_widgets.magic.parser import UsageError, parse
+from icechunk_widgets.magic.parser import UsageError, parse, usage
 from icechunk_widgets.magic.verbs import VERB
 from icechunk_widgets.magic.workspace import Workspace
 
+if TYPE_CHECKING:
+    from icechunk_widgets.provenance import Cell
 
-def run(line: str, namespace: MutableMapping[str, Any]) -> Any:
+
+def run(
+    line: str,
+    namespace: MutableMapping[str, Any],
+    cell: Callable[[], Cell | None] = lambda: None,
+) -> Any:
     """Do what a line says.
 
     Parameters
@@ -22,17 +29,30 @@ def run(line: str, namespace: MutableMapping[str, Any]) -> Any:
         What follows ``%icechunk``.
     namespace : mutable mapping
         The user's variables; ``repo``, ``session`` and ``store`` are set in it.
+    cell : callable, optional
+        Tells which cell runs, for the provenance of commits.
 
     Returns
     -------
     object
-        A small object with a text and an HTML form, a widget, or None after an error.
+        A small object with a text and an HTML form, or a widget.
+
+    Raises
+    ------
+    UsageError
+        For a line that makes no sense, and whatever goes wrong; see `told`.
+    IcechunkError
+        What the engine refuses.
     """
+    verb, words = parse(line)
     try:
-        verb, options = parse(line)
-        return VERB[verb](Workspace(namespace), options)
-    except UsageError as error:
-        print(f"icechunk: {error} (usage)", file=sys.stderr)
-    except (IcechunkError, ValueError, TypeError, OSError) as error:
-        print(one_line(error), file=sys.stderr)
-    return None
+        return VERB[verb](Workspace(namespace, cell), **words)
+    except click.ClickException as error:
+        raise usage(verb, error.format_message()) from None
+
+
+def told(error: BaseException) -> str:
+    """A failure in one line: what is wrong; what to do (kind)."""
+    if isinstance(error, UsageError):
+        return f"{error} (usage)"
+    return one_line(error).removeprefix("icechunk: ")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
 
 import icechunk
-from icechunk import ErrorKind, IcechunkError, Repository, Session, Storage
+from icechunk import ErrorKind, Repository, RepositoryConfig, Session, Storage
 from icechunk_widgets.chunk_refs import same_repository
 from icechunk_widgets.faults import refusal
 
-_CLOUDS = {"s3": "s3_storage", "gs": "gcs_storage", "az": "azure_storage", "r2": "r2_storage"}
+if TYPE_CHECKING:
+    from icechunk.cli.places import At
+    from icechunk_widgets.provenance import Cell
 
 
 class Workspace:
@@ -21,10 +22,17 @@ class Workspace:
     ----------
     namespace : mutable mapping
         The variables.
+    cell : callable, optional
+        Tells which cell runs.
     """
 
-    def __init__(self, namespace: MutableMapping[str, Any]) -> None:
+    def __init__(
+        self,
+        namespace: MutableMapping[str, Any],
+        cell: Callable[[], Cell | None] = lambda: None,
+    ) -> None:
         self.names = namespace
+        self._cell = cell
 
     @property
     def repo(self) -> Repository:
@@ -67,6 +75,20 @@ class Workspace:
         if isinstance(held, Session) and same_repository(held, self.repo):
             return held
         return None
+
+    @property
+    def at(self) -> At:
+        """Where verbs work that the shell command has too."""
+        from icechunk.cli.places import At
+
+        return At(self.repo, self.held_session)
+
+    def metadata(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Metadata of a commit: what was given, and where it comes from."""
+        from icechunk_widgets.provenance import provenance, with_provenance
+
+        found = provenance(self.names, self._cell())
+        return with_provenance(given, self.repo.default_commit_metadata(), found)
 
     @property
     def session(self) -> Session:
@@ -119,41 +141,29 @@ class Workspace:
         if isinstance(held, Session) and held.has_uncommitted_changes and not discard:
             raise refusal(
                 "the session has uncommitted changes",
-                "commit them first, or add --discard to give them up",
+                "commit them first (`%icechunk commit MESSAGE`), or add --discard to give them up",
                 ErrorKind.UNCOMMITTED_CHANGES,
             )
 
-    def storage(self, place: str) -> Storage:
-        """The storage that a word on the command line means.
+    def locate(self, place: str) -> tuple[Storage, RepositoryConfig | None]:
+        """Storage and settings that a word on the command line means.
 
         Parameters
         ----------
         place : str
-            Name of a variable holding a `Storage`, ``memory``, ``s3://bucket/prefix`` and the
-            like (credentials from the environment), or a folder.
+            Name of a variable holding a `Storage`, ``memory``, an alias of the shell command, a
+            URL (credentials from the environment), or a folder.
 
         Raises
         ------
         IcechunkError
             For a URL of an unknown kind.
         """
+        from icechunk.cli.places import locate
+
         held = self.names.get(place) if place.isidentifier() else None
         if isinstance(held, Storage):
-            return held
+            return held, None
         if place in ("memory", "memory:", "memory://"):
-            return icechunk.in_memory_storage()
-        scheme, mark, rest = place.partition("://")
-        if not mark:
-            return icechunk.local_filesystem_storage(os.path.expanduser(place))
-        if scheme == "file":
-            return icechunk.local_filesystem_storage(rest)
-        make = getattr(icechunk, _CLOUDS.get(scheme, ""), None)
-        if make is None:
-            raise IcechunkError(
-                f"`{place}` is of a kind that this command cannot open; make the storage in "
-                "Python and give the name of its variable",
-                ErrorKind.CANNOT_PARSE_URL,
-            )
-        bucket, _, prefix = rest.partition("/")
-        storage: Storage = make(bucket=bucket, prefix=prefix or None, from_env=True)
-        return storage
+            return icechunk.in_memory_storage(), None
+        return locate(place)

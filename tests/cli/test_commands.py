@@ -273,7 +273,7 @@ def test_du(icechunk_command: Commands, place: str) -> None:
         {"path": "/a", "chunks": 6, "grid": 6, "bytes": 192, "virtual_bytes": 0}
     ]
     assert told["bytes"] == 192
-    assert "192 bytes  /a           6 chunks of 6" in icechunk_command("du", place).out
+    assert "192 bytes  /a        6 chunks of 6\n" in icechunk_command("du", place).out
     assert icechunk_command("du", place, "g", "--json").json["bytes"] == 0
     assert icechunk_command("du", place, "/a", "--ref", "main~2").status == 1
 

@@ -13,9 +13,9 @@ from IPython.core.interactiveshell import InteractiveShell
 import icechunk
 from icechunk import Repository, Session
 from icechunk_widgets import enable
-from icechunk_widgets.magic import run
+from icechunk_widgets.magic import UsageError, run, told
 from icechunk_widgets.magic.completion import complete
-from icechunk_widgets.magic.results import Listing, Note, Status
+from icechunk_widgets.magic.results import Log, Note, Report, Status
 from icechunk_widgets.resolver import ConflictResolver
 from tests.widgets.scenes import array, climate, commit_value, values
 
@@ -35,19 +35,25 @@ class Cell:
         return result
 
     def fails(self, line: str) -> str:
-        assert run(line, self.names) is None
-        out, err = self.capture.readouterr()
-        assert out == ""
-        assert err.count("\n") == 1
-        assert err.startswith("icechunk: ")
-        assert err.rstrip().endswith(")")
-        return str(err)
+        with pytest.raises((UsageError, icechunk.IcechunkError, ValueError, OSError)) as caught:
+            run(line, self.names)
+        assert self.capture.readouterr() == ("", "")
+        text = told(caught.value)
+        assert "\n" not in text
+        assert text.endswith(")")
+        return text
 
     @property
     def session(self) -> Session:
         held = self.names["session"]
         assert isinstance(held, Session)
         return held
+
+
+@pytest.fixture(autouse=True)
+def settings_of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
 
 
 @pytest.fixture
@@ -94,15 +100,15 @@ def test_branches_and_tags(with_data: Cell) -> None:
     cell("branch dev")
     cell(f"branch old {base}")
     listing = cell("branch")
-    assert isinstance(listing, Listing)
-    assert [row[1] for row in listing] == ["main", "dev", "old"]
+    assert isinstance(listing, Report)
+    assert list(listing.branches) == ["main", "dev", "old"]
     cell("branch -d old")
-    assert len(cell("branch")) == 2
+    assert set(cell("branch").branches) == {"main", "dev"}
     assert "main" in listing._repr_html_()
     assert "cannot be deleted" in cell.fails("branch -d main")
     cell("tag v1")
     cell("tag 'a tag' dev")
-    assert [row[1] for row in cell("tag")] == ["a tag", "v1"]
+    assert list(cell("tag").tags) == ["a tag", "v1"]
     cell("tag -d v1")
     assert "(tag-previously-deleted)" in cell.fails("tag v1")
     assert "(usage)" in cell.fails("tag v2 main -d v3")
@@ -134,8 +140,8 @@ def test_log_and_diff_are_widgets(with_data: Cell) -> None:
     base = cell.names["repo"].lookup_branch("main")
     cell("branch dev")
     commit_value(cell.names["repo"], 0, 1, "next")
-    assert next(row["message"] for row in cell("log dev").commits) == "base"
-    assert next(row["message"] for row in cell("log").commits) == "next"
+    assert cell("log dev")[0].message == "base"
+    assert cell("log")[0].message == "next"
     for line in ("diff dev..main", "diff dev main", f"diff {base}..", "diff dev.."):
         assert cell(line).summary()["counts"]["chunks"] == 4
     assert cell("diff").summary()["nodes"] == []
@@ -229,7 +235,14 @@ def test_discard_and_reset(with_data: Cell) -> None:
     assert "uncommitted" in cell.fails(f"reset {base}")
     cell("discard")
     assert not cell.session.has_uncommitted_changes
-    note = cell(f"reset {base}")
+    told_first = cell(f"reset {base}")
+    assert not told_first.done
+    assert "let go of 1 commit" in repr(told_first)
+    assert "add --yes to move main" in repr(told_first)
+    assert repo.lookup_branch("main") == tip
+    assert "1 commit" in repr(cell(f"reset {base} --dry-run"))
+    array(cell.session)[0] = 3
+    note = cell(f"reset --hard {base} --yes")
     assert note.former == tip
     assert repo.lookup_branch("main") == base
     assert cell.session.snapshot_id == base
@@ -240,17 +253,17 @@ def test_discard_and_reset(with_data: Cell) -> None:
     [
         ("chekout main", "did you mean `checkout`?"),
         ("frobnicate", "`%icechunk help`"),
-        ("commit", "required: message;"),
+        ("commit", "message is missing; usage: %icechunk commit"),
         ("commit 'open", "quotation"),
         ("commit two words", "key=value"),
         ("commit m --wrong", "--wrong"),
-        ("commit m --ours --theirs", "not allowed with"),
+        ("commit m --ours --theirs", "exclude each other"),
         ("help nope", "no command"),
-        ("log a b", "unrecognized"),
+        ("log a b", "unexpected extra argument"),
         ("open gopher://x", "kind that this command cannot open"),
         ("open /no/such/place", "repository doesn't exist"),
         ("commit m", "cannot commit, no changes"),
-        ("init memory x", "unrecognized"),
+        ("init memory x", "unexpected extra argument"),
     ],
 )
 def test_errors_are_one_line(with_data: Cell, line: str, says: str) -> None:
@@ -262,7 +275,7 @@ def test_without_a_repository(cell: Cell) -> None:
     cell.names.update(one=climate(), two=climate())
     assert "several repositories" in cell.fails("log")
     del cell.names["two"]
-    assert cell("log").commits
+    assert len(cell("log")) == 2
     assert "made" in repr(cell("init memory"))
 
 
@@ -291,10 +304,137 @@ def test_results() -> None:
     assert "<b>" not in note._repr_html_()
     with pytest.raises(AttributeError, match="snapshot_id"):
         _ = note.other
-    assert repr(Listing("tags", ("a",), [])) == "tags: none"
-    assert "none" in Listing("tags", ("a",), [])._repr_html_()
-    frame = Listing("tags", ("a", "b"), [(1, 2)]).to_pandas()
-    assert list(frame.columns) == ["a", "b"]
+
+
+def test_a_log_is_a_sequence_of_commits(with_data: Cell) -> None:
+    cell = with_data
+    commit_value(cell.names["repo"], 0, 1, "next")
+    log = cell("log -n 2")
+    assert isinstance(log, Log)
+    assert [info.message for info in log] == ["next", "base"]
+    assert repr(log).count("\n") == 1
+    bundle = log._repr_mimebundle_()
+    assert "next" in bundle["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" not in bundle
+    assert "next" in repr(cell("log"))
+    assert "application/vnd.jupyter.widget-view+json" in cell("log")._repr_mimebundle_()[0]
+    assert next(iter(cell("log main~1").to_pandas()["message"])) == "base"
+    assert "main" in str(cell("log --graph"))
+
+
+def test_show(with_data: Cell) -> None:
+    cell = with_data
+    tip = commit_value(cell.names["repo"], 0, 1, "next <b>")
+    shown = cell("show")
+    assert shown.id == tip
+    assert shown.changes["updated_chunks"]["/SST"]
+    assert "/SST: 4 chunks" in repr(shown)
+    assert "<b>" not in shown._repr_html_()
+    assert "Ana" in cell("show HEAD~1")._repr_html_()
+    assert "the first snapshot" in repr(cell("show main~2"))
+    assert "(ref-not-found)" in cell.fails("show nope")
+
+
+def test_what_the_shell_command_has_too(with_data: Cell) -> None:
+    cell = with_data
+    used = cell("du")
+    assert used.bytes == sum(row["bytes"] for row in used.arrays) > 0
+    assert used.arrays[0]["path"] == "/SST"
+    assert next(iter(used.to_pandas()["path"])) == "/SST"
+    array(cell("status") and cell.session)[:] = 5
+    zarr.create_group(cell.session.store, path="new")
+    assert {row["path"] for row in cell("ls")} == {"/SST", "/TIME", "/X", "/Y", "/new"}
+    assert "new" not in repr(cell("ls --ref main"))
+    assert "SST" in repr(cell("tree"))
+    assert cell("stats").total_bytes > 0
+    assert cell("ops")[0]["kind"] == "NewCommit"
+    assert cell("inspect").data
+    assert cell("diff main~1..main --chunks").updated_chunks
+    assert "(usage)" in cell.fails("diff --chunks")
+
+
+def test_what_loses_something_waits_for_a_yes(with_data: Cell) -> None:
+    cell = with_data
+    repo = cell.names["repo"]
+    cell("checkout -b dev")
+    array(cell.session)[0] = 1
+    cell("commit 'on dev'")
+    cell("checkout main")
+    refused = cell("branch -d dev")
+    assert not refused.done
+    assert "on dev" in repr(refused)
+    assert "--yes" in refused._repr_html_()
+    assert "dev" in repo.list_branches()
+    assert cell("branch -d dev --yes").done
+    assert repo.list_branches() == {"main"}
+    for line in ("gc --older-than 0s", "expire --older-than 0s"):
+        first = cell(line)
+        dry = cell(f"{line} --dry-run")
+        assert dry.done
+        assert (first.data["dry_run"], dry.data["dry_run"]) == (True, True)
+    assert not cell("gc --older-than 0s").done
+    assert cell("gc --older-than 0s --yes").snapshots_deleted == 1
+    assert cell("gc --older-than 0s").snapshots_deleted == 0
+    assert "write 7d" in cell.fails("gc --older-than soon")
+
+
+def test_commit_as_git_has_it(with_data: Cell) -> None:
+    cell = with_data
+    cell("status")
+    array(cell.session)[0] = 1
+    cell("commit -am 'the message' run=7")
+    first = cell("show")
+    assert (first.message, first.metadata["run"]) == ("the message", 7)
+    array(cell.session)[1] = 2
+    amended = cell("amend checked=true")
+    assert amended.former == first.id
+    shown = cell("show")
+    assert shown.id == amended.snapshot_id
+    assert (shown.message, shown.metadata["run"], shown.metadata["checked"]) == (
+        "the message", 7, True,
+    )  # fmt: skip
+    assert len(cell("log main")) == 3
+    cell("commit --amend 'another message'")
+    assert cell("show").message == "another message"
+    assert "no changes" in cell.fails("amend")
+    commit_value(cell.names["repo"], 0, 1, "theirs")
+    array(cell.session)[1] = 3
+    assert "moved on" in cell.fails("amend")
+    assert cell("status").moved
+
+
+def test_rebase_of_a_part(with_data: Cell) -> None:
+    cell = with_data
+    repo = cell.names["repo"]
+    cell("status")
+    array(cell.session)[:2] = -2
+    array(cell.session, "X")[:] = -2
+    other = repo.writable_session("main")
+    array(other)[:2] = -1
+    array(other, "X")[:] = -1
+    other.commit("theirs")
+    plan = cell("rebase --dry-run")
+    assert plan.left == 2
+    assert {row["path"] for row in plan.conflicts} == {"/SST", "/X"}
+    plan = cell("rebase --theirs --where /X --dry-run")
+    assert (plan.left, plan.branch) == (1, "main")
+    assert "settled: theirs" in repr(plan)
+    assert "would rebase with --ours" in repr(cell("rebase --ours --dry-run"))
+    assert "1 conflict with" in cell.fails("rebase --theirs --where /X")
+    assert "(usage)" in cell.fails("rebase --where /X")
+    assert "rebased" in repr(cell("rebase --ours --where /SST --where X"))
+    cell("commit both")
+    assert (values(repo)[:2] == -2).all()
+    assert "nothing to do" in repr(cell("rebase --dry-run"))
+
+
+def test_settings(cell: Cell) -> None:
+    assert cell("config").data == {"user.name": None, "user.email": None, "provenance": True}
+    cell("config user.name 'Ana Añez'")
+    cell("config provenance off")
+    assert cell("config")["user.name"] == "Ana Añez"
+    assert "did you mean" in cell.fails("config user.nam x")
+    assert "on or off" in cell.fails("config provenance perhaps")
 
 
 # -- in a shell ------------------------------------------------------------------------------------
@@ -313,8 +453,9 @@ def shell(with_data: Cell) -> Iterator[InteractiveShell]:
 
 def test_assignment_and_display_in_a_shell(shell: InteractiveShell) -> None:
     assert shell.run_cell("x = %icechunk log main").success
-    assert shell.user_ns["x"].commits[0]["message"] == "base"
-    assert shell.run_cell("%icechunk commit").success  # complained, did not raise
+    assert shell.user_ns["x"][0].message == "base"
+    assert not shell.run_cell("%icechunk commit\ny = 1").success
+    assert "y" not in shell.user_ns
     assert shell.run_cell("%icechunk status").result.clean
     assert isinstance(shell.user_ns["session"], Session)
 
@@ -344,13 +485,24 @@ def test_completion(with_data: Cell) -> None:
     cell("tag v1")
     names = cell.names
     assert complete("%icechunk ", names)[:2] == ["init", "open"]
-    assert complete("%icechunk co", names) == ["commit"]
+    base = names["repo"].lookup_branch("main")
+    assert complete("%icechunk comm", names) == ["commit"]
+    assert complete("%%icechunk ", names) == ["commit", "amend"]
     assert complete("%icechunk checkout ", names) == ["'a b'", "dev", "main", "v1"]
+    assert complete(f"%icechunk checkout {base[:6]}", names) == [base]
+    assert complete("%icechunk checkout -b x d", names) == ["dev"]
     assert complete("%icechunk diff v1..m", names) == ["v1..main"]
+    assert complete("%icechunk diff v1 m", names) == ["main"]
     assert complete("%icechunk commit x --t", names) == ["--theirs"]
+    assert complete("%icechunk gc --o", names) == ["--older-than"]
     assert complete("%icechunk branch -d d", names) == ["dev"]
     assert complete("%icechunk tag -d ", names) == ["v1"]
-    assert complete("%icechunk help st", names) == ["status"]
+    assert complete("%icechunk ls /S", names) == ["/SST"]
+    assert complete("%icechunk rebase --ours --where /T", names) == ["/TIME"]
+    assert complete("%icechunk config pro", names) == ["provenance"]
+    assert complete("%icechunk config provenance ", names) == ["on", "off"]
+    assert complete("%icechunk open re", names) == ["repo"]
+    assert complete("%icechunk help st", names) == ["status", "stats"]
     assert complete("%icechunk nope x", names) == []
     assert complete("%icechunk commit ", names) == []
     assert complete("%icechunk log ", {}) == []

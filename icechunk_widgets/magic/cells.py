@@ -1,0 +1,245 @@
+"""``%%icechunk commit``: a cell whose changes are committed, or, when it fails, discarded.
+
+The cell runs as any other: the line ``%%icechunk ...`` becomes a call that begins, and the shell's
+own event at the end of the cell ends it.  So ``await``, displays, line numbers of errors and
+interrupts are what they are without it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from icechunk import ErrorKind, IcechunkError, Session
+from icechunk_widgets.commits import count_changes
+from icechunk_widgets.faults import refusal
+from icechunk_widgets.magic import committing
+from icechunk_widgets.magic.parser import UsageError, message_and_metadata, parse
+from icechunk_widgets.magic.results import Note
+from icechunk_widgets.magic.run import told
+from icechunk_widgets.magic.workspace import Workspace
+from icechunk_widgets.plain import plural, short
+from icechunk_widgets.provenance import Cell
+
+_HEAD = re.compile(r"%%icechunk(?:[ \t]+(.*?))?[ \t]*$")
+BODY_FOLLOWS = "\n"
+"""Body of the cell magic as the transformed cell calls it."""
+
+
+def transform(lines: list[str]) -> list[str]:
+    """Turn a first line ``%%icechunk ...`` into a call, and leave the rest as it is.
+
+    Parameters
+    ----------
+    lines : list of str
+        A cell, as IPython's input transformers get it.
+    """
+    match = _HEAD.match(lines[0].rstrip("\n")) if lines else None
+    body = lines[1:]
+    if match is None or not "".join(body).strip():
+        return lines
+    line = match[1] or ""
+    call = f"get_ipython().run_cell_magic('icechunk', {line!r}, {BODY_FOLLOWS!r})\n"
+    blank = next(n for n, text in enumerate(body) if text.strip())
+    return [call, *body[:blank], *_magic_below(body[blank:])]
+
+
+def _magic_below(lines: list[str]) -> list[str]:
+    """The rest of a cell, which may be under another cell magic."""
+    from IPython.core import inputtransformer2
+
+    below: list[str] = inputtransformer2.cell_magic(lines)  # type: ignore[no-untyped-call]
+    return below
+
+
+@dataclass
+class _Pending:
+    """What the running cell will end with."""
+
+    space: Workspace
+    session: Session
+    amend: bool
+    message: str | None
+    given: dict[str, Any]
+    solver: Any
+
+
+class Cells:
+    """The cells that run in a shell, and what they will end with.
+
+    Parameters
+    ----------
+    shell : IPython.core.interactiveshell.InteractiveShell
+        The shell.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._local = threading.local()
+        self._pending: dict[int, _Pending] = {}
+
+    @property
+    def _running(self) -> list[Any]:
+        """Cells that run on this thread, the innermost last."""
+        if not hasattr(self._local, "running"):
+            self._local.running = []
+        held: list[Any] = self._local.running
+        return held
+
+    def watch(self) -> None:
+        """Begin to listen to the shell."""
+        self._shell.events.register("pre_run_cell", self.started)
+        self._shell.events.register("post_run_cell", self.ended)
+        transforms = self._shell.input_transformers_cleanup
+        names = [getattr(one, "__name__", "") for one in transforms]
+        place = names.index("cell_magic") if "cell_magic" in names else len(names)
+        transforms.insert(place, transform)
+
+    def leave(self) -> None:
+        """Listen no more."""
+        self._shell.events.unregister("pre_run_cell", self.started)
+        self._shell.events.unregister("post_run_cell", self.ended)
+        self._shell.input_transformers_cleanup.remove(transform)
+
+    def current(self) -> Cell | None:
+        """The cell that runs, for the provenance of a commit."""
+        if not self._running:
+            return None
+        info = self._running[0]
+        # inputs are stored before they run; when the shell's own counter moves depends on its age
+        inputs = self._shell.user_ns.get("In") if info.store_history else None
+        number = len(inputs) - 1 if isinstance(inputs, list) and len(inputs) > 1 else None
+        return Cell(_cell_id(self._shell, info), number, info.raw_cell)
+
+    def begin(self, line: str) -> None:
+        """Start a cell that ends in a commit.
+
+        Raises
+        ------
+        UsageError
+            For another verb than commit and amend.
+        IcechunkError
+            When the session has changes already, or cannot be committed.
+        """
+        verb, words = parse(line)
+        if verb not in ("commit", "amend"):
+            raise UsageError(
+                "%%icechunk takes a cell that ends in a commit: write %%icechunk commit MESSAGE, "
+                f"or `%icechunk {verb}` (one %) as a line of its own"
+            )
+        if not self._running:
+            raise refusal("this cell runs silently", "run it as an ordinary cell")
+        as_amend = verb == "amend" or words["amend"]
+        message, given = message_and_metadata(words["words"], words["told"], optional=as_amend)
+        sides = {side: words.get(side, False) for side in ("ours", "theirs")}
+        solver = committing.solver_of(**sides)
+        space = Workspace(self._shell.user_ns, self.current)
+        session = space.writable
+        if session.has_uncommitted_changes:
+            raise refusal(
+                "the session already has uncommitted changes, which this cell could not tell from "
+                "its own if it failed",
+                "`%icechunk commit` or `%icechunk discard` them first",
+                ErrorKind.UNCOMMITTED_CHANGES,
+            )
+        key = id(self._running[-1])
+        if key in self._pending:
+            raise UsageError("a cell ends in one commit; write %%icechunk once")
+        self._pending[key] = _Pending(space, session, as_amend, message, given, solver)
+
+    def started(self, info: Any) -> None:
+        """A cell begins (an event of the shell)."""
+        self._running.append(info)
+
+    def ended(self, result: Any) -> None:
+        """A cell ended (an event of the shell); None when it was cancelled."""
+        running = self._running
+        info = getattr(result, "info", None) or (running[-1] if running else None)
+        if not any(one is info for one in running):
+            return
+        failed = result is None or not result.success
+        try:
+            pending = self._pending.pop(id(info), None)
+            if pending is None:
+                return
+            if failed:
+                _undo(pending)
+                return
+            problem = self._finish(pending)
+            if problem is not None:
+                result.error_in_exec = problem  # so that "run all" stops here
+        finally:
+            while running and running.pop() is not info:
+                continue
+
+    def _finish(self, pending: _Pending) -> BaseException | None:
+        """Commit; returns what kept it from that."""
+        from IPython.core.error import UsageError as ShownError
+
+        session = pending.session
+        if session.read_only:
+            _say("the cell committed by itself; there was nothing more to do")
+            return None
+        if not session.has_uncommitted_changes:
+            _say("the cell changed nothing, so nothing was committed")
+            return None
+        try:
+            result = self._stored(pending)
+        except Exception as error:
+            line = told(error)
+            _say(f"the cell ran, its commit failed: {line}; its changes are kept in `session`")
+            return ShownError(line)
+        self._show(result)
+        if isinstance(result, Note):
+            return None
+        return ShownError("the branch moved; decide the conflicts below the cell")
+
+    @staticmethod
+    def _stored(pending: _Pending) -> Any:
+        space, session, given = pending.space, pending.session, pending.given
+        if pending.amend:
+            return committing.replace(space, session, pending.message, given)
+        assert pending.message is not None
+        return committing.store(space, session, pending.message, given, pending.solver)
+
+    @staticmethod
+    def _show(result: Any) -> None:
+        from IPython import display
+
+        display.display(result)  # type: ignore[no-untyped-call]
+
+
+def _undo(pending: _Pending) -> None:
+    """Discard what the cell changed."""
+    session = pending.session
+    if session.read_only:
+        _say(f"the cell failed after it had committed: {short(session.snapshot_id)} stays")
+        return
+    if not session.has_uncommitted_changes:
+        return
+    try:
+        count = count_changes(session.status())
+        session.discard_changes()
+    except IcechunkError as error:
+        _say(f"the cell failed, and its changes are still there: {told(error)}")
+        return
+    what = plural(count, "change")
+    _say(f"the cell failed: its {what} discarded, {session.branch} is as it was before")
+
+
+def _say(text: str) -> None:
+    print(f"icechunk: {text}", file=sys.stderr)
+
+
+def _cell_id(shell: Any, info: Any) -> str | None:
+    """The document's id of a cell, where the front end sends it."""
+    told_id = getattr(info, "cell_id", None)
+    if told_id is None:
+        try:
+            told_id = shell.get_parent().get("metadata", {}).get("cellId")
+        except Exception:  # consoles have no messages
+            return None
+    return told_id if isinstance(told_id, str) else None

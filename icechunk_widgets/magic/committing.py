@@ -1,0 +1,238 @@
+"""Commit, amend, rebase and solve: how a session's changes reach its branch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from icechunk import (
+    BasicConflictSolver,
+    ConflictDetector,
+    ConflictError,
+    ConflictSolver,
+    ConflictType,
+    ErrorKind,
+    RebaseFailedError,
+    Session,
+    VersionSelection,
+)
+from icechunk.cli.output import Answer, Cell, table
+from icechunk_widgets.faults import refusal
+from icechunk_widgets.magic.parser import UsageError, message_and_metadata
+from icechunk_widgets.magic.results import Note, Report
+from icechunk_widgets.magic.workspace import Workspace
+from icechunk_widgets.plain import plural, short
+from icechunk_widgets.sided_solver import Sided, below
+
+_SETTLED = {
+    ConflictType.ChunkDoubleUpdate,
+    ConflictType.DeleteOfUpdatedArray,
+    ConflictType.DeleteOfUpdatedGroup,
+}
+
+
+def commit(
+    space: Workspace,
+    words: tuple[str, ...],
+    told: str | None,
+    everything: bool,
+    amend: bool,
+    ours: bool,
+    theirs: bool,
+) -> Any:
+    """Commit; when the branch moved, offer the resolver."""
+    solver = solver_of(ours, theirs, ())
+    if amend:
+        return _amend(space, space.writable, words, told)
+    message, given = message_and_metadata(words, told)
+    assert message is not None
+    return store(space, space.writable, message, given, solver)
+
+
+def store(
+    space: Workspace,
+    session: Session,
+    message: str,
+    given: dict[str, Any],
+    solver: ConflictSolver | None = None,
+) -> Any:
+    """Commit a session.
+
+    Parameters
+    ----------
+    space : Workspace
+        Where the next session is bound.
+    session : Session
+        On a branch.
+    message : str
+        Of the commit.
+    given : dict
+        Metadata that a person gave.
+    solver : ConflictSolver, optional
+        When the branch moved.
+
+    Returns
+    -------
+    Note or ConflictResolver
+        The resolver when the branch moved.
+    """
+    name = session.branch
+    assert name is not None
+    metadata = space.metadata(given)
+    try:
+        snapshot_id = session.commit(message, metadata, rebase_with=solver)
+    except RebaseFailedError:
+        return _moved(space, session, message, metadata, "and the rest conflicts")
+    except ConflictError as error:
+        if error.kind != ErrorKind.COMMIT_CONFLICT:
+            raise
+        return _moved(space, session, message, metadata, "")
+    space.follow(session, name)
+    text = f"committed {short(snapshot_id)} to {name}: {message}"
+    return Note(text, snapshot_id=snapshot_id, branch=name)
+
+
+def amend(
+    space: Workspace, words: tuple[str, ...], told: str | None, everything: bool = False
+) -> Note:
+    """Put the session's changes into the newest commit."""
+    return _amend(space, space.writable, words, told)
+
+
+def _amend(space: Workspace, session: Session, words: tuple[str, ...], told: str | None) -> Note:
+    message, given = message_and_metadata(words, told, optional=True)
+    return replace(space, session, message, given)
+
+
+def replace(space: Workspace, session: Session, message: str | None, given: dict[str, Any]) -> Note:
+    """Amend with a session; message and metadata that are not given stay as they were."""
+    name = session.branch
+    assert name is not None
+    former = space.repo.lookup_snapshot(session.snapshot_id)
+    kept = {key: value for key, value in former.metadata.items() if key != "provenance"}
+    said = former.message if message is None else message
+    metadata = space.metadata({**kept, **given})
+    changed = said != former.message or bool(given)
+    try:
+        snapshot_id = session.amend(said, metadata=metadata, allow_empty=changed)
+    except ConflictError as error:
+        if error.kind != ErrorKind.COMMIT_CONFLICT:
+            raise
+        raise refusal(
+            f"{name} moved on since this session was opened, its newest commit is another one now",
+            "`%icechunk commit MESSAGE` adds a commit instead",
+            ErrorKind.COMMIT_CONFLICT,
+        ) from None
+    space.follow(session, name)
+    text = f"amended {short(former.id)}: {name} is at {short(snapshot_id)}: {said}"
+    return Note(text, snapshot_id=snapshot_id, former=former.id, branch=name)
+
+
+def _moved(
+    space: Workspace, session: Session, message: str, metadata: dict[str, Any] | None, why: str
+) -> Any:
+    resolver = _resolver(space, session, message, metadata)
+    left = resolver.undecided
+    what = f"{plural(left, 'decision')} to take" if left else "nothing conflicts"
+    extra = f" {why}" if why else ""
+    print(
+        f"icechunk: {session.branch} moved on since this session was opened{extra}, {what}: "
+        "decide below and complete, or run `%icechunk commit` with --ours or --theirs"
+    )
+    return resolver
+
+
+def _resolver(
+    space: Workspace, session: Session, message: str, metadata: dict[str, Any] | None = None
+) -> Any:
+    from icechunk_widgets.resolver import ConflictResolver
+
+    name = session.branch
+    assert name is not None
+    resolver = ConflictResolver(session, message, metadata=metadata)
+    resolver.when_done(lambda _: space.follow(session, name))
+    return resolver
+
+
+def solver_of(ours: bool, theirs: bool, where: tuple[str, ...] = ()) -> ConflictSolver | None:
+    """The solver that --ours, --theirs and --where mean."""
+    if ours and theirs:
+        raise UsageError("--ours and --theirs exclude each other; give one of them")
+    if not (ours or theirs):
+        if where:
+            raise UsageError("--where says where a side is taken; add --ours or --theirs")
+        return None
+    if where:
+        return Sided("ours" if ours else "theirs", where)
+    side = VersionSelection.UseOurs if ours else VersionSelection.UseTheirs
+    return BasicConflictSolver(on_chunk_conflict=side)
+
+
+def rebase(
+    space: Workspace, ours: bool, theirs: bool, where: tuple[str, ...], dry_run: bool
+) -> Note | Report:
+    """Bring the session up to its branch."""
+    solver = solver_of(ours, theirs, where)
+    session = space.writable
+    if dry_run:
+        return _foreseen(space, session, "ours" if ours else "theirs" if theirs else "", where)
+    before = session.snapshot_id
+    try:
+        session.rebase(solver or ConflictDetector())
+    except RebaseFailedError as error:
+        paths = sorted({conflict.path for conflict in error.conflicts})
+        shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+        raise refusal(
+            f"{plural(len(error.conflicts), 'conflict')} with {short(error.snapshot)} in {shown}",
+            "`%icechunk solve` decides them chunk by chunk, --ours or --theirs all at once",
+            ErrorKind.REBASE_FAILED,
+        ) from None
+    if session.snapshot_id == before:
+        return Note(f"{session.branch} has not moved: nothing to do", snapshot_id=before)
+    text = f"rebased onto {session.branch} at {short(session.snapshot_id)}"
+    return Note(text, snapshot_id=session.snapshot_id)
+
+
+def _foreseen(space: Workspace, session: Session, side: str, where: tuple[str, ...]) -> Report:
+    """What a rebase would meet."""
+    report = session.conflicts()
+    between: list[str] = []
+    for info in space.repo.ancestry(snapshot_id=report.tip):
+        if info.id == report.base:
+            break
+        between.append(info.id)
+    rows: list[tuple[Cell, ...]] = []
+    data: list[dict[str, Any]] = []
+    for conflict in report.conflicts:
+        only = not where or (
+            conflict.conflict_type is ConflictType.ChunkDoubleUpdate and below(conflict.path, where)
+        )
+        settled = side if side and only and conflict.conflict_type in _SETTLED else ""
+        chunks = conflict.chunk_array
+        count = None if chunks is None else len(chunks)
+        kind = conflict.conflict_type.name
+        data.append({"path": conflict.path, "type": kind, "chunks": count, "settled": settled})
+        size = "" if count is None else plural(count, "chunk")
+        rows.append((conflict.path, kind, size, f"settled: {settled}" if settled else "left"))
+    left = sum(not row["settled"] for row in data)
+    if not between:
+        head = f"{report.branch} has not moved: nothing to do"
+    elif not left:
+        how = f" with --{side}" if data else ""
+        head = f"{report.branch} is {plural(len(between), 'commit')} ahead; would rebase{how}"
+    else:
+        head = (
+            f"{report.branch} is {plural(len(between), 'commit')} ahead; "
+            f"{plural(left, 'conflict')} would be left; `%icechunk solve` decides them"
+        )
+    facts = {
+        "branch": report.branch, "base": report.base, "tip": report.tip, "commits": between,
+        "conflicts": data, "left": left,
+    }  # fmt: skip
+    return Report(Answer(facts, [head, *table(rows, indent="  ")]))
+
+
+def solve(space: Workspace, words: tuple[str, ...], told: str | None) -> Any:
+    """The resolver for the session."""
+    message, given = message_and_metadata(words, told, optional=True)
+    session = space.writable
+    return _resolver(space, session, message or "", space.metadata(given))
