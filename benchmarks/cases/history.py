@@ -54,15 +54,17 @@ def _compressing(path: Path) -> float:
 
 
 def _list(implementation: Implementation, folder: Path, commits: int) -> Sample:
-    """List the history; `messages` = once more, looking at every message."""
+    """List the history; as extras once more, looking at every message, at all metadata."""
     repository = open_repository(implementation, folder / "long")
     with stopwatch() as watch:
         count = sum(1 for _ in repository.ancestry(branch="main"))
     with stopwatch() as reading:
         found = sum(bool(commit.message) for commit in repository.ancestry(branch="main"))
-    if not count == found > commits:
-        raise SystemExit(f"{count} and {found} commits listed")
-    return watch.sample(messages=reading.wall)
+    with stopwatch() as packed:
+        numbers = sum("number" in commit.metadata for commit in repository.ancestry(branch="main"))
+    if not count == found == numbers + 1 > commits:
+        raise SystemExit(f"{count}, {found} and {numbers} commits listed")
+    return watch.sample(messages=reading.wall, metadata=packed.wall)
 
 
 CASES = (

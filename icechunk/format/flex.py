@@ -335,6 +335,8 @@ def decode(data: bytes | memoryview, *, name: str = "a metadata value") -> Any:
         packed, width = raw[-2], raw[-1]
         if width not in (1, 2, 4, 8) or len(raw) < 2 + width:
             _damaged(f"impossible width {width} of the root")
+        if packed >> 2 in (_INT, _UINT):  # a number of a commit: most values of a long history
+            return int.from_bytes(raw[-2 - width : -2], "little", signed=packed >> 2 == _INT)
         return _Reader(raw).value(packed, len(raw) - 2 - width, width)
     except _Damaged as damage:
         raise FormatError(

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
-from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
+import numpy as np
+
+from icechunk.ground.clock import to_datetime
+from icechunk.model.id_columns import texts_of
+from icechunk.model.snapshot_table import NO_PARENT, SnapshotRecord, SnapshotTable
+from icechunk.model.text_pool import Ints
 
 _READ: dict[str, Callable[[SnapshotTable, int], Any]] = {
     "id": SnapshotTable.id_at,
@@ -87,6 +92,26 @@ class LazyRecords(Sequence[SnapshotRecord]):
     def __iter__(self) -> Iterator[SnapshotRecord]:
         return (lazy_record(self._table, row) for row in self._rows)
 
+    def column(self, name: str, which: range) -> list[Any] | None:
+        """One attribute of many records, decoded at once.
+
+        Parameters
+        ----------
+        name : str
+            ``id`` and ``parent_id`` (20 characters), ``written_at`` (datetime), ``message`` or
+            ``metadata``.
+        which : range
+            Positions in this sequence.
+
+        Returns
+        -------
+        list or None
+            None for anything else.
+        """
+        read = _COLUMNS.get(name)
+        rows = np.array(self._rows[which.start : which.stop], np.int64)
+        return None if read is None else read(self._table, rows)
+
 
 def lazy_record(table: SnapshotTable, row: int) -> LazyRecord:
     """Record of a row."""
@@ -94,3 +119,31 @@ def lazy_record(table: SnapshotTable, row: int) -> LazyRecord:
     _set(record, "_table", table)
     _set(record, "_row", row)
     return record
+
+
+def _parents(table: SnapshotTable, rows: Ints) -> list[str | None]:
+    parents = table.parents[rows]
+    texts = texts_of(_ids(table, np.maximum(parents, 0)))
+    return [
+        None if parent == NO_PARENT else text
+        for parent, text in zip(parents.tolist(), texts, strict=True)
+    ]
+
+
+def _metadata(table: SnapshotTable, rows: Ints) -> list[dict[str, Any]]:
+    if table.fresh:
+        return [table.metadata_of(row) for row in rows.tolist()]
+    return table.packed.many(rows)
+
+
+def _ids(table: SnapshotTable, rows: Ints) -> Any:
+    return np.ascontiguousarray(table.ids[rows]).reshape(-1).view("S12")
+
+
+_COLUMNS: dict[str, Callable[[SnapshotTable, Ints], list[Any]]] = {
+    "id": lambda table, rows: texts_of(_ids(table, rows)),
+    "parent_id": _parents,
+    "written_at": lambda table, rows: [to_datetime(us) for us in table.flushed_at[rows].tolist()],
+    "message": lambda table, rows: [text or "" for text in table.messages.texts(rows)],
+    "metadata": _metadata,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,21 @@ from icechunk.ground.clock import to_datetime
 from icechunk.ground.ids import id_text
 from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.snapshot_table import SnapshotRecord
+
+
+class Listing:
+    """Commits that are listed together, and which attributes were asked of them so far."""
+
+    __slots__ = ("asked", "find_manifests", "records")
+
+    def __init__(
+        self,
+        records: Sequence[SnapshotRecord],
+        find_manifests: Callable[[str], list[ManifestFileInfo]] | None,
+    ) -> None:
+        self.records = records
+        self.find_manifests = find_manifests
+        self.asked: set[str] = set()
 
 
 @dataclass(frozen=True, eq=True, repr=False)
@@ -56,16 +71,17 @@ class SnapshotInfo(Shown):
         """
         info = object.__new__(cls)
         content = info.__dict__
-        content["_record"] = record
-        content["_find_manifests"] = find_manifests
+        content["_listing"] = Listing((record,), find_manifests)
+        content["_at"] = 0
         return info
 
     def __getattr__(self, name: str) -> Any:
         make = _FROM_RECORD.get(name)
-        record = self.__dict__.get("_record")
-        if make is None or record is None:
+        listing = self.__dict__.get("_listing")
+        if make is None or listing is None:
             raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
-        value = self.__dict__[name] = make(record)
+        listing.asked.add(name)
+        value = self.__dict__[name] = make(listing.records[self.__dict__["_at"]])
         return value
 
     @property
@@ -74,7 +90,9 @@ class SnapshotInfo(Shown):
 
         Empty where the commit was not read from a repository, as after unpickling.
         """
-        return [] if self._find_manifests is None else self._find_manifests(self.id)
+        listing = self.__dict__.get("_listing")
+        find = self._find_manifests if listing is None else listing.find_manifests
+        return [] if find is None else find(self.id)
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self.id, self.parent_id, self.written_at, self.message, self.metadata

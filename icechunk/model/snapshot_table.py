@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -89,6 +90,24 @@ class PackedItems:
             if name is not None and value is not None:
                 found[name] = self.unpack(value)
         return found
+
+    def many(self, rows: Ints) -> list[dict[str, Any]]:
+        """Metadata of many rows at once."""
+        counts = self.count[rows]
+        ends = np.cumsum(counts)
+        at = np.arange(int(counts.sum())) + np.repeat(self.first[rows] - ends + counts, counts)
+        starts = self.values.start[at]
+        spans = zip(starts.tolist(), (starts + self.values.length[at]).tolist(), strict=True)
+        data, unpack = self.values.data, self.unpack
+        names = self.names.texts(at)
+        values = [unpack(data[begin:end]) for begin, end in spans]
+        items = zip(names, values, strict=True)
+        if (counts == 1).all():
+            return [{} if name is None else {name: value} for name, value in items]
+        return [
+            {name: value for name, value in islice(items, count) if name is not None}
+            for count in counts.tolist()
+        ]
 
 
 def _never(raw: bytes) -> Any:

@@ -16,6 +16,7 @@ from icechunk.ground.runtime import twin
 from icechunk.model.diff import Diff
 from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.snapshot_info import SnapshotInfo
+from icechunk.model.snapshot_listing import infos
 from icechunk.model.snapshot_table import SnapshotRecord
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class AncestryIterator(Sequence[SnapshotInfo]):
         return self._info(self._records[index])
 
     def __iter__(self) -> Iterator[SnapshotInfo]:
-        return self if self._next else map(self._info, self._records)
+        return self if self._next else infos(self._records, self._find)
 
     def __next__(self) -> SnapshotInfo:
         if self._next >= len(self._records):

@@ -1,0 +1,54 @@
+"""Many commits in their public form, one after the other.
+
+Listing a history makes an object per commit and nothing else.  What the caller asks of the first
+ones, say their messages, is decoded for the next ones many at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from icechunk.model.lazy_record import LazyRecords
+from icechunk.model.manifest_file_info import ManifestFileInfo
+from icechunk.model.snapshot_info import Listing, SnapshotInfo
+from icechunk.model.snapshot_table import SnapshotRecord
+
+_FIRST, _MOST = 16, 1024
+"""Commits made at once, in the beginning and at most."""
+
+
+def infos(
+    records: Sequence[SnapshotRecord], find_manifests: Callable[[str], list[ManifestFileInfo]]
+) -> Iterator[SnapshotInfo]:
+    """Public forms of commits.
+
+    Parameters
+    ----------
+    records : sequence of SnapshotRecord
+        Quickest from `LazyRecords`.
+    find_manifests : callable
+        Lists the manifests of a snapshot id.
+    """
+    listing = Listing(records, find_manifests)
+    new = object.__new__
+    start, size = 0, _FIRST
+    while start < len(records):
+        block = range(start, min(start + size, len(records)))
+        made = [new(SnapshotInfo) for _ in block]
+        contents = [info.__dict__ for info in made]
+        for at, content in zip(block, contents, strict=True):
+            content["_listing"] = listing
+            content["_at"] = at
+        for name in sorted(listing.asked):
+            for content, value in zip(contents, _column(records, name, block), strict=False):
+                content[name] = value
+        yield from made
+        start, size = block.stop, min(2 * size, _MOST)
+
+
+def _column(records: Sequence[SnapshotRecord], name: str, block: range) -> list[Any]:
+    """One attribute of a block of commits, nothing where it cannot be had at once."""
+    if not isinstance(records, LazyRecords):
+        return []
+    return records.column(name, block) or []
