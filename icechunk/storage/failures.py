@@ -6,10 +6,13 @@ the server's code and the status are taken from it, and query strings are cut of
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
+from icechunk.config.resolve import Retries
 from icechunk.ground.errors import ErrorKind, IcechunkError, StorageError
 from icechunk.storage.base import missing
 
@@ -159,10 +162,45 @@ def _failed(error: BaseException, trouble: Trouble, key: str, where: str) -> Sto
     )
 
 
-def guarded(call: Callable[[], T], key: str, where: str) -> T:
-    """Do a request; its failure comes out translated, without the client's text behind it."""
-    try:
-        return call()
-    except Exception as error:  # whatever a client raises is this boundary's matter
-        failure = translated(error, key, where)
+def unanswered(error: BaseException) -> bool:
+    """Whether a request got no answer, and the client left it at that.
+
+    Clients repeat what reads. What changes something is sent once when the connection breaks.
+    """
+    return (
+        type(error).__name__ == "GenericError"
+        and read_trouble(error).status is None
+        and _TRIES.search(str(error)) is None
+    )
+
+
+def guarded(call: Callable[[], T], key: str, where: str, retries: Retries | None = None) -> T:
+    """Do a request; its failure comes out translated, without the client's text behind it.
+
+    Parameters
+    ----------
+    call
+        Sends it.
+    key, where
+        For the message: the object and the storage.
+    retries
+        Given for what may be carried out twice: how often to repeat it when there is no answer.
+    """
+    for wait in [*(waits(retries) if retries else ()), None]:
+        try:
+            return call()
+        except Exception as error:  # whatever a client raises is this boundary's matter
+            failure = translated(error, key, where)
+            again = wait is not None and unanswered(error)
+        if not again or wait is None:
+            break
+        time.sleep(wait)
     raise failure
+
+
+def waits(retries: Retries) -> Iterator[float]:
+    """Yield the seconds to wait before each repetition: growing, and spread at random."""
+    longest = retries.initial_backoff_ms / 1000
+    for _ in range(max(retries.max_tries - 1, 0)):
+        yield random.uniform(0, longest)
+        longest = min(longest * 2, retries.max_backoff_ms / 1000)

@@ -24,7 +24,7 @@ from icechunk.storage.base import (
     wrong_size,
 )
 from icechunk.storage.clients import connect
-from icechunk.storage.failures import guarded, read_trouble, translated
+from icechunk.storage.failures import guarded, read_trouble, translated, unanswered
 from icechunk.storage.readback import WRITE_ID, RefusedError, Seen, UnclearError, settle
 
 if TYPE_CHECKING:
@@ -405,7 +405,7 @@ class ObjectStorage(Storage):
         if refused or failure.kind == ErrorKind.OBJECT_NOT_FOUND:
             return RefusedError()
         if trouble.status is None or trouble.status >= 500 or trouble.status in _AGAIN:
-            return UnclearError(failure)
+            return UnclearError(failure, repeat=unanswered(error))
         return failure
 
     def _look(self, key: str) -> Seen | None:
@@ -436,7 +436,12 @@ class ObjectStorage(Storage):
         import obstore
 
         def remove(keys: Sequence[str]) -> None:
-            guarded(lambda: obstore.delete(self._writers.get(), keys), "", self._identity)
+            guarded(
+                lambda: obstore.delete(self._writers.get(), keys),
+                "",
+                self._identity,
+                self._tuning.retries,
+            )
 
         try:
             remove(batch)

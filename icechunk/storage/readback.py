@@ -8,15 +8,15 @@ is looked at again.
 
 from __future__ import annotations
 
-import random
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from icechunk.config.resolve import Retries
 from icechunk.ground.errors import ErrorKind, IcechunkError, StorageError
 from icechunk.storage.base import Version
+from icechunk.storage.failures import waits
 
 WRITE_ID = "icechunkwriteid"
 """Name of the metadata entry; the reference library uses the same."""
@@ -36,11 +36,14 @@ class UnclearError(Exception):
     ----------
     failure
         What to raise when it was not.
+    repeat
+        It was sent only once: sending it again may help.
     """
 
-    def __init__(self, failure: IcechunkError) -> None:
+    def __init__(self, failure: IcechunkError, *, repeat: bool) -> None:
         super().__init__(str(failure))
         self.failure = failure
+        self.repeat = repeat
 
 
 class Seen(NamedTuple):
@@ -48,14 +51,6 @@ class Seen(NamedTuple):
 
     version: Version
     write_id: str | None
-
-
-def waits(retries: Retries) -> Iterator[float]:
-    """Yield the seconds to wait before each repetition: growing, and spread at random."""
-    longest = retries.initial_backoff_ms / 1000
-    for _ in range(max(retries.max_tries - 1, 0)):
-        yield random.uniform(0, longest)
-        longest = min(longest * 2, retries.max_backoff_ms / 1000)
 
 
 def settle(
@@ -87,25 +82,25 @@ def settle(
         The version written; None when somebody else's write stands in the way.
     """
     write_id = secrets.token_hex(16)
-    unclear: IcechunkError | None = None
+    unclear: UnclearError | None = None
     for wait in [*[*waits(retries)][:_MOST_REFUSALS], None]:
         try:
             return send(write_id)
         except RefusedError:
             unclear = None
         except UnclearError as error:
-            unclear = error.failure
+            unclear = error
         seen = look()
         if seen is not None and seen.write_id == write_id:
             return seen.version
         if (None if seen is None else seen.version) != expected:
             return None
-        if unclear is not None:
+        if unclear is not None and not unclear.repeat:
             break
         if wait is not None:
             time.sleep(wait)
     if unclear is not None:
-        raise unclear
+        raise unclear.failure
     raise StorageError(
         f"object store error: {what} is refused again and again although nothing stands in its "
         "way: this store does not do conditional writes as it should. Use a store that does, or "
