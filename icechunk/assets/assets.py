@@ -53,6 +53,7 @@ class Assets:
             settings.num_transaction_changes
         )
         self._records: WeightedCache[ObjectId, SnapshotRecord] = WeightedCache(_RECORDS)
+        self._preloaded: ObjectId | None = None
         self._flights: SingleFlight[str, Snapshot | Manifest] = SingleFlight()
 
     def snapshot(self, snapshot_id: ObjectId) -> Snapshot:
@@ -103,6 +104,12 @@ class Assets:
     def held_manifest(self, manifest_id: ObjectId) -> Manifest | None:
         """Manifest that is in memory already, or None."""
         return self._manifests.get(manifest_id)
+
+    def may_preload(self, snapshot_id: ObjectId) -> bool:
+        """Whether manifests of a snapshot may be worth fetching ahead; once for each in turn."""
+        fresh = self._preloaded != snapshot_id
+        self._preloaded = snapshot_id
+        return fresh
 
     def manifest(self, manifest_id: ObjectId, num_chunk_refs: int = 0) -> Manifest:
         """Decoded manifest file.

@@ -13,6 +13,7 @@ from icechunk.config.rendering import Entry, Shown
 from icechunk.config.repository import RepositoryConfig
 from icechunk.conflicts.model import ConflictSolver
 from icechunk.engine.context import RepoContext
+from icechunk.engine.preload import preloading
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
 from icechunk.ground.runtime import twin
@@ -125,7 +126,7 @@ class Repository(Opening, Refs, History, Administration, Upkeep, Shown):
             base = self._resolve_at(branch, as_of)
         else:
             base = self._resolve(branch, tag, wanted)
-        return Session(Transaction(self._ctx, base, mode=SessionMode.readonly))
+        return Session(preloading(Transaction(self._ctx, base, mode=SessionMode.readonly)))
 
     def writable_session(self, branch: str) -> Session:
         """Check out the tip of a branch to change it.
@@ -138,7 +139,8 @@ class Repository(Opening, Refs, History, Administration, Upkeep, Shown):
             Kind ``read-only-repository`` when the repository's status forbids writing.
         """
         base = self._ctx.ledger.writable_tip(branch)
-        return Session(Transaction(self._ctx, base, mode=SessionMode.writable, branch=branch))
+        transaction = Transaction(self._ctx, base, mode=SessionMode.writable, branch=branch)
+        return Session(preloading(transaction))
 
     def rearrange_session(self, branch: str) -> Session:
         """Check out the tip of a branch to move and rename nodes, and nothing else.
