@@ -14,6 +14,7 @@ from cases import (
     read_many,
     references,
     upkeep,
+    virtual,
     write_many,
 )
 
@@ -26,6 +27,7 @@ CASES: dict[str, Case] = {
         read_chunk,
         read_many,
         write_many,
+        virtual,
         references,
         history,
         hierarchy,

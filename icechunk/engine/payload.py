@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, SuffixByteRequest
 
 from icechunk.assets.layout import chunk_key
+from icechunk.assets.virtual_object import VirtualObject
 from icechunk.engine.context import RepoContext
 from icechunk.ground.errors import ErrorKind, InternalError, InvalidInputError
 from icechunk.ground.ids import ObjectId, new_object_id
@@ -108,7 +111,107 @@ async def read_virtual(
         return b""
     if found.near and size <= INLINE_READ_LIMIT:
         return found.read(location, location.offset + start, size)
+    if found.joins:
+        return await _joined(found, location, location.offset + start, size)
     return await found.read_async(location, location.offset + start, size)
+
+
+JOINED_LIMIT = 1024 * 1024
+"""Largest request, in bytes, that reads neighbouring ranges: beyond, several at once are faster."""
+
+
+_TURNS = 64  # of the event loop, at most, while more are asked for in every one
+
+
+class _Wish(NamedTuple):
+    """A range that somebody waits for."""
+
+    offset: int
+    size: int
+    place: Location
+    answer: asyncio.Future[bytes | memoryview]
+
+
+_Wishes = dict[VirtualObject, list[_Wish]]
+_wishes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Wishes] = WeakKeyDictionary()
+_sending: set[asyncio.Task[None]] = set()
+
+
+async def _joined(
+    found: VirtualObject, place: Location, offset: int, size: int
+) -> bytes | memoryview:
+    """Read a range, together with its neighbours if they are asked for at the same moment.
+
+    Zarr asks for several chunks at once. A single read waits for one turn of the event loop.
+    """
+    loop = asyncio.get_running_loop()
+    waiting = _wishes.setdefault(loop, {})
+    wish = _Wish(offset, size, place, loop.create_future())
+    if found in waiting:
+        waiting[found].append(wish)
+    else:
+        waiting[found] = [wish]
+        # A task of its own: who asked first may be cancelled.
+        task = loop.create_task(_send(found, waiting))
+        _sending.add(task)
+        task.add_done_callback(_sending.discard)
+    return await wish.answer
+
+
+async def _send(found: VirtualObject, waiting: _Wishes) -> None:
+    """Serve what is asked for until the loop goes round once without a new wish."""
+    wishes = waiting[found]
+    for _ in range(_TURNS):
+        known = len(wishes)
+        await asyncio.sleep(0)
+        if len(wishes) == known:
+            break
+    del waiting[found]
+    await asyncio.gather(*(_serve(found, run) for run in _runs(wishes)))
+
+
+def _runs(wishes: list[_Wish]) -> list[list[_Wish]]:
+    """Ranges in groups that follow each other without a gap and may share a request."""
+    runs: list[list[_Wish]] = []
+    for wish in sorted(wishes, key=lambda wish: wish.offset):
+        last = runs[-1] if runs else None
+        if (
+            last
+            and wish.offset == last[-1].offset + last[-1].size
+            and wish.offset + wish.size - last[0].offset <= JOINED_LIMIT
+            and wish.place[-2:] == last[0].place[-2:]  # the same checksums
+        ):
+            last.append(wish)
+        else:
+            runs.append([wish])
+    return runs
+
+
+async def _serve(found: VirtualObject, run: list[_Wish]) -> None:
+    """Read a group in one request; when that fails, one by one, so that each gets its own error."""
+    begin = run[0].offset
+    try:
+        data = memoryview(
+            await found.read_async(run[0].place, begin, run[-1].offset + run[-1].size - begin)
+        )
+        parts = [data[wish.offset - begin :][: wish.size] for wish in run]
+    except Exception as error:
+        if len(run) == 1:
+            _answer(run[0], error)
+        else:
+            await asyncio.gather(*(_serve(found, [wish]) for wish in run))
+        return
+    for wish, part in zip(run, parts, strict=True):
+        _answer(wish, part)
+
+
+def _answer(wish: _Wish, outcome: bytes | memoryview | Exception) -> None:
+    if wish.answer.done():  # cancelled
+        return
+    if isinstance(outcome, Exception):
+        wish.answer.set_exception(outcome)
+    else:
+        wish.answer.set_result(outcome)
 
 
 def read_into(ctx: RepoContext, location: Location, start: int, target: memoryview) -> None:
