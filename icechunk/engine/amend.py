@@ -43,7 +43,12 @@ def amend(
     ConflictError
         The branch moved.
     """
-    check_committable(transaction, allow_empty=allow_empty)
+    with transaction.committing():
+        check_committable(transaction, allow_empty=allow_empty)
+        return _amend(transaction, message, metadata)
+
+
+def _amend(transaction: Transaction, message: str, metadata: dict[str, Any] | None) -> ObjectId:
     ctx, base = transaction.ctx, transaction.base
     ctx.ledger.require(Capability.AMEND)
     if ctx.ledger.snapshot(base.id).parent_id is None:

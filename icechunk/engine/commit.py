@@ -63,24 +63,25 @@ def commit(
     RebaseFailedError
         The solver left conflicts.
     """
-    check_committable(transaction, allow_empty=allow_empty)
     merged = {**transaction.ctx.default_metadata, **json_object(metadata)}
     attempts = 0
-    while True:
-        full = dict(merged)
-        if rebase_with is not None:
-            full["__icechunk"] = {**_own(full), "rebase_attempts": attempts}
-        try:
-            return publish(transaction, message, full, _as_new_tip(transaction))
-        except RebaseFailedError:
-            raise
-        except ConflictError as error:
-            can_retry = rebase_with is not None and attempts < rebase_tries
-            if error.kind != ErrorKind.COMMIT_CONFLICT or not can_retry:
+    with transaction.committing():  # also between the tries: a write then could get lost
+        check_committable(transaction, allow_empty=allow_empty)
+        while True:
+            full = dict(merged)
+            if rebase_with is not None:
+                full["__icechunk"] = {**_own(full), "rebase_attempts": attempts}
+            try:
+                return publish(transaction, message, full, _as_new_tip(transaction))
+            except RebaseFailedError:
                 raise
-        assert rebase_with is not None
-        rebase(transaction, rebase_with)
-        attempts += 1
+            except ConflictError as error:
+                can_retry = rebase_with is not None and attempts < rebase_tries
+                if error.kind != ErrorKind.COMMIT_CONFLICT or not can_retry:
+                    raise
+            assert rebase_with is not None
+            rebase(transaction, rebase_with)
+            attempts += 1
 
 
 def _own(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def flush_detached(
         )
     with transaction.committing():
         snapshot = write_detached(transaction, message, metadata)
-    transaction.finish(snapshot.id)
+        transaction.finish(snapshot.id)
     return snapshot.id
 
 
@@ -216,7 +217,7 @@ def publish(
             # be part of the branch already.
             transaction.discard_files(flushed.keys)
             raise
-    transaction.finish(snapshot.id)
+        transaction.finish(snapshot.id)
     return snapshot.id
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -84,7 +85,7 @@ class Transaction:
         self.origin: ObjectId | None = None  # of a fork: the base of the session it came from
         self.given_out: dict[ObjectId, ChangeSet] = {}  # by base: what forks of it already saw
         self.may_travel = 0  # how many `Session.allow_pickling` blocks are open
-        self._committing = False
+        self._committing = 0  # thread that commits or rebases, 0 when none does
         self._writer = ChunkWriter(ctx.storage)
         self._readers: dict[str, ArrayReader] = {}
         self._base_chunks = BaseChunks(ctx.assets) if ctx.settings.skip_unchanged_chunks else None
@@ -333,18 +334,28 @@ class Transaction:
 
     @contextmanager
     def committing(self) -> Iterator[ChangeSet]:
-        """Refuse writes while the changes are turned into files."""
+        """Refuse writes while the changes are turned into files, or replayed over other commits.
+
+        May be nested within one thread.
+
+        Raises
+        ------
+        SessionStateError
+            Kind ``not-allowed`` while another thread does so.
+        """
+        me = threading.get_ident()
         with self.lock:
-            if self._committing:
+            if self._committing not in (0, me):
                 raise SessionStateError(
-                    "this session is being committed by another thread", ErrorKind.NOT_ALLOWED
+                    "this session is being committed by another thread; wait until it is done",
+                    ErrorKind.NOT_ALLOWED,
                 )
-            self._committing = True
+            outer, self._committing = self._committing, me
         try:
             self._writer.close()
             yield self.changes
         finally:
-            self._committing = False
+            self._committing = outer
 
     def finish(self, snapshot_id: ObjectId) -> None:
         """Become read-only at the snapshot that was just written."""

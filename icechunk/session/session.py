@@ -294,7 +294,8 @@ class Session(Hierarchy, Shown):
                 f"solver must be a ConflictSolver, not {type(solver).__name__}; use e.g. "
                 "`icechunk.ConflictDetector()`"
             )
-        rebasing.rebase(self._transaction, solver)
+        with self._transaction.committing():
+            rebasing.rebase(self._transaction, solver)
 
     def conflicts(self) -> ConflictReport:
         """What a rebase onto the branch's tip would meet; nothing is changed.
