@@ -25,6 +25,7 @@ from icechunk.storage.base import (
 )
 from icechunk.storage.clients import connect
 from icechunk.storage.failures import guarded, read_trouble, translated, unanswered
+from icechunk.storage.probe import require_conditions
 from icechunk.storage.readback import WRITE_ID, RefusedError, Seen, UnclearError, settle
 
 if TYPE_CHECKING:
@@ -151,6 +152,10 @@ class ObjectStorage(Storage):
                 "prefix='some/name', so that the bucket can hold other things too",
                 ErrorKind.EMPTY_PREFIX_CREATION,
             )
+        tuning = self._tuning
+        require_conditions(
+            self, create=tuning.use_conditional_create, update=tuning.use_conditional_update
+        )
 
     # -- versions ------------------------------------------------------------------------------
 
@@ -233,7 +238,8 @@ class ObjectStorage(Storage):
         raise failure
 
     def _range_failure(self, error: Exception, key: str, offset: int, length: int) -> Exception:
-        if read_trouble(error).status == 416:
+        trouble = read_trouble(error)
+        if trouble.status == 416 or "Wanted range starting at" in trouble.line:
             return wrong_size(key, offset, length, 0)
         return translated(error, key, self._identity)
 

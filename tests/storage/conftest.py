@@ -1,5 +1,5 @@
 """Servers for the storages of object stores."""
 
-from tests.servers.fixtures import moto
+from tests.servers.fixtures import azurite, fake_gcs, moto, radosgw, rclone, web_server
 
-__all__ = ["moto"]
+__all__ = ["azurite", "fake_gcs", "moto", "radosgw", "rclone", "web_server"]
