@@ -16,6 +16,7 @@ from icechunk.format.metadata import json_object
 from icechunk.ground.errors import (
     ConflictError,
     ErrorKind,
+    FormatError,
     IcechunkError,
     ReadOnlyError,
     RebaseFailedError,
@@ -216,6 +217,10 @@ def publish(
             # Only these prove that nothing was published; after any other failure the files may
             # be part of the branch already.
             transaction.discard_files(flushed.keys)
+            raise
+        except FormatError as error:
+            if error.kind == ErrorKind.SERIALIZATION:  # the new state has no room in its object
+                transaction.discard_files(flushed.keys)
             raise
         transaction.finish(snapshot.id)
     return snapshot.id

@@ -13,6 +13,7 @@ from icechunk.changes.to_log import transaction_log
 from icechunk.engine.context import RepoContext
 from icechunk.engine.manifest_plan import Part, plan_manifests
 from icechunk.format.manifest_patch import ManifestPatch
+from icechunk.format.snapshot import check_snapshot_size
 from icechunk.format.txlog import check_log_size
 from icechunk.ground.clock import MAX_SKEW_US, now_us
 from icechunk.ground.errors import ErrorKind, FormatError
@@ -66,7 +67,8 @@ def flush(
     ------
     FormatError
         Kind ``snapshot-timestamp`` when this machine's clock is far behind the base's time,
-        ``serialization`` for more changed chunks than one commit can have.
+        ``serialization`` for more changed chunks than one commit can have, or more nodes than
+        a snapshot.
     """
     at = _commit_time(base)
     snapshot_id = new_object_id()
@@ -74,6 +76,8 @@ def flush(
     log = transaction_log(snapshot_id, changes) if log is None else replace(log, id=snapshot_id)
     check_log_size(log)
     plan = plan_manifests(ctx, base, tree, changes)
+    nodes = tree.base.edited(tree.changed(), changes.deleted)
+    check_snapshot_size(nodes, len(plan.parts), message, metadata, ctx.assets.dialect)
     written = _write_manifests(ctx.assets, plan.parts)
     refs: dict[NodeId, list[ManifestRef]] = {node_id: list(r) for node_id, r in plan.kept.items()}
     for part, info in written:

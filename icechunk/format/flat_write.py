@@ -97,8 +97,9 @@ def ref(target: int | None) -> Field:
 def too_large(size: int) -> FormatError:
     """Error for a payload of `size` bytes, more than `MAX_BODY`."""
     return FormatError(
-        f"the metadata file would have {size} bytes, the format allows {MAX_BODY}. "
-        "Write fewer references per manifest: set manifest splitting in the configuration",
+        f"the metadata file would have {size} bytes, the format allows {MAX_BODY}. Put less into "
+        "one file: fewer references per manifest (set manifest splitting in the configuration), "
+        "fewer or smaller nodes per repository, shorter messages",
         kind=ErrorKind.SERIALIZATION,
     )
 

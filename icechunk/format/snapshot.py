@@ -17,11 +17,12 @@ from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.flat_bulk import Records, table_vector
 from icechunk.format.flat_columns import TableColumn
 from icechunk.format.flat_read import Body
-from icechunk.format.flat_write import Builder, ref, struct, u64
+from icechunk.format.flat_write import MAX_BODY, Builder, ref, struct, u64
 from icechunk.format.node_rows import StoredNodes
 from icechunk.format.node_write import NodeWriter
+from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, OBJECT_ID_SIZE, ObjectId
-from icechunk.model.nodes import NodeTable
+from icechunk.model.nodes import NodeSnapshot, NodeTable
 from icechunk.model.snapshot import ManifestInfo, Snapshot
 from icechunk.model.snapshot_table import LATEST_US, SnapshotRecord
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from icechunk.format.flat_read import Table
 
 INITIAL_MESSAGE = "Repository initialized"
+
+_MANIFEST_BYTES = 64
+"""About what a manifest takes in the list of its array and in that of the snapshot."""
 
 _INFO = np.dtype([("id", "V12"), ("pad", "<u4"), ("size", "<u8"), ("refs", "<u4"), ("tail", "<u4")])
 
@@ -159,6 +163,53 @@ def encode_snapshot(snapshot: Snapshot, *, dialect: Dialect = V2, level: int = 3
         }
     )
     return pack(FileType.SNAPSHOT, dialect.spec_version, builder.finish(root), level)
+
+
+def check_snapshot_size(
+    nodes: NodeTable,
+    manifests: int,
+    message: str,
+    metadata: dict[str, Any],
+    dialect: Dialect,
+) -> None:
+    """Refuse a snapshot that could not be written, before anything else is.
+
+    The size is an estimate that costs no more than the changes; `encode_snapshot` knows it exactly.
+
+    Parameters
+    ----------
+    nodes : NodeTable
+        The hierarchy, as far as it is known.
+    manifests : int
+        How many are going to be written.
+    message, metadata
+        Of the commit.
+    dialect : Dialect
+        Spec version to write.
+
+    Raises
+    ------
+    FormatError
+        Kind ``serialization``.
+    """
+    own, source, rows = nodes.parts()
+    size = sum(map(_node_bytes, own)) + _MANIFEST_BYTES * manifests
+    size += len(message) + sum(len(dialect.encode_value(value)) for value in metadata.values())
+    if isinstance(source, StoredNodes):
+        size += source.body.size * len(rows) // max(len(source.paths), 1)
+    if size > MAX_BODY:
+        raise FormatError(
+            f"the snapshot would need about {size} bytes, the format allows {MAX_BODY}. Keep fewer "
+            "nodes or smaller attributes in one repository, or split arrays over fewer manifests",
+            ErrorKind.SERIALIZATION,
+        )
+
+
+def _node_bytes(node: NodeSnapshot) -> int:
+    """About what a node takes in the file, its manifests included."""
+    manifests = () if node.array is None else node.array.manifests
+    boxes = sum(len(item.extents) for item in manifests)
+    return 40 + len(node.path) + len(node.user_data) + _MANIFEST_BYTES * len(manifests) + 8 * boxes
 
 
 def _write_metadata(builder: Builder, metadata: dict[str, Any], dialect: Dialect) -> int:
