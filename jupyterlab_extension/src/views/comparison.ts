@@ -1,7 +1,7 @@
 /** The diff view of two commits, opened below their history. */
 
 import { button, h, listen } from "../core/dom";
-import type { Host } from "../core/host";
+import type { Host, RequestOptions } from "../core/host";
 import { mount as mountDiff } from "./diff";
 import type { Frame } from "./frame";
 
@@ -42,7 +42,10 @@ export class ComparisonBelow {
 
 /** A host whose every request is about two commits of another one. */
 function pairHost(host: Host, a: string, b: string): Host {
-  const own = new Map<string, unknown>([["title", "Comparison"]]);
+  const own = new Map<string, unknown>([
+    ["title", "Comparison"],
+    ["goto", true],
+  ]);
   return {
     get: (name) => own.get(name) ?? (name === "theme" || name === "saved" ? host.get(name) : undefined),
     set: (name, value) => void own.set(name, value),
@@ -50,6 +53,7 @@ function pairHost(host: Host, a: string, b: string): Host {
       if (name === "theme") host.onChange(name, callback, signal);
     },
     onEvent: () => undefined, // commits do not change
-    request: (method, params = {}, options) => host.request("compare", { a, b, method, params }, options),
+    request: async <T>(method: string, params: Record<string, unknown> = {}, options?: RequestOptions) =>
+      method === "look" ? { result: null as T, buffers: [] } : host.request("compare", { a, b, method, params }, options),
   };
 }

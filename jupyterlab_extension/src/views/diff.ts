@@ -10,7 +10,10 @@ import { CHANGES, mark, nodeDetail, pathText, share, summaryText } from "./nodes
 import { PreviewPanel } from "./preview";
 import { HeatMap } from "./heatmap";
 import { MetadataTable } from "./metadatatable";
+import { SizeMap } from "./sizemap";
 import { DIFF_STATES, REWRITTEN } from "./states";
+import { watch } from "./watch";
+import { Writers } from "./writers";
 
 const MOST = 500;
 
@@ -51,25 +54,37 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   });
   const heat: HeatMap = new HeatMap(host, signal, {
     coords: (flat) => grid.grid.coords(flat),
-    state: (flat) => grid.states[flat]!,
+    state: (flat) => changes[flat]!,
     changed: () => grid.refresh(),
     rewritten(flats) {
-      const states = grid.states.slice();
-      for (const flat of flats) states[flat] = REWRITTEN;
-      grid.setStates(states);
+      for (const flat of flats) changes[flat] = REWRITTEN;
+      if (!sizes.on) grid.setStates(changes.slice());
     },
   });
+  let changes = new Uint8Array(0);
+  const sizes: SizeMap = new SizeMap(host, signal, {
+    first: DIFF_STATES.length,
+    show: (states) => grid.setStates(states?.length === changes.length ? states : changes.slice()),
+    failed: (error) => frame.fail(error),
+  });
+  const writers = new Writers(host, signal);
   const metadata = new MetadataTable(frame, host);
   const grid: ChunkGridView = new ChunkGridView(frame, {
-    styles: DIFF_STATES,
-    wanted: (state) => state !== 0 && state !== REWRITTEN,
-    tools: heat.element,
+    styles: [...DIFF_STATES, ...sizes.styles],
+    wanted: (state) => state !== 0 && state !== REWRITTEN && state !== DIFF_STATES.length,
+    tools: h("div", { class: "ick-maptools" }, sizes.element, heat.element),
     strength: (flat) => heat.strength(flat),
-    note: (flat) => heat.note(flat),
-    onView: (flats) => heat.look(flats),
-    onCursor: (flat) => preview.show(path, grid.grid.coords(flat)),
+    note: (flat) => sizes.note(flat) || heat.note(flat),
+    onView: (flats) => sizes.on || heat.look(flats),
+    onCursor: look,
   });
-  const work = h("div", { class: "ick-work", hidden: true }, grid.element, preview.element);
+  const work = h("div", { class: "ick-work", hidden: true }, grid.element, preview.element, writers.element);
+
+  function look(flat: number): void {
+    const chunk = grid.grid.coords(flat);
+    preview.show(path, chunk);
+    writers.show(path, chunk);
+  }
   fill(
     frame.body,
     h("header", { class: "ick-head" }, title, between, h("span", { class: "ick-grow" }), counts),
@@ -208,6 +223,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       work.hidden = true;
       heat.reset("");
       preview.clear();
+      writers.clear();
       say(note, explain(node));
       return;
     }
@@ -222,8 +238,10 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       if (running.signal.aborted || signal.aborted) return;
       work.hidden = false;
       heat.reset(node.path);
-      grid.show(result, bytesOf(buffers[0]));
-      preview.show(node.path, grid.grid.coords(grid.cursor));
+      changes = bytesOf(buffers[0]);
+      grid.show(result, changes.slice());
+      sizes.reset(node.path);
+      look(grid.cursor);
     } catch (error) {
       work.hidden = true;
       frame.fail(error, () => void showNode(node));
@@ -293,6 +311,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   );
   host.onEvent((event) => event.event === "changed" && void load(), signal);
   signal.addEventListener("abort", () => scope?.abort(), { once: true });
+  watch(frame.root, host, signal);
   say(title, String(host.get("title") || "Differences"));
   say(note, "Loading…");
   void load();

@@ -100,7 +100,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       footnote,
       reply.truncated
         ? "Older commits are not shown."
-        : "Ctrl or Shift click a second commit to compare",
+        : "Ctrl click a second commit to compare",
     );
     if (list.selected.length) show(list.selected);
     else if (list.newest) choose([list.newest], true);
@@ -215,6 +215,17 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       if (target.dataset.goto) list.select(target.dataset.goto);
       const pair = target.dataset.compare?.split(" ");
       if (pair) below.open(pair[0]!, pair[1]!);
+    },
+    signal,
+  );
+  listen(
+    below.element,
+    "click",
+    (event) => {
+      const target = closest(event, "[data-goto]");
+      if (!target?.dataset.goto) return;
+      list.select(target.dataset.goto);
+      list.element.focus();
     },
     signal,
   );

@@ -130,6 +130,8 @@ function few(verdict: Verdict): string {
       return `+${verdict.ours ?? ""}`;
     case "behind":
       return "merged";
+    case "unknown":
+      return "not tried";
     default:
       return verdict.state;
   }

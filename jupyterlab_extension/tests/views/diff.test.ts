@@ -124,4 +124,40 @@ describe("diff", () => {
     dispose();
     expect(host.listenerCount).toBe(0);
   });
+
+  it("maps the stored sizes, and goes back to what changed", async () => {
+    const { el, host } = await open();
+    const kind = byId(el, "ick-mapkind") as HTMLSelectElement;
+    kind.value = "size";
+    kind.dispatchEvent(new Event("change"));
+    await settle();
+    expect(host.calls.filter((c) => c.method === "sizes").map((c) => c.params)).toEqual([{ path: "/ocean/sst" }]);
+    expect(byId(el, "ick-sizes").textContent).toBe("96 chunks, 288 kB in main (ZR8V4T2Q)");
+    const legend = () => [...el.querySelectorAll(".ick-legend .ick-key")].map((key) => key.textContent);
+    expect(legend()[0]).toContain("not stored 12");
+    expect(legend()).toHaveLength(7);
+    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("kB");
+    kind.value = "change";
+    kind.dispatchEvent(new Event("change"));
+    await settle();
+    expect(legend().join()).toContain("changed");
+    expect(legend().join()).not.toContain("not stored");
+  });
+
+  it("names the commits that wrote the chunk at the cursor, looking back as far as it takes", async () => {
+    const { el, host } = await open();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const asked = host.calls.filter((c) => c.method === "writers").map((c) => c.params);
+    expect(asked).toEqual([
+      { path: "/ocean/sst", chunk: [6, 0, 0], after: null },
+      { path: "/ocean/sst", chunk: [6, 0, 0], after: "5K1QPD8NVE63YJ0RA2WT" },
+    ]);
+    const panel = byId(el, "ick-writers");
+    expect([...panel.querySelectorAll("li")].map((row) => row.dataset.id)).toEqual([
+      "ZR8V4T2QKXW0M9C3B7HG",
+      "5K1QPD8NVE63YJ0RA2WT",
+    ]);
+    expect(panel.textContent).toContain("made the array");
+    expect(panel.querySelector<HTMLElement>(".ick-link")!.hidden).toBe(true);
+  });
 });
