@@ -52,8 +52,9 @@ def gc(at: At, older_than: datetime, dry_run: bool, yes: bool) -> Answer:
         for name, count in counted.items()
         if isinstance(count, int)
     ]
-    told = "deleted" if really or not found else "would be deleted"
-    lines = [f"older than {plain(older_than)}, {told}:", *table(rows, indent="  ")]
+    told = f"older than {plain(older_than)}, {'' if really else 'would be '}deleted:"
+    head = told if found else f"nothing older than {plain(older_than)} can be deleted"
+    lines = [head, *(table(rows, indent="  ") if found else [])]
     lines += [f"error: {error}" for error in summary.delete_errors]
     data = {"dry_run": not really, "older_than": older_than, **counted}
     return Answer(data, lines, "delete them" if found and not really and not dry_run else "")

@@ -1,0 +1,74 @@
+"""A cell as a transaction, in a real JupyterLab: commit, take back, and where commits come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.lab.labtools import Lab, write_notebook
+
+CELLS = [
+    "%load_ext icechunk\n%icechunk init transactions",
+    '%%icechunk commit "Calm sea" run=1\n'
+    "import zarr, asyncio\n"
+    'sst = zarr.create_array(store, name="SST", shape=(4, 4), chunks=(2, 2), dtype="f4")\n'
+    "sst[:] = 20\n"
+    "await asyncio.sleep(0)\n"
+    "float(sst[0, 0])",
+    '%%icechunk commit "Storm"\n'
+    'sst = zarr.open_array(store, path="SST")\n'
+    "sst[:] = -99\n"
+    'raise ValueError("the instrument failed")',
+    "%icechunk status",
+    "%icechunk log",
+    "shown = %icechunk show\nshown",
+    "%icechunk reset HEAD~1",
+    "%icechunk comit oops",
+    "later = 1",
+]
+
+
+def test_a_cell_commits_or_takes_back_what_it_did(lab: Lab, notebooks: Path) -> None:
+    write_notebook(notebooks / "transactions.ipynb", CELLS)
+    notebook = lab.open("transactions.ipynb")
+    for number in (0, 1):
+        notebook.run(number, timeout=90)
+    expect(notebook.output(1)).to_contain_text("20.0")
+    expect(notebook.output(1)).to_contain_text("Calm sea")
+
+    failed = notebook.run(2, allow_error=True)
+    assert [one["ename"] for one in failed if one["output_type"] == "error"] == ["ValueError"]
+    expect(notebook.output(2)).to_contain_text("discarded, main is as it was before")
+    notebook.run(3)
+    expect(notebook.output(3)).to_contain_text("nothing to commit")
+    assert notebook.kernel("[float(zarr.open_array(store, path='SST')[0, 0])]") == [20.0]
+
+    notebook.run(4)
+    expect(notebook.output(4).get_by_test_id("ick-history")).to_contain_text("Calm sea")
+    notebook.run(5)
+    expect(notebook.output(5)).to_contain_text("transactions.ipynb")
+    told = notebook.kernel("shown.metadata")
+    assert told["run"] == 1
+    assert told["provenance"]["notebook"].endswith("transactions.ipynb")
+    assert told["provenance"]["execution_count"] == 2
+    assert told["provenance"]["cell"]
+    assert {"python", "zarr", "numpy"} <= set(told["provenance"]["packages"])
+    lab.screenshot("magic", notebook.output(5))
+
+    notebook.run(6)
+    expect(notebook.output(6)).to_contain_text("nothing was done; add --yes")
+    lab.page.evaluate(
+        """async () => {
+            window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2;
+            await window.jupyterapp.commands.execute('notebook:run-all-below');
+        }"""
+    )
+    notebook.wait_idle()
+    expect(notebook.cell(2)).to_contain_text("[8]")
+    expect(notebook.output(2)).to_contain_text("the instrument failed")
+    assert notebook.kernel("'later' in dir()") is False  # the failing cell stopped the rest
+
+    notebook.run(7, allow_error=True)
+    expect(notebook.output(7)).to_contain_text("did you mean `commit`?")
+    expect(notebook.output(7)).not_to_contain_text("Traceback")
