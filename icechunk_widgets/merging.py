@@ -146,14 +146,22 @@ class Chunks:
 
     def values(self, side: str, chunk: Sequence[int]) -> NDArray[Any]:
         """The values of a chunk on one side."""
-        where = tuple(slice(start, stop) for start, stop in self.region(chunk))
+        where = tuple(slice(*span) for span in self.region(chunk))
         return np.asarray(self._arrays[side][where])
 
     def merged(
         self, chunk: Sequence[int], side: Literal["ours", "theirs"] = "ours"
     ) -> tuple[NDArray[Any], Cells]:
         """The merged values of a chunk, and who changed how many cells."""
-        base, ours, theirs = (self.values(name, chunk) for name in ("base", "ours", "theirs"))
+        return self.merged_at(tuple(slice(*span) for span in self.region(chunk)), side)
+
+    def merged_at(
+        self, where: tuple[slice, ...], side: Literal["ours", "theirs"] = "ours"
+    ) -> tuple[NDArray[Any], Cells]:
+        """The merged values of any region, and who changed how many cells there."""
+        base, ours, theirs = (
+            np.asarray(self._arrays[name][where]) for name in ("base", "ours", "theirs")
+        )
         return merge(base, ours, theirs, side)
 
 

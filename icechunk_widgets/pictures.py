@@ -6,7 +6,7 @@ import base64
 import math
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,9 @@ WHOLE_LIMIT = 2**26  # elements; of a larger chunk only the plane on show is loo
 _COUNTABLE = re.compile(r"bool|u?int\d+|b?float\d+|complex\d+|numpy\.(datetime|timedelta)64")
 
 
+Values = Callable[[tuple[slice, ...]], NDArray[Any]]
+
+
 @dataclass(frozen=True)
 class Side:
     """One state of an array.
@@ -32,19 +35,22 @@ class Side:
     Attributes
     ----------
     side : str
-        ``ours``, ``theirs``, ``base``, ``before`` or ``after``.
+        ``ours``, ``theirs``, ``base``, ``result``, ``before`` or ``after``.
     label : str
         What a person calls it.
     session : Session
         To read from.
     path : str
         The array's path there.
+    values : callable, optional
+        Gives the stored values of a region (slices) where they are in no session yet.
     """
 
     side: str
     label: str
     session: Session
     path: str
+    values: Values | None = None
 
 
 def preview(
@@ -85,7 +91,13 @@ def preview(
     assert shape is not None
     window = Window.of_chunk(_region(shape, shapes, chunk), index)
     values = [
-        read(side.session, side.path, window.to_read, None if held is None else held.chunks)
+        read(
+            side.session,
+            side.path,
+            window.to_read,
+            None if held is None else held.chunks,
+            side.values,
+        )
         for side, held in zip(sides, shapes, strict=True)
     ]
     pictures = [_picture(block[window.plane]) for block in values]
@@ -232,6 +244,7 @@ def read(
     path: str,
     region: Sequence[tuple[int, int]],
     chunks: tuple[int, ...] | None,
+    values: Values | None = None,
 ) -> NDArray[np.float64]:
     """Values of a region as float64; NaN where they are missing, and beyond the array's end.
 
@@ -243,6 +256,8 @@ def read(
         Half-open range along each axis.
     chunks : tuple of int or None
         None when this state has no such array: everything is missing then.
+    values : callable, optional
+        Gives the stored values instead of the session's array.
     """
     size = tuple(stop - start for start, stop in region)
     block = np.full(size, np.nan)
@@ -256,8 +271,8 @@ def read(
         slice(start, max(start, min(stop, length)))
         for (start, stop), length in zip(region, array.shape, strict=True)
     )
-    values = np.asarray(array[clipped])
-    numbers = as_numbers(values, held)
+    stored = np.asarray(array[clipped]) if values is None else values(clipped)
+    numbers = as_numbers(stored, held)
     block[tuple(slice(0, count) for count in numbers.shape)] = numbers
     return block
 

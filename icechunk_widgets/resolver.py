@@ -14,6 +14,7 @@ from icechunk import Conflict, ConflictType, ErrorKind, IcechunkError, Session, 
 from icechunk_widgets import fallback, static_pictures
 from icechunk_widgets.base import STATIC, Reply, answers
 from icechunk_widgets.faults import describe, refusal
+from icechunk_widgets.outcome import result
 from icechunk_widgets.pictures import preview
 from icechunk_widgets.plain import plural
 from icechunk_widgets.rebase_job import Outcome, complete
@@ -22,7 +23,7 @@ from icechunk_widgets.saved_page import Request, chunks_at, in_turn
 from icechunk_widgets.script import script
 from icechunk_widgets.survey import Survey
 
-SIDES = ("ours", "theirs", "base")
+SIDES = ("ours", "theirs", "base", "result")
 _SAVED_CHUNKS = 500
 
 
@@ -143,10 +144,12 @@ class ConflictResolver(ResolverTools):
         sides: list[str] | None = None,
         index: list[int] | None = None,
     ) -> Reply:
-        """Pictures of one chunk on every side."""
+        """Pictures of one chunk on every side, and of what it will be where that is decided."""
         survey = self._survey
         wanted = [name for name in sides or SIDES if name in SIDES]
-        return preview(path, chunk, [survey.side(name, path) for name in wanted], index)
+        held = [survey.side(name, path) for name in wanted if name != "result"]
+        outcome = result(survey, path, chunk) if "result" in wanted else None
+        return preview(path, chunk, [*held, *([outcome] if outcome else [])], index)
 
     @answers("script")
     def _script_reply(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from icechunk_widgets.conflict_entry import (
 )
 from icechunk_widgets.merging import Chunks
 from icechunk_widgets.nodes import document
+from icechunk_widgets.outcome import side_of
 from icechunk_widgets.pictures import as_numbers
 from icechunk_widgets.survey import Survey
 
@@ -89,8 +90,7 @@ def _values(
     if side in MERGES:
         values = chunks.merged(chunk, "ours" if MERGES[side] == "ours" else "theirs")[0]
     else:
-        name = {OURS: "ours", BASE: "base"}.get(side, "theirs")
-        values = chunks.values(name, chunk)
+        values = chunks.values(side_of(side) or "theirs", chunk)
     return as_numbers(values, held)
 
 

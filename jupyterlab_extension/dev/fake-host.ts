@@ -26,6 +26,15 @@ export class FakeHost implements Host {
   readonly failures = new Map<string, HostError>();
   private readonly watchers = new Map<string, Set<() => void>>();
   private readonly listeners = new Set<(event: PushEvent) => void>();
+  /** Which fields to draw: the result is the side that was chosen, and absent before. */
+  private shown(chunk: number[], sides: string[]): [string, Side][] {
+    const state = this.states[chunk.reduce((flat, c, axis) => flat * GRID[axis]! + c, 0)]!;
+    const chosen: Side | null = state === 1 ? null : state === 2 || state === 5 ? "ours" : state === 4 ? "base" : "theirs";
+    return sides.flatMap((name): [string, Side][] =>
+      name !== "result" ? [[name, name as Side]] : chosen ? [[name, chosen]] : [],
+    );
+  }
+
   private past: { states: Uint8Array; node: Choice | null }[] = [];
   private future: { states: Uint8Array; node: Choice | null }[] = [];
   states = conflictStates();
@@ -135,7 +144,7 @@ export class FakeHost implements Host {
           buffers: [new DataView((this.kind === "diff" ? diffStates() : this.states.slice()).buffer)],
         };
       case "preview":
-        return preview(String(params.path), params.chunk as number[], params.sides as Side[]);
+        return preview(String(params.path), params.chunk as number[], this.shown(params.chunk as number[], params.sides as string[]));
       case "conflicts":
         return plain(this.conflicts());
       case "decide":
@@ -388,7 +397,8 @@ function diffStates(): Uint8Array<ArrayBuffer> {
   return states;
 }
 
-function preview(path: string, chunk: number[], sides: Side[]): Reply<unknown> {
+function preview(path: string, chunk: number[], shown: [string, Side][]): Reply<unknown> {
+  const sides = shown.map(([, side]) => side);
   const fields = sides.map((side) => field(side, chunk));
   const all = fields.map(stats);
   const [a, b] = [fields[0]!, fields[1]!];
@@ -423,7 +433,7 @@ function preview(path: string, chunk: number[], sides: Side[]): Reply<unknown> {
     vmax: Math.max(...all.map((s) => s.max ?? -Infinity)),
     fill: null,
     other_axes: [{ axis: 0, name: "time", size: 1, position: 0 }],
-    sides: sides.map((side, i) => ({ side, label: label[side], stats: all[i]! })),
+    sides: shown.map(([name, side], i) => ({ side: name, label: name === "result" ? "Result" : label[side], stats: all[i]! })),
     difference: n
       ? { max_abs: worst, mean_abs: sum / n, rms: Math.sqrt(square / n), changed: 1 }
       : null,

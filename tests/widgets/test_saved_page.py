@@ -51,7 +51,7 @@ def test_a_page_needs_nothing_else(view: BaseWidget) -> None:
 def test_replies_are_found_by_what_the_views_send() -> None:
     resolver = ConflictResolver(clash(climate()))
     replies = saved(resolver.to_html())["replies"]
-    sides = '["ours","theirs","base"]'
+    sides = '["ours","theirs","base","result"]'
     asked = f'preview {{"chunk":[0,0,1],"index":null,"path":"/SST","sides":{sides}}}'
     assert asked in replies
     assert len(replies[asked]["buffers"]) == 3

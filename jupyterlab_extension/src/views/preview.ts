@@ -22,9 +22,12 @@ export interface PreviewOptions {
   differenceLabel: string;
   /** What to put under the picture of each side. */
   actions?: HTMLElement[];
+  /** Words for a side of which there is no picture (yet). */
+  absent?: string;
 }
 
 interface Card {
+  side: string;
   canvas: HTMLCanvasElement;
   stats: HTMLElement;
   label: HTMLElement;
@@ -56,13 +59,13 @@ export class PreviewPanel {
   ) {
     const pictures = h("div", { class: "ick-pictures" });
     options.sides.forEach((side, i) => {
-      const card = makeCard(side.label, `ick-preview-${side.side}`, side.style);
+      const card = makeCard(side.label, side.side, side.style);
       this.cards.push(card.card);
       const action = options.actions?.[i];
       if (action) card.element.append(action);
       pictures.append(card.element);
     });
-    const delta = makeCard(options.differenceLabel, "ick-preview-difference");
+    const delta = makeCard(options.differenceLabel, "difference");
     this.delta = delta.card;
     delta.element.classList.add("ick-delta");
     pictures.append(delta.element);
@@ -84,7 +87,7 @@ export class PreviewPanel {
       (event) => {
         const input = event.target as HTMLInputElement;
         this.index[Number(input.dataset.axis)] = Number(input.value);
-        if (this.asked) this.show(this.asked.path, this.asked.chunk, true);
+        this.again();
       },
       frame.signal,
     );
@@ -118,6 +121,11 @@ export class PreviewPanel {
     this.timer = window.setTimeout(() => void this.load(path, chunk), WAIT);
   }
 
+  /** Ask again for the chunk on show: what it will be was decided. */
+  again(): void {
+    if (this.asked) this.show(this.asked.path, this.asked.chunk, true);
+  }
+
   private async load(path: string, chunk: number[]): Promise<void> {
     this.running?.abort();
     const running = (this.running = new AbortController());
@@ -134,7 +142,10 @@ export class PreviewPanel {
       if (running.signal.aborted || this.frame.signal.aborted) return;
       this.reply = result;
       this.element.classList.remove("ick-empty");
-      this.cards.forEach((card, i) => (card.field = buffers[i] ? floatsOf(buffers[i]) : null));
+      for (const card of this.cards) {
+        const at = result.sides.findIndex((side) => side.side === card.side);
+        card.field = buffers[at] ? floatsOf(buffers[at]) : null;
+      }
       this.describe(result);
       this.draw();
     } catch (error) {
@@ -148,9 +159,13 @@ export class PreviewPanel {
 
   private describe(reply: PreviewReply): void {
     say(this.caption, `Values of chunk [${reply.chunk.join(", ")}], ${reply.dtype}${extentText(reply)}`);
-    reply.sides.forEach((side, i) => {
-      const card = this.cards[i];
-      if (!card) return;
+    for (const card of this.cards) {
+      const side = reply.sides.find((one) => one.side === card.side);
+      if (!side) {
+        fill(card.stats, this.options.absent ?? "");
+        card.canvas.setAttribute("aria-label", `${card.label.textContent}: ${this.options.absent ?? "no picture"}`);
+        continue;
+      }
       if (side.label) say(card.label, side.label);
       const { min, max, mean, nan, count } = side.stats;
       fill(
@@ -169,7 +184,7 @@ export class PreviewPanel {
         "aria-label",
         `${side.label}: mean ${short(mean)}, minimum ${short(min)}, maximum ${short(max)}, ${nan} missing`,
       );
-    });
+    }
     const d = reply.difference;
     fill(
       this.delta.stats,
@@ -293,20 +308,20 @@ export class PreviewPanel {
 
 function makeCard(
   label: string,
-  testid: string,
+  side: string,
   style?: StateStyle,
 ): { element: HTMLElement; card: Card } {
-  const canvas = h("canvas", { testid, role: "img", "aria-label": label });
+  const canvas = h("canvas", { testid: `ick-preview-${side}`, role: "img", "aria-label": label });
   const stats = h("div", { class: "ick-stats" });
   const name = h("span", { class: "ick-cardname" }, label);
   const element = h(
     "figure",
-    { class: "ick-card" },
+    { class: `ick-card ick-card-${side}` },
     h("figcaption", null, style ? swatch(style) : null, name),
     h("div", { class: "ick-picture" }, canvas),
     stats,
   );
-  return { element, card: { canvas, stats, label: name, field: null } };
+  return { element, card: { side, canvas, stats, label: name, field: null } };
 }
 
 function pairs(items: [string, string][]): HTMLElement[] {

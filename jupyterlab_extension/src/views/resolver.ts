@@ -45,11 +45,11 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   const heading = h("div", { class: "ick-nodehead" });
   const keep = new Map(CHOICES.map((choice) => [choice, keepButton(choice)]));
   const preview = new PreviewPanel(frame, host, {
-    sides: CHOICES.map((side) => ({
-      side,
-      label: WORD[side],
-      style: RESOLVER_STATES[STATE[side]]!,
-    })),
+    sides: [
+      ...CHOICES.map((side) => ({ side, label: WORD[side], style: RESOLVER_STATES[STATE[side]]! })),
+      { side: "result", label: "Result" },
+    ],
+    absent: "not decided yet",
     difference: [0, 1],
     differenceLabel: "mine − theirs",
     actions: CHOICES.map((choice) => keep.get(choice)!.element),
@@ -196,11 +196,13 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     tally();
     updateKeep();
     more.decided();
+    if (current?.kind === "chunks") preview.again();
   }
 
   function select(item: ConflictItem): void {
     if (current?.key === item.key) return;
     if (map?.path !== item.path) map = null;
+    tools.toggleAttribute("inert", !map); // the grid still shows another array
     current = item;
     list.select(item.key);
     fill(heading, h("span", { class: "ick-path" }, item.path), h("span", { class: "ick-nodedetail" }, item.title));
@@ -229,6 +231,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       );
       if (running.signal.aborted || signal.aborted) return;
       map = result;
+      tools.removeAttribute("inert");
       grid.show(result, bytesOf(buffers[0]));
       selectSlice.hidden = grid.grid.ndim < 3;
       preview.show(item.path, grid.grid.coords(grid.cursor));

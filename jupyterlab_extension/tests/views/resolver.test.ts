@@ -49,7 +49,7 @@ describe("resolver", () => {
     expect(host.calls.filter((c) => c.method === "preview").at(-1)!.params).toEqual({
       path: "/ocean/sst",
       chunk: [4, 0, 1],
-      sides: ["ours", "theirs", "base"],
+      sides: ["ours", "theirs", "base", "result"],
       index: null,
     });
     expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("undecided");
@@ -329,6 +329,21 @@ describe("resolver", () => {
     await settle();
     expect(counter()).toBe("40 of 41 decisions undecided");
     expect(el.querySelector(".ick-legend")!.textContent).toContain("undecided 39");
+  });
+
+  it("shows what a chunk will be once it is decided", async () => {
+    const { host, el, canvas } = await open();
+    const card = el.querySelector<HTMLElement>(".ick-card-result")!;
+    expect(card.textContent).toContain("not decided yet");
+    key(canvas, "t");
+    await settle();
+    drag(canvas, [0, 1], [0, 1]);
+    await settle();
+    const asked = host.calls.filter((call) => call.method === "preview").at(-1)!;
+    expect(asked.params).toMatchObject({ chunk: [4, 0, 1] });
+    const theirs = el.querySelector<HTMLElement>(".ick-card-theirs .ick-stats")!;
+    expect(card.querySelector(".ick-stats")!.textContent).toBe(theirs.textContent);
+    expect(byId(el, "ick-preview-result").getAttribute("aria-label")).toContain("Result: mean");
   });
 
   it("cancels and closes", async () => {
