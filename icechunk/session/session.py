@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
+from icechunk.config.fields import bounded, described
 from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.config.repository import RepositoryConfig
 from icechunk.conflicts.model import ConflictReport, ConflictSolver
@@ -191,7 +192,7 @@ class Session(Hierarchy, Shown):
         rebase_with : ConflictSolver, optional
             When the branch moved meanwhile, rebase with this solver and try again.
         rebase_tries : int
-            How often at most.
+            How often at most (u16).
         allow_empty : bool
             Commit also when nothing changed.
 
@@ -210,6 +211,9 @@ class Session(Hierarchy, Shown):
             Kinds ``no-changes-to-commit`` and ``commit-not-allowed``.
         """
         _check_message(message)
+        if rebase_with is not None:
+            _check_solver("rebase_with", rebase_with)
+        bounded("rebase_tries", rebase_tries, 0, 2**16 - 1)
         snapshot_id = committing.commit(
             self._transaction,
             message,
@@ -289,11 +293,7 @@ class Session(Hierarchy, Shown):
         RebaseFailedError
             Conflicts were left; the session keeps its changes over the last commit passed.
         """
-        if not isinstance(solver, ConflictSolver):
-            raise TypeError(
-                f"solver must be a ConflictSolver, not {type(solver).__name__}; use e.g. "
-                "`icechunk.ConflictDetector()`"
-            )
+        _check_solver("solver", solver)
         with self._transaction.committing():
             rebasing.rebase(self._transaction, solver)
 
@@ -375,4 +375,13 @@ def _check_message(message: object) -> None:
     if not isinstance(message, str):
         raise TypeError(
             f"'{type(message).__name__}' object is not an instance of 'str': a message is text"
+        )
+
+
+def _check_solver(name: str, solver: object) -> None:
+    if not isinstance(solver, ConflictSolver):
+        raise TypeError(
+            f"{described(solver)} is not an instance of 'ConflictSolver'; give `{name}` e.g. "
+            "`icechunk.ConflictDetector()`, or an instance of a class of yours based on "
+            "`icechunk.ConflictSolver`"
         )

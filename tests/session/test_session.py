@@ -151,3 +151,23 @@ def test_a_fork_that_wrote_to_what_the_other_never_had_is_refused(repo):
     edit(fork, 0, 1, "b")
     with pytest.raises(icechunk.ConflictError, match="do not exist"):
         repo.writable_session("main").merge(fork, last_wins=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"rebase_with": "x"}, TypeError),
+        ({"rebase_with": icechunk.ConflictDetector}, TypeError),
+        ({"rebase_tries": -1}, OverflowError),
+        ({"rebase_tries": 2**16}, OverflowError),
+        ({"rebase_tries": "many"}, TypeError),
+    ],
+)
+def test_arguments_of_a_commit_are_looked_at_before_anything_is_written(arguments, error):
+    repo, tip = with_grid(icechunk.in_memory_storage())
+    session = repo.writable_session("main")
+    zarr.create_group(session.store, path="new")
+    with pytest.raises(error):
+        session.commit("no", **arguments)
+    assert repo.lookup_branch("main") == tip
+    session.commit("yes")
