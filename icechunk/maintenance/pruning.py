@@ -7,7 +7,6 @@ state that is met.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +19,10 @@ from icechunk.model.snapshot_table import NO_PARENT, SnapshotTable
 Adopted = Mapping[ObjectId, tuple[ObjectId | None, tuple[ObjectId, ...]]]
 
 
-@dataclass(frozen=True, slots=True)
 class Cut:
     """A change of history.
 
-    Attributes
+    Parameters
     ----------
     removed : frozenset of ObjectId
         Snapshots that leave the list.
@@ -34,10 +32,17 @@ class Cut:
         Refs that go with them.
     """
 
-    removed: frozenset[ObjectId]
-    adopted: Adopted
-    branches: frozenset[str] = field(default_factory=frozenset)
-    tags: frozenset[str] = field(default_factory=frozenset)
+    __slots__ = ("adopted", "branches", "removed", "tags")
+
+    def __init__(
+        self,
+        removed: frozenset[ObjectId],
+        adopted: Adopted,
+        branches: frozenset[str] = frozenset(),
+        tags: frozenset[str] = frozenset(),
+    ) -> None:
+        self.removed, self.adopted = removed, adopted
+        self.branches, self.tags = branches, tags
 
 
 def expiration(
@@ -125,17 +130,18 @@ def _adopt(
 
     The parent is the nearest ancestor that is kept, the root where `kept` is None.
     """
-    lineage = list(table.lineage(row))[1:]
+    lineage = table.line(row)[1:]
     stop = len(lineage) - 1
     if kept is not None:
         stop = min([stop, *np.flatnonzero(kept[lineage])[:1].tolist()])
     between = lineage[:stop][::-1]
     pruned: list[ObjectId] = []
-    counts = table.pruned_count[between].tolist()
-    for passed, passed_id, count in zip(between, _ids(table, between), counts, strict=True):
-        if count:
-            pruned += table.pruned_of(passed)
-        pruned.append(passed_id)
+    passed_ids, done = _ids(table, between), 0
+    for at in np.flatnonzero(table.pruned_count[between]).tolist():
+        pruned += passed_ids[done:at]
+        pruned += table.pruned_of(between[at])
+        done = at
+    pruned += passed_ids[done:]
     pruned += table.pruned_of(row)
     # Each counts once, where it came first.
     return table.id_at(lineage[stop]), tuple(dict.fromkeys(pruned))

@@ -25,6 +25,11 @@ _ALPHABET = np.frombuffer(b"0123456789ABCDEFGHJKMNPQRSTVWXYZ", np.uint8)
 _DIGITS = np.full(256, _NOT_A_DIGIT, np.uint8)
 _DIGITS[_ALPHABET] = np.arange(32)
 
+_PAIRS = np.stack([np.repeat(_ALPHABET, 32), np.tile(_ALPHABET, 32)], axis=1).view("<u2")[:, 0]
+"""Texts of all pairs of digits, as two characters each."""
+_PAIR_AT = np.arange(0, _CHARS * 5, 10) // 8
+_PAIR_SHIFT = (6 - np.arange(0, _CHARS * 5, 10) % 8).astype(np.uint16)
+
 NO_IDS: Ids = np.empty(0, _KIND)
 
 
@@ -71,20 +76,17 @@ def member(ids: Ids, of: Ids) -> NDArray[np.bool_]:
 
 def ids_of(ids: Ids) -> list[ObjectId]:
     """The ids one by one."""
-    raw = ids.tobytes()
-    return [
-        ObjectId(raw[start : start + OBJECT_ID_SIZE])
-        for start in range(0, len(raw), OBJECT_ID_SIZE)
-    ]
+    found: list[ObjectId] = np.ascontiguousarray(ids).view(f"V{OBJECT_ID_SIZE}").tolist()
+    return found
 
 
 def texts_of(ids: Ids) -> list[str]:
     """20-character texts of the ids."""
-    raw = np.ascontiguousarray(ids).view(np.uint8).reshape(-1, OBJECT_ID_SIZE)
-    bits = np.zeros((len(raw), _CHARS * 5), np.uint8)
-    bits[:, : OBJECT_ID_SIZE * 8] = np.unpackbits(raw, axis=1)
-    values = np.packbits(bits.reshape(-1, _CHARS, 5), axis=2)[:, :, 0] >> 3
-    text = _ALPHABET[values].tobytes().decode("ascii")
+    raw = np.zeros((len(ids), OBJECT_ID_SIZE + 1), np.uint8)
+    raw[:, :-1] = np.ascontiguousarray(ids).view(np.uint8).reshape(-1, OBJECT_ID_SIZE)
+    # Two digits are 10 bits, which begin in one byte and end in the next.
+    window = raw[:, _PAIR_AT].astype(np.uint16) << 8 | raw[:, _PAIR_AT + 1]
+    text = _PAIRS[window >> _PAIR_SHIFT & 1023].tobytes().decode("ascii")
     return [text[start : start + _CHARS] for start in range(0, len(text), _CHARS)]
 
 

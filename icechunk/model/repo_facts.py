@@ -120,8 +120,7 @@ class RepoFacts:
         FormatError
             When the history goes round in a circle.
         """
-        rows = self.snapshots.lineage(self.snapshots.row_of(snapshot_id))
-        return LazyRecords(self.snapshots, list(rows))
+        return LazyRecords(self.snapshots, self.snapshots.line(self.snapshots.row_of(snapshot_id)))
 
     def ancestor_ids(self, snapshot_id: ObjectId) -> Iterator[ObjectId]:
         """Ids of `ancestry`, without making the records."""

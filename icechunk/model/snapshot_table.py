@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -318,6 +318,19 @@ class SnapshotTable:
             row = parents[row]
             if row == NO_PARENT:
                 return
+        self._circle(row)
+
+    def line(self, row: int) -> list[int]:
+        """All of `lineage` at once."""
+        parents, rows, limit = self.parents.data, [row], len(self)
+        add = rows.append
+        while (row := parents[row]) != NO_PARENT:
+            add(row)
+            if len(rows) > limit:
+                self._circle(row)
+        return rows
+
+    def _circle(self, row: int) -> NoReturn:
         raise FormatError(
             f"damaged history: the ancestors of snapshot `{id_text(self.id_at(row))}` go round in "
             "a circle. Restore the `repo` object from one of its copies below `overwritten/`.",
