@@ -7,6 +7,7 @@ and password of the URL: they were meant for the host that they were given for.
 from __future__ import annotations
 
 import base64
+import contextlib
 import email.utils
 import http.client
 import random
@@ -42,6 +43,7 @@ _MOVED = {301, 302, 303, 307, 308}
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _IDLE = 64  # connections kept per origin
 _SKIPPED = 1024 * 1024  # bytes read at a time where a server ignores ranges
+_REST = 64 * 1024  # bytes that are cheaper to read than a connection is to make
 _CONNECT, _STALL = 5.0, 60.0  # seconds
 _BROKEN = (http.client.HTTPException, OSError)
 
@@ -185,7 +187,10 @@ class WebServer:
                 body: http.client.HTTPResponse = body,
                 connection: http.client.HTTPConnection = connection,
             ) -> None:
-                """Keep the connection if its answer was read to the end."""
+                """Keep the connection if its answer was read to the end, or nearly."""
+                if body.length is not None and body.length <= _REST:
+                    with contextlib.suppress(*_BROKEN):
+                        body.read()
                 if body.isclosed() and not body.will_close:
                     idle.keep(origin, connection)
                 else:
@@ -217,7 +222,6 @@ class WebServer:
             goal = answer.headers.get("Location")
             if answer.status not in _MOVED or goal is None:
                 return answer
-            answer.body.read(_SKIPPED)
             answer.done()
             there = urlsplit(escaped(urljoin(here.geturl(), goal)))
             if there.scheme not in _PORTS or (here.scheme, there.scheme) == ("https", "http"):
@@ -293,8 +297,6 @@ class WebObject(VirtualObject):
                 if answer.body.length:
                     raise _Again("the answer broke off")
                 raise too_short(self.url, offset, size, got)
-            if not answer.body.length:
-                answer.body.read()
         finally:
             answer.done()
 

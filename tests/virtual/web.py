@@ -43,6 +43,8 @@ class WebServer:
         close the connection, ``"half"`` to stop in the middle of the body; None to behave.
     ranges
         Whether ranges are understood.
+    connections
+        How many were made.
     """
 
     port: int = 0
@@ -51,6 +53,7 @@ class WebServer:
     asked: list[Asked] = field(default_factory=list)
     faults: Callable[[int], int | str | None] = lambda number: None
     ranges: bool = True
+    connections: int = 0
 
     @property
     def url(self) -> str:
@@ -61,6 +64,10 @@ class WebServer:
 def _handler(server: WebServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            server.connections += 1
+            super().setup()
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -116,11 +123,16 @@ def _handler(server: WebServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # clients may hang up
+
+
 @contextmanager
 def web_server() -> Iterator[WebServer]:
     """Serve on a free port of loopback until the block ends."""
     server = WebServer()
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
+    listening = _Quiet(("127.0.0.1", 0), _handler(server))
     listening.daemon_threads = True
     listening.block_on_close = False
     server.port = listening.server_address[1]
