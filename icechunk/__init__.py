@@ -13,143 +13,201 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from icechunk._version import __version__
-from icechunk.config import (
-    Attribution,
-    CachingConfig,
-    CompressionAlgorithm,
-    CompressionConfig,
-    FeatureFlag,
-    ManifestConfig,
-    ManifestPreloadCondition,
-    ManifestPreloadConfig,
-    ManifestSplitCondition,
-    ManifestSplitDimCondition,
-    ManifestSplittingConfig,
-    ManifestVirtualChunkLocationCompressionConfig,
-    ObjectStoreConfig,
-    RepositoryConfig,
-    SplitSizesDict,
-    from_dict,
-    initialize_logs,
-    set_logs_filter,
-    shutdown_telemetry,
-    to_dict,
-)
-from icechunk.conflicts import (
-    BasicConflictSolver,
-    Conflict,
-    ConflictDetector,
-    ConflictReport,
-    ConflictSolver,
-    ConflictType,
-    Decision,
-    DecisionSolver,
-    VersionSelection,
-)
-from icechunk.credentials import (
-    AnyAzureCredential,
-    AnyAzureStaticCredential,
-    AnyCredential,
-    AnyGcsCredential,
-    AnyGcsStaticCredential,
-    AnyS3Credential,
-    AzureCredentials,
-    AzureRefreshableCredential,
-    AzureStaticCredentials,
-    Credentials,
-    GcsBearerCredential,
-    GcsCredentials,
-    GcsStaticCredentials,
-    S3Credentials,
-    S3StaticCredentials,
-    azure_anonymous_credentials,
-    azure_credentials,
-    azure_from_env_credentials,
-    azure_refreshable_credentials,
-    azure_static_credentials,
-    containers_credentials,
-    gcs_credentials,
-    gcs_from_env_credentials,
-    gcs_refreshable_credentials,
-    gcs_static_credentials,
-    s3_anonymous_credentials,
-    s3_credentials,
-    s3_from_env_credentials,
-    s3_refreshable_credentials,
-    s3_static_credentials,
-)
-from icechunk.ground.error_data import ConflictErrorData, RebaseFailedData
-from icechunk.ground.errors import (
-    AlreadyExistsError,
-    ConflictError,
-    ErrorKind,
-    FormatError,
-    IcechunkError,
-    InternalError,
-    InvalidInputError,
-    NodeNotFoundError,
-    NotFoundError,
-    ReadOnlyError,
-    RebaseFailedError,
-    RefNotFoundError,
-    RepositoryNotFoundError,
-    SessionStateError,
-    SnapshotNotFoundError,
-    StorageError,
-)
-from icechunk.model.chunk_type import ChunkType
-from icechunk.model.diff import Diff
-from icechunk.model.gc_summary import GCSummary
-from icechunk.model.manifest_file_info import ManifestFileInfo
-from icechunk.model.repo_status import RepoAvailability, RepoStatus
-from icechunk.model.snapshot_info import SnapshotInfo
-from icechunk.repository import Repository
-from icechunk.repository.upgrade import upgrade_icechunk_repository
-from icechunk.session import ForkSession, Session, SessionMode
-from icechunk.storage import (
-    AnyObjectStoreConfig,
-    ChecksumAlgorithm,
-    S3Options,
-    Storage,
-    StorageConcurrencySettings,
-    StorageRetriesSettings,
-    StorageSettings,
-    StorageTimeoutSettings,
-    azure_storage,
-    gcs_storage,
-    gcs_store,
-    hf_storage,
-    http_storage,
-    http_store,
-    in_memory_storage,
-    local_filesystem_storage,
-    local_filesystem_store,
-    r2_storage,
-    redirect_storage,
-    s3_storage,
-    s3_store,
-    tigris_storage,
-)
-from icechunk.store import IcechunkStore, fast_pipeline
-from icechunk.types import CommitMethod, SpecVersion, spec_version, supported_spec_versions
-from icechunk.virtual import VirtualChunkContainer, VirtualChunkSpec
 
 if TYPE_CHECKING:
     from icechunk.about import print_debug_info, user_agent
+    from icechunk.config import (
+        Attribution,
+        CachingConfig,
+        CompressionAlgorithm,
+        CompressionConfig,
+        FeatureFlag,
+        ManifestConfig,
+        ManifestPreloadCondition,
+        ManifestPreloadConfig,
+        ManifestSplitCondition,
+        ManifestSplitDimCondition,
+        ManifestSplittingConfig,
+        ManifestVirtualChunkLocationCompressionConfig,
+        ObjectStoreConfig,
+        RepositoryConfig,
+        SplitSizesDict,
+        from_dict,
+        initialize_logs,
+        set_logs_filter,
+        shutdown_telemetry,
+        to_dict,
+    )
+    from icechunk.conflicts import (
+        BasicConflictSolver,
+        Conflict,
+        ConflictDetector,
+        ConflictReport,
+        ConflictSolver,
+        ConflictType,
+        Decision,
+        DecisionSolver,
+        VersionSelection,
+    )
+    from icechunk.credentials import (
+        AnyAzureCredential,
+        AnyAzureStaticCredential,
+        AnyCredential,
+        AnyGcsCredential,
+        AnyGcsStaticCredential,
+        AnyS3Credential,
+        AzureCredentials,
+        AzureRefreshableCredential,
+        AzureStaticCredentials,
+        Credentials,
+        GcsBearerCredential,
+        GcsCredentials,
+        GcsStaticCredentials,
+        S3Credentials,
+        S3StaticCredentials,
+        azure_anonymous_credentials,
+        azure_credentials,
+        azure_from_env_credentials,
+        azure_refreshable_credentials,
+        azure_static_credentials,
+        containers_credentials,
+        gcs_credentials,
+        gcs_from_env_credentials,
+        gcs_refreshable_credentials,
+        gcs_static_credentials,
+        s3_anonymous_credentials,
+        s3_credentials,
+        s3_from_env_credentials,
+        s3_refreshable_credentials,
+        s3_static_credentials,
+    )
+    from icechunk.ground.error_data import ConflictErrorData, RebaseFailedData
+    from icechunk.ground.errors import (
+        AlreadyExistsError,
+        ConflictError,
+        ErrorKind,
+        FormatError,
+        IcechunkError,
+        InternalError,
+        InvalidInputError,
+        NodeNotFoundError,
+        NotFoundError,
+        ReadOnlyError,
+        RebaseFailedError,
+        RefNotFoundError,
+        RepositoryNotFoundError,
+        SessionStateError,
+        SnapshotNotFoundError,
+        StorageError,
+    )
+    from icechunk.model.chunk_type import ChunkType
+    from icechunk.model.diff import Diff
+    from icechunk.model.gc_summary import GCSummary
+    from icechunk.model.manifest_file_info import ManifestFileInfo
+    from icechunk.model.repo_status import RepoAvailability, RepoStatus
+    from icechunk.model.snapshot_info import SnapshotInfo
     from icechunk.ops import Update, UpdateType
+    from icechunk.repository import Repository
+    from icechunk.repository.upgrade import upgrade_icechunk_repository
+    from icechunk.session import ForkSession, Session, SessionMode
     from icechunk.snapshots import AncestryGraph
+    from icechunk.storage import (
+        AnyObjectStoreConfig,
+        ChecksumAlgorithm,
+        S3Options,
+        Storage,
+        StorageConcurrencySettings,
+        StorageRetriesSettings,
+        StorageSettings,
+        StorageTimeoutSettings,
+        azure_storage,
+        gcs_storage,
+        gcs_store,
+        hf_storage,
+        http_storage,
+        http_store,
+        in_memory_storage,
+        local_filesystem_storage,
+        local_filesystem_store,
+        r2_storage,
+        redirect_storage,
+        s3_storage,
+        s3_store,
+        tigris_storage,
+    )
+    from icechunk.store import IcechunkStore, fast_pipeline
+    from icechunk.types import CommitMethod, SpecVersion, spec_version, supported_spec_versions
+    from icechunk.virtual import VirtualChunkContainer, VirtualChunkSpec
 
-_LATER = {
-    "AncestryGraph": "icechunk.snapshots",
-    "Update": "icechunk.ops",
-    "UpdateType": "icechunk.ops",
-    "print_debug_info": "icechunk.about",
-    "user_agent": "icechunk.about",
+    SnapshotMetadata = SnapshotInfo
+
+_HOMES = {
+    "icechunk.about": "print_debug_info user_agent",
+    "icechunk.config": (
+        "Attribution CachingConfig CompressionAlgorithm CompressionConfig FeatureFlag "
+        "ManifestConfig ManifestPreloadCondition ManifestPreloadConfig ManifestSplitCondition "
+        "ManifestSplitDimCondition ManifestSplittingConfig "
+        "ManifestVirtualChunkLocationCompressionConfig ObjectStoreConfig RepositoryConfig "
+        "SplitSizesDict from_dict initialize_logs set_logs_filter shutdown_telemetry to_dict"
+    ),
+    "icechunk.conflicts": (
+        "BasicConflictSolver Conflict ConflictDetector ConflictReport ConflictSolver "
+        "ConflictType Decision DecisionSolver VersionSelection"
+    ),
+    "icechunk.credentials": (
+        "AnyAzureCredential AnyAzureStaticCredential AnyCredential AnyGcsCredential "
+        "AnyGcsStaticCredential AnyS3Credential AzureCredentials AzureRefreshableCredential "
+        "AzureStaticCredentials Credentials GcsBearerCredential GcsCredentials "
+        "GcsStaticCredentials S3Credentials S3StaticCredentials azure_anonymous_credentials "
+        "azure_credentials azure_from_env_credentials azure_refreshable_credentials "
+        "azure_static_credentials containers_credentials gcs_credentials "
+        "gcs_from_env_credentials gcs_refreshable_credentials gcs_static_credentials "
+        "s3_anonymous_credentials s3_credentials s3_from_env_credentials "
+        "s3_refreshable_credentials s3_static_credentials"
+    ),
+    "icechunk.ground.error_data": "ConflictErrorData RebaseFailedData",
+    "icechunk.ground.errors": (
+        "AlreadyExistsError ConflictError ErrorKind FormatError IcechunkError InternalError "
+        "InvalidInputError NodeNotFoundError NotFoundError ReadOnlyError RebaseFailedError "
+        "RefNotFoundError RepositoryNotFoundError SessionStateError SnapshotNotFoundError "
+        "StorageError"
+    ),
+    "icechunk.model.chunk_type": "ChunkType",
+    "icechunk.model.diff": "Diff",
+    "icechunk.model.gc_summary": "GCSummary",
+    "icechunk.model.manifest_file_info": "ManifestFileInfo",
+    "icechunk.model.repo_status": "RepoAvailability RepoStatus",
+    "icechunk.model.snapshot_info": "SnapshotInfo",
+    "icechunk.ops": "Update UpdateType",
+    "icechunk.repository": "Repository",
+    "icechunk.repository.upgrade": "upgrade_icechunk_repository",
+    "icechunk.session": "ForkSession Session SessionMode",
+    "icechunk.snapshots": "AncestryGraph",
+    "icechunk.storage": (
+        "AnyObjectStoreConfig ChecksumAlgorithm S3Options Storage StorageConcurrencySettings "
+        "StorageRetriesSettings StorageSettings StorageTimeoutSettings azure_storage "
+        "gcs_storage gcs_store hf_storage http_storage http_store in_memory_storage "
+        "local_filesystem_storage local_filesystem_store r2_storage redirect_storage s3_storage "
+        "s3_store tigris_storage"
+    ),
+    "icechunk.store": "IcechunkStore fast_pipeline",
+    "icechunk.types": "CommitMethod SpecVersion spec_version supported_spec_versions",
+    "icechunk.virtual": "VirtualChunkContainer VirtualChunkSpec",
 }
-"""Names that few programs use, and the modules that are loaded when one does."""
+"""Public names by the module that has them; it is loaded when one of them is asked for."""
 
-SnapshotMetadata = SnapshotInfo
-"""Name of `SnapshotInfo` in early versions."""
+_ROOMS = {
+    "config",
+    "conflicts",
+    "credentials",
+    "repository",
+    "session",
+    "storage",
+    "store",
+    "types",
+    "virtual",
+}
+"""Modules that are there without being imported."""
 
 __all__ = [
     "AlreadyExistsError",
@@ -282,18 +340,30 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    home = _LATER.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+_RENAMED = {"SnapshotMetadata": "SnapshotInfo"}
+"""Names of early versions."""
 
-    value = globals()[name] = getattr(importlib.import_module(home), name)
-    return value
+
+if not TYPE_CHECKING:  # a type checker shall know what is not there
+
+    def __getattr__(name: str) -> Any:
+        """Load what is asked for: few programs need all of it."""
+        from importlib import import_module
+
+        wanted = _RENAMED.get(name, name)
+        if wanted in _HOME_OF:
+            value = getattr(import_module(_HOME_OF[wanted]), wanted)
+        elif name in _ROOMS:
+            value = import_module(f"{__name__}.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_HOME_OF, *_RENAMED, *_ROOMS})
 
 
 def load_ipython_extension(ipython: Any) -> None:
