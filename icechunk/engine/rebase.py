@@ -14,6 +14,7 @@ from icechunk.conflicts.model import (
     ConflictReport,
     ConflictSolver,
     ConflictType,
+    Patched,
     Unsolvable,
 )
 from icechunk.engine.reader import ArrayReader
@@ -84,11 +85,23 @@ def rebase(transaction: Transaction, solver: ConflictSolver) -> None:
         theirs = transaction.ctx.assets.snapshot(record.id)
         for log in _logs(transaction, record):
             own = OwnView(transaction, changes)
-            outcome = solver.solve(log, theirs.nodes, changes, own)
+            # Who wrote the solver may not know, or forget, that it must not edit what it is given.
+            given = changes if _is_ours(solver) else changes.copy()
+            outcome = solver.solve(log, theirs.nodes, given, own)
             if isinstance(outcome, Unsolvable):
                 raise RebaseFailedError(id_text(record.id), outcome.conflicts)
+            if not isinstance(outcome, Patched):
+                raise TypeError(
+                    f"{type(solver).__qualname__}.solve returned {outcome!r}; it must return "
+                    "`icechunk.conflicts.Patched(changes)` to go on with these changes, or "
+                    "`icechunk.conflicts.Unsolvable(conflicts)` to stop. The session is unchanged"
+                )
             changes = outcome.changes
         transaction.move_base(record.id, changes)
+
+
+def _is_ours(solver: ConflictSolver) -> bool:
+    return type(solver).__module__.partition(".")[0] == "icechunk"
 
 
 def plan(transaction: Transaction) -> ConflictReport:
