@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from icechunk import Repository, Session
+from icechunk import InvalidInputError, NodeNotFoundError, Repository, Session
 from icechunk.engine.reader import SnapshotView
 from icechunk.ground.ids import parse_object_id
-from icechunk.model.chunk_table import VIRTUAL, ChunkTable
-from icechunk.model.references import changed
+from icechunk.model.chunk_table import VIRTUAL
+from icechunk.session import ChunkReferences
 
 MOST_REFERENCES = 1_000_000
 """References of an array that are looked at for the sake of a bar."""
@@ -24,23 +24,25 @@ Coords: TypeAlias = NDArray[np.uint32]
 """Chunk coordinates, one row per chunk, shape ``(n, d)``."""
 
 
-def references(session: Session, path: str) -> ChunkTable | None:
+def references(session: Session, path: str) -> ChunkReferences | None:
     """References of an array as a session sees them now; None where there is no array."""
-    reader = session._transaction.reader(path)
-    return None if reader is None else reader.table()
+    try:
+        return session.chunk_references(path)
+    except (InvalidInputError, NodeNotFoundError):
+        return None
 
 
 def stored(session: Session, path: str) -> Coords | None:
     """Coordinates of the chunks that exist, in row-major order; None where there is no array."""
     table = references(session, path)
-    return None if table is None else table.coords()
+    return None if table is None else table.coords
 
 
-def differing(before: ChunkTable | None, after: ChunkTable | None) -> Coords | None:
+def differing(before: ChunkReferences | None, after: ChunkReferences | None) -> Coords | None:
     """Coordinates whose references differ; None when one side has no array."""
     if before is None or after is None:
         return None
-    return changed(before, after)
+    return before.differing(after)
 
 
 def repository_of(session: Session) -> Repository:
@@ -95,7 +97,7 @@ def sizes(session: Session, path: str, grid: tuple[int, ...]) -> NDArray[np.floa
     if table is None:
         return None
     found = np.full(int(np.prod(grid, dtype=np.int64)), np.nan, np.float32)
-    coords = table.coords()
+    coords = table.coords
     on = inside(coords, grid)
     found[flat(coords[on], grid)] = table.length[on]
     return found

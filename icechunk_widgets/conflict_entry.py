@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from icechunk import Conflict, ConflictType
 from icechunk.conflicts import CHOICES
-from icechunk.model.chunk_table import ChunkTable
+from icechunk.session import ChunkReferences
 from icechunk_widgets.chunk_refs import Coords, flat, runs_of
 
 NOT_HERE, UNDECIDED, OURS, THEIRS, BASE, ONLY_OURS, ONLY_THEIRS, MERGE_OURS, MERGE_THEIRS = range(9)
@@ -75,7 +75,7 @@ class Entry:
         From the engine.
     grid : tuple of int
         Chunk grid of our array; empty for conflicts of nodes.
-    ours : ChunkTable or None
+    ours : ChunkReferences or None
         References of our array when the conflict was found.
     metadata : bytes or None
         Our node's ``zarr.json`` when the conflict was found.
@@ -89,7 +89,7 @@ class Entry:
     number: int
     conflict: Conflict
     grid: tuple[int, ...] = ()
-    ours: ChunkTable | None = None
+    ours: ChunkReferences | None = None
     metadata: bytes | None = None
     node: NodeChoice | None = None
     coords: Coords = field(init=False)

@@ -5,6 +5,14 @@ This is also the public module `icechunk.session`.
 
 from icechunk.engine.transaction import SessionMode
 from icechunk.ground.errors import ConflictError, RebaseFailedError
+from icechunk.session.references import ChunkReferences
 from icechunk.session.session import ForkSession, Session
 
-__all__ = ["ConflictError", "ForkSession", "RebaseFailedError", "Session", "SessionMode"]
+__all__ = [
+    "ChunkReferences",
+    "ConflictError",
+    "ForkSession",
+    "RebaseFailedError",
+    "Session",
+    "SessionMode",
+]

@@ -13,6 +13,7 @@ from icechunk.model.chunk_table import VIRTUAL
 from icechunk.model.chunk_type import ChunkType
 from icechunk.model.virtual_urls import resolved
 from icechunk.session.labelled import labelled
+from icechunk.session.references import ChunkReferences
 
 
 class Hierarchy:
@@ -154,6 +155,35 @@ class Hierarchy:
         return ChunkType.uninitialized if found is None else ChunkType(found.kind)
 
     @labelled
+    def chunk_references(self, array_path: str) -> ChunkReferences:
+        """Where all chunks of an array are, as numpy columns.
+
+        Parameters
+        ----------
+        array_path : str
+            Absolute path.
+
+        Returns
+        -------
+        ChunkReferences
+            As the session sees them now, uncommitted changes included.
+
+        Raises
+        ------
+        NodeNotFoundError
+            There is nothing at the path.
+        InvalidInputError
+            Kind ``not-an-array`` for a group.
+        """
+        table = self._transaction.array_reader(array_path).table()
+        return ChunkReferences(table, self._named_containers())
+
+    def _named_containers(self) -> dict[str, str]:
+        """URL prefixes of the virtual chunk containers that have a name."""
+        containers = self._transaction.ctx.config.virtual_chunk_containers or {}
+        return {one.name: one.url_prefix for one in containers.values() if one.name}
+
+    @labelled
     def all_virtual_chunk_locations(self) -> list[str]:
         """URLs of all virtual chunks, one per chunk, those of named containers resolved.
 
@@ -163,8 +193,7 @@ class Hierarchy:
             By array and chunk; an object that holds several chunks appears several times.
         """
         transaction = self._transaction
-        containers = transaction.ctx.config.virtual_chunk_containers or {}
-        named = {one.name: one.url_prefix for one in containers.values() if one.name}
+        named = self._named_containers()
         found: list[str] = []
         for node in sorted(transaction.tree, key=lambda node: node.path.encode()):
             if node.is_array:
@@ -178,4 +207,5 @@ class Hierarchy:
     move_async = twin(move)
     get_node_id_async = twin(get_node_id)
     chunk_type_async = twin(chunk_type)
+    chunk_references_async = twin(chunk_references)
     all_virtual_chunk_locations_async = twin(all_virtual_chunk_locations)

@@ -1,0 +1,153 @@
+"""All chunk references of an array at once, as columns for numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from icechunk.ground.errors import InvalidInputError
+from icechunk.ground.ids import ObjectId, id_text
+from icechunk.model.chunk_table import NATIVE, VIRTUAL, ChunkTable
+from icechunk.model.references import changed
+from icechunk.model.virtual_urls import resolved
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+T = TypeVar("T", bound=np.generic)
+
+
+class ChunkReferences:
+    """Where the chunks of one array are, one row per chunk that exists, in row-major order.
+
+    Made by `Session.chunk_references`; a million rows cost no Python object each. It shows the
+    moment it was made at, also when the session changes afterwards. The columns are not writable.
+    """
+
+    __slots__ = ("_named", "_table")
+
+    __module__ = "icechunk.session"
+
+    def __init__(self, table: ChunkTable, named: Mapping[str, str]) -> None:
+        self._table = table
+        self._named = named
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __repr__(self) -> str:
+        return f"<ChunkReferences of {len(self)} chunks>"
+
+    @property
+    def coords(self) -> NDArray[np.uint32]:
+        """Chunk coordinates, uint32 of shape ``(n, d)``."""
+        return _locked(self._table.coords())
+
+    @property
+    def kind(self) -> NDArray[np.uint8]:
+        """How each chunk is stored, uint8 of shape ``(n,)``: the numbers of `ChunkType`."""
+        return _locked(self._table.kind)
+
+    @property
+    def length(self) -> NDArray[np.uint64]:
+        """Stored bytes of each chunk, uint64 of shape ``(n,)``."""
+        return _locked(self._table.length)
+
+    @property
+    def offset(self) -> NDArray[np.uint64]:
+        """Position of each chunk in its object in bytes, uint64 of shape ``(n,)``."""
+        offset = self._table.offset
+        return _locked(np.zeros(len(self), np.uint64) if offset is None else offset)
+
+    @property
+    def object_id(self) -> NDArray[np.uint8]:
+        """Ids of the objects of native chunks, uint8 of shape ``(n, 12)``; zeros for others."""
+        ids = self._table.id
+        return _locked(np.zeros((len(self), 12), np.uint8) if ids is None else ids)
+
+    def location(self, row: int) -> str | None:
+        """Where one chunk is.
+
+        Parameters
+        ----------
+        row : int
+            From 0.
+
+        Returns
+        -------
+        str or None
+            Id of the object in the repository (native), or URL (virtual); None when the bytes are
+            in the manifest itself.
+        """
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)} chunk references")
+        place = self._table.location(row)
+        if place.kind == NATIVE:
+            return id_text(ObjectId(place.id or b""))
+        return None if place.url is None else resolved(place.url, self._named)
+
+    def locations(self) -> tuple[NDArray[np.int64], list[str]]:
+        """URLs of the virtual chunks, each distinct one once.
+
+        Returns
+        -------
+        code : ndarray of int64, shape (n,)
+            Place of each row's URL in the list, -1 for chunks that are not virtual.
+        urls : list of str
+            Those of named containers resolved.
+        """
+        code = np.full(len(self), -1, np.int64)
+        text, virtual = self._table.text, self._table.kind == VIRTUAL
+        if text is None or not virtual.any():
+            return code, []
+        code[virtual], values = text.take(virtual).distinct()
+        urls = [resolved(values.text_at(row), self._named) for row in range(len(values))]
+        return code, urls
+
+    def find(self, coords: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Rows of many chunks.
+
+        Parameters
+        ----------
+        coords : ndarray of integers, shape (m, d)
+            Chunk coordinates.
+
+        Returns
+        -------
+        ndarray of int64, shape (m,)
+            -1 where there is no chunk.
+        """
+        wanted = np.asarray(coords)
+        if wanted.ndim != 2 or wanted.dtype.kind not in "iu":
+            raise InvalidInputError(
+                f"chunk coordinates must be whole numbers of shape (m, d), got {wanted.dtype} of "
+                f"shape {wanted.shape}"
+            )
+        rows = np.full(len(wanted), -1, np.int64)
+        possible = ((wanted >= 0) & (wanted < 2**32)).all(axis=1)
+        rows[possible] = self._table.find_many(wanted[possible].astype(np.uint32))
+        return rows
+
+    def differing(self, other: ChunkReferences) -> NDArray[np.uint32]:
+        """Chunks that only one of two sides has, or that refer to other bytes there.
+
+        Parameters
+        ----------
+        other : ChunkReferences
+            Of the same array at another time, or of another array of the same rank.
+
+        Returns
+        -------
+        ndarray of uint32, shape (m, d)
+            Coordinates, in row-major order.
+        """
+        return changed(self._table, other._table)
+
+
+def _locked(column: NDArray[T]) -> NDArray[T]:
+    """View that cannot be written through: the session goes on using the column."""
+    view = column.view()
+    view.flags.writeable = False
+    return view
