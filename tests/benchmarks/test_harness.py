@@ -12,16 +12,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-REFS = ("refs-write", "refs-open", "refs-list", "refs-change")
-CASES = (
-    *("get", "item", "read", "write", "write-disk"),
-    *(*REFS, *(f"{name}-urls" for name in REFS)),
-    *("history-commit", "history-list", "tree-encode", "tree-decode"),
-    *("encode", "decode", "import", "collect", "expire"),
-)
+SOME = {"get", "write-disk", "refs-list-urls", "tree-open", "rebase", "import", "collect"}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a process for every step of every case
 def test_every_case_runs(tmp_path: Path) -> None:
     done = subprocess.run(
         [
@@ -36,7 +31,7 @@ def test_every_case_runs(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "report.json").read_text())
-    assert tuple(record["cases"]) == CASES
+    assert record["cases"].keys() > SOME
     for case in record["cases"].values():
         assert "ours" in case["samples"]
         for samples in case["samples"].values():
@@ -44,7 +39,7 @@ def test_every_case_runs(tmp_path: Path) -> None:
             assert sample["wall"] > 0
             assert sample["peak_rss"] > 1_000_000
     text = (tmp_path / "report.md").read_text()
-    assert all(f"### `{name}`" in text for name in CASES)
+    assert all(f"### `{name}`" in text for name in record["cases"])
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"report.md", "report.json"}, "a run removes its data"
 
