@@ -197,17 +197,21 @@ _ALL_VERBS = (
         (
             word("name", required=True),
             word("start"),
-            flag("-b", "new", about="Make the branch first, at START or where the session is."),
+            flag("-b", "new", about="Make the branch first."),
             _DISCARD,
         ),
         Needs.SESSION,
+        about="With -b and no START the branch starts where the session is; the session goes on "
+        "there, with its uncommitted changes.",
     ),
     _refs("tag", "tags", "START is main, in a notebook the session's base."),
     Verb(
         "commit",
         "Store the session's changes in its branch, and go on with a new session.",
         (word("words", nargs=-1, metavar="MESSAGE [KEY=VALUE]..."), _MESSAGE, _ALL,
-         flag("--amend", about="As the verb amend."), *_SIDES),
+         flag("--amend", about="As the verb amend."),
+         flag("--rebase", about="When the branch moved and nothing conflicts, rebase first."),
+         *_SIDES),
         Needs.SESSION,
         about="Values are JSON where they can be. When the branch moved meanwhile, --ours or "
         "--theirs settles chunks that both wrote; else the conflict resolver is shown.",

@@ -134,8 +134,8 @@ class Cells:
             raise refusal("this cell runs silently", "run it as an ordinary cell")
         as_amend = verb == "amend" or words["amend"]
         message, given = message_and_metadata(words["words"], words["told"], optional=as_amend)
-        sides = {side: words.get(side, False) for side in ("ours", "theirs")}
-        solver = committing.solver_of(**sides)
+        asked = {name: words.get(name, False) for name in ("ours", "theirs", "rebase")}
+        solver = committing.solver_of(**asked)
         space = Workspace(self._shell.user_ns, self.current)
         session = space.writable
         if session.has_uncommitted_changes:
@@ -227,7 +227,7 @@ def _undo(pending: _Pending) -> None:
         _say(f"the cell failed, and its changes are still there: {told(error)}")
         return
     what = plural(count, "change")
-    _say(f"the cell failed: its {what} discarded, {session.branch} is as it was before")
+    _say(f"the cell failed: discarded its {what}, {session.branch} is as it was before")
 
 
 def _say(text: str) -> None:

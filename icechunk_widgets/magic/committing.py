@@ -36,11 +36,12 @@ def commit(
     told: str | None,
     everything: bool,
     amend: bool,
+    rebase: bool,
     ours: bool,
     theirs: bool,
 ) -> Any:
     """Commit; when the branch moved, offer the resolver."""
-    solver = solver_of(ours, theirs, ())
+    solver = solver_of(ours, theirs, rebase=rebase)
     if amend:
         return _amend(space, space.writable, words, told)
     message, given = message_and_metadata(words, told)
@@ -81,7 +82,7 @@ def store(
     try:
         snapshot_id = session.commit(message, metadata, rebase_with=solver)
     except RebaseFailedError:
-        return _moved(space, session, message, metadata, "and the rest conflicts")
+        return _moved(space, session, message, metadata, " and what is left conflicts")
     except ConflictError as error:
         if error.kind != ErrorKind.COMMIT_CONFLICT:
             raise
@@ -128,16 +129,18 @@ def replace(space: Workspace, session: Session, message: str | None, given: dict
 
 
 def _moved(
-    space: Workspace, session: Session, message: str, metadata: dict[str, Any] | None, why: str
+    space: Workspace, session: Session, message: str, metadata: dict[str, Any], why: str
 ) -> Any:
     resolver = _resolver(space, session, message, metadata)
     left = resolver.undecided
-    what = f"{plural(left, 'decision')} to take" if left else "nothing conflicts"
-    extra = f" {why}" if why else ""
-    print(
-        f"icechunk: {session.branch} moved on since this session was opened{extra}, {what}: "
-        "decide below and complete, or run `%icechunk commit` with --ours or --theirs"
-    )
+    moved = f"icechunk: {session.branch} moved on since this session was opened{why}, "
+    if left:
+        print(
+            f"{moved}{plural(left, 'decision')} to take: decide below and complete, or run "
+            "`%icechunk commit` with --ours or --theirs"
+        )
+    else:
+        print(f"{moved}nothing conflicts: complete below, or run `%icechunk commit` with --rebase")
     return resolver
 
 
@@ -153,14 +156,16 @@ def _resolver(
     return resolver
 
 
-def solver_of(ours: bool, theirs: bool, where: tuple[str, ...] = ()) -> ConflictSolver | None:
-    """The solver that --ours, --theirs and --where mean."""
+def solver_of(
+    ours: bool, theirs: bool, where: tuple[str, ...] = (), rebase: bool = False
+) -> ConflictSolver | None:
+    """The solver that --ours, --theirs, --where and --rebase mean."""
     if ours and theirs:
         raise UsageError("--ours and --theirs exclude each other; give one of them")
     if not (ours or theirs):
         if where:
             raise UsageError("--where says where a side is taken; add --ours or --theirs")
-        return None
+        return ConflictDetector() if rebase else None
     if where:
         return Sided("ours" if ours else "theirs", where)
     side = VersionSelection.UseOurs if ours else VersionSelection.UseTheirs

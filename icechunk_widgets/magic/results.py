@@ -196,7 +196,11 @@ class Shown(Report):
         when = f"{info.written_at:%Y-%m-%d %H:%M:%S} UTC, {info.id}"
         parts = [fallback.line(when), fallback.line(info.message)]
         if info.metadata:
-            parts.append(fallback.table(("key", "value"), sorted(info.metadata.items())))
+            parts.append(
+                fallback.table(
+                    ("key", "value"), sorted(_flat(info.metadata), key=lambda row: row[0])
+                )
+            )
         if info.parent_id is not None:
             parts.append(
                 diff_html(
@@ -206,6 +210,15 @@ class Shown(Report):
                 )
             )
         return fallback.box(f"Commit {short(info.id)}", *parts)
+
+
+def _flat(held: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Entries of a map of maps, with dotted keys."""
+    for key, value in held.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 class Status:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from icechunk import Repository
+from icechunk import Repository, Session
 from icechunk.cli import (
     config_commands,
     history_commands,
@@ -78,16 +78,11 @@ def checkout(space: Workspace, name: str, start: str | None, new: bool, discard:
     if start is not None and not new:
         raise UsageError("a start goes with -b only; usage: %icechunk checkout -b NAME START")
     held = space.held_session
-    here = held is not None and not held.read_only and held.branch is not None
-    base = held.snapshot_id if held is not None else None
-    if new and here and start is None and held is not None and held.has_uncommitted_changes:
-        raise UsageError(
-            "the session has uncommitted changes, which stay with its branch; commit them there "
-            "first, or give them up with `%icechunk discard`"
-        )
+    if new and start is None and held is not None and held.branch is not None and not discard:
+        return _take_along(space, held, name)
     space.check_clean(discard)
     if new:
-        repo.create_branch(name, base if start is None and base else space.at.named(start))
+        repo.create_branch(name, space.at.named(start))
     if name in repo.list_branches():
         session = repo.writable_session(name)
         text = f"on branch {name} at {short(session.snapshot_id)}"
@@ -95,6 +90,19 @@ def checkout(space: Workspace, name: str, start: str | None, new: bool, discard:
         session = repo.readonly_session(snapshot_id=space.at.named(name))
         text = f"looking at {name}, read-only; `%icechunk checkout -b NAME` starts a branch here"
     space.bind(repo, session)
+    return Note(text, session=session, snapshot_id=session.snapshot_id)
+
+
+def _take_along(space: Workspace, session: Session, name: str) -> Note:
+    """Go on with the same session, its store and its changes, on a new branch at its base."""
+    space.repo.create_branch(name, session.snapshot_id)
+    transaction = session._transaction
+    with transaction.lock:
+        transaction.branch = name
+    space.bind(space.repo, session)
+    changed = session.has_uncommitted_changes
+    along = ", uncommitted changes come along" if changed else ""
+    text = f"on new branch {name} at {short(session.snapshot_id)}{along}"
     return Note(text, session=session, snapshot_id=session.snapshot_id)
 
 

@@ -12,10 +12,14 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import icechunk
 from icechunk import Repository, Session
+from icechunk.cli.app import app
+from icechunk.cli.grammar import VERBS, Needs
 from icechunk_widgets import enable
 from icechunk_widgets.magic import UsageError, run, told
 from icechunk_widgets.magic.completion import complete
+from icechunk_widgets.magic.parser import command_of
 from icechunk_widgets.magic.results import Log, Note, Report, Status
+from icechunk_widgets.magic.verbs import VERB
 from icechunk_widgets.resolver import ConflictResolver
 from tests.widgets.scenes import array, climate, commit_value, values
 
@@ -135,6 +139,53 @@ def test_checkout(with_data: Cell) -> None:
     assert "-b" in cell.fails("checkout main dev")
 
 
+def test_a_new_branch_takes_the_changes_along(with_data: Cell) -> None:
+    cell = with_data
+    cell("status")
+    held, session = array(cell.session), cell.session
+    held[0] = 1
+    assert "come along" in repr(cell("checkout -b dev"))
+    assert cell.session is session
+    assert cell.names["store"].session == session
+    held[1] = 2  # arrays that are open go on
+    cell("commit 'on dev'")
+    repo = cell.names["repo"]
+    assert (values(repo, branch="dev")[:2].max(axis=(1, 2)) == [1, 2]).all()
+    assert len(cell("log main")) == 2
+    array(cell.session)[0] = 1
+    assert "uncommitted" in cell.fails("checkout -b other main")
+    cell("checkout -b other main --discard")
+    assert not cell.session.has_uncommitted_changes
+    assert "(" in cell.fails("checkout -b dev")
+    assert cell.session.branch == "other"
+
+
+def test_commit_with_rebase(with_data: Cell) -> None:
+    cell = with_data
+    cell("status")
+    array(cell.session)[2:] = -2
+    commit_value(cell.names["repo"], np.s_[:2], -1, "theirs")
+    assert cell("commit mine --rebase").snapshot_id == cell.names["repo"].lookup_branch("main")
+    assert cell.said == ""
+    moved(cell)
+    assert isinstance(cell("commit mine --rebase"), ConflictResolver)
+
+
+def test_one_grammar_serves_the_shell_and_notebooks() -> None:
+    for name, verb in VERBS.items():
+        assert name in VERB
+        notebook = command_of(name)
+        if verb.needs is Needs.SESSION:
+            assert name not in app.commands
+            continue
+        shell: Any = app.commands[name]
+        bare = getattr(shell, "bare", "")
+        words = (shell.commands[bare] if bare else shell).params
+        if name != "help":
+            assert set(verb.words) <= set(words)
+        assert set(verb.words) <= set(notebook.params)
+
+
 def test_log_and_diff_are_widgets(with_data: Cell) -> None:
     cell = with_data
     base = cell.names["repo"].lookup_branch("main")
@@ -183,6 +234,7 @@ def test_without_conflicts_the_resolver_says_so(with_data: Cell) -> None:
     commit_value(cell.names["repo"], np.s_[:2], -1, "theirs")
     resolver = cell("commit mine")
     assert "nothing conflicts" in cell.said
+    assert "--rebase" in cell.said
     assert resolver.complete() == cell.names["repo"].lookup_branch("main")
 
 
@@ -206,7 +258,7 @@ def test_what_one_side_for_all_cannot_settle(with_data: Cell) -> None:
     other.commit("attributes")
     resolver = cell("commit mine --ours")
     assert isinstance(resolver, ConflictResolver)
-    assert "the rest conflicts" in cell.said
+    assert "what is left conflicts" in cell.said
     assert "ZarrMetadataDoubleUpdate" in {item["type"] for item in resolver.conflicts}
 
 
