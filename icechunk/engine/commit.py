@@ -7,7 +7,6 @@ from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.conflicts.model import ConflictSolver
-from icechunk.engine.context import RepoContext
 from icechunk.engine.flush import flush
 from icechunk.engine.presence import secured
 from icechunk.engine.rebase import rebase
@@ -23,7 +22,7 @@ from icechunk.ground.errors import (
     RefNotFoundError,
     SessionStateError,
 )
-from icechunk.ground.ids import ObjectId, id_text
+from icechunk.ground.ids import ObjectId
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot import Snapshot
 from icechunk.model.snapshot_table import SnapshotRecord
@@ -60,7 +59,10 @@ def commit(
     SessionStateError
         Kinds ``commit-not-allowed`` and ``no-changes-to-commit``.
     ConflictError
-        The branch moved, and no solver was given or it ran out of tries.
+        The branch moved, and no solver was given or it ran out of tries; in spec 1 also when the
+        branch is gone.
+    RefNotFoundError
+        Kind ``branch-not-found``, in spec 2, when the branch is gone.
     RebaseFailedError
         The solver left conflicts.
     """
@@ -78,6 +80,7 @@ def commit(
                 raise
             except ConflictError as error:
                 can_retry = rebase_with is not None and attempts < rebase_tries
+                can_retry &= error.actual_parent is not None  # else the branch is gone
                 if error.kind != ErrorKind.COMMIT_CONFLICT or not can_retry:
                     raise
             assert rebase_with is not None
@@ -203,7 +206,8 @@ def publish(
     with transaction.committing() as changes:
         base = transaction.base
         if ctx.storage.blocking_ok:
-            _check_still_tip(ctx, branch, base.id)
+            # Cheap there, and it saves writing files for a commit that is lost already.
+            ctx.ledger.require_tip(branch, base.id)
         log = None if log_of is None else log_of(changes)
         flushed = flush(ctx, base, changes, message, metadata, log)
         snapshot = flushed.snapshot
@@ -224,10 +228,3 @@ def publish(
             raise
         transaction.finish(snapshot.id)
     return snapshot.id
-
-
-def _check_still_tip(ctx: RepoContext, branch: str, base: ObjectId) -> None:
-    """Look at the branch where that is cheap: it saves writing files for a commit lost already."""
-    tip = ctx.ledger.branch_tip(branch)
-    if tip != base:
-        raise ConflictError(id_text(base), id_text(tip))

@@ -78,6 +78,16 @@ class Ledger(ABC):
         """Tip of a branch that may be written to; `ReadOnlyError` when the status forbids it."""
 
     @abstractmethod
+    def require_tip(self, branch: str, expected: ObjectId) -> None:
+        """Refuse what `commit` would refuse because of where the branch is now.
+
+        Raises
+        ------
+        ConflictError, RefNotFoundError
+            As `commit`.
+        """
+
+    @abstractmethod
     def tag_target(self, name: str) -> ObjectId:
         """Target of a tag; `RefNotFoundError` when there is none."""
 
@@ -106,9 +116,10 @@ class Ledger(ABC):
         Raises
         ------
         ConflictError
-            Kind ``commit-conflict`` when the branch points elsewhere by now.
+            Kind ``commit-conflict`` when the branch points elsewhere by now; in spec 1 also, with
+            `actual_parent` None, when it is gone.
         RefNotFoundError
-            When the branch is gone.
+            Kind ``branch-not-found``, in spec 2, when the branch is gone.
         """
 
     def amend(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:

@@ -210,11 +210,16 @@ class FileLedger(Ledger):
 
     def commit(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
         def choose(tip: ObjectId | None) -> ObjectId:
-            if tip != expected:
-                raise ConflictError(id_text(expected), None if tip is None else id_text(tip))
+            _require(tip, expected)
             return record.id
 
         self._swap(branch, choose)
+
+    def require_tip(self, branch: str, expected: ObjectId) -> None:
+        tip = self._target(refs_v1.branch_key(branch))
+        if tip is None:
+            self._check_not_upgraded()
+        _require(tip, expected)
 
     def detach(self, record: SnapshotRecord) -> None:
         """Nothing: a snapshot file is all that spec 1 knows of a snapshot."""
@@ -371,6 +376,12 @@ class FileLedger(Ledger):
         if written is None:
             self._storage.delete([backup])
         return written
+
+
+def _require(tip: ObjectId | None, expected: ObjectId) -> None:
+    """Refuse a branch that is elsewhere, or gone (None), by now."""
+    if tip != expected:
+        raise ConflictError(id_text(expected), None if tip is None else id_text(tip))
 
 
 def _config_updated() -> ConflictError:

@@ -135,6 +135,9 @@ class RepoLedger(Ledger):
         state.require_writable("Cannot create writable session")
         return state.branch_tip(name)
 
+    def require_tip(self, branch: str, expected: ObjectId) -> None:
+        self.state().require_tip(branch, expected)
+
     def tag_target(self, name: str) -> ObjectId:
         return self.state().tag_target(name)
 

@@ -22,9 +22,25 @@ from icechunk.ground.errors import ErrorKind, StorageError
 from icechunk.ledger.capabilities import Capability
 from icechunk.maintenance.limits import Limits
 from icechunk.maintenance.pruning import collection
-from icechunk.maintenance.reach import Explorer, Reach, Roots, private_assets, pruned_ids
+from icechunk.maintenance.reach import (
+    Explorer,
+    Reach,
+    Roots,
+    ancestors_that_remain,
+    private_assets,
+    pruned_ids,
+)
 from icechunk.model.gc_summary import GCSummary
-from icechunk.model.id_columns import NO_IDS, Ids, from_rows, from_texts, member, union
+from icechunk.model.id_columns import (
+    NO_IDS,
+    Ids,
+    column,
+    from_rows,
+    from_texts,
+    ids_of,
+    member,
+    union,
+)
 from icechunk.model.repo_state import RepoState
 from icechunk.model.updates import GCRan
 from icechunk.storage.base import ObjectInfo
@@ -130,11 +146,15 @@ class _Collection:
             cut = collection(state, self._young, self._known)
             table = state.snapshots.without(cut.removed, cut.adopted)
             self._explorer.add(from_rows(table.ids), pruned_ids(table))
+            needed = self._young
         else:
             self._young = self._young_snapshots()
             self._refresh()
+            # Parents are in the files: without theirs a young snapshot has no history.
+            known = set(ids_of(self._explorer.reach.snapshots))
+            needed = column(ancestors_that_remain(self._ledger, ids_of(self._young), known))
         # Snapshots that no list knows: forks, commits under way, flushes of spec 1.
-        self._explorer.add(self._young, doubtful=True)
+        self._explorer.add(needed, doubtful=True)
 
     def _young_snapshots(self) -> Ids:
         """Snapshots whose file is not older than the cut-off."""

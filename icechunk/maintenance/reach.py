@@ -11,7 +11,13 @@ import numpy as np
 
 from icechunk.assets.assets import Assets
 from icechunk.engine.context import RepoContext
-from icechunk.ground.errors import ErrorKind, FormatError, StorageError
+from icechunk.ground.errors import (
+    ErrorKind,
+    FormatError,
+    IcechunkError,
+    SnapshotNotFoundError,
+    StorageError,
+)
 from icechunk.ground.ids import ObjectId
 from icechunk.ground.runtime import map_parallel
 from icechunk.ledger.base import Ledger
@@ -91,6 +97,33 @@ def ancestors(ledger: Ledger, targets: Iterable[ObjectId]) -> set[ObjectId]:
             if record.id in found:
                 break
             found.add(record.id)
+    return found
+
+
+def ancestors_that_remain(
+    ledger: Ledger, targets: Iterable[ObjectId], known: set[ObjectId]
+) -> set[ObjectId]:
+    """Snapshots that may be left over from something, and what is left of their histories.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Without cached history.
+    targets : iterable of ObjectId
+        Where to start.
+    known : set of ObjectId
+        Snapshots that are kept with all their ancestors.
+    """
+    found: set[ObjectId] = set()
+    for target in targets:
+        found.add(target)
+        try:
+            for record in ledger.ancestry(target):
+                if record.id in known:
+                    break
+                found.add(record.id)
+        except (StorageError, FormatError, SnapshotNotFoundError) as error:
+            _pass_over(error, doubtful=True)
     return found
 
 
@@ -204,9 +237,10 @@ def manifests_of(snapshot: Snapshot) -> dict[ObjectId, ManifestInfo]:
     return found
 
 
-def _pass_over(error: StorageError | FormatError, doubtful: bool) -> None:
+def _pass_over(error: IcechunkError, doubtful: bool) -> None:
     """Go on without a file where it may be left over; nothing else that fails is passed over."""
-    damaged = isinstance(error, FormatError) or error.kind == ErrorKind.OBJECT_NOT_FOUND
+    damaged = isinstance(error, FormatError | SnapshotNotFoundError)
+    damaged |= error.kind == ErrorKind.OBJECT_NOT_FOUND
     if not (doubtful and damaged):
         raise error
 

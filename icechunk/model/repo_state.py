@@ -75,7 +75,7 @@ class RepoState(RepoFacts):
             Kinds ``snapshot-timestamp`` (not later than its parent), ``duplicate-snapshot-id``.
         """
         self.require_writable()
-        self._check_tip(branch, expected_parent)
+        self.require_tip(branch, expected_parent)
         if record.parent_id != expected_parent:
             record = replace(record, parent_id=expected_parent)
         kind = u.NewCommit(branch, record.id)
@@ -105,7 +105,7 @@ class RepoState(RepoFacts):
             As `with_commit`.
         """
         self.require_writable()
-        self._check_tip(branch, expected_tip)
+        self.require_tip(branch, expected_tip)
         row = self.snapshots.row_of(expected_tip)
         parent = self.snapshots.parent_of(row)
         if parent is None:
@@ -352,8 +352,16 @@ class RepoState(RepoFacts):
 
     # ------------------------------------------------------------------ shared parts
 
-    def _check_tip(self, branch: str, expected: ObjectId) -> None:
-        """Refuse unless the branch exists and points where the session started."""
+    def require_tip(self, branch: str, expected: ObjectId) -> None:
+        """Refuse unless the branch exists and points where the session started.
+
+        Raises
+        ------
+        RefNotFoundError
+            Kind ``branch-not-found``.
+        ConflictError
+            Kind ``commit-conflict``.
+        """
         tip = self.branches.get(branch)
         if tip is None:
             raise RefNotFoundError(

@@ -117,9 +117,33 @@ def test_a_branch_removed_meanwhile(storage):
     session = repo.writable_session("dev")
     edit(session, np.s_[0, 0], 1)
     repo.delete_branch("dev")
-    with pytest.raises(icechunk.RefNotFoundError):
-        session.commit("late")
+    before = {info.key for info in storage.list("")}
+    for solver in (None, icechunk.ConflictDetector()):
+        with pytest.raises(icechunk.RefNotFoundError) as failure:
+            session.commit("late", rebase_with=solver)
+        assert failure.value.kind == "branch-not-found"
     assert session.has_uncommitted_changes
+    assert {info.key for info in storage.list("")} == before
+
+
+def test_a_branch_removed_meanwhile_is_a_conflict_in_spec_1(storage):
+    repo = icechunk.Repository.create(storage, spec_version=1)
+    repo.create_branch("dev", repo.lookup_branch("main"))
+    session = repo.writable_session("dev")
+    zarr.create_group(session.store)
+    repo.delete_branch("dev")
+    before = {info.key for info in storage.list("")}
+    for solver in (None, icechunk.ConflictDetector()):
+        with pytest.raises(icechunk.ConflictError) as failure:
+            session.commit("late", rebase_with=solver)
+        assert (failure.value.expected_parent, failure.value.actual_parent) == (
+            session.snapshot_id,
+            None,
+        )
+        assert failure.value.kind == "commit-conflict"
+    assert session.has_uncommitted_changes
+    assert {info.key for info in storage.list("")} == before
+    assert repo.list_branches() == {"main"}
 
 
 def test_default_metadata_lies_under_the_commits_own(storage):

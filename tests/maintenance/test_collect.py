@@ -169,6 +169,42 @@ def test_r28_a_young_snapshot_beside_the_refs_keeps_its_old_manifest(
     assert at(repo, loose) == [2, 1, 1, 1]
 
 
+def test_a_young_snapshot_beside_the_refs_keeps_its_history(tmp_path: Path) -> None:
+    """In spec 1 parents are in the files: without them nobody could list or expire it."""
+    repo = start("local", tmp_path, spec_version=1)
+    base = repo.lookup_branch("main")
+    repo.create_branch("side", base)
+    middle = commit(repo, 2, "side")
+    lost = commit(repo, 9)
+    repo.reset_branch("main", base)
+    then = moment()
+    loose = flush(repo, 7, "side")
+    repo.delete_branch("side")
+    assert repo.garbage_collect(then).snapshots_deleted == 1  # what the reset left behind
+    assert lost not in names(repo, "snapshots")
+    assert at(repo, loose) == [7, 1, 1, 1]
+    assert at(repo, middle) == [2, 1, 1, 1]
+    assert [info.id for info in repo.ancestry(snapshot_id=loose)][:3] == [loose, middle, base]
+    diff = repo.diff(from_snapshot_id=base, to_snapshot_id=loose)
+    assert list(diff.updated_chunks) == ["/a"]
+    assert repo.garbage_collect(FAR).snapshots_deleted == 2
+
+
+def test_what_is_left_of_a_young_snapshots_history_is_kept(tmp_path: Path) -> None:
+    repo = start("local", tmp_path, spec_version=1)
+    base = repo.lookup_branch("main")
+    repo.create_branch("side", base)
+    first, second = commit(repo, 2, "side"), commit(repo, 3, "side")
+    then = moment()
+    loose = flush(repo, 7, "side")
+    repo.delete_branch("side")
+    repo.storage.delete([f"snapshots/{first}"])
+    repo = icechunk.Repository.open(repo.storage)
+    repo.garbage_collect(then)
+    assert at(repo, loose) == [7, 1, 1, 1]
+    assert at(repo, second) == [3, 1, 1, 1]
+
+
 def test_forks_under_way_keep_what_they_are_based_on(repo: icechunk.Repository) -> None:
     then = moment()
     session = repo.writable_session("main")
