@@ -14,7 +14,7 @@ from icechunk.ground.paths import check_path
 CHOICES: Final[Mapping[ConflictType, tuple[str, ...]]] = {
     ConflictType.NewNodeConflictsWithExistingNode: ("theirs", "rename"),
     ConflictType.NewNodeInInvalidGroup: ("theirs", "rename"),
-    ConflictType.ZarrMetadataDoubleUpdate: ("ours", "theirs", "custom"),
+    ConflictType.ZarrMetadataDoubleUpdate: ("ours", "theirs", "merge", "custom"),
     ConflictType.ZarrMetadataUpdateOfDeletedArray: ("theirs",),
     ConflictType.ZarrMetadataUpdateOfDeletedGroup: ("theirs",),
     ConflictType.ChunkDoubleUpdate: ("ours", "theirs", "base"),
@@ -35,9 +35,12 @@ _KEYS: Final = {
     "runs",
     "boxes",
     "grid",
+    "keys",
+    "otherwise",
     "metadata",
     "new_path",
 }
+_SIDES: Final = ("ours", "theirs", "base")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,17 @@ class Decision:
         Kind of the conflict.
     choice : str
         ``"ours"`` keeps our change, ``"theirs"`` drops it, ``"base"`` puts back what both sides
-        started from, ``"custom"`` takes `metadata`, ``"rename"`` moves our node to `new_path`;
-        `CHOICES` tells which are possible.
+        started from, ``"merge"`` takes every key of the metadata from the side that changed it,
+        ``"custom"`` takes `metadata`, ``"rename"`` moves our node to `new_path`; `CHOICES` tells
+        which are possible.
     selection : ChunkSelection, optional
         The chunks it is about, all by default; only for ``ChunkDoubleUpdate``.
+    keys : mapping of str to str, optional
+        For ``"merge"``: the side (``"ours"``, ``"theirs"`` or ``"base"``) of single keys, named by
+        JSON Pointer (RFC 6901) such as ``/attributes/units``.
+    otherwise : str, optional
+        For ``"merge"``: the side of keys that both changed and `keys` does not name; without it
+        such a key is still a conflict.
     metadata : mapping, optional
         The ``zarr.json`` document of ``"custom"``.
     new_path : str, optional
@@ -71,6 +81,8 @@ class Decision:
     type: ConflictType
     choice: str
     selection: ChunkSelection | None = None
+    keys: Mapping[str, str] | None = None
+    otherwise: str | None = None
     metadata: Mapping[str, Any] | None = None
     new_path: str | None = None
 
@@ -87,6 +99,14 @@ class Decision:
         check_path(self.path)
         if self.selection is not None and self.type is not ConflictType.ChunkDoubleUpdate:
             raise _bad(f"{self.type.name} is about the whole node: leave out the chunks")
+        if self.choice != "merge" and (self.keys is not None or self.otherwise is not None):
+            raise _bad("`keys` and `otherwise` go with the choice 'merge' and only with it")
+        for side in (*(self.keys or {}).values(), self.otherwise or "ours"):
+            if side not in _SIDES:
+                raise _bad(f"a key is taken from one of {', '.join(_SIDES)}, not {side!r}")
+        for pointer in self.keys or {}:
+            if not isinstance(pointer, str) or not pointer.startswith("/"):
+                raise _bad(f"{pointer!r} is no JSON Pointer; write keys as '/attributes/units'")
         if (self.metadata is not None) != (self.choice == "custom"):
             raise _bad("`metadata`, an object, goes with the choice 'custom' and only with it")
         if (self.new_path is not None) != (self.choice == "rename"):
@@ -104,7 +124,7 @@ class Decision:
             ``path``, ``type`` (name of a `ConflictType`), ``choice``, and where they apply
             ``chunks`` (list of coordinates), ``runs`` (``[start, length, ...]`` in row-major
             order over the chunk grid, or over ``grid`` when given) or ``boxes`` (list of
-            ``[[start, stop], ...]``), ``metadata``, ``new_path``.
+            ``[[start, stop], ...]``), ``keys``, ``otherwise``, ``metadata``, ``new_path``.
 
         Raises
         ------
@@ -121,13 +141,18 @@ class Decision:
                 raise _bad(f"`{name}` must be a string, not {entry.get(name)!r}")
         if not isinstance(entry.get("metadata"), Mapping | None):
             raise _bad("`metadata` must be an object, the whole `zarr.json`")
-        if not isinstance(entry.get("new_path"), str | None):
-            raise _bad("`new_path` must be a string")
+        if not isinstance(entry.get("keys"), Mapping | None):
+            raise _bad("`keys` must be an object: the side of each key by its JSON Pointer")
+        for name in ("new_path", "otherwise"):
+            if not isinstance(entry.get(name), str | None):
+                raise _bad(f"`{name}` must be a string")
         return cls(
             path=entry["path"],
             type=_conflict_type(entry.get("type")),
             choice=entry["choice"],
             selection=selection_from(entry),
+            keys=entry.get("keys"),
+            otherwise=entry.get("otherwise"),
             metadata=entry.get("metadata"),
             new_path=entry.get("new_path"),
         )
@@ -141,6 +166,10 @@ class Decision:
         }
         if self.selection is not None:
             form |= self.selection.to_dict()
+        if self.keys is not None:
+            form["keys"] = dict(self.keys)
+        if self.otherwise is not None:
+            form["otherwise"] = self.otherwise
         if self.metadata is not None:
             form["metadata"] = dict(self.metadata)
         if self.new_path is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from icechunk.conflicts.decision import Decision
+from icechunk.conflicts.document_merge import merge
 from icechunk.conflicts.model import Conflict, ConflictType
 from icechunk.ground.errors import ErrorKind, InvalidInputError
 from icechunk.ground.paths import ancestors, is_below, parent_and_name
@@ -86,8 +87,11 @@ class Draft:
             _KEEP.get(conflict.conflict_type, Draft._keep)(self, decided[-1])
         elif decided[-1].choice == "theirs":
             _DROP[conflict.conflict_type](self, decided[-1])
+        elif decided[-1].choice == "merge":
+            self._merge_metadata(decided[-1])
         elif decided[-1].choice == "custom":
-            self._replace_metadata(decided[-1])
+            assert decided[-1].metadata is not None
+            self._replace_metadata(decided[-1], decided[-1].metadata)
         else:
             self._rename(decided[-1])
 
@@ -165,9 +169,31 @@ class Draft:
             if node.path in again or below:
                 del self.changes.deleted[node.id]
 
-    def _replace_metadata(self, decision: Decision) -> None:
+    def _merge_metadata(self, decision: Decision) -> None:
         node = self._node(decision.path)
-        document = json.dumps(decision.metadata).encode()
+        their_node = self.theirs.by_id(node.id)
+        former = self.ours.former(node.id)
+        if their_node is None:
+            return
+        theirs, ours = json.loads(their_node.user_data), json.loads(node.user_data)
+        base = {} if former is None else json.loads(former.user_data)
+        merged, left = merge(base, ours, theirs, decision.keys or {}, decision.otherwise)
+        if left:
+            return
+        if merged == theirs:
+            self._drop_update(decision)
+            return
+        if _encoding_of(merged) not in (_encoding_of(ours), _encoding_of(theirs)):
+            raise InvalidInputError(
+                f"the chunk grid, data type and codecs of `{decision.path}` belong together; take "
+                "all of them from one side",
+                ErrorKind.BAD_METADATA,
+            )
+        self._replace_metadata(decision, merged)
+
+    def _replace_metadata(self, decision: Decision, metadata: Mapping[str, Any]) -> None:
+        node = self._node(decision.path)
+        document = json.dumps(metadata).encode()
         array = parse_node(document)
         if (array is None) != (node.array is None) or (
             array is not None
@@ -175,7 +201,7 @@ class Draft:
             and len(array.shape) != len(node.array.shape)
         ):
             raise InvalidInputError(
-                f"`metadata` for `{decision.path}` describes another kind of node; "
+                f"the metadata for `{decision.path}` describes another kind of node; "
                 "it must stay a group, or an array of the same number of dimensions",
                 ErrorKind.BAD_METADATA,
             )
@@ -269,5 +295,8 @@ def _deletions(coords: Coords) -> ChunkTable:
 
 def _encoding(document: bytes) -> tuple[Any, ...]:
     """What must be equal for a chunk's bytes to mean the same values at the same place."""
-    meta = json.loads(document)
+    return _encoding_of(json.loads(document))
+
+
+def _encoding_of(meta: Mapping[str, Any]) -> tuple[Any, ...]:
     return meta.get("chunk_grid"), meta.get("data_type"), meta.get("codecs")

@@ -28,7 +28,11 @@ class NodeReader(Protocol):
 
 
 class ChunkReader(NodeReader, Protocol):
-    """A hierarchy whose chunk references can be looked up."""
+    """A hierarchy whose chunk references, and nodes before a change, can be looked up."""
+
+    def former(self, node_id: NodeId) -> NodeSnapshot | None:
+        """The node as it was before our changes, or None."""
+        ...
 
     def chunk(self, node_id: NodeId, coords: tuple[int, ...]) -> Location | None:
         """Where a chunk is, or None where it was never written."""
