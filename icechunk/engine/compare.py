@@ -1,12 +1,14 @@
-"""Compare two snapshots by what they hold, whatever their history."""
+"""Compare two snapshots, or what sessions see, by what they hold, whatever their history."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from icechunk.engine.context import RepoContext
-from icechunk.engine.reader import SnapshotView
-from icechunk.ground.ids import ObjectId
+from icechunk.engine.reader import ArrayReader, SnapshotView
+from icechunk.engine.transaction import Transaction, missing_node
+from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.diff import ChunkCoords, Diff
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.references import changed
@@ -18,8 +20,68 @@ def compare(ctx: RepoContext, before: ObjectId, after: ObjectId) -> Diff:
     Nodes are matched by id; a node that was removed and made again is both deleted and new.
     Chunks differ when their references do.
     """
-    old = SnapshotView(ctx.assets.snapshot(before), ctx.assets)
-    new = SnapshotView(ctx.assets.snapshot(after), ctx.assets)
+    return _compare(
+        SnapshotView(ctx.assets.snapshot(before), ctx.assets),
+        SnapshotView(ctx.assets.snapshot(after), ctx.assets),
+    )
+
+
+def compare_sessions(before: Transaction, after: Transaction) -> Diff:
+    """Difference of what two transactions see, their uncommitted changes included.
+
+    Raises
+    ------
+    InvalidInputError
+        When they are of different repositories.
+    """
+    if before.ctx.storage.identity != after.ctx.storage.identity:
+        raise InvalidInputError(
+            "the sessions are of different repositories: nodes of one are unknown to the other. "
+            "Compare sessions of one repository",
+            ErrorKind.NOT_ALLOWED,
+        )
+    return _compare(SessionView(before), SessionView(after))
+
+
+class SessionView:
+    """What a transaction sees at this moment.
+
+    Parameters
+    ----------
+    transaction : Transaction
+        Read as it is now; must not be changed while it is compared.
+    """
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._nodes = {node.id: node for node in transaction.tree}
+
+    @property
+    def nodes(self) -> list[NodeSnapshot]:
+        """All nodes."""
+        return list(self._nodes.values())
+
+    def by_id(self, node_id: NodeId) -> NodeSnapshot | None:
+        """Node with an id, or None."""
+        return self._nodes.get(node_id)
+
+    def reader(self, node: NodeSnapshot) -> ArrayReader:
+        """Reader of one of the arrays."""
+        reader = self._transaction.reader(node.path)
+        if reader is None:
+            raise missing_node(node.path)
+        return reader
+
+    def is_edited(self, node: NodeSnapshot) -> bool:
+        """Whether an array's manifests do not tell all about its chunks."""
+        changes = self._transaction.changes
+        return node.id in changes.chunks or node.id in changes.updated
+
+
+_View = SnapshotView | SessionView
+
+
+def _compare(old: _View, new: _View) -> Diff:
     result = Diff()
     for node in old.nodes:
         if new.by_id(node.id) is None:
@@ -42,13 +104,18 @@ def compare(ctx: RepoContext, before: ObjectId, after: ObjectId) -> Diff:
 
 
 def _changed_chunks(
-    old: SnapshotView, former: NodeSnapshot | None, new: SnapshotView, node: NodeSnapshot
+    old: _View, former: NodeSnapshot | None, new: _View, node: NodeSnapshot
 ) -> ChunkCoords:
     """Coordinates whose references differ, row-major."""
     assert node.array is not None
     theirs = new.reader(node)
     if former is None or former.array is None:
         return theirs.table().coords()
-    if former.array.manifests == node.array.manifests:
+    edited = _is_edited(old, former) or _is_edited(new, node)
+    if former.array.manifests == node.array.manifests and not edited:
         return np.empty((0, len(node.array.num_chunks)), np.uint32)
     return changed(old.reader(former).table(), theirs.table())
+
+
+def _is_edited(view: _View, node: NodeSnapshot) -> bool:
+    return isinstance(view, SessionView) and view.is_edited(node)

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
-from icechunk.config.fields import bounded, described
+from icechunk.config.fields import bounded, described, expect
 from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.config.repository import RepositoryConfig
 from icechunk.conflicts.model import ConflictReport, ConflictSolver
 from icechunk.engine import amend as amending
 from icechunk.engine import commit as committing
 from icechunk.engine import rebase as rebasing
+from icechunk.engine.compare import compare_sessions
 from icechunk.engine.diffing import status
 from icechunk.engine.forking import SessionRecipe, fork, merge_children
 from icechunk.engine.transaction import SessionMode, Transaction
@@ -137,6 +138,30 @@ class Session(Hierarchy, Shown):
     def status(self) -> Diff:
         """What changed since the base snapshot."""
         return status(self._transaction)
+
+    def diff(self, other: Session) -> Diff:
+        """What differs from what another session sees to what this one sees.
+
+        Both may be of any branch, tag or snapshot, and have uncommitted changes.  Nodes and chunks
+        are compared by what they are, not by who changed them when: chunks by their references.
+
+        Parameters
+        ----------
+        other : Session
+            The state to start from, e.g. ``repo.readonly_session("main")``.
+
+        Returns
+        -------
+        Diff
+            Empty when both see the same.
+
+        Raises
+        ------
+        InvalidInputError
+            For a session of another repository.
+        """
+        expect("other", other, Session)
+        return compare_sessions(other._transaction, self._transaction)
 
     def at_snapshot(self, snapshot_id: str) -> Session:
         """Read-only session on another snapshot of the same repository.
