@@ -82,8 +82,10 @@ def ledger_of(spec_version: int, storage: Storage, settings: Settings) -> Ledger
 def _nothing(storage: Storage) -> RepositoryNotFoundError:
     try:
         found = next(iter(storage.list(REFS)), None)
-    except StorageError:  # it cannot be listed
-        found = None
+    except StorageError as error:
+        if error.kind != ErrorKind.STORAGE_OTHER:
+            raise
+        found = None  # web servers do not list
     if found is not None:
         return RepositoryNotFoundError(
             f"the repository doesn't exist: {storage.identity} has refs (`{found.key}`), but "

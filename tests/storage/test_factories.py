@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from icechunk import Storage, StorageError, storage
+from icechunk import (
+    S3Options,
+    Storage,
+    StorageError,
+    azure_credentials,
+    gcs_credentials,
+    s3_credentials,
+    storage,
+)
 from icechunk.storage.local import LocalStorage
 from icechunk.storage.memory import MemoryStorage
 from tests.oracle import run_reference
@@ -18,8 +27,8 @@ from tests.oracle import run_reference
 REMOTE: dict[str, dict[str, Any]] = {
     "s3_storage": {"bucket": "b", "prefix": "p"},
     "s3_object_store_storage": {"bucket": "b", "prefix": "p"},
-    "tigris_storage": {"bucket": "b", "prefix": "p"},
-    "r2_storage": {"bucket": "b"},
+    "tigris_storage": {"bucket": "b", "prefix": "p", "region": "iad"},
+    "r2_storage": {"bucket": "b", "account_id": "a"},
     "hf_storage": {"bucket": "b", "prefix": "p", "namespace": "n"},
     "gcs_storage": {"bucket": "b", "prefix": "p"},
     "azure_storage": {"account": "a", "container": "c", "prefix": "p"},
@@ -53,21 +62,138 @@ def test_storage_itself_has_no_constructor() -> None:
 
 
 @pytest.mark.parametrize("name", REMOTE)
-def test_remote_ones_say_what_to_use_instead(name: str) -> None:
-    with pytest.raises(StorageError, match="use local_filesystem_storage") as caught:
-        getattr(storage, name)(**REMOTE[name])
-    assert caught.value.kind == "storage-config"
+def test_remote_ones_are_made_without_a_request(name: str) -> None:
+    made = getattr(storage, name)(**REMOTE[name])
+    assert isinstance(made, Storage)
+    copy = pickle.loads(pickle.dumps(made))
+    assert type(copy) is type(made)
+    assert (str(copy), copy.identity) == (str(made), made.identity)
+
+
+def test_class_methods_make_the_same() -> None:
+    options = S3Options(region="us-east-1")
+    anonymous = s3_credentials(anonymous=True)
+    made = [
+        Storage.new_s3(options, "b", "p", anonymous),
+        Storage.new_s3_object_store(options, "b", "p", anonymous),
+        Storage.new_tigris(options, "b", "p", False, anonymous),
+        Storage.new_r2(options, "b", "p", "account", anonymous),
+        Storage.new_hf(options, "b", "p", "namespace", anonymous),
+        Storage.new_gcs("b", "p", gcs_credentials(anonymous=True)),
+        Storage.new_azure_blob("account", "c", "p", azure_credentials(anonymous=True)),
+        Storage.new_http("http://localhost/x"),
+        Storage.new_redirect("http://localhost/x"),
+    ]
+    assert len({each.identity for each in made}) == len(made) - 1, "the first two are one place"
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in METHODS if name not in ("new_in_memory", "new_local_filesystem")]
+    ("make", "kind", "match"),
+    [
+        (lambda: storage.tigris_storage(bucket="b", prefix="p"), "storage-other", "needs|requires"),
+        (lambda: storage.r2_storage(bucket="b"), "storage-config", "endpoint_url or account_id"),
+        (lambda: storage.r2_storage(account_id="a"), "storage-config", "bucket or prefix"),
+        (lambda: storage.s3_storage(bucket="", prefix="p"), "storage-config", "name of a bucket"),
+        (lambda: storage.s3_storage(bucket="b/c", prefix="p"), "storage-config", "into `prefix`"),
+        (
+            lambda: storage.s3_storage(bucket="b", prefix=None, legacy_rooted_keys=True),
+            "storage-config",
+            "slash",
+        ),
+    ],
 )
-def test_remote_class_methods_say_so_too(name: str) -> None:
-    method = getattr(Storage, name)
-    required = [p for p in inspect.signature(method).parameters.values() if p.default is p.empty]
-    with pytest.raises(StorageError, match=f"{name} is not available") as caught:
-        method(*["x"] * len(required))
-    assert caught.value.kind == "storage-config"
+def test_what_cannot_be_meant(make: Callable[[], Storage], kind: str, match: str) -> None:
+    with pytest.raises(StorageError, match=match) as caught:
+        make()
+    assert caught.value.kind == kind
+
+
+def test_credentials_that_contradict_each_other() -> None:
+    for make in (
+        lambda: storage.s3_storage(bucket="b", prefix="p", access_key_id="a"),
+        lambda: storage.s3_storage(bucket="b", prefix="p", anonymous=True, from_env=True),
+        lambda: storage.gcs_storage(bucket="b", prefix="p", bearer_token="t", from_env=True),
+        lambda: storage.azure_storage(
+            account="a", container="c", prefix="p", access_key="k", sas_token="t"
+        ),
+    ):
+        with pytest.raises(ValueError, match="credentials"):
+            make()
+
+
+def test_the_account_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    with pytest.raises(ValueError, match="AZURE_STORAGE_ACCOUNT_NAME"):
+        storage.azure_storage(container="c", prefix="p")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "mine")
+    assert "account: mine" in str(storage.azure_storage(container="c", prefix="p"))
+
+
+SECRETS = {
+    "s3_storage": {
+        "bucket": "b",
+        "prefix": "p",
+        "access_key_id": "AKIAHIDDEN",
+        "secret_access_key": "hidden1",
+        "session_token": "hidden2",
+    },
+    "gcs_storage": {"bucket": "b", "prefix": "p", "bearer_token": "hidden1"},
+    "azure_storage": {
+        "account": "a",
+        "container": "c",
+        "prefix": "p",
+        "access_key": "aGlkZGVuMQ==",
+    },
+    "http_storage": {"base_url": "http://me:hidden1@h/x?t=hidden2", "headers": {"X": "hidden3"}},
+    "redirect_storage": {"base_url": "http://h/x?t=hidden2"},
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_displays_show_no_secrets(name: str) -> None:
+    made = getattr(storage, name)(**SECRETS[name])
+    shown = "".join((repr(made), str(made), made._repr_html_(), made.identity))
+    assert "hidden" not in shown.lower()
+    assert "aGlkZGVu" not in shown
+
+
+@pytest.mark.oracle
+def test_displays_are_those_of_the_reference() -> None:
+    given = {
+        "s3_storage": {
+            "bucket": "b",
+            "prefix": "p",
+            "region": "eu-west-1",
+            "endpoint_url": "http://127.0.0.1:1",
+            "allow_http": True,
+            "access_key_id": "a",
+            "secret_access_key": "b",
+        },
+        "s3_object_store_storage": {"bucket": "b", "prefix": "p", "region": "eu-west-1"},
+        "tigris_storage": {"bucket": "b", "prefix": "p", "region": "iad"},
+        "r2_storage": {"bucket": "b", "prefix": "p", "account_id": "acc"},
+        "hf_storage": {"bucket": "b", "prefix": "p", "namespace": "ns"},
+        "gcs_storage": {"bucket": "b", "prefix": "p", "anonymous": True},
+        "azure_storage": {"account": "a", "container": "c", "prefix": "p", "anonymous": True},
+        "http_storage": {"base_url": "http://127.0.0.1:1/x"},
+        "redirect_storage": {"base_url": "http://127.0.0.1:1/x"},
+    }
+    reference = run_reference(
+        """
+        from icechunk import storage
+        def seen(name, given):
+            made = getattr(storage, name)(**given)
+            settings = None if name == "redirect_storage" else str(made.default_settings())
+            return [str(made), settings]
+        result = {name: seen(name, given) for name, given in args[0].items()}
+        """,
+        given,
+    )
+    for name, (text, settings) in reference.items():
+        made = getattr(storage, name)(**given[name])
+        assert str(made).strip() == text.strip()
+        if settings is not None:
+            assert str(made.default_settings()).strip() == settings.strip()
 
 
 @pytest.mark.oracle
