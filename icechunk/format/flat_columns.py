@@ -25,6 +25,8 @@ import numpy as np
 _LARGEST_RECORD = 2048
 # Blocks that are copied at once: about what the caches of a processor hold.
 _SLAB = 1024
+# So few rows that what numpy takes to begin outweighs what it saves.
+_FEW = 16
 # Distance, table of one field and count.
 _SMALLEST_ROW = 16
 
@@ -229,8 +231,12 @@ class TableColumn:
 
     def require(self, slot: int) -> None:
         """Raise the `FormatError` unless every row stores the field."""
-        if not self.has(slot).all():
-            row = int(np.argmin(self.has(slot)))
+        offset = self._offset(slot)
+        if isinstance(offset, int) and (offset or not len(self)):
+            return
+        there = self.has(slot)
+        if not there.all():
+            row = int(np.argmin(there))
             self.body.fail(f"missing required field {slot} of the table at {self.positions[row]}")
 
 
@@ -285,10 +291,10 @@ def gather(body: Body, at: Positions, dtype: np.dtype[Any]) -> NDArray[Any]:
     if not len(at):
         return np.empty(0, dtype)
     size = dtype.itemsize
-    low, high = int(at.min()), int(at.max())
+    low, high = _bounds(at)
     if low < 0 or high + size > body.size:
         body.fail(f"position {low if low < 0 else high} is out of bounds")
-    if len(at) > 1:
+    if len(at) > _FEW:
         stride = int(at[1]) - int(at[0])
         # records of constant stride, as this library writes them: a strided copy beats a gather
         if stride > 0 and high - low == stride * (len(at) - 1) and _evenly(at, stride):
@@ -302,6 +308,14 @@ def gather(body: Body, at: Positions, dtype: np.dtype[Any]) -> NDArray[Any]:
     items: NDArray[Any] = np.frombuffer(body.data, dtype, body.size // size)
     values: NDArray[Any] = items[at >> (size.bit_length() - 1)]
     return values
+
+
+def _bounds(at: Positions) -> tuple[int, int]:
+    """Smallest and largest position."""
+    if len(at) > _FEW:
+        return int(at.min()), int(at.max())
+    few = at.tolist()
+    return min(few), max(few)
 
 
 def _evenly(at: Positions, stride: int) -> bool:
@@ -319,7 +333,7 @@ def _contiguous(body: Body, positions: Positions) -> tuple[int, NDArray[np.uint8
         The tables without what lies between the blocks: a strided copy beats a gather.
     """
     count = len(positions)
-    if count < 2:
+    if count <= _FEW:
         return 0, None
     steps = positions[1:] - positions[:-1]
     stride = int(steps[0])
@@ -362,6 +376,8 @@ def _field_offsets(
     """
     if not len(vtables):
         return None, np.zeros((0, 0), np.int64)
+    if len(vtables) <= _FEW and len(set(few := vtables.tolist())) == 1:
+        return None, np.array([body.vtable_at(few[0])], np.int64)
     fresh = np.flatnonzero(vtables[1:] != vtables[:-1]) + 1
     heads = np.concatenate((vtables[:1], vtables[fresh]))
     first = np.array([body.vtable_at(int(vtables[0]))], np.int64)
