@@ -167,15 +167,7 @@ def listing(repo: Repository, ref: str | None = None, limit: int = 100_000) -> L
     limit : int
         Most commits, the newest.
     """
-    ledger = repo._ctx.ledger
-    if ledger.spec_version == 1:
-        branches, tags, records = ledger.commits()
-        if ref is not None:
-            records = list(ledger.ancestry(parse_object_id(ref)))
-        table = SnapshotTable.from_records(records)
-    else:
-        state = ledger.state()
-        branches, tags, table = state.branches, state.tags, state.snapshots
+    branches, tags, table = names_and_table(repo, ref)
     starts = [*branches.values(), *tags.values()] if ref is None else [parse_object_id(ref)]
     reached = _reached(table, (table.row_of(start) for start in starts))
     order = np.argsort(-table.flushed_at[reached], kind="stable")
@@ -193,6 +185,20 @@ def listing(repo: Repository, ref: str | None = None, limit: int = 100_000) -> L
         f"{len(rows)}-{digest.hexdigest()[:16]}",
         len(rows) > limit,
     )
+
+
+def names_and_table(
+    repo: Repository, ref: str | None = None
+) -> tuple[Mapping[str, ObjectId], Mapping[str, ObjectId], SnapshotTable]:
+    """Branches, tags, and the snapshots they reach (or those that a snapshot id reaches)."""
+    ledger = repo._ctx.ledger
+    if ledger.spec_version != 1:
+        state = ledger.state()
+        return state.branches, state.tags, state.snapshots
+    branches, tags, records = ledger.commits()
+    if ref is not None:
+        records = list(ledger.ancestry(parse_object_id(ref)))
+    return branches, tags, SnapshotTable.from_records(records)
 
 
 def _reached(table: SnapshotTable, starts: Iterable[int]) -> NDArray[np.int64]:

@@ -36,11 +36,12 @@ def tree_at(repo: Repository, snapshot_id: str) -> dict[str, Any]:
             shown |= {"shape": list(array.shape), "dims": list(array.dimension_names or ())}
             shown |= {"dtype": _dtype(node.user_data)}
         nodes.append(shown)
-    opened = f"session = repo.readonly_session(snapshot_id={snapshot_id!r})"
-    python = [{"group": "", "lines": [opened, 'root = zarr.open_group(session.store, mode="r")']}]
+    opened = f"session = repo.readonly_session(\n    snapshot_id={snapshot_id!r}\n)"
+    whole = 'root = zarr.open_group(session.store, mode="r")'
+    python = [{"group": "", "lines": [opened, whole]}]
     for group in sorted(groups)[:MOST_NODES]:
-        chosen = f", group={group.strip('/')!r}" if group else ""
-        line = f"ds = xarray.open_zarr(session.store{chosen}, consolidated=False)"
+        chosen = f"    group={group.strip('/')!r},\n" if group else ""
+        line = f"ds = xarray.open_zarr(\n    session.store,\n{chosen}    consolidated=False,\n)"
         python.append({"group": group or "/", "lines": [opened, line]})
     return {"nodes": nodes, "count": count, "python": python}
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from icechunk import ErrorKind, IcechunkError
 from icechunk_widgets.chunk_refs import sizes
 from icechunk_widgets.chunk_writers import writers
 from icechunk_widgets.differences import Comparison
+from icechunk_widgets.faults import refusal
 from icechunk_widgets.magnitudes import magnitudes
 from icechunk_widgets.metadata_diff import metadata_rows
 from icechunk_widgets.nodes import document
@@ -47,7 +49,18 @@ class ComparisonView:
     ) -> Reply:
         """Pictures of one chunk before and after."""
         held = [self.side(name, path) for name in sides or SIDES if name in SIDES]
-        result, pictures = preview(path, chunk, held, index)
+        try:
+            result, pictures = preview(path, chunk, held, index)
+        except (IcechunkError, ImportError):
+            raise
+        except Exception as error:  # codecs raise whatever they like
+            told = str(error).strip().split("\n")[0] or type(error).__name__
+            raise refusal(
+                f"chunk {list(chunk)} of `{path}` cannot be decoded ({told[:200]})",
+                "its stored bytes are damaged, or their codec is not installed here. Below is who "
+                "wrote it; an earlier commit may still hold good values",
+                ErrorKind.DESERIALIZATION,
+            ) from error
         return result, list(pictures)
 
     def side(self, name: str, path: str) -> Side:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from icechunk import ErrorKind, IcechunkError
 
@@ -37,6 +38,9 @@ def sentences(text: str) -> tuple[str, str]:
     head = text.strip().split("\n\n")[0].replace("\n", " ").strip()
     what, mark, hint = head.partition("; ")
     if not mark:
+        what, *rest = re.split(r"\. (?=[A-Z])", head, maxsplit=1)
+        hint = rest[0] if rest else ""
+    if not hint:
         return head, ""
     return what, hint[:1].upper() + hint[1:]
 

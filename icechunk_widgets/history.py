@@ -38,6 +38,7 @@ ACTIVITY_SECONDS = 0.3
 _TEXT_ROWS = 20
 _SAVED_COMMITS = 200
 _SAVED_REFS = 6
+_SAVED_BRANCHES = 60
 
 
 class History(BaseWidget):
@@ -318,7 +319,7 @@ class History(BaseWidget):
         if branches:
             onto = default_branch(self._session, branches)
             names = ([""] if (held["session"] or {}).get("dirty") else []) + branches
-            for name in names[:SAVED_ROWS]:
+            for name in names[:_SAVED_BRANCHES]:
                 self._verdict(self._held or self._listing(), onto, name, lambda: False)
             yield "rebases", {"onto": onto, "branches": names}
         tips = list(dict.fromkeys(ref["id"] for ref in held["refs"]))[:_SAVED_REFS]

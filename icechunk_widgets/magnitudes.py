@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from icechunk import IcechunkError
 from icechunk_widgets.nodes import ArrayShape, array_shape
 from icechunk_widgets.pictures import Side, difference, read
 
@@ -34,7 +35,15 @@ def magnitudes(one: Side, two: Side, chunks: Sequence[Sequence[int]]) -> list[di
     shapes = array_shape(one.session, one.path), array_shape(two.session, two.path)
     if shapes[0] is None or shapes[1] is None or shapes[0].chunks != shapes[1].chunks:
         return [{"equal": None, "largest": None} for _ in chunks[:MOST_CHUNKS]]
-    return [_compare(one, two, shapes[0], shapes[1], chunk) for chunk in chunks[:MOST_CHUNKS]]
+    told = []
+    for chunk in chunks[:MOST_CHUNKS]:
+        try:
+            told.append(_compare(one, two, shapes[0], shapes[1], chunk))
+        except IcechunkError:
+            raise
+        except Exception:  # whatever a codec raises: the others can be compared all the same
+            told.append({"equal": None, "largest": None})
+    return told
 
 
 def _compare(

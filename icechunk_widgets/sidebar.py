@@ -84,24 +84,26 @@ def _row(name: str, repo: Any, sessions: list[Any]) -> dict[str, Any]:
 
 
 def _refs(repo: Any, current: str | None) -> dict[str, Any]:
+    from icechunk.ground.clock import to_datetime
+    from icechunk.ground.ids import id_text
+    from icechunk_widgets.commit_columns import names_and_table
     from icechunk_widgets.plain import iso
 
-    held = repo.history()
-    infos = {info.id: info for info in held["commits"]}
-    branches = [
-        {
-            "name": branch,
-            "id": target,
-            "message": infos[target].message if target in infos else "",
-            "time": iso(infos[target].written_at) if target in infos else "",
-            "current": branch == current,
-        }
-        for branch, target in sorted(
-            held["branches"].items(), key=lambda item: (item[0] != "main", item[0])
+    held, tags, table = names_and_table(repo)
+    branches = []
+    for branch in sorted(held, key=lambda name: (name != "main", name)):
+        record = table.get(held[branch])
+        branches.append(
+            {
+                "name": branch,
+                "id": id_text(held[branch]),
+                "message": "" if record is None else record.message,
+                "time": "" if record is None else iso(to_datetime(record.flushed_at)),
+                "current": branch == current,
+            }
         )
-    ]
-    tags = [{"name": tag, "id": target} for tag, target in sorted(held["tags"].items())]
-    return {"branches": branches, "tags": tags}
+    listed = [{"name": tag, "id": id_text(target)} for tag, target in sorted(tags.items())]
+    return {"branches": branches, "tags": listed}
 
 
 def _state(session: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -30,6 +30,7 @@ export function showCommit(
   reply: CommitReply | null,
   actions: HTMLElement | null = null,
   more: (HTMLElement | null)[] = [],
+  failed = "",
 ): void {
   const [title, ...rest] = commit.message.split("\n");
   const body = rest.join("\n").trim();
@@ -53,7 +54,7 @@ export function showCommit(
     actions,
     ...more,
     h("h4", null, "Changes against the parent"),
-    changes(reply),
+    failed ? h("p", { class: "ick-hint" }, `Not known: ${failed}.`) : changes(reply),
     metadata.length ? h("h4", null, "Metadata") : null,
     metadata.length ? facts(metadata.map(([key, value]) => [key, code(value)])) : null,
   );

@@ -64,7 +64,10 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   let changes = new Uint8Array(0);
   const sizes: SizeMap = new SizeMap(host, signal, {
     first: DIFF_STATES.length,
-    show: (states) => grid.setStates(states?.length === changes.length ? states : changes.slice()),
+    show(states) {
+      heat.element.classList.toggle("ick-off", states !== null);
+      grid.setStates(states?.length === changes.length ? states : changes.slice());
+    },
     failed: (error) => frame.fail(error),
   });
   const writers = new Writers(host, signal);
@@ -311,7 +314,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   );
   host.onEvent((event) => event.event === "changed" && void load(), signal);
   signal.addEventListener("abort", () => scope?.abort(), { once: true });
-  watch(frame.root, host, signal);
+  watch(frame, host);
   say(title, String(host.get("title") || "Differences"));
   say(note, "Loading…");
   void load();

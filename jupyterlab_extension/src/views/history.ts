@@ -2,7 +2,7 @@
 
 import { Commits, UNKNOWN } from "../core/commits";
 import { button, closest, h, listen, say, fill } from "../core/dom";
-import { type Host } from "../core/host";
+import { asHostError, type Host, isSilent } from "../core/host";
 import type { CommitReply, DiffReply, HistoryReply } from "../core/protocol";
 import { plural } from "../core/text";
 import { handleCopy, hint, showComparison, showCommit, showSession } from "./commitpane";
@@ -152,7 +152,11 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       ({ result }) => {
         if (!scope.aborted && !signal.aborted) showCommit(pane, row.message === UNKNOWN ? result : row, list.refsOf(row.id), result, actions, more);
       },
-      (error) => frame.fail(error, () => show(ids)),
+      (error) => {
+        if (isSilent(error) || scope.aborted) return;
+        showCommit(pane, row, list.refsOf(row.id), null, actions, more, asHostError(error).message);
+        frame.fail(error, () => show(ids));
+      },
     );
   }
 
@@ -244,7 +248,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   );
   host.onEvent((event) => event.event === "changed" && void load(), signal);
   signal.addEventListener("abort", () => detail?.abort(), { once: true });
-  watch(frame.root, host, signal);
+  watch(frame, host);
   say(title, String(host.get("title") || "History"));
   hint(pane, "Loading…");
   void load();

@@ -60,7 +60,8 @@ export class SizeMap {
   /** Size of a chunk in words; empty where the map shows something else. */
   note(flat: number): string {
     const size = this.sizes[flat];
-    return !this.on || size === undefined || Number.isNaN(size) ? "" : `, ${byteSize(size)}`;
+    const alike = !this.styles[COLOURS.length - 1]!.label;
+    return !this.on || alike || size === undefined || Number.isNaN(size) ? "" : `, ${byteSize(size)}`;
   }
 
   private async turn(): Promise<void> {
@@ -90,9 +91,10 @@ export class SizeMap {
     const low = Math.log1p(smallest);
     const span = Math.log1p(largest) - low || 1;
     const edge = (bin: number): number => Math.expm1(low + (span * bin) / bins);
-    for (let bin = 0; bin < bins; bin++) {
+    for (let bin = 0; bin < COLOURS.length; bin++) {
       const style = this.styles[COLOURS.length - bin]!;
-      style.label = bins === 1 ? byteSize(largest) : `${byteSize(edge(bin))} … ${byteSize(edge(bin + 1))}`;
+      if (bin >= bins) style.label = "";
+      else style.label = bins === 1 ? byteSize(largest) : `${byteSize(edge(bin))} … ${byteSize(edge(bin + 1))}`;
     }
     return Uint8Array.from(this.sizes, (size) => {
       if (Number.isNaN(size)) return first;

@@ -1,14 +1,17 @@
 /** Ask the kernel now and then whether something changed, while somebody can see the view. */
 
-import type { Host } from "../core/host";
-import { savedAt } from "./frame";
+import { asHostError, type Host } from "../core/host";
+import { type Frame, savedAt } from "./frame";
 
 const FIRST = 4_000;
 const LONGEST = 30_000;
+const QUIET = new Set(["timeout", "no-kernel", "closed", "aborted"]);
 
 /** The kernel answers a look by a new `revision` where there is news; nothing is done here. */
-export function watch(element: HTMLElement, host: Host, signal: AbortSignal): void {
+export function watch(frame: Frame, host: Host): void {
+  const { signal } = frame;
   if (savedAt(host)) return;
+  let told = "";
   let wait = FIRST;
   let timer = 0;
   let seen = true;
@@ -21,8 +24,14 @@ export function watch(element: HTMLElement, host: Host, signal: AbortSignal): vo
     try {
       await host.request("look", {}, { signal });
       wait = Math.min(LONGEST, wait * 1.5);
-    } catch {
-      wait = LONGEST; // what is wrong is said when something is asked for
+      if (told) frame.clearError();
+      told = "";
+    } catch (error) {
+      wait = LONGEST;
+      const { kind, message } = asHostError(error);
+      // A kernel that is busy or gone is said when something is asked of it.
+      if (!QUIET.has(kind) && message !== told) frame.fail(error, soon);
+      told = QUIET.has(kind) ? told : message;
     }
     later();
   };
@@ -36,7 +45,7 @@ export function watch(element: HTMLElement, host: Host, signal: AbortSignal): vo
       if (now && !seen) soon();
       seen = now;
     });
-    observer.observe(element);
+    observer.observe(frame.root);
     signal.addEventListener("abort", () => observer.disconnect(), { once: true });
   }
   host.onChange("revision", soon, signal);
