@@ -122,7 +122,7 @@ class Log(Sequence[SnapshotInfo]):
             if self._start is None
             else list(at.repo.ancestry(snapshot_id=self._start))
         )
-        self._infos = held[:count]
+        self._infos = held if count is None else held[:count]
 
     def __len__(self) -> int:
         return len(self._infos)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from icechunk import Repository, Session
+from icechunk import ErrorKind, Repository, Session
 from icechunk.cli import (
     config_commands,
     history_commands,
@@ -15,6 +15,7 @@ from icechunk.cli import (
 )
 from icechunk.cli.output import Answer
 from icechunk.cli.places import At
+from icechunk_widgets.faults import refusal
 from icechunk_widgets.magic import committing
 from icechunk_widgets.magic.parser import UsageError, help_text
 from icechunk_widgets.magic.results import Log, Note, Report, Shown, Status
@@ -150,6 +151,18 @@ def reset(
     return Report(answer)
 
 
+def gc(space: Workspace, yes: bool, **words: Any) -> Report:
+    """Collect garbage; the open session's chunks belong to nobody yet, so it must have none."""
+    held = space.held_session
+    if yes and held is not None and held.has_uncommitted_changes:
+        raise refusal(
+            "the session has uncommitted changes, whose chunks might be collected",
+            "`%icechunk commit` or `%icechunk discard` them first",
+            ErrorKind.UNCOMMITTED_CHANGES,
+        )
+    return Report(upkeep_commands.gc(space.at, yes=yes, **words))
+
+
 def discard(space: Workspace) -> Note:
     """Give up uncommitted changes."""
     session = space.writable
@@ -193,7 +206,7 @@ VERB: dict[str, Callable[..., Any]] = {
     "solve": committing.solve,
     "reset": reset,
     "discard": discard,
-    "gc": _of_the_shell(upkeep_commands.gc),
+    "gc": gc,
     "expire": _of_the_shell(upkeep_commands.expire),
     "du": _of_the_shell(node_commands.du),
     "stats": _of_the_shell(upkeep_commands.stats),

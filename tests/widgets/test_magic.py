@@ -425,6 +425,9 @@ def test_what_loses_something_waits_for_a_yes(with_data: Cell) -> None:
         assert dry.done
         assert (first.data["dry_run"], dry.data["dry_run"]) == (True, True)
     assert not cell("gc --older-than 0s").done
+    array(cell.session)[0] = 2
+    assert "might be collected" in cell.fails("gc --older-than 0s --yes")
+    cell("discard")
     assert cell("gc --older-than 0s --yes").snapshots_deleted == 1
     assert cell("gc --older-than 0s").snapshots_deleted == 0
     assert "write 7d" in cell.fails("gc --older-than soon")
