@@ -71,10 +71,12 @@ if TYPE_CHECKING:
         azure_refreshable_credentials,
         azure_static_credentials,
         containers_credentials,
+        fsspec_credentials,
         gcs_credentials,
         gcs_from_env_credentials,
         gcs_refreshable_credentials,
         gcs_static_credentials,
+        http_credentials,
         s3_anonymous_credentials,
         s3_credentials,
         s3_from_env_credentials,
@@ -121,6 +123,7 @@ if TYPE_CHECKING:
         StorageSettings,
         StorageTimeoutSettings,
         azure_storage,
+        fsspec_store,
         gcs_storage,
         gcs_store,
         hf_storage,
@@ -160,8 +163,9 @@ _HOMES = {
         "AzureStaticCredentials Credentials GcsBearerCredential GcsCredentials "
         "GcsStaticCredentials S3Credentials S3StaticCredentials azure_anonymous_credentials "
         "azure_credentials azure_from_env_credentials azure_refreshable_credentials "
-        "azure_static_credentials containers_credentials gcs_credentials "
+        "azure_static_credentials containers_credentials fsspec_credentials gcs_credentials "
         "gcs_from_env_credentials gcs_refreshable_credentials gcs_static_credentials "
+        "http_credentials "
         "s3_anonymous_credentials s3_credentials s3_from_env_credentials "
         "s3_refreshable_credentials s3_static_credentials"
     ),
@@ -186,7 +190,7 @@ _HOMES = {
     "icechunk.storage": (
         "AnyObjectStoreConfig ChecksumAlgorithm S3Options Storage StorageConcurrencySettings "
         "StorageRetriesSettings StorageSettings StorageTimeoutSettings azure_storage "
-        "gcs_storage gcs_store hf_storage http_storage http_store in_memory_storage "
+        "fsspec_store gcs_storage gcs_store hf_storage http_storage http_store in_memory_storage "
         "local_filesystem_storage local_filesystem_store r2_storage redirect_storage s3_storage "
         "s3_store tigris_storage"
     ),
@@ -305,6 +309,8 @@ __all__ = [
     "containers_credentials",
     "fast_pipeline",
     "from_dict",
+    "fsspec_credentials",
+    "fsspec_store",
     "gcs_credentials",
     "gcs_from_env_credentials",
     "gcs_refreshable_credentials",
@@ -312,6 +318,7 @@ __all__ = [
     "gcs_storage",
     "gcs_store",
     "hf_storage",
+    "http_credentials",
     "http_storage",
     "http_store",
     "in_memory_storage",

@@ -148,7 +148,11 @@ class VirtualChunks:
         if isinstance(store, ObjectStoreConfig.Http):
             from icechunk.assets.virtual_http import WebServer
 
-            return WebServer(container.url_prefix, store, self._tuning).object
+            return WebServer(container.url_prefix, store, credential, self._tuning).object
+        if isinstance(store, ObjectStoreConfig.Fsspec):
+            from icechunk.assets.virtual_fsspec import FileSystems
+
+            return FileSystems(credential).object
         from icechunk.assets.virtual_clients import Buckets
 
         return Buckets(store, credential, self._tuning).object
@@ -157,6 +161,7 @@ class VirtualChunks:
 _EXAMPLES: tuple[tuple[tuple[type[Any], ...], str], ...] = (
     ((ObjectStoreConfig.LocalFileSystem,), "icechunk.credentials.LocalFileSystemAccess"),
     ((ObjectStoreConfig.Http,), "icechunk.credentials.HttpAccess"),
+    ((ObjectStoreConfig.Fsspec,), "icechunk.fsspec_credentials()"),
     (
         (ObjectStoreConfig.Gcs,),
         "icechunk.Credentials.Gcs(icechunk.gcs_credentials(from_env=True))",

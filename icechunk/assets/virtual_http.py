@@ -14,7 +14,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -106,15 +106,20 @@ class WebServer:
         URL prefix of the container: its headers go to this host only.
     store : ObjectStoreConfig.Http
         Options and headers.
+    credential : Credentials.HttpAccess or None
+        Further headers, which are not stored.
     tuning : StorageTuning
         Retries and time limits.
     """
 
-    def __init__(self, prefix: str, store: ObjectStoreConfig, tuning: StorageTuning) -> None:
+    def __init__(
+        self, prefix: str, store: ObjectStoreConfig, credential: Any, tuning: StorageTuning
+    ) -> None:
         options: Mapping[str, str] = {k.lower(): v for k, v in (store[0] or {}).items()}
         parts = urlsplit(prefix)
         self.home = origin_of(parts) if parts.hostname else None
-        self.headers: dict[str, str] = dict(store[1] or {})
+        given = None if credential is None else credential.headers
+        self.headers: dict[str, str] = {**(store[1] or {}), **(given or {})}
         self.agent = options.get("user_agent", f"icechunk/{API_VERSION}")
         self.tuning = tuning
         self._unchecked = options.get("allow_invalid_certificates", "").lower() in ("true", "1")
@@ -312,7 +317,8 @@ class WebObject(VirtualObject):
             raise fetch_failed(
                 self.url,
                 f"the server refuses access ({_status(answer)})",
-                "Give what it asks for in `icechunk.http_store(headers=...)` of the container",
+                "Give what it asks for when you open the repository: `authorize_virtual_chunk_"
+                "access={url_prefix: icechunk.http_credentials(headers=...)}`",
             )
         if status in (200, 206):
             stamp = email.utils.parsedate_tz(headers.get("Last-Modified", ""))

@@ -55,6 +55,7 @@ AnyCredential: TypeAlias = (
     | Credentials.Azure
     | Credentials.LocalFileSystemAccess
     | Credentials.HttpAccess
+    | Credentials.Fsspec
 )
 
 LocalFileSystemAccess: Final = Credentials.LocalFileSystemAccess()
@@ -408,6 +409,30 @@ _WRAPPERS: dict[type[Any], Any] = {
     GcsCredentials: Credentials.Gcs,
     AzureCredentials: Credentials.Azure,
 }
+
+
+def http_credentials(*, headers: Mapping[str, str]) -> Credentials.HttpAccess:
+    """Authorise a container of a web server that wants to know who asks.
+
+    Parameters
+    ----------
+    headers : mapping of str to str
+        Sent to the container's host only, e.g. ``{"Authorization": "Bearer ..."}``. They are never
+        stored, other than those of `icechunk.http_store`.
+    """
+    return Credentials.HttpAccess(dict(headers))
+
+
+def fsspec_credentials(**options: Any) -> Credentials.Fsspec:
+    """Authorise a container that fsspec reads.
+
+    Parameters
+    ----------
+    **options
+        What the file system has to be told, as in ``fsspec.filesystem(scheme, **options)``. They
+        are never stored; they travel with pickled handles, since workers need them.
+    """
+    return Credentials.Fsspec(options)
 
 
 def _authorisation(credential: Any) -> Any:

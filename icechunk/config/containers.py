@@ -19,8 +19,8 @@ class ObjectStoreConfig(Variant, path="icechunk.config.ObjectStoreConfig"):
     """Kind and connection options of the store that holds virtual chunks.
 
     One of the variants `InMemory`, `LocalFileSystem`, `S3`, `S3Compatible`, `Tigris`, `Gcs`,
-    `Azure` and `Http`. They are tuple-like: ``store._0``, ``store[0]`` and `match` patterns work.
-    Options are copied in and out.
+    `Azure`, `Http` and, of this library only, `Fsspec`. They are tuple-like:
+    ``store._0``, ``store[0]`` and `match` patterns work. Options are copied in and out.
     """
 
     InMemory: TypeAlias = "_InMemory"
@@ -31,8 +31,13 @@ class ObjectStoreConfig(Variant, path="icechunk.config.ObjectStoreConfig"):
     Gcs: TypeAlias = "_Gcs"
     Azure: TypeAlias = "_Azure"
     Http: TypeAlias = "_Http"
+    Fsspec: TypeAlias = "_Fsspec"
 
     _schemes_: ClassVar[frozenset[str]] = frozenset()
+
+    def _serves(self, scheme: str) -> bool:
+        """Whether URLs of a scheme, in lower case, can be read from such a store."""
+        return scheme in self._schemes_
 
 
 def _path(name: str, value: Any) -> Path:
@@ -99,6 +104,12 @@ class _Http(ObjectStoreConfig, variant="Http"):
     _schemes_ = frozenset({"http", "https"})
     opts: dict[str, str] | None = _texts_field()
     headers: dict[str, str] | None = _texts_field()
+
+
+class _Fsspec(ObjectStoreConfig, variant="Fsspec"):
+    def _serves(self, scheme: str) -> bool:
+        # Local files have rules of their own, which fsspec does not keep.
+        return scheme not in ("file", "local", "vcc")
 
 
 AnyObjectStoreConfig: TypeAlias = (
@@ -205,6 +216,16 @@ def http_store(
     return _Http(opts, headers)
 
 
+def fsspec_store() -> ObjectStoreConfig.Fsspec:
+    """Let fsspec read the virtual chunks of a URL prefix: any scheme that it knows but ``file``.
+
+    What the file system has to be told, secrets or not, is never stored: it is given when the
+    repository is opened, see `icechunk.fsspec_credentials`. The Rust library passes over
+    containers of this kind.
+    """
+    return _Fsspec()
+
+
 def local_filesystem_store(path: str) -> ObjectStoreConfig.LocalFileSystem:
     """Describe a directory as the home of virtual chunks.
 
@@ -299,7 +320,7 @@ def validate_container(container: VirtualChunkContainer) -> None:
     if parts is None:
         raise ValueError(f"relative URL without a base; {prefix!r} needs a scheme such as s3://")
     scheme, host, path = parts[1].lower(), parts[2], parts[3]
-    if scheme not in container.store._schemes_:
+    if not container.store._serves(scheme):
         fitting = ", ".join(sorted(container.store._schemes_)) or "none"
         raise ValueError(
             f"Invalid url prefix scheme ({scheme}) for this object store config: "

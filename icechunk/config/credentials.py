@@ -5,12 +5,13 @@ Credentials compare by identity: whether two secrets are equal is nobody's busin
 
 from __future__ import annotations
 
+import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from icechunk.config.fields import described, instance_of, moment
+from icechunk.config.fields import Field, described, expect, instance_of, moment
 from icechunk.config.values import Value, Variant
 from icechunk.ground.errors import ErrorKind, InvalidInputError
 
@@ -238,6 +239,7 @@ class Credentials(_Credential, path="icechunk.credentials.Credentials"):
     Azure: TypeAlias = "_AuthoriseAzure"
     LocalFileSystemAccess: TypeAlias = "_AuthoriseLocal"
     HttpAccess: TypeAlias = "_AuthoriseHttp"
+    Fsspec: TypeAlias = "_AuthoriseFsspec"
 
 
 class _AuthoriseS3(Credentials, variant="S3"):
@@ -256,8 +258,29 @@ class _AuthoriseLocal(Credentials, variant="LocalFileSystemAccess"):
     pass
 
 
+def _mapping(name: str, value: Any) -> dict[str, Any]:
+    expect(name, value, Mapping)
+    for key in value:
+        expect(name, key, str)
+    return dict(value)
+
+
+def _secret_mapping() -> Any:
+    """Field of a mapping that no display shows."""
+    return Field(
+        lambda name, value: None if value is None else _mapping(name, value),
+        default=None,
+        expose=copy.copy,
+        secret=0,
+    )
+
+
 class _AuthoriseHttp(Credentials, variant="HttpAccess"):
-    pass
+    headers: dict[str, str] | None = _secret_mapping()
+
+
+class _AuthoriseFsspec(Credentials, variant="Fsspec"):
+    options: dict[str, Any] | None = _secret_mapping()
 
 
 # --------------------------------------------------------------------------- refreshing

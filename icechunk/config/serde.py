@@ -53,6 +53,9 @@ _STORES: dict[str, type[Variant]] = {
     "tigris": ObjectStoreConfig.Tigris,
     "http": ObjectStoreConfig.Http,
 }
+_FSSPEC = "fsspec"
+"""Option that tells our own kind of store from a web server, whose tag others can read."""
+
 _CONDITIONS: dict[str, str] = {
     "Or": "or",
     "And": "and",
@@ -141,6 +144,8 @@ def _written(value: Any) -> Any:
 
 
 def _written_store(store: ObjectStoreConfig) -> Any:
+    if isinstance(store, ObjectStoreConfig.Fsspec):
+        return Tagged("http", {_FSSPEC: "true"})
     tag = _TAGS[type(store)]
     if tag == "in_memory":
         return tag
@@ -276,7 +281,8 @@ def _read_store(raw: Any, where: str) -> ObjectStoreConfig:
     elif tag == "http":
         options = dict(value or {})
         headers = options.pop("headers", None)
-        store = kind(options or None, headers or None)
+        fsspec = options.get(_FSSPEC) == "true"
+        store = ObjectStoreConfig.Fsspec() if fsspec else kind(options or None, headers or None)
     elif tag == "local_file_system":
         store = kind(value)
     else:

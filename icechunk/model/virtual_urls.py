@@ -132,7 +132,7 @@ def slashed(prefix: str) -> str:
 
 def fits(container: VirtualChunkContainer) -> bool:
     """Whether a container can be used: stored ones that no store can serve are passed over."""
-    return container.url_prefix.partition(":")[0].lower() in container.store._schemes_
+    return container.store._serves(container.url_prefix.partition(":")[0].lower())
 
 
 class Containers:

@@ -48,6 +48,11 @@ _FAMILIES: tuple[_Family, ...] = (
         Credentials.HttpAccess,
         "icechunk.credentials.HttpAccess",
     ),
+    (
+        (ObjectStoreConfig.Fsspec,),
+        Credentials.Fsspec,
+        "icechunk.fsspec_credentials()",
+    ),
 )
 """Kinds of stores, the credentials that fit them, and what to write instead of None."""
 

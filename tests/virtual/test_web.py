@@ -145,7 +145,7 @@ def test_failures_that_pass_are_tried_again(place: Place, web: WebServer, fault:
         ("reset", "connection failed"),
         ("half", "broke off"),
         (403, "refuses access"),
-        (401, "http_store(headers=...)"),
+        (401, "http_credentials(headers=...)"),
         (410, "not found"),
         (418, "418"),
     ],
@@ -215,3 +215,21 @@ def test_a_proxy_is_used(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("http_proxy", web.url)
     web.objects["http://data.example/files/x"] = Served(GOOD.tobytes())
     np.testing.assert_array_equal(values(referring(place, place.prefix + "x")), GOOD)
+
+
+def test_headers_given_at_opening_are_sent_and_never_stored(web: WebServer) -> None:
+    from icechunk.config.serde import to_plain
+
+    place = web_place(web, headers={"X-Public": "stored"})
+    place.put("x", GOOD.tobytes())
+    place.credentials = icechunk.http_credentials(headers={"X-Api-Key": SECRET})
+    session = referring(place, place.prefix + "x")
+    np.testing.assert_array_equal(values(session), GOOD)
+    assert web.asked[0].headers["x-api-key"] == SECRET
+    assert web.asked[0].headers["x-public"] == "stored"
+    assert SECRET not in str(to_plain(session.config))
+    assert SECRET not in f"{place.credentials!r} {place.credentials}"
+
+
+def test_headers_of_a_container_that_look_like_secrets_are_not_shown(place: Place) -> None:
+    assert SECRET not in f"{place.store!r} {place.store} {place.config()!r} {place.config()}"
