@@ -20,10 +20,14 @@ class Limits:
         Snapshots held in memory at once.
     manifest_fetches : int
         Manifests fetched at once.
+    compressed_bytes, decoded_bytes : int
+        Bytes of manifests read at once, as stored and in memory; a larger one is read alone.
     """
 
     snapshots: int = 50
     manifest_fetches: int = 500
+    compressed_bytes: int = 512 * 1024 * 1024
+    decoded_bytes: int = 4 * 1024 * 1024 * 1024
 
     @classmethod
     def checked(
@@ -35,18 +39,16 @@ class Limits:
     ) -> Limits:
         """Limits from arguments of the public methods, named like them.
 
-        Manifests are decoded one per worker, so the two bounds in bytes are only checked.
-
         Raises
         ------
         TypeError, ValueError, OverflowError
             For anything but positive integers of 16 bits (counts) or 64 bits (bytes).
         """
-        positive("max_compressed_manifest_mem_bytes", max_compressed_manifest_mem_bytes, _U64)
-        positive("max_decoded_manifest_mem_bytes", max_decoded_manifest_mem_bytes, _U64)
         return cls(
             positive("max_snapshots_in_memory", max_snapshots_in_memory, _U16),
             positive("max_concurrent_manifest_fetches", max_concurrent_manifest_fetches, _U16),
+            positive("max_compressed_manifest_mem_bytes", max_compressed_manifest_mem_bytes, _U64),
+            positive("max_decoded_manifest_mem_bytes", max_decoded_manifest_mem_bytes, _U64),
         )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 
@@ -19,15 +18,15 @@ from icechunk.ground.errors import (
     StorageError,
 )
 from icechunk.ground.ids import ObjectId
-from icechunk.ground.runtime import map_parallel
 from icechunk.ledger.base import Ledger
 from icechunk.ledger.capabilities import Capability
+from icechunk.maintenance.bounded_walk import BoundedWalk
 from icechunk.maintenance.limits import Limits
 from icechunk.model.id_columns import NO_IDS, Ids, column, from_rows, ids_of, union, without
 from icechunk.model.snapshot import ManifestInfo, Snapshot
 from icechunk.model.snapshot_table import SnapshotTable
 
-T = TypeVar("T")
+_UNITED = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,10 +161,7 @@ class Explorer:
 
     def __init__(self, assets: Assets, limits: Limits) -> None:
         self._assets = assets
-        here = assets.storage.blocking_ok
-        self._fetches = 1 if here else limits.manifest_fetches
-        self._snapshots = 1 if here else limits.snapshots
-        self._batch = limits.snapshots
+        self._walk = BoundedWalk(limits, assets.storage.blocking_ok)
         self.reach = Reach(NO_IDS, NO_IDS, NO_IDS, NO_IDS)
 
     def add(self, snapshots: Ids, logs: Ids = NO_IDS, *, doubtful: bool = False) -> None:
@@ -185,19 +181,14 @@ class Explorer:
             When a file that is needed is missing or damaged.
         """
         fresh = without(snapshots, self.reach.snapshots)
-        infos: dict[ObjectId, ManifestInfo] = {}
-        for group in _groups(ids_of(fresh), self._batch):
-            infos.update(self._infos(group, doubtful))
+        infos = self._infos(ids_of(fresh), doubtful)
         manifests = column(infos)
         unread = ids_of(without(manifests, self.reach.manifests))
-        chunks = [self.reach.chunks]
-        for batch in _groups(unread, max(self._fetches, 64)):
-            columns = map_parallel(
-                lambda wanted: self._chunks(infos[wanted], doubtful), batch, limit=self._fetches
-            )
-            chunks.append(union(columns))
+        chunks = self._walk.manifests(
+            lambda info: self._chunks(info, doubtful), (infos[wanted] for wanted in unread)
+        )
         self.reach = self.reach.and_also(
-            Reach(fresh, union([logs, fresh]), manifests, union(chunks))
+            Reach(fresh, union([logs, fresh]), manifests, _settled(chunks))
         )
 
     def _infos(
@@ -205,17 +196,16 @@ class Explorer:
     ) -> Mapping[ObjectId, ManifestInfo]:
         """Manifests that some snapshots refer to."""
 
-        def load(snapshot_id: ObjectId) -> Snapshot | None:
+        def load(snapshot_id: ObjectId) -> dict[ObjectId, ManifestInfo]:
             try:
-                return self._assets.snapshot(snapshot_id)
+                return manifests_of(self._assets.snapshot(snapshot_id))
             except (StorageError, FormatError) as error:
                 _pass_over(error, doubtful)
-                return None
+                return {}
 
         found: dict[ObjectId, ManifestInfo] = {}
-        for snapshot in map_parallel(load, snapshots, limit=self._snapshots):
-            if snapshot is not None:
-                found.update(manifests_of(snapshot))
+        for infos in self._walk.snapshots(load, snapshots):
+            found.update(infos)
         return found
 
     def _chunks(self, info: ManifestInfo, doubtful: bool) -> Ids:
@@ -245,8 +235,10 @@ def _pass_over(error: IcechunkError, doubtful: bool) -> None:
         raise error
 
 
-def _groups(items: Sequence[T], size: int) -> Iterator[list[T]]:
-    """The items in lists of at most `size`."""
-    rest = iter(items)
-    while group := list(islice(rest, size)):
-        yield group
+def _settled(columns: Iterable[Ids]) -> Ids:
+    """Union of many columns, some at a time: they may have much in common."""
+    settled = NO_IDS
+    rest = iter(columns)
+    while group := list(islice(rest, _UNITED)):
+        settled = union([settled, *group])
+    return settled

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from icechunk.engine.context import RepoContext
 from icechunk.ground.ids import ObjectId
+from icechunk.maintenance.bounded_walk import BoundedWalk
+from icechunk.maintenance.limits import Limits
 from icechunk.maintenance.reach import ancestors, manifests_of, private_assets, ref_targets
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
 from icechunk.model.id_columns import from_rows, from_texts, member
@@ -17,6 +19,8 @@ from icechunk.model.storage_stats import ChunkStorageStats, PackUsage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+R = TypeVar("R")
 
 _NATIVE_ROW = np.dtype([("id", "S12"), ("offset", ">u8"), ("length", ">u8")])
 _SETTLE = 1_000_000
@@ -50,18 +54,31 @@ class _Distinct:
         return self._parts[0]
 
 
-def chunk_storage_stats(ctx: RepoContext) -> ChunkStorageStats:
-    """Bytes of the chunks that branches, tags and their histories refer to."""
+def chunk_storage_stats(ctx: RepoContext, limits: Limits | None = None) -> ChunkStorageStats:
+    """Bytes of the chunks that branches, tags and their histories refer to.
+
+    Parameters
+    ----------
+    ctx : RepoContext
+        The repository.
+    limits : Limits, optional
+        Bounds of memory and requests.
+    """
+
+    def read(table: ChunkTable) -> tuple[NDArray[Any], int, set[tuple[bytes, int, int]]]:
+        inline = int(table.length[table.kind == INLINE].sum())
+        return _native_rows(table), inline, _virtual_ranges(table)
+
     native = _Distinct(_NATIVE_ROW.itemsize)
     virtual: set[tuple[bytes, int, int]] = set()
     inline = 0
-    for table in _tables(ctx):
-        native.add(_native_rows(table))
-        inline += int(table.length[table.kind == INLINE].sum())
-        virtual |= _virtual_ranges(table)
-    rows = native.settled().reshape(-1).view(_NATIVE_ROW)
+    for rows, inlined, ranges in _tables(ctx, read, limits):
+        native.add(rows)
+        inline += inlined
+        virtual |= ranges
+    distinct = native.settled().reshape(-1).view(_NATIVE_ROW)
     return ChunkStorageStats(
-        native_bytes=int(rows["length"].sum(dtype=np.uint64)),
+        native_bytes=int(distinct["length"].sum(dtype=np.uint64)),
         virtual_bytes=sum(length for _, _, length in virtual),
         inlined_bytes=inline,
     )
@@ -70,8 +87,8 @@ def chunk_storage_stats(ctx: RepoContext) -> ChunkStorageStats:
 def pack_usage(ctx: RepoContext) -> PackUsage:
     """How much of the chunk objects that history refers to is still referred to."""
     native = _Distinct(_NATIVE_ROW.itemsize)
-    for table in _tables(ctx):
-        native.add(_native_rows(table))
+    for each in _tables(ctx, _native_rows):
+        native.add(each)
     rows = native.settled().reshape(-1).view(_NATIVE_ROW)
     objects = from_rows(np.ascontiguousarray(rows["id"]).view(np.uint8).reshape(-1, 12))
     stored = 0
@@ -82,15 +99,24 @@ def pack_usage(ctx: RepoContext) -> PackUsage:
     return PackUsage(len(objects), stored, int(rows["length"].sum(dtype=np.uint64)))
 
 
-def _tables(ctx: RepoContext) -> Iterator[ChunkTable]:
-    """References of every manifest in the history of the refs, each once."""
+def _tables(
+    ctx: RepoContext, read: Callable[[ChunkTable], R], limits: Limits | None = None
+) -> Iterator[R]:
+    """What a function says of the references in every manifest of the refs' history, each once."""
     assets = private_assets(ctx)
     ledger = ctx.ledger.under(assets, ctx.settings)
+    walk = BoundedWalk(limits or Limits(), ctx.storage.blocking_ok)
     infos: dict[ObjectId, ManifestInfo] = {}
-    for snapshot_id in ancestors(ledger, ref_targets(ledger)):
-        infos.update(manifests_of(assets.snapshot(snapshot_id)))
-    for info in infos.values():
-        yield from assets.manifest(info.id, info.num_chunk_refs).arrays.values()
+    ids = list(ancestors(ledger, ref_targets(ledger)))
+    for found in walk.snapshots(lambda each: manifests_of(assets.snapshot(each)), ids):
+        infos.update(found)
+
+    def of_manifest(info: ManifestInfo) -> list[R]:
+        manifest = assets.manifest(info.id, info.num_chunk_refs)
+        return [read(table) for table in manifest.arrays.values()]
+
+    for results in walk.manifests(of_manifest, infos.values()):
+        yield from results
 
 
 def _native_rows(table: ChunkTable) -> NDArray[Any]:

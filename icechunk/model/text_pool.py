@@ -79,12 +79,12 @@ class TextPool:
         return cls(b"", nothing, nothing, True)
 
     @classmethod
-    def of_spans(cls, data: bytes, start: Ints, length: Ints) -> TextPool:
+    def of_spans(cls, data: bytes | memoryview, start: Ints, length: Ints) -> TextPool:
         """Pool over texts found inside a larger buffer.
 
         Parameters
         ----------
-        data : bytes
+        data : bytes or memoryview
             Any buffer that holds the texts.
         start, length : int64 array, shape (n,)
             Their spans, inside `data`; length `ABSENT` for none.
@@ -101,7 +101,7 @@ class TextPool:
         low, high = int(first.min()), int(last.max())
         cut = max(low - 4, 0)
         # One NUL and the padding belong to the last frame.
-        part = data[cut : cut + (high - cut) // 4 * 4 + 4]
+        part = bytes(data[cut : cut + (high - cut) // 4 * 4 + 4])
         pool = cls(part, start - cut, length, False)
         return cls(part, pool.start, length, True) if pool._is_dense() else pool.compacted()
 
@@ -123,7 +123,7 @@ class TextPool:
         """Texts of many rows at once; as `text` gives them."""
         start, length = self.start[rows], self.length[rows]
         spans = zip(start.tolist(), (start + length).tolist(), strict=True)
-        data = bytes(self.data)
+        data = self.data
         if data.isascii():
             whole = data.decode("ascii")
             return [None if end < begin else whole[begin:end] for begin, end in spans]

@@ -100,7 +100,7 @@ class Upkeep:
         max_consecutive_delete_failures : int
             Give up after so many objects in a row that could not be deleted.
         max_compressed_manifest_mem_bytes, max_decoded_manifest_mem_bytes : int
-            Accepted for compatibility.
+            Bytes of manifests read at once, as stored and in memory; a larger one is read alone.
         max_concurrent_deletes, max_concurrent_listings : int
             Accepted for compatibility; the storage decides.
 
@@ -193,16 +193,16 @@ class Upkeep:
         Parameters
         ----------
         max_snapshots_in_memory, max_concurrent_manifest_fetches : int
-            Checked, and accepted for compatibility.
+            Files read at once.
         max_compressed_manifest_mem_bytes, max_decoded_manifest_mem_bytes : int
-            Checked, and accepted for compatibility.
+            Bytes of manifests read at once, as stored and in memory; a larger one is read alone.
 
         Returns
         -------
         ChunkStorageStats
             Native and virtual chunks count once however many snapshots share them.
         """
-        Limits.checked(
+        limits = Limits.checked(
             max_snapshots_in_memory,
             max_compressed_manifest_mem_bytes,
             max_decoded_manifest_mem_bytes,
@@ -210,7 +210,7 @@ class Upkeep:
         )
         from icechunk.maintenance import stats
 
-        return stats.chunk_storage_stats(self._ctx)
+        return stats.chunk_storage_stats(self._ctx, limits)
 
     def total_chunks_storage(
         self,
