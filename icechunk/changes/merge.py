@@ -11,7 +11,7 @@ from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.overlay import TreeView
 from icechunk.ground.errors import ConflictError, ErrorKind
 from icechunk.ground.ids import NodeId
-from icechunk.model.chunk_table import ChunkTable
+from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
 from icechunk.model.coordinates import Coords
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.references import clashing
@@ -51,9 +51,11 @@ def merge(
         Kind ``merge-failed``: both made the same node, changed the same metadata differently,
         removed what the other changed, or wrote the same chunk differently.
     """
-    problems = [*_node_problems(into, other), *_homeless(into, other, tree)]
+    seen = ChangeSet() if known is None else known
+    problems = [*_node_problems(into, other, seen), *_homeless(into, other, tree)]
     twice: dict[NodeId, Coords] = {}
     if known is not None:
+        problems += _lost_by_resizing(into, other, tree, known)
         problems += _chunk_problems(into, other, tree, known, same, twice)
     if problems:
         raise ConflictError(
@@ -63,7 +65,10 @@ def merge(
             kind=ErrorKind.MERGE_FAILED,
         )
     for node in other.deleted.values():
-        if node.id not in into.deleted:
+        made_here = into.new.get(node.path)
+        if made_here is not None and made_here.id == node.id:
+            into.remove(made_here)
+        elif node.id not in into.deleted:
             into.deleted[node.id] = node
             into.updated.pop(node.id, None)
             into.chunks.pop(node.id, None)
@@ -97,24 +102,41 @@ def _update(into: ChangeSet, node_id: NodeId, changed: NodeSnapshot) -> None:
         edits.regrid(changed.array.num_chunks)
 
 
-def _node_problems(into: ChangeSet, other: ChangeSet) -> list[str]:
+def _node_problems(into: ChangeSet, other: ChangeSet, known: ChangeSet) -> list[str]:
     problems = [
         f"both created {path}"
         for path, node in other.new.items()
         if path in into.new and into.new[path].id != node.id
     ]
+    # What the fork saw already is the state it went on from.
+    updated = {
+        node_id: node
+        for node_id, node in into.updated.items()
+        if node_id not in known.updated or known.updated[node_id].user_data != node.user_data
+    }
     problems += [
         f"both changed the metadata of {node.path}"
         for node_id, node in other.updated.items()
-        if node_id in into.updated and into.updated[node_id].user_data != node.user_data
+        if node_id in updated and updated[node_id].user_data != node.user_data
     ]
-    for one, two in ((into, other), (other, into)):
-        problems += [
-            f"one deleted {node.path}, the other changed it"
-            for node_id, node in one.deleted.items()
-            if node_id in two.updated or node_id in two.chunks
-        ]
+    problems += [
+        f"one deleted {node.path}, the other changed it"
+        for node_id, node in other.deleted.items()
+        if node_id in updated or _wrote_since(node_id, into, known)
+    ]
+    problems += [
+        f"one deleted {node.path}, the other changed it"
+        for node_id, node in into.deleted.items()
+        if node_id in other.updated or node_id in other.chunks
+    ]
     return problems
+
+
+def _wrote_since(node_id: NodeId, into: ChangeSet, known: ChangeSet) -> bool:
+    now, before = into.chunks.get(node_id), known.chunks.get(node_id)
+    if now is None or before is None:
+        return now is not None
+    return len(_since(now.table(), before.table())) > 0
 
 
 def _homeless(into: ChangeSet, other: ChangeSet, tree: TreeView) -> list[str]:
@@ -160,6 +182,38 @@ def _chunk_problems(
                 f"both wrote chunks of {node.path if node else 'an array'}: {shown}"
                 + (f" and {more} more" if more > 0 else "")
             )
+    return problems
+
+
+def _lost_by_resizing(
+    into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet
+) -> list[str]:
+    """What one wrote where the other made the array smaller."""
+    problems = []
+    for shrunk, writer, before in ((other, into, known), (into, other, ChangeSet())):
+        for node_id, edits in writer.chunks.items():
+            node = shrunk.updated.get(node_id)
+            if node is None or node.array is None:
+                continue
+            table = edits.table()
+            if node_id in before.chunks:
+                table = _since(table, before.chunks[node_id].table())
+            coords = table.coords()[table.kind != TOMBSTONE]
+            seen = None if shrunk is other else known.updated.get(node_id)
+            if seen is not None and seen.array == node.array:
+                continue  # it was that small when the fork was made
+            beyond = (coords >= np.maximum(node.array.num_chunks, 1)).any(axis=1)
+            base, kept = tree.base.by_id(node_id), shrunk.kept.get(node_id)
+            if base is not None and base.array is not None and kept is not None:
+                grid = np.array(base.array.num_chunks)
+                if len(grid) == len(kept) == coords.shape[1]:
+                    # made smaller, and larger again: what was beyond is gone all the same
+                    beyond |= ((coords >= np.maximum(kept, 1)) & (coords < grid)).any(axis=1)
+            if beyond.any():
+                lost = ", ".join(str(row) for row in coords[beyond][:_NAMED].tolist())
+                problems.append(
+                    f"one made {node.path} smaller, the other wrote chunks there: {lost}"
+                )
     return problems
 
 

@@ -372,6 +372,8 @@ class Session(Hierarchy, Shown):
         """
         mine = self._transaction
         everyone = others if other is None else (*others, other)
+        for number, one in enumerate(everyone):
+            expect(f"others[{number}]", one, Session)
         children = [one._transaction for one in everyone if one._transaction is not mine]
         merge_children(mine, children, last_wins=last_wins)
 

@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 import icechunk
-from tests.repositories import edit, read, storage_of, with_grid
+from tests.repositories import edit, grid_array, read, storage_of, with_grid
 
 
 @pytest.fixture(params=["memory", "local"])
@@ -105,6 +105,91 @@ def test_equal_bytes_are_no_conflict_however_they_are_stored(tmp_path):
     edit(two, np.s_[0, 0], 8)
     with pytest.raises(icechunk.ConflictError, match=r"chunks of /a: \[0, 0\]\. "):
         session.merge(two)
+
+
+def resize(session: icechunk.Session, *shapes: tuple[int, ...]) -> None:
+    for shape in shapes:
+        zarr.open_array(session.store, path="a", mode="r+").resize(shape)
+
+
+@pytest.mark.parametrize("shapes", [[(2, 8)], [(2, 8), (6, 8)]], ids=["smaller", "and larger"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_one_wrote_where_the_other_made_the_array_smaller(repo, first, shapes):
+    session = repo.writable_session("main")
+    forks = [session.fork(), session.fork()]
+    resize(forks[0], *shapes)
+    edit(forks[1], np.s_[5, 7], 1)
+    session.merge(forks[first])
+    with pytest.raises(icechunk.ConflictError, match=r"made /a smaller.*\[2, 1\]") as caught:
+        session.merge(forks[1 - first])
+    assert caught.value.kind == icechunk.ErrorKind.MERGE_FAILED
+    session.merge(forks[1 - first], last_wins=True)
+
+
+def test_resizes_that_lose_nothing_of_the_others(repo):
+    session = repo.writable_session("main")
+    edit(session, np.s_[4:6], 3)
+    one, two, three = session.fork(), session.fork(), session.fork()
+    resize(one, (2, 8))  # it saw what was written beyond
+    edit(two, np.s_[0, 0], 1)
+    session.merge(one, two)
+    assert read(session).shape == (2, 8)
+    resize(three, (10, 8))
+    with pytest.raises(icechunk.ConflictError, match="metadata of /a"):
+        session.merge(three)
+    session.commit("smaller")
+
+    session = repo.writable_session("main")
+    one, two = session.fork(), session.fork()
+    for number, fork in enumerate((one, two)):
+        resize(fork, (6, 8))  # both grow alike, and fill parts of their own
+        edit(fork, np.s_[2 + 2 * number : 4 + 2 * number], number)
+    session.merge(one, two)
+    session.commit("grown")
+    assert read(repo.readonly_session("main"))[2:, 0].tolist() == [0, 0, 1, 1]
+
+    session = repo.writable_session("main")
+    resize(session, (4, 8))
+    fork = session.fork()
+    resize(fork, (6, 8))
+    edit(fork, np.s_[4:6], 9)
+    session.merge(fork)
+    assert read(session)[:, 0].tolist()[2:] == [0, 0, 9, 9]
+
+
+def test_a_fork_goes_on_from_what_it_saw(repo):
+    session = repo.writable_session("main")
+    edit(session, np.s_[0, 0], 1)
+    grid_array(session.store, "mine")
+    zarr.open_array(session.store, path="a", mode="r+").attrs["x"] = 1
+    fork = session.fork()
+    zarr.open_array(fork.store, path="a", mode="r+").attrs["x"] = 2
+    fork.store.delete_sync("mine/zarr.json")
+    session.merge(fork)
+    assert zarr.open_array(session.store, path="a", mode="r").attrs["x"] == 2
+    assert session.store.get_sync("mine/zarr.json") is None
+    later = session.fork()
+    later.store.delete_sync("a/zarr.json")
+    session.merge(later)
+    assert session.status().deleted_arrays == {"/a"}
+    session.commit("no array left")
+    assert list(zarr.open_group(repo.readonly_session("main").store, mode="r").arrays()) == []
+
+
+def test_deleting_what_the_session_went_on_with_is_refused(repo):
+    session = repo.writable_session("main")
+    edit(session, np.s_[0, 0], 1)
+    fork = session.fork()
+    fork.store.delete_sync("a/zarr.json")
+    edit(session, np.s_[0, 1], 2)
+    with pytest.raises(icechunk.ConflictError, match="one deleted /a"):
+        session.merge(fork)
+
+
+@pytest.mark.parametrize("wrong", ["x", None, 3])
+def test_only_sessions_are_merged(repo, wrong):
+    with pytest.raises(TypeError, match="Session"):
+        repo.writable_session("main").merge(wrong)
 
 
 def test_one_difference_among_equal_chunks_is_named(repo):
