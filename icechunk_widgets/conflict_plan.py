@@ -266,7 +266,7 @@ class ConflictPlan:
             How many were taken over.
         """
         kept = 0
-        touched = _touched_nodes(theirs)
+        touched = touched_nodes(theirs)
         for entry in self.entries:
             old = former._by_key.get(entry.key)
             if old is None or entry.path in touched:
@@ -344,7 +344,8 @@ def _same_ours(one: Entry, two: Entry) -> bool:
     return moved is None or not len(moved)
 
 
-def _touched_nodes(diff: Diff) -> set[str]:
+def touched_nodes(diff: Diff) -> set[str]:
+    """Paths of nodes that a change concerns, other than by their chunks."""
     return (
         diff.new_arrays
         | diff.new_groups

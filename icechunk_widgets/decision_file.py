@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from icechunk import ErrorKind, InvalidInputError
 from icechunk_widgets.chunk_refs import flat, in_runs, inside, runs_of
 from icechunk_widgets.conflict_entry import NAME, UNDECIDED, Entry
+from icechunk_widgets.conflict_plan import touched_nodes
 from icechunk_widgets.faults import refusal
 from icechunk_widgets.survey import Survey
 
 KIND = "icechunk-decisions"
+_EXTRAS = ("keys", "otherwise", "metadata", "new_path")
 
 
 def to_text(survey: Survey) -> str:
@@ -96,12 +98,19 @@ def _parse(text: str) -> dict[str, Any]:
     return checked
 
 
-def _touched(survey: Survey, document: dict[str, Any]) -> dict[str, Any] | None:
-    """Chunks by path that the branch changed since; None when nothing can be compared."""
+class _Touched(NamedTuple):
+    """What the branch changed since the decisions were made: chunks by path, and nodes."""
+
+    chunks: dict[str, Any]
+    nodes: set[str]
+
+
+def _touched(survey: Survey, document: dict[str, Any]) -> _Touched | None:
+    """What the branch changed since; None when nothing can be compared."""
     if document["base"] != survey.base:
         return None  # another starting point: what was compared then is not what is compared now
     if document["tip"] == survey.tip:
-        return {}
+        return _Touched({}, set())
     try:
         moved = survey.repo.diff(
             from_snapshot_id=document["tip"], to_snapshot_id=survey.tip, any_states=True
@@ -111,10 +120,10 @@ def _touched(survey: Survey, document: dict[str, Any]) -> dict[str, Any] | None:
             "the decisions were made against a commit that is gone",
             "decide again; nothing was taken",
         ) from error
-    return dict(moved.chunk_coordinates)
+    return _Touched(dict(moved.chunk_coordinates), touched_nodes(moved))
 
 
-def _take_one(survey: Survey, decision: dict[str, Any], touched: dict[str, Any]) -> int:
+def _take_one(survey: Survey, decision: dict[str, Any], touched: _Touched) -> int:
     entry = next(
         (
             entry
@@ -126,15 +135,15 @@ def _take_one(survey: Survey, decision: dict[str, Any], touched: dict[str, Any])
     if entry is None or decision["choice"] not in entry.choices:
         return 0
     if not entry.is_chunks:
-        if entry.path in touched:
+        if entry.path in touched.nodes:
             return 0
-        names = [name for name in ("metadata", "new_path") if name in decision]
+        names = [name for name in _EXTRAS if name in decision]
         extra: dict[str, Any] = {name: decision[name] for name in names}
         return survey.plan.decide(entry, decision["choice"], extra=extra)
-    rows = _rows(entry, decision, touched.get(entry.path))
+    rows = _rows(entry, decision, touched.chunks.get(entry.path))
     if not len(rows):
         return 0
-    survey.plan.decide(entry, decision["choice"], chunks=entry.coords[rows].tolist())
+    survey.plan.decide(entry, decision["choice"], runs=runs_of(entry.positions[rows]))
     return len(rows)
 
 

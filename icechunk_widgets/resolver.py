@@ -14,6 +14,8 @@ from icechunk import Conflict, ConflictType, ErrorKind, IcechunkError, Session, 
 from icechunk_widgets import fallback, static_pictures
 from icechunk_widgets.base import STATIC, Reply, answers
 from icechunk_widgets.faults import describe, refusal
+from icechunk_widgets.node_conflict import describe as describe_node
+from icechunk_widgets.node_conflict import keys_of_merge
 from icechunk_widgets.outcome import result
 from icechunk_widgets.pictures import preview
 from icechunk_widgets.plain import plural
@@ -151,6 +153,12 @@ class ConflictResolver(ResolverTools):
         outcome = result(survey, path, chunk) if "result" in wanted else None
         return preview(path, chunk, [*held, *([outcome] if outcome else [])], index)
 
+    @answers("node_conflict")
+    def _node_conflict_reply(self, path: str, type: str) -> dict[str, Any]:
+        with self.lock:
+            survey = self._survey
+            return describe_node(survey, survey.plan.find(path, type))
+
     @answers("script")
     def _script_reply(self) -> dict[str, str]:
         return {"text": self.script()}
@@ -174,6 +182,7 @@ class ConflictResolver(ResolverTools):
         chunks: Sequence[Sequence[int]] | None = None,
         *,
         type: ConflictType | str | None = None,
+        keys: dict[str, str] | None = None,
         metadata: dict[str, Any] | None = None,
         new_path: str | None = None,
     ) -> None:
@@ -186,12 +195,15 @@ class ConflictResolver(ResolverTools):
         choice : str or None
             ``"ours"``, ``"theirs"``, ``"base"``; for chunks also ``"merge-ours"`` and
             ``"merge-theirs"`` (every cell from the side that changed it, and from the named one
-            where both did); for nodes also ``"custom"`` and ``"rename"``
+            where both did); for nodes also ``"merge"``, ``"custom"`` and ``"rename"``
             where `icechunk.conflicts.CHOICES` offers them; None makes it undecided again.
         chunks : sequence of (sequence of int), optional
             Coordinates of conflicting chunks; all by default.
         type : ConflictType or str, optional
             Needed when a node has several conflicts.
+        keys : dict of str to str, optional
+            For ``"merge"``: ``"ours"``, ``"theirs"`` or ``"base"`` for every key that both sides
+            changed, by JSON Pointer such as ``/attributes/units``.
         metadata : dict, optional
             The whole ``zarr.json`` for ``"custom"``.
         new_path : str, optional
@@ -204,22 +216,37 @@ class ConflictResolver(ResolverTools):
         """
         given = {"metadata": metadata, "new_path": new_path}
         extra = {name: value for name, value in given.items() if value is not None}
-        self._decide(path, type, choice, chunks=chunks, extra=extra)
+        self._decide(path, type, choice, chunks=chunks, keys=keys, extra=extra)
         self.refresh()
 
     @answers("decide")
     def _decide_reply(
-        self, path: str, type: str, choice: str | None, runs: list[int] | None = None
+        self,
+        path: str,
+        type: str,
+        choice: str | None,
+        runs: list[int] | None = None,
+        keys: dict[str, str] | None = None,
+        new_path: str | None = None,
     ) -> dict[str, Any]:
-        return self._decide(path, type, choice, runs=runs)
+        extra = {} if new_path is None else {"new_path": new_path}
+        return self._decide(path, type, choice, runs=runs, keys=keys, extra=extra)
 
     def _decide(
-        self, path: str, kind: ConflictType | str | None, choice: str | None, **which: Any
+        self,
+        path: str,
+        kind: ConflictType | str | None,
+        choice: str | None,
+        *,
+        keys: dict[str, str] | None = None,
+        **which: Any,
     ) -> dict[str, Any]:
         with self.lock:
             self._check_open()
             plan = self._survey.plan
             entry = plan.find(path, kind)
+            if choice == "merge":
+                which["extra"] = keys_of_merge(self._survey, entry, keys)
             if which.get("chunks") is not None and not entry.is_chunks:
                 raise refusal(
                     f"{entry.key[0].name} at `{path}` is about the whole node", "leave out `chunks`"
@@ -400,8 +427,11 @@ class ConflictResolver(ResolverTools):
         yield "script", {}
         with self.lock:
             held = [entry for entry in self._survey.plan.entries if entry.is_chunks]
+            nodes = [entry for entry in self._survey.plan.entries if not entry.is_chunks]
         for entry in held:
             yield "chunk_map", {"path": entry.path}
+        for entry in nodes:
+            yield "node_conflict", {"path": entry.path, "type": entry.key[0].name}
         chunks = [chunks_at(entry.path, entry.grid, entry.positions) for entry in held]
         for path, chunk in in_turn(chunks, _SAVED_CHUNKS):
             yield "preview", {"path": path, "chunk": chunk, "sides": list(SIDES), "index": None}

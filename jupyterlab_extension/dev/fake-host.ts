@@ -143,6 +143,8 @@ export class FakeHost implements Host {
           result: chunkMap(String(params.path)),
           buffers: [new DataView((this.kind === "diff" ? diffStates() : this.states.slice()).buffer)],
         };
+      case "node_conflict":
+        return { result: NODE_CONFLICT, buffers: [] };
       case "preview":
         return preview(String(params.path), params.chunk as number[], this.shown(params.chunk as number[], params.sides as string[]));
       case "conflicts":
@@ -441,6 +443,19 @@ function preview(path: string, chunk: number[], shown: [string, Side][]): Reply<
   };
   return { result, buffers: fields.map((values) => new DataView(values.buffer)) };
 }
+
+const NODE_CONFLICT = {
+  path: "/ocean/sst",
+  rows: [
+    { pointer: "/attributes/units", key: "attributes.units", base: "K", ours: "degC", theirs: "degF", changed_by: null, choice: null },
+    { pointer: "/attributes/history", key: "attributes.history", ours: "<b>corrected</b>", changed_by: "ours", choice: null },
+    { pointer: "/shape", key: "shape", base: [12, 180, 360], ours: [12, 180, 360], theirs: [24, 180, 360], changed_by: "theirs", choice: null },
+  ],
+  merge: true,
+  rename: false,
+  new_path: null,
+  facts: ["I changed its metadata.", "They changed its metadata."],
+};
 
 const METADATA = [
   { key: "attributes.units", change: "changed", before: "K", after: "degC" },

@@ -173,7 +173,30 @@ export interface ConflictItem {
   choices: Choice[];
   chunks: number;
   undecided: number;
+  /** A `Choice`, or for nodes also "merge" or "rename". */
+  choice: string | null;
+}
+
+/** A key of the metadata in which the two sides differ. */
+export interface ConflictKey {
+  /** JSON Pointer, what the kernel calls it. */
+  pointer: string;
+  key: string;
+  base?: unknown;
+  ours?: unknown;
+  theirs?: unknown;
+  /** The side that changed it; null where both did. */
+  changed_by: "ours" | "theirs" | null;
   choice: Choice | null;
+}
+
+export interface NodeConflictReply {
+  path: string;
+  rows: ConflictKey[];
+  merge: boolean;
+  rename: boolean;
+  new_path: string | null;
+  facts: string[];
 }
 
 export interface SideName {
@@ -199,7 +222,7 @@ export interface DecideReply {
   total: number;
   can_undo: boolean;
   can_redo: boolean;
-  conflicts: { key: number; undecided: number; choice: Choice | null }[];
+  conflicts: { key: number; undecided: number; choice: string | null }[];
 }
 
 export interface RepositoryRow {

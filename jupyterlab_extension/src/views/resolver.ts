@@ -13,6 +13,7 @@ import { createFrame, type Dispose, savedAt } from "./frame";
 import { PreviewPanel } from "./preview";
 import { CompleteBar } from "./completebar";
 import { ResolverTools } from "./resolvertools";
+import { NodeConflictPanel } from "./nodeconflict";
 import { inConflict, RESOLVER_STATES, swatch } from "./states";
 
 export const CHOICES: Choice[] = ["ours", "theirs", "base"];
@@ -103,7 +104,14 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     more.element,
   );
   const explain = h("p", { class: "ick-hint" });
-  const centre = h("div", { class: "ick-centre" }, heading, explain, grid.element, decision);
+  const whole: NodeConflictPanel = new NodeConflictPanel(frame, host, {
+    decide: (choice, extra) => {
+      const item = current;
+      if (item?.kind === "node" && !bar.locked && !saved)
+        inTurn(() => send(item, { runs: null, count: 1 }, choice, extra));
+    },
+  });
+  const centre = h("div", { class: "ick-centre" }, heading, explain, grid.element, whole.element, decision);
   const three = h("div", { class: "ick-three" }, list.element, centre);
   const bar = new CompleteBar(frame, host, { reload: () => void load(), notice: showNotice });
   bar.onLock = lock;
@@ -197,6 +205,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     updateKeep();
     more.decided();
     if (current?.kind === "chunks") preview.again();
+    else if (current) void whole.show(current);
   }
 
   function select(item: ConflictItem): void {
@@ -216,7 +225,11 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     if (node) {
       scope?.abort();
       preview.clear();
-    } else void loadMap(item);
+      void whole.show(item);
+    } else {
+      whole.hide();
+      void loadMap(item);
+    }
   }
 
   async function loadMap(item: ConflictItem): Promise<void> {
@@ -280,24 +293,30 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     inTurn(() => send(item, target, choice));
   }
 
-  async function send(item: ConflictItem, target: Target, choice: Choice | null): Promise<void> {
+  async function send(
+    item: ConflictItem,
+    target: Target,
+    choice: string | null,
+    extra: Record<string, unknown> = {},
+  ): Promise<void> {
     try {
       const { result } = await host.request<DecideReply>("decide", {
         path: item.path,
         type: item.type,
         choice,
         runs: target.runs,
+        ...extra,
       });
       if (signal.aborted) return;
-      if (item.kind === "chunks") paintChoice(item, target.runs, choice);
+      if (item.kind === "chunks") paintChoice(item, target.runs, choice as Choice | null);
       absorb(result);
       const what = item.kind === "node" ? item.path : plural(target.count, "chunk");
-      const verb = choice ? `keep ${WORD[choice]}` : "undecided again";
+      const verb = choice ? (choice in WORD ? `keep ${WORD[choice as Choice]}` : choice) : "undecided again";
       frame.announce(
         `${what}: ${verb}. ${grouped(result.undecided)} of ${grouped(result.total)} undecided.`,
       );
     } catch (error) {
-      frame.fail(error, () => inTurn(() => send(item, target, choice)));
+      frame.fail(error, () => inTurn(() => send(item, target, choice, extra)));
       if (current?.kind === "chunks" && !signal.aborted) await loadMap(current);
     }
   }

@@ -266,6 +266,39 @@ describe("resolver", () => {
     expect(counter()).toBe("41 of 41 decisions undecided");
   });
 
+  it("merges metadata key by key, once every key that both changed is picked", async () => {
+    const { el, decisions, counter } = await open();
+    allById(el, "ick-conflict-item")[1]!.click();
+    await settle();
+    const panel = byId(el, "ick-node-conflict");
+    expect(panel.hidden).toBe(false);
+    expect(panel.textContent).toContain("They changed its metadata.");
+    expect(panel.textContent).toContain("<b>corrected</b>");
+    expect(panel.querySelector("b")).toBeNull();
+    const merge = byId(el, "ick-merge-keys") as HTMLButtonElement;
+    expect(merge.disabled).toBe(true);
+    expect(panel.textContent).toContain("1 key that both changed left to pick");
+    const pick = (pointer: string, side: string): void => {
+      const input = panel.querySelector<HTMLInputElement>(`[data-pointer="${pointer}"][value="${side}"]`)!;
+      input.checked = true;
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+    };
+    expect(panel.querySelector<HTMLInputElement>('[data-pointer="/shape"][value="theirs"]')!.checked).toBe(true);
+    pick("/attributes/units", "theirs");
+    expect(merge.disabled).toBe(false);
+    pick("/attributes/history", "base");
+    merge.click();
+    await settle();
+    expect(decisions()).toMatchObject([
+      { choice: "merge", keys: { "/attributes/units": "theirs", "/attributes/history": "base" } },
+    ]);
+    expect(counter()).toBe("40 of 41 decisions undecided");
+    expect(byId(el, "ick-rename").closest<HTMLElement>(".ick-nodeline")!.hidden).toBe(true);
+    allById(el, "ick-conflict-item")[0]!.click();
+    await settle();
+    expect(panel.hidden).toBe(true);
+  });
+
   async function finish(message = "") {
     const opened = await open();
     const { el } = opened;
