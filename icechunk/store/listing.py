@@ -30,7 +30,9 @@ def keys_below(transaction: Transaction, prefix: str) -> Iterator[str]:
     for node in nodes:
         yield metadata_key(node.path)
     for node in nodes:
-        if node.is_array:
+        if node.array is not None and (
+            node.array.manifests or node.id in transaction.changes.chunks
+        ):
             yield from _chunk_keys(transaction, node)
 
 
