@@ -184,14 +184,14 @@ class TestWords:
 @pytest.mark.slow
 class TestASigningServer:
     def test_wrong_secret(self, radosgw: S3Place) -> None:
-        storage = radosgw.storage(secret_access_key="wrong").tuned(QUICK)
+        storage = radosgw.storage(secret_access_key="wrong")
         refusals(storage, "permission denied.*check the credentials", "object-store", [0, 3, 4, 5])
         refusals(storage, "permission denied", "object-store")
 
     def test_wrong_key(self, radosgw: S3Place) -> None:
-        storage = radosgw.storage(access_key_id="nobody").tuned(QUICK)
+        storage = radosgw.storage(access_key_id="nobody")
         refusals(storage, "permission denied", "object-store")
 
     def test_anonymous_in_a_private_bucket(self, radosgw: S3Place) -> None:
         keyless = {"access_key_id": None, "secret_access_key": None, "anonymous": True}
-        refusals(radosgw.storage(**keyless).tuned(QUICK), "permission denied", "object-store")
+        refusals(radosgw.storage(**keyless), "permission denied", "object-store")
