@@ -204,7 +204,13 @@ _ALL_VERBS = (
         about="With -b and no START the branch starts where the session is; the session goes on "
         "there, with its uncommitted changes.",
     ),
-    _refs("tag", "tags", "START is main, in a notebook the session's base."),
+    _refs(
+        "tag",
+        "tags",
+        "START is main, in a notebook the session's base. The name of a deleted tag can never be "
+        "used again.",
+        (_YES,),
+    ),
     Verb(
         "commit",
         "Store the session's changes in its branch, and go on with a new session.",

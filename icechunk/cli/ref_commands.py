@@ -57,12 +57,19 @@ def branch(
     )
 
 
-def tag(at: At, name: str | None, start: str | None, doomed: str | None) -> Answer:
+def tag(at: At, name: str | None, start: str | None, doomed: str | None, yes: bool) -> Answer:
     """List tags, or make or delete one."""
-    if doomed is not None:
-        _no_more(name)
+    if doomed is None:
+        return _listing(at, "tags") if name is None else _create(at, "tag", name, start)
+    _no_more(name)
+    target = at.repo.lookup_tag(doomed)
+    if yes:
         return _delete(at, "tag", doomed)
-    return _listing(at, "tags") if name is None else _create(at, "tag", name, start)
+    return Answer(
+        {"tag": doomed, "snapshot_id": target, "done": False},
+        [f"{doomed} points to {target}; once deleted, its name can never be used again"],
+        f"delete tag {doomed}",
+    )
 
 
 def _no_more(name: str | None) -> None:

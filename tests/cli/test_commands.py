@@ -110,7 +110,9 @@ def test_tags(icechunk_command: Commands, place: str, repo: icechunk.Repository)
     assert icechunk_command("tag", place, "v3").status == 0
     assert repo.lookup_tag("v3") == repo.lookup_tag("v2") == repo.lookup_branch("main")
     assert set(icechunk_command("tag", "list", place, "--json").json["tags"]) == {"v1", "v2", "v3"}
-    assert icechunk_command("tag", place, "-d", "v3").status == 0
+    refused = icechunk_command("tag", place, "-d", "v3")
+    assert (refused.status, "can never be used again" in refused.out) == (1, True)
+    assert icechunk_command("tag", place, "-d", "v3", "--yes").status == 0
     burnt = icechunk_command("tag", "create", place, "v3", "main")
     assert burnt.status == 1
     assert "(tag-previously-deleted)" in burnt.err

@@ -173,6 +173,31 @@ def test_progress_shows_on_a_terminal_only(place: str) -> None:
     assert b"read" in shown
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no pseudo terminals")
+@pytest.mark.parametrize(
+    ("answer", "status", "left"), [("y", 0, {"main"}), ("n", 1, {"main", "dev"})]
+)
+def test_a_person_at_a_terminal_is_asked(
+    place: str, repo: icechunk.Repository, answer: str, status: int, left: set[str]
+) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "icechunk.cli", "branch", place, "-d", "dev"]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        os.write(ours, answer.encode() + b"\n")
+        out, err = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == status
+    assert b"on dev" in out
+    assert b"delete branch dev? [y/N]" in err
+    assert (b"nothing was done" in err) is bool(status)
+    assert repo.list_branches() == left
+
+
 def test_nobody_watches_a_quiet_run() -> None:
     with progress("x", quiet=True) as watched:
         assert watched is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,8 @@ def test_branches_and_tags(with_data: Cell) -> None:
     cell("tag v1")
     cell("tag 'a tag' dev")
     assert list(cell("tag").tags) == ["a tag", "v1"]
-    cell("tag -d v1")
+    assert not cell("tag -d v1").done
+    cell("tag -d v1 -y")
     assert "(tag-previously-deleted)" in cell.fails("tag v1")
     assert "(usage)" in cell.fails("tag v2 main -d v3")
 
@@ -184,6 +186,8 @@ def test_one_grammar_serves_the_shell_and_notebooks() -> None:
         if name != "help":
             assert set(verb.words) <= set(words)
         assert set(verb.words) <= set(notebook.params)
+        words: dict[str, Any] = {param.name: None for param in notebook.params if param.name}
+        inspect.signature(VERB[name]).bind(None, **words)
 
 
 def test_log_and_diff_are_widgets(with_data: Cell) -> None:

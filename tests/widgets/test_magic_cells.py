@@ -238,6 +238,13 @@ def test_an_empty_body_points_to_the_line_magic(notebook: Notebook) -> None:
     assert "line magic %icechunk" in notebook.err
 
 
+def test_a_console_knows_when_a_cell_is_complete(notebook: Notebook) -> None:
+    shell = notebook.shell
+    assert shell.check_complete("%%icechunk commit x\nfor i in range(3):\n")[0] == "incomplete"
+    assert shell.check_complete("%%icechunk commit x\na = 1\n\n")[0] == "complete"
+    assert shell.user_ns.get("session") is None  # looking begins nothing
+
+
 def test_only_the_head_of_a_cell_is_rewritten() -> None:
     for cell in (["x = 1\n"], [], ["%%icechunks a\n", "b\n"], ["x\n", "%%icechunk commit y\n"]):
         assert transform(cell) == cell
