@@ -38,11 +38,13 @@ class HierarchyMachine(ZarrHierarchyStateMachine):
     @initialize(
         version=st.sampled_from([1, 2]),
         inline=st.sampled_from([0, 8, 512]),
+        skip=st.sampled_from([None, True]),
         data=st.data(),
     )
-    def init_store(self, version: int, inline: int, data: st.DataObject) -> None:
+    def init_store(self, version: int, inline: int, skip: bool | None, data: st.DataObject) -> None:
         self.storage = icechunk.in_memory_storage()
         config = data.draw(repository_configs(inline_chunk_threshold_bytes=st.just(inline)))
+        config.skip_unchanged_chunks = skip
         self.repo = icechunk.Repository.create(self.storage, config, spec_version=version)
         self._checkout()
         zarr.group(store=self.store)
