@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+import numpy as np
 import zstandard
 
 from icechunk.config.limits import VARIABLE, max_metadata_bytes
@@ -25,6 +26,8 @@ _ZSTD = 1
 _MAX_RATIO = 2**15
 _SLICE, _SMALLEST_SLICE = 2**13, 16
 _DEFAULT_LEVEL = 3
+_LARGE = 2**22  # numpy has huge pages for arrays of this size
+_RLE = 1
 # fixed-size records repeat at a few distances: looking no further is faster and finds more
 _FOR_RECORDS = {"strategy": zstandard.STRATEGY_FAST, "min_match": 6, "hash_log": 15}
 
@@ -153,6 +156,31 @@ def unpack(
     return Envelope(version, writer, _decompress(memoryview(data)[HEADER_SIZE:], name, limit))
 
 
+def unpack_large(
+    data: bytes | memoryview, expected_type: FileType, *, name: str, limit: int | None = None
+) -> bytes | memoryview:
+    """Payload of a file, as `unpack` gives it, decompressed into huge pages where it is large.
+
+    Touching fresh memory page by page takes half as long as decompressing does.
+
+    Returns
+    -------
+    bytes or memoryview
+        The payload, which must not be written to.
+    """
+    _check_header(data, expected_type, name)
+    if limit is None:
+        limit = max_metadata_bytes()
+    frame = memoryview(data)[HEADER_SIZE:]
+    try:
+        size = zstandard.get_frame_parameters(frame).content_size
+        if _LARGE <= size <= min(limit, len(frame) * _MAX_RATIO) and _ends_at(frame, len(frame)):
+            return _into_pages(frame, size, name)
+    except zstandard.ZstdError as error:
+        raise _damaged(str(error), name) from error
+    return _decompress(frame, name, limit)
+
+
 def _check_header(data: bytes | memoryview, expected: FileType, name: str) -> tuple[int, str]:
     """Return (spec version, writer name) of a header that is what it should be."""
     if len(data) < HEADER_SIZE:
@@ -213,6 +241,30 @@ def _decompress(frame: memoryview, name: str, limit: int) -> bytes:
     if len(body) != size:
         raise _damaged(f"expected {size} bytes of content, got {len(body)}", name)
     return body
+
+
+def _into_pages(frame: memoryview, size: int, name: str) -> memoryview:
+    """Decompress a frame that declares its size, and ends where the file does."""
+    pages = np.empty(size, np.uint8)  # numpy asks for huge pages
+    found = 0
+    with _codecs.decompressor.stream_reader(frame) as stream:
+        found = stream.readinto(pages)
+        if found != size or stream.read(1):
+            raise _damaged(f"expected {size} bytes of content, got {found}", name)
+    pages.flags.writeable = False
+    return pages.data
+
+
+def _ends_at(frame: memoryview, end: int) -> bool:
+    """Whether the blocks of a zstd frame end at a position (RFC 8878, 3.1.1)."""
+    at = int(zstandard.frame_header_size(frame))
+    while at + 3 <= end:
+        head = int.from_bytes(frame[at : at + 3], "little")
+        last, kind, size = head & 1, head >> 1 & 3, head >> 3
+        at += 3 + (1 if kind == _RLE else size)
+        if last:
+            return at + 4 * zstandard.get_frame_parameters(frame).has_checksum == end
+    return False
 
 
 def _stream(frame: memoryview, name: str, limit: int) -> bytes:

@@ -21,7 +21,7 @@ Required and optional accessors come in pairs: `string` raises when the field is
 from __future__ import annotations
 
 import struct
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from icechunk.ground.errors import ErrorKind, FormatError
 
@@ -44,15 +44,16 @@ class Body:
     Parameters
     ----------
     data
-        The flatbuffer, without the Icechunk header.
+        The flatbuffer, without the Icechunk header; a view where it is very large.
     name
         Object name used in error messages, e.g. ``manifests/1CECHNKREP0F1RSTCMT0``.
     """
 
     __slots__ = ("_budget", "_vtables", "data", "name", "size")
 
-    def __init__(self, data: bytes, name: str) -> None:
-        self.data = data
+    def __init__(self, data: bytes | memoryview, name: str) -> None:
+        # slices of a view have to become bytes where they are kept, or compared
+        self.data = cast("bytes", data)
         self.name = name
         self.size = len(data)
         self._vtables: dict[int, tuple[int, ...]] = {}

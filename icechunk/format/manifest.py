@@ -238,6 +238,6 @@ def decode_manifest(data: bytes | memoryview, *, name: str, limit: int | None = 
         If the file is not a manifest or is damaged. References themselves are checked when
         their array is first accessed.
     """
-    opened = envelope.unpack(data, envelope.FileType.MANIFEST, name=name, limit=limit)
-    root = Body(opened.body, name).root()
+    payload = envelope.unpack_large(data, envelope.FileType.MANIFEST, name=name, limit=limit)
+    root = Body(payload, name).root()
     return Manifest(ObjectId(root.struct(ID, 12)), _LazyArrays(root))

@@ -161,7 +161,7 @@ def _texts(
     elif squeezed.any():
         rows = np.flatnonzero(squeezed)
         plain = decompress_locations(body, text.take(rows), algorithm, dictionary)
-        pool = body.data + bytes(plain.pool)
+        pool = b"".join((body.data, plain.pool))
         start[rows], count[rows] = plain.start + body.size, plain.length
         text = TextColumn(pool, start, count.astype(np.uint32))
     else:

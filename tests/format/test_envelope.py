@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import secrets
 import struct
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icechunk.format.envelope import HEADER_SIZE, FileType, pack, unpack
+from icechunk.format import envelope
+from icechunk.format.envelope import HEADER_SIZE, FileType, pack, unpack, unpack_large
 from icechunk.ground.errors import FormatError
 
 BODY = b"payload " * 100
@@ -146,3 +148,41 @@ def test_contexts_are_not_shared_between_threads() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(cycle, bodies)) == bodies
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 300_000])
+@pytest.mark.parametrize("checksum", [True, False])
+def test_large_payloads_are_the_same(
+    size: int, checksum: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(envelope, "_LARGE", 1)
+    for body in (bytes(size), bytes(k * k % 251 for k in range(size)), secrets.token_bytes(size)):
+        frame = zstandard.ZstdCompressor(write_checksum=checksum).compress(body)
+        data = pack(FileType.MANIFEST, 2, b"")[:HEADER_SIZE] + frame
+        found = unpack_large(data, FileType.MANIFEST, name="m")
+        assert found == body
+        assert memoryview(found).readonly
+        # a frame without its size
+        streamed_frame = zstandard.ZstdCompressor(write_content_size=False).compress(body)
+        assert (
+            unpack_large(data[:HEADER_SIZE] + streamed_frame, FileType.MANIFEST, name="m") == body
+        )
+
+
+@pytest.mark.parametrize("large", [1, 2**22])
+def test_damage_of_large_payloads_is_noticed(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(envelope, "_LARGE", large)
+    body = bytes(k * k % 251 for k in range(400_000))
+    data = pack(FileType.MANIFEST, 2, body)
+    frame = data[HEADER_SIZE:]
+    wrong = [data[:-1], data[:-4], data[: len(data) // 2], data + b"\0", data + frame]
+    wrong += [data[:HEADER_SIZE] + frame[:5], data[:HEADER_SIZE]]
+    for place in range(HEADER_SIZE, len(data), max(len(data) // 300, 1)):
+        wrong.append(data[:place] + bytes([data[place] ^ 0x55]) + data[place + 1 :])
+    for damaged in wrong:
+        with pytest.raises(FormatError, match="`m`"):
+            unpack_large(damaged, FileType.MANIFEST, name="m")
+    with pytest.raises(FormatError, match="larger than the limit"):
+        unpack_large(data, FileType.MANIFEST, name="m", limit=1000)
+    with pytest.raises(FormatError, match="expected Snapshot"):
+        unpack_large(data, FileType.SNAPSHOT, name="m")
