@@ -133,6 +133,7 @@ def preview(
             for side, block in zip(sides, values, strict=True)
         ],
         "difference": difference(values[0], values[1]) if len(values) > 1 else None,
+        "counts": changed_counts(values[1], values[0]) if len(values) > 1 else None,
         "dtype": shape.dtype,
         "decimated": pictures[0].size != window.plane_size,
         "partial": window.partial,
@@ -368,7 +369,10 @@ def difference(one: NDArray[np.float64], two: NDArray[np.float64]) -> dict[str, 
         share of all values that are not equal, missing ones included.
     """
     missing_one, missing_two = np.isnan(one), np.isnan(two)
-    delta = np.abs(one - two)[~(missing_one | missing_two)]
+    both = ~(missing_one | missing_two)
+    with np.errstate(invalid="ignore"):
+        delta = np.abs(one - two)[both]
+    delta[one[both] == two[both]] = 0.0  # of infinities too
     if not delta.size:
         return None
     unequal = int(np.count_nonzero(delta)) + int(np.count_nonzero(missing_one != missing_two))
@@ -380,9 +384,26 @@ def difference(one: NDArray[np.float64], two: NDArray[np.float64]) -> dict[str, 
     }
 
 
+def changed_counts(one: NDArray[np.float64], two: NDArray[np.float64]) -> dict[str, int]:
+    """How many values there are, are not equal, became missing, and are missing no more.
+
+    Parameters
+    ----------
+    one, two : ndarray
+        The later state and the earlier one; missing values are NaN.
+    """
+    missing_one, missing_two = np.isnan(one), np.isnan(two)
+    gone = int(np.count_nonzero(missing_one & ~missing_two))
+    came = int(np.count_nonzero(missing_two & ~missing_one))
+    unequal = int(np.count_nonzero((one != two) & ~(missing_one & missing_two)))
+    return {"values": int(one.size), "unequal": unequal, "gone": gone, "came": came}
+
+
 def _scale(values: list[NDArray[np.float64]]) -> tuple[float, float]:
-    lows = [float(np.nanmin(block)) for block in values if not np.isnan(block).all()]
-    highs = [float(np.nanmax(block)) for block in values if not np.isnan(block).all()]
+    """Smallest and largest finite value."""
+    finite = [block[np.isfinite(block)] for block in values]
+    lows = [float(block.min()) for block in finite if block.size]
+    highs = [float(block.max()) for block in finite if block.size]
     return (min(lows), max(highs)) if lows else (0.0, 1.0)
 
 

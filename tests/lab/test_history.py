@@ -61,3 +61,20 @@ def test_actions_folds_and_comparison(lab: Lab, notebooks: Path) -> None:
     expect(below.get_by_test_id("ick-diff-node")).to_contain_text("of 8 chunks")
     expect(below.locator(".ick-stats").first).to_contain_text("mean")
     in_both_themes(lab, "history-compared", view)
+
+    below.get_by_test_id("ick-mapkind").select_option("size")
+    expect(below.get_by_test_id("ick-sizes")).to_contain_text("8 chunks")
+    writers = below.get_by_test_id("ick-writers").locator("li")
+    expect(writers).to_have_count(50)
+    below.get_by_role("button", name="Look further back").click()
+    expect(writers.last).to_contain_text("base")
+    in_both_themes(lab, "history-sizes-and-writers", below)
+    writers.nth(1).get_by_role("button").click()
+    assert notebook.kernel("history.selected") == notebook.kernel(
+        "[c.id for c in repo.ancestry(branch='main') if c.message == 'step 58']"
+    )
+
+    notebook.kernel("[array(session).__setitem__(0, -1), session.commit('on try')][1]")
+    notebook.kernel("commit_value(repo, 0, -2, 'made elsewhere')")
+    expect(rows.filter(has_text="made elsewhere")).to_have_count(1, timeout=30_000)
+    expect(view.get_by_test_id("ick-verdict")).to_contain_text("conflicts")

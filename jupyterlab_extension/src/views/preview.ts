@@ -4,7 +4,7 @@ import { type ColourMap, diverging, MAP_SIZE, mapIndex, pack, viridis } from "..
 import { fill, h, listen, say } from "../core/dom";
 import { floatsOf, type Host, isSilent } from "../core/host";
 import type { PreviewReply } from "../core/protocol";
-import { short, unitSign } from "../core/text";
+import { grouped, short, unitSign } from "../core/text";
 import { css, type Frame, mixRgb, onWidth, surface } from "./frame";
 import { type StateStyle, swatch } from "./states";
 
@@ -194,10 +194,11 @@ export class PreviewPanel {
               ["max |Δ|", short(d.max_abs)],
               ["mean |Δ|", short(d.mean_abs)],
               ["rms", short(d.rms)],
-              ["changed", d.changed <= 1 ? `${short(d.changed * 100)} %` : String(d.changed)],
+              ["changed", changedText(d.changed, reply)],
             ]
           : [["", "not comparable"]],
       ),
+      ...pairs(missingText(reply)),
     );
     this.delta.canvas.setAttribute(
       "aria-label",
@@ -322,6 +323,26 @@ function makeCard(
     stats,
   );
   return { element, card: { side, canvas, stats, label: name, field: null } };
+}
+
+/** How many values a state has, and how many of them are not what they were. */
+interface Counted {
+  counts?: { values: number; unequal: number; gone: number; came: number } | null;
+}
+
+function changedText(share: number, reply: PreviewReply & Counted): string {
+  const percent = `${short(share * 100)} %`;
+  return reply.counts ? `${grouped(reply.counts.unequal)} of ${grouped(reply.counts.values)} (${percent})` : percent;
+}
+
+/** Values that became missing, or are so no more, where one side is the earlier state. */
+function missingText(reply: PreviewReply & Counted): [string, string][] {
+  const { counts } = reply;
+  if (!counts || reply.sides[0]?.side !== "before") return [];
+  return [
+    ...(counts.gone ? [["now missing", grouped(counts.gone)] as [string, string]] : []),
+    ...(counts.came ? [["no longer missing", grouped(counts.came)] as [string, string]] : []),
+  ];
 }
 
 function pairs(items: [string, string][]): HTMLElement[] {

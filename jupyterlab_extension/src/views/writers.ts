@@ -30,7 +30,7 @@ export class Writers {
     this.element = h(
       "section",
       { class: "ick-blame", testid: "ick-writers", "aria-label": "Who wrote this chunk" },
-      h("h4", null, "Written by"),
+      h("h3", null, "Written by"),
       this.list,
       h("div", { class: "ick-writersfoot" }, this.told, this.more),
     );
