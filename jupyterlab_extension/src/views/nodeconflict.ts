@@ -121,7 +121,7 @@ export class NodeConflictPanel {
     return h(
       "tr",
       { "data-both": row.changed_by === null },
-      h("th", { scope: "row" }, h("code", null, row.key), h("span", { class: "ick-who" }, who)),
+      h("th", { scope: "row" }, h("code", null, row.key), this.reply!.merge && h("span", { class: "ick-who" }, who)),
       ...cells,
     );
   }

@@ -449,7 +449,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
 
 function nodeText(item: ConflictItem): string {
   return item.choices.length
-    ? "This conflict concerns the whole node. Choose which side to keep."
+    ? "This conflict is about the node as a whole."
     : "This conflict cannot be settled here. Cancel, change the session, and try again.";
 }
 
