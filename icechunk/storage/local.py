@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import stat
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -44,6 +45,7 @@ from icechunk.storage.packs import LocalPack, OpenFile, OpenFiles
 _FLUSHES = 16  # in flight: a journal writes many of them at the price of one
 _DELETES = 8
 _DELETE_BATCH = 256
+_QUICK = 1e-4  # seconds to delete a file where nothing is gained by threads
 _PATHS = 4096
 _LARGE, _FAR = 2**26, 2**40
 """Reads of more bytes, or from further on, are checked against the size of the file first."""
@@ -258,15 +260,20 @@ class LocalStorage(Storage):
             try:
                 with os.scandir(path) as entries:
                     for entry in entries:
-                        if is_hidden(entry.name):
-                            continue
-                        key = before + decode_segment(entry.name)
+                        name = entry.name
+                        if not (name.isalnum() and name.isascii()):  # nearly all of them are
+                            if is_hidden(name):
+                                continue
+                            name = decode_segment(name)
+                        key = before + name
                         if entry.is_dir():
                             waiting.append((entry.path, f"{key}/"))
                             continue
-                        with contextlib.suppress(FileNotFoundError):
+                        try:
                             found = entry.stat()
-                            yield ObjectInfo(key, found.st_size, found.st_mtime_ns // 1000)
+                        except FileNotFoundError:
+                            continue
+                        yield ObjectInfo(key, found.st_size, found.st_mtime_ns // 1000)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -377,7 +384,11 @@ class LocalStorage(Storage):
         """Delete files; the deletions are durable on return."""
         paths = [self._path_of(key) for key in keys]
         batches = [paths[n : n + _DELETE_BATCH] for n in range(0, len(paths), _DELETE_BATCH)]
-        count = sum(map_parallel(self._delete_batch, batches, limit=_DELETES))
+        began = time.perf_counter()
+        count = sum(map(self._delete_batch, batches[:1]))
+        # A folder is changed by one thread at a time: more of them only hide latency.
+        quick = time.perf_counter() - began < _QUICK * _DELETE_BATCH
+        count += sum(map_parallel(self._delete_batch, batches[1:], limit=1 if quick else _DELETES))
         if count and self._durable:
             for folder in {os.path.dirname(path) for path in paths}:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
