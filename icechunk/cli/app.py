@@ -14,8 +14,7 @@ from icechunk.cli import (
     upkeep_commands,
 )
 from icechunk.cli.grammar import VERBS
-from icechunk.cli.ref_commands import reset
-from icechunk.cli.shell import HELP, Commands, offer
+from icechunk.cli.shell import HELP, Commands
 
 
 @click.group(cls=Commands, context_settings=HELP)
@@ -33,7 +32,6 @@ for _room in (
     config_commands, repo_commands, history_commands, ref_commands, node_commands, upkeep_commands
 ):  # fmt: skip
     _room.register(app)
-offer(app, VERBS["reset"], reset)
 
 
 @app.command("help", context_settings=HELP)
@@ -46,6 +44,9 @@ def _help(context: click.Context, words: tuple[str, ...]) -> None:
     assert parent is not None
     for word in words:
         found = command.get_command(parent, word) if isinstance(command, click.Group) else None
+        if found is None and words == (word,) and word in VERBS:
+            click.echo(f"%icechunk {word}, in notebooks: {VERBS[word].help}")
+            return
         if found is None:
             raise click.UsageError(f"No such command '{' '.join(words)}'.", parent)
         command, parent = found, click.Context(found, parent, word)

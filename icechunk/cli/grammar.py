@@ -332,3 +332,18 @@ _ALL_VERBS = (
 
 VERBS: dict[str, Verb] = {verb.name: verb for verb in _ALL_VERBS}
 """All verbs in the order of their help."""
+
+FROM_GIT: dict[str, str] = {
+    "add": "a commit takes all changes of the session; just commit",
+    "clone": "`open` works on a repository where it is",
+    "fetch": "a repository is read where it is; `log` shows what is new",
+    "merge": "`rebase` brings a session up to its branch, `reset` moves a branch",
+    "pull": "`rebase` brings the session up to its branch",
+    "push": "a commit is in the repository at once; there is nothing to push",
+    "restore": "`discard` gives up the session's changes",
+    "revert": "`reset` points a branch to an earlier snapshot",
+    "rm": "delete nodes in Python: `del group[name]`",
+    "stash": "`checkout -b NAME` takes uncommitted changes to a branch of their own",
+    "switch": "`checkout NAME` works on another branch",
+}
+"""What people who know git type that is no verb here, and what to do instead."""

@@ -30,6 +30,7 @@ def register(app: click.Group) -> None:
         offer(group, made, _bound(_create, kind))
         offer(group, Verb("delete", f"Delete a {kind}.", (name,)), _bound(_delete, kind))
         offer(group, VERBS[kind], short, name="at", hidden=True)
+    offer(app, VERBS["reset"], reset)
 
 
 def _bound(body: Callable[..., Answer], *first: str) -> Callable[..., Answer]:

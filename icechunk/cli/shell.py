@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from icechunk.cli.failures import failures_told, refusal
-from icechunk.cli.grammar import BRANCH, PLACE, VERBS, Needs, Verb, flag
+from icechunk.cli.grammar import BRANCH, FROM_GIT, PLACE, VERBS, Needs, Verb, flag
 from icechunk.cli.output import Answer, show
 from icechunk.cli.places import At, open_place
 from icechunk.cli.progress import progress
@@ -35,6 +35,8 @@ class Commands(click.Group):
                 f"'{name}' needs a session, which only a notebook has: type %icechunk {name} "
                 "there, or use the Python interface."
             )
+        if name in FROM_GIT:
+            ctx.fail(f"There is no command '{name}'; {FROM_GIT[name]}.")
         return super().resolve_command(ctx, args)
 
 

@@ -6,6 +6,7 @@ ours.  ``%%icechunk commit MESSAGE`` commits what a cell changes, and discards i
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from icechunk_widgets.magic.cells import Cells
@@ -36,11 +37,13 @@ def register(ipython: Any) -> None:
             raise ShownError(told(error)) from None
 
     def completer(_shell: Any, event: Any) -> list[str]:
-        return complete(event.line, ipython.user_ns)
+        start = re.search(rf"%%?{NAME}\b", event.line)
+        return complete(event.line[start.start() if start else 0 :], ipython.user_ns)
 
     ipython.register_magic_function(icechunk, magic_kind="line_cell", magic_name=NAME)
     for key in (f"%{NAME}", f"%%{NAME}", NAME):
         ipython.set_hook("complete_command", completer, str_key=key)
+    ipython.set_hook("complete_command", completer, re_key=rf"\s*[^=%]+=\s*%{NAME}\b")
     cells.watch()
     ipython.__dict__["_icechunk_cells"] = cells
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from icechunk.cli.grammar import VERBS
+from icechunk.cli.grammar import FROM_GIT, VERBS
 
 
 class UsageError(Exception):
@@ -59,6 +59,8 @@ def parse(line: str) -> tuple[str, dict[str, Any]]:
         return "help", {"words": ()}
     verb, *rest = words
     if verb not in VERBS:
+        if verb in FROM_GIT:
+            raise UsageError(f"there is no command `{verb}`; {FROM_GIT[verb]}")
         near = difflib.get_close_matches(verb, VERBS, 1)
         guess = f"did you mean `{near[0]}`?" if near else "`%icechunk help` lists the commands"
         raise UsageError(f"there is no command `{verb}`; {guess}")

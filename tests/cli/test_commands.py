@@ -299,3 +299,5 @@ def test_verbs_of_a_session_are_explained(icechunk_command: Commands) -> None:
         done = icechunk_command(name, "x")
         assert done.status == 2
         assert f"type %icechunk {name} there" in done.err
+        assert icechunk_command("help", name).out.startswith(f"%icechunk {name}, in notebooks: ")
+    assert "nothing to push" in icechunk_command("push").err

@@ -309,6 +309,7 @@ def test_discard_and_reset(with_data: Cell) -> None:
     [
         ("chekout main", "did you mean `checkout`?"),
         ("frobnicate", "`%icechunk help`"),
+        ("push", "there is nothing to push"),
         ("commit", "message is missing; usage: %icechunk commit"),
         ("commit 'open", "quotation"),
         ("commit two words", "key=value"),
@@ -494,6 +495,15 @@ def test_settings(cell: Cell) -> None:
     assert cell("config")["user.name"] == "Ana Añez"
     assert "did you mean" in cell.fails("config user.nam x")
     assert "on or off" in cell.fails("config provenance perhaps")
+    cell.names["repo"] = climate()
+    cell("status")
+    array(cell.session)[0] = 1
+    cell("commit mine")
+    assert cell("show").metadata == {"author_name": "Ana Añez"}
+    assert cell("log").widget.commits[0]["author"] == "Ana Añez"
+    array(cell.session)[0] = 2
+    cell("commit 'for Bo' author=Bo")
+    assert cell("show").metadata == {"author": "Bo"}
 
 
 # -- in a shell ------------------------------------------------------------------------------------
@@ -535,6 +545,8 @@ def test_completion_in_a_shell(shell: InteractiveShell) -> None:
 
     assert "checkout" in offered("%icechunk che")
     assert "develop" in offered("%icechunk checkout dev")
+    assert "develop" in offered("x = %icechunk log dev")
+    assert "amend" in offered("%%icechunk am")
 
 
 def test_completion(with_data: Cell) -> None:
