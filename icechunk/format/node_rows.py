@@ -63,6 +63,7 @@ class StoredNodes:
         if len(self._kinds) and not np.isin(self._kinds, (ARRAY, GROUP)).all():
             root.fail("a node of unknown type")
         self.positions = table.positions
+        self._nodes: dict[int, NodeSnapshot] = {}
         self._data = table.targets(_DATA)
         raw = table.structs(_ID, NODE_ID_SIZE).tobytes()
         self._ids = [NodeId(raw[at : at + NODE_ID_SIZE]) for at in range(0, len(raw), NODE_ID_SIZE)]
@@ -93,9 +94,11 @@ class StoredNodes:
         FormatError
             When its part of the file is damaged.
         """
-        # a budget of its own: nodes may be asked for again and again
-        body = Body(self.body.data, self.body.name)
-        return _read_node(Table(body, int(self.positions[row])))
+        # Kept, so that the payload's budget is spent once per node: many nodes may share parts.
+        node = self._nodes.get(row)
+        if node is None:
+            node = self._nodes[row] = _read_node(Table(self.body, int(self.positions[row])))
+        return node
 
     def manifest_ids(self, rows: Sequence[int]) -> set[ObjectId]:
         """Manifests that some rows refer to."""

@@ -83,7 +83,7 @@ class NodeSource(Protocol):
         ...
 
     def node(self, row: int) -> NodeSnapshot:
-        """Node of a row."""
+        """Node of a row, the same one every time."""
         ...
 
     def manifest_ids(self, rows: Sequence[int]) -> set[ObjectId]:
@@ -117,7 +117,6 @@ class NodeTable:
         self._rows = rows or {}
         if source is not None and rows is None:
             self._rows = {path: row for row, path in enumerate(source.paths)}
-        self._decoded: dict[str, NodeSnapshot] = {}
 
     @classmethod
     def stored(cls, source: NodeSource) -> NodeTable:
@@ -170,11 +169,11 @@ class NodeTable:
 
     def _at(self, path: str) -> NodeSnapshot:
         """Node at a path that is in the table."""
-        node = self._own.get(path) or self._decoded.get(path)
-        if node is None:
-            assert self._source is not None
-            node = self._decoded[path] = self._source.node(self._rows[path])
-        return node
+        node = self._own.get(path)
+        if node is not None:
+            return node
+        assert self._source is not None
+        return self._source.node(self._rows[path])
 
     def get(self, path: str) -> NodeSnapshot | None:
         """Node at an absolute path, or None."""

@@ -301,3 +301,15 @@ def test_copied_nodes_must_refer_to_listed_manifests() -> None:
     assert stored.nodes.manifest_ids() == {ref.object_id}
     with pytest.raises(FormatError, match="does not list"):
         encode_snapshot(replace(stored, manifests={}))
+
+
+def test_a_node_is_decoded_once_whoever_asks() -> None:
+    array = ArrayData((4,), (2,), ("x",))
+    nodes = [NodeSnapshot(NodeId(bytes([k]) * 8), f"/{k}", b"{}" * 99, array) for k in range(9)]
+    stored = Snapshot(ObjectId(bytes(12)), None, 1, "m", {}, NodeTable(nodes), {})
+    table = decode_snapshot(encode_snapshot(stored), name="s").nodes
+    edited = table.edited([NodeSnapshot(NodeId(b"new-node"), "/new", b"{}")])
+    for _ in range(1000):  # far more often than the budget of the payload allows decoding
+        for node in nodes:
+            assert edited.get(node.path) is table.by_id(node.id) is table.get(node.path)
+    assert list(table) == nodes

@@ -96,6 +96,37 @@ def nested_snapshot_bomb() -> bytes:
     return pack(FileType.SNAPSHOT, 2, b.finish(b.table({**root, 7: ref(empty)})))
 
 
+def distinct_nodes_bomb() -> bytes:
+    """2,000 arrays with paths and ids of their own that share a list of long names."""
+    b = Builder()
+    name = b.string("n" * 100_000)
+    names = b.offset_vector([b.table({0: ref(name)})] * 8)
+    nothing = b.offset_vector([])
+    shape = b.struct_vector(b"", 0, 8)
+    array = b.table({0: ref(shape), 1: ref(names), 2: ref(nothing), 3: ref(nothing)})
+    data = b.bytes_vector(b"{}")
+    nodes = [
+        b.table(
+            {
+                0: struct(number.to_bytes(8, "big")),
+                1: ref(b.string(f"/{number}")),
+                2: ref(data),
+                3: u8(1),
+                4: ref(array),
+            }
+        )
+        for number in range(2000)
+    ]
+    listed = b.offset_vector(nodes)
+    message = b.string("m")
+    root = {0: struct(ID), 2: ref(listed), 3: u64(1), 4: ref(message), 5: ref(nothing)}
+    return pack(FileType.SNAPSHOT, 2, b.finish(b.table({**root, 6: ref(nothing), 7: ref(nothing)})))
+
+
+def _every_node(data: bytes, name: str) -> None:
+    assert all(node.path for node in decode_snapshot(data, name=name).nodes)
+
+
 def _index(b: Builder, *coords: int) -> int:
     return b.struct_vector(np.array(coords, "<u4").tobytes(), len(coords), 4)
 
@@ -161,6 +192,7 @@ def _everything_in(data: bytes, name: str) -> None:
 BOMBS: list[tuple[Callable[[], bytes], Callable[..., object]]] = [
     (snapshot_bomb, decode_snapshot),
     (nested_snapshot_bomb, decode_snapshot),
+    (distinct_nodes_bomb, _every_node),
     (manifest_bomb, _everything_in),
     (log_bomb, decode_transaction_log),
     (repo_bomb, decode_repo),
