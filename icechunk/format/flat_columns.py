@@ -31,6 +31,8 @@ _FEW = 16
 _SMALLEST_ROW = 16
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from numpy.typing import NDArray
 
     from icechunk.format.flat_read import Body, Table
@@ -54,13 +56,15 @@ class TableColumn:
         If a table or its vtable lies outside the payload.
     """
 
-    __slots__ = ("_codes", "_offsets", "_records", "_stride", "body", "positions")
+    __slots__ = ("_codes", "_known", "_offsets", "_records", "_run", "_stride", "body", "positions")
 
     def __init__(self, body: Body, positions: Positions) -> None:
         self.body = body
         self.positions = positions
-        self._stride, self._records = _contiguous(body, positions)
-        soffsets = self._field(0, np.dtype("<i4")).astype(np.int64)
+        self._stride, self._run = _layout(body, positions)
+        self._records: NDArray[np.uint8] | None = None
+        self._known: dict[tuple[int, str], NDArray[Any]] = {}
+        soffsets = gather(body, positions, np.dtype("<i4")).astype(np.int64)
         self._codes, self._offsets = _field_offsets(body, positions - soffsets)
 
     @classmethod
@@ -99,10 +103,46 @@ class TableColumn:
             return np.full(len(self), offset != 0)
         return np.not_equal(offset, 0)
 
+    def prefetch(self, scalars: Mapping[int, str], numbers: int | None = None) -> None:
+        """Read several fields on one walk over tables that lie in blocks.
+
+        Whoever reads many fields of a million tables walks over them once this way, with no copy of
+        them in memory; the methods below then have the values already.
+
+        Parameters
+        ----------
+        scalars
+            Slot and dtype of the fields; of offset fields ``"<u4"``.
+        numbers
+            Slot of a vector of u32 that `u32_rows` will be asked for.
+        """
+        if not self._run or self._run == len(self) or self._codes is not None:
+            return
+        wanted = {(self._offset(slot), np.dtype(name)) for slot, name in scalars.items()}
+        offset = 0 if numbers is None else self._offset(numbers)
+        if isinstance(offset, int) and offset and offset + 4 <= self._stride:
+            u4, first = np.dtype("<u4"), int(self.positions[0])
+            at = offset + self.body.u32_at(first + offset)
+            width = self.body.u32_at(first + at) if at + 4 <= self._stride else 0
+            if at + 4 + 4 * width <= self._stride:
+                wanted |= {(place, u4) for place in range(at, at + 4 + 4 * width, 4)}
+            wanted.add((offset, u4))
+        fields = [
+            (place, dtype)
+            for place, dtype in wanted
+            if isinstance(place, int) and place and place + dtype.itemsize <= self._stride
+        ]
+        self._known = _walk(self.body, self.positions, self._stride, self._run, fields)
+
     def _field(self, offset: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         """What every row holds at one offset."""
-        if offset + dtype.itemsize > self._stride or self._records is None:
+        known = self._known.get((offset, dtype.str))
+        if known is not None:
+            return known
+        if not self._run or offset + dtype.itemsize > self._stride:
             return gather(self.body, self.positions + offset, dtype)
+        if self._records is None:
+            self._records = _contiguous(self.body, self.positions, self._stride, self._run)
         shape, strides = (len(self),), (self._stride,)
         return np.ndarray(shape, dtype, self._records.data, offset, strides).copy()
 
@@ -206,7 +246,7 @@ class TableColumn:
         """
         offset = self._offset(slot)
         u4 = np.dtype("<u4")
-        if isinstance(offset, int) and self._records is not None and len(self):
+        if isinstance(offset, int) and self._run and len(self):
             distance = self._field(offset, u4)
             at = offset + int(distance[0])
             width = int(self._field(at, u4)[0]) if at + 4 <= self._stride else 0
@@ -322,44 +362,72 @@ def _evenly(at: Positions, stride: int) -> bool:
     return bool((at[1:] - at[:-1] == stride).all())
 
 
-def _contiguous(body: Body, positions: Positions) -> tuple[int, NDArray[np.uint8] | None]:
-    """Copy of tables that lie in blocks of constant size and stride, as this library writes them.
+def _layout(body: Body, positions: Positions) -> tuple[int, int]:
+    """How tables lie: in blocks of constant size and stride, as this library writes them, or not.
 
     Returns
     -------
     stride : int
-        Bytes from one table to the next, 0 when the tables lie in another way.
-    records : ndarray of uint8 or None
-        The tables without what lies between the blocks: a strided copy beats a gather.
+        Bytes from one table to the next.
+    run : int
+        Tables in each block but the last; both 0 when the tables lie in another way.
     """
     count = len(positions)
-    if count <= _FEW:
-        return 0, None
+    if count < 2:
+        return 0, 0
     steps = positions[1:] - positions[:-1]
     stride = int(steps[0])
     breaks = np.flatnonzero(steps != stride)
     run = int(breaks[0]) + 1 if len(breaks) else count
     low, high = int(positions.min()), int(positions.max())
     if not 4 <= stride <= _LARGEST_RECORD or run < 2 or low < 0 or high + stride > body.size:
-        return 0, None
+        return 0, 0
     if count * stride > body.size:  # they overlap
-        return 0, None
+        return 0, 0
     if not np.array_equal(breaks, np.arange(run - 1, count - 1, run)):
-        return 0, None
-    if run == count:
-        return stride, np.frombuffer(body.data, np.uint8, count * stride, low)
+        return 0, 0
+    return stride, run
+
+
+def _slabs(
+    body: Body, positions: Positions, stride: int, run: int
+) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+    """Tables in blocks, without what lies between the blocks: (rows, bytes of their tables)."""
+    count = len(positions)
     full = count // run
     item = np.dtype(f"V{run * stride}")
     windows = np.ndarray((body.size - item.itemsize + 1,), item, body.data, 0, (1,))
-    records = np.empty(count * stride, np.uint8)
-    blocks = records[: full * item.itemsize].view(item)
     heads = positions[: full * run : run]
     for low in range(0, full, _SLAB):
-        blocks[low : low + _SLAB] = windows[heads[low : low + _SLAB]]
+        part = heads[low : low + _SLAB]
+        yield slice(low * run, (low + len(part)) * run), windows[part].view(np.uint8)
     if full * run < count:
-        rest = records[full * item.itemsize :]
-        rest[...] = np.frombuffer(body.data, np.uint8, len(rest), int(positions[full * run]))
-    return stride, records
+        rows = slice(full * run, count)
+        size = (count - full * run) * stride
+        yield rows, np.frombuffer(body.data, np.uint8, size, int(positions[full * run]))
+
+
+def _contiguous(body: Body, positions: Positions, stride: int, run: int) -> NDArray[np.uint8]:
+    """All tables one after the other: a strided copy of each field then beats a gather."""
+    count = len(positions)
+    if run == count:
+        return np.frombuffer(body.data, np.uint8, count * stride, int(positions[0]))
+    records = np.empty(count * stride, np.uint8)
+    for rows, slab in _slabs(body, positions, stride, run):
+        records[rows.start * stride : rows.stop * stride] = slab
+    return records
+
+
+def _walk(
+    body: Body, positions: Positions, stride: int, run: int, fields: list[tuple[int, np.dtype[Any]]]
+) -> dict[tuple[int, str], NDArray[Any]]:
+    """Values at the given offsets of all tables, by offset and dtype."""
+    found = {(at, dtype.str): np.empty(len(positions), dtype) for at, dtype in fields}
+    for rows, slab in _slabs(body, positions, stride, run):
+        for at, dtype in fields:
+            values = np.ndarray((rows.stop - rows.start,), dtype, slab.data, at, (stride,))
+            found[at, dtype.str][rows] = values
+    return found
 
 
 def _field_offsets(

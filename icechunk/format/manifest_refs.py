@@ -22,6 +22,10 @@ ID, ARRAYS, DICTIONARY, ALGORITHM = 0, 1, 2, 3
 NODE, REFS = 0, 1
 INDEX, INLINE_DATA, OFFSET, LENGTH, CHUNK, LOCATION, ETAG, MODIFIED, COMPRESSED = range(9)
 
+_FIELDS = {OFFSET: "<u8", LENGTH: "<u8", CHUNK: "V12", MODIFIED: "<u4"} | dict.fromkeys(
+    (INLINE_DATA, LOCATION, ETAG, COMPRESSED), "<u4"
+)
+
 
 def search(body: Body, span: tuple[int, int], coords: tuple[int, ...]) -> int | None:
     """Element of a sorted vector that refers to the given coordinates.
@@ -91,6 +95,7 @@ def decode_refs(array: Table, algorithm: int, dictionary: bytes | None) -> Chunk
     if not len(refs):
         return ChunkTable.empty(0)
     refs.require(INDEX)
+    refs.prefetch(_FIELDS, INDEX)
     coords = _coords(refs)
     kind = _kinds(refs)
     native, virtual, inline = ((kind == k) for k in (NATIVE, VIRTUAL, INLINE))

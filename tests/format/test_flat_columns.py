@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.format import flat_columns
+from icechunk.format.flat_bulk import Blobs, Records, table_vector
 from icechunk.format.flat_columns import TableColumn, gather, u32_rows
 from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import Builder, ref, struct, u8, u16, u32, u64
 from icechunk.ground.errors import FormatError
+from icechunk.model.columns import TextColumn
 
 Row = dict[str, Any]
 
@@ -115,3 +118,45 @@ def test_positions_outside_are_format_errors(at: list[int]) -> None:
 def test_unaligned_numbers_are_format_errors() -> None:
     with pytest.raises(FormatError, match="32-bit number is unaligned"):
         gather(Body(bytes(64), "x"), np.array([0, 8, 6], np.int64), np.dtype("<u4"))
+
+
+@given(
+    st.lists(st.binary(max_size=9), min_size=1, max_size=100),
+    st.integers(0, 4),
+    st.sampled_from([1, 2, 1024]),
+)
+def test_one_walk_over_blocks_reads_what_single_fields_do(
+    texts: list[bytes], width: int, slab: int
+) -> None:
+    count = len(texts)
+    random_numbers = np.random.default_rng(count)
+    numbers = random_numbers.integers(0, 2**32, (count, width), dtype=np.uint32)
+    long = random_numbers.integers(0, 2**63, count, dtype=np.uint64)
+    column = TextColumn.from_bytes(texts)
+    records = Records(
+        count=count,
+        stride=-(-(24 + 4 * width) // 8) * 8,
+        vtable=(12, 24, 4, 0, 16, 8),  # numbers, absent, text, long
+        scalars=[(4, "<u4", 16), (8, "<u8", long), (20, "<u4", width)],
+        matrix=(24, numbers),
+        blobs=[(16, Blobs(*column.distinct(), nul=True))],
+    )
+    b = Builder()
+    block = table_vector([records])
+    body = Body(b.finish(b.table({0: ref(b.block(block.raw, block.entry, 8))})), "x")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flat_columns, "_SLAB", slab)
+        plain = TableColumn.of_vector(body.root(), 0)
+        walked = TableColumn.of_vector(body.root(), 0)
+        walked.prefetch({1: "<u8", 2: "<u4", 3: "<u8", 99: "V12"}, 0)
+        assert bool(walked._known) == (walked._run not in (0, count))
+        for found in (plain, walked):
+            assert found.u64(3).tolist() == long.tolist()
+            assert not found.u64(1).any()
+            lengths, rows = found.u32_rows(0)
+            assert lengths.tolist() == [width] * count
+            assert rows.tolist() == numbers.tolist()
+            start, length = found.vectors(2, 1)
+            assert TextColumn(body.data, start, length.astype(np.uint32)).texts() == [
+                text.decode("utf-8", "replace") for text in texts
+            ]
