@@ -1,8 +1,9 @@
-"""A long history: what a commit costs then, and how fast it is listed."""
+"""Commits one after the other, and a long history: what a commit costs then, how fast it lists."""
 
 from __future__ import annotations
 
 import shutil
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,79 @@ def _list(implementation: Implementation, folder: Path, commits: int) -> Sample:
     return watch.sample(messages=reading.wall, metadata=packed.wall)
 
 
+def _in_a_row(implementation: Implementation, folder: Path, commits: int) -> Sample:
+    """Commit one small chunk again and again, local files; seconds of the commits alone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    sample = _repeat(open_repository(implementation, folder, create=True), commits)
+    shutil.rmtree(folder)
+    return sample
+
+
+def _in_memory(implementation: Implementation, folder: Path, commits: int) -> Sample:
+    """The same in memory."""
+    import icechunk
+
+    return _repeat(icechunk.Repository.create(icechunk.in_memory_storage()), commits)
+
+
+def _repeat(repository: Any, commits: int) -> Sample:
+    """Change one chunk and commit, again and again; `first` and `last` are means of ten."""
+    import zarr
+
+    session = repository.writable_session("main")
+    zarr.create_array(session.store, name="a", shape=(10,), chunks=(1,), dtype="int64")[:] = 1
+    session.commit("first")
+    walls, cpu = [], 0.0
+    for number in range(commits):
+        session = repository.writable_session("main")
+        zarr.open_array(session.store, path="a", mode="r+")[number % 10] = number
+        with stopwatch() as watch:
+            session.commit(f"commit {number} of many")
+        walls.append(watch.wall)
+        cpu += watch.cpu
+    ten = min(10, commits)
+    return Sample(
+        statistics.median(walls),
+        cpu / commits,
+        commits,
+        extra={"first": sum(walls[:ten]) / ten, "last": sum(walls[-ten:]) / ten},
+    )
+
+
 CASES = (
+    Case(
+        name="commits",
+        title="1,000 commits of one small change each",
+        state=(
+            "local files on tmpfs, nobody syncs; median of the commits, without the write;"
+            " first and last = means of ten"
+        ),
+        place="memory",
+        size=1_000,
+        implementations=("ours", "reference"),
+        measure=_in_a_row,
+        goal=1.0,
+    ),
+    Case(
+        name="commits-memory",
+        title="1,000 commits of one small change each, storage in memory",
+        state="median of the commits, without the write; first and last = means of ten",
+        place="memory",
+        size=1_000,
+        implementations=("ours", "reference"),
+        measure=_in_memory,
+        goal=1.0,
+    ),
+    Case(
+        name="commits-disk",
+        title="100 commits of one small change each, on a disk",
+        state="local files, nobody syncs; median of the commits, without the write",
+        place="disk",
+        size=100,
+        implementations=("ours", "reference"),
+        measure=_in_a_row,
+        goal=1.0,
+    ),
     Case(
         name="history-commit",
         title="commit to a history of 10,000",
