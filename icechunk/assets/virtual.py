@@ -10,7 +10,7 @@ from icechunk.assets.virtual_object import VirtualObject, shown
 from icechunk.config.containers import ObjectStoreConfig, VirtualChunkContainer
 from icechunk.config.resolve import StorageTuning
 from icechunk.ground.errors import ErrorKind, InvalidInputError
-from icechunk.model.virtual_urls import RELATIVE, fits, normalise, slashed
+from icechunk.model.virtual_urls import RELATIVE, fits, resolved, slashed
 
 _OBJECTS = 4096
 """Locations whose way is remembered; one costs about a kilobyte."""
@@ -100,18 +100,15 @@ class VirtualChunks:
         return self._source(prefix)(url)
 
     def _absolute(self, location: str) -> str:
-        mark = f"{RELATIVE}://"
-        if not location.startswith(mark):
-            return location
-        name, _, rest = location.removeprefix(mark).partition("/")
-        prefix = self._named.get(name)
-        if prefix is None:
+        url = resolved(location, self._named)
+        if url.startswith(f"{RELATIVE}://"):
+            name = url.removeprefix(f"{RELATIVE}://").partition("/")[0]
             raise InvalidInputError(
                 f"no virtual chunk container named '{name}' found, check the repository "
                 f"configuration{self._known()}",
                 ErrorKind.NO_CONTAINER_FOR_VIRTUAL_CHUNK,
             )
-        return normalise(prefix + rest) if prefix.startswith("file:") else prefix + rest
+        return url
 
     def _known(self, *, authorized: bool = False) -> str:
         """What there is instead, for messages."""

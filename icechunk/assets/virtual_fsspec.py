@@ -14,12 +14,16 @@ from icechunk.assets.virtual_object import (
     check,
     fetch_failed,
     not_found,
+    refuse_climbing,
     shown,
     too_short,
 )
 from icechunk.ground.errors import ErrorKind, IcechunkError, StorageError
 from icechunk.ground.runtime import PerProcess
 from icechunk.model.chunk_table import Location
+
+_OPAQUE = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl")
+"""Schemes where ``..`` is a name like any other."""
 
 _ETAGS = ("ETag", "etag", "e_tag")
 _TIMES = ("LastModified", "last_modified", "Last-Modified", "mtime", "modified", "updated")
@@ -41,6 +45,8 @@ class FileSystems:
     def object(self, url: str) -> FileSystemObject:
         """What a URL leads to; nothing is opened yet."""
         scheme, _, rest = url.partition("://")
+        if scheme not in _OPAQUE:
+            refuse_climbing(url)
         host, slash, path = rest.partition("/")
         # File systems of web servers take URLs, all others take names.
         address = url if scheme in ("http", "https") else f"{scheme}://{host}{slash}{_plain(path)}"

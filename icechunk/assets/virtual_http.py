@@ -25,6 +25,7 @@ from icechunk.assets.virtual_object import (
     check,
     fetch_failed,
     not_found,
+    refuse_climbing,
     shown,
     too_short,
 )
@@ -132,6 +133,7 @@ class WebServer:
 
     def object(self, url: str) -> WebObject:
         """What a URL leads to; nothing is opened yet."""
+        refuse_climbing(url)
         return WebObject(url, self)
 
     # -- connections -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from urllib.parse import unquote
 
 from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
 from icechunk.ground.runtime import offload
@@ -109,6 +110,19 @@ def outside(url: str, why: str) -> InvalidInputError:
         f"a virtual chunk in this repository leaves the authorized places: {shown(url)} {why}",
         ErrorKind.UNAUTHORIZED_VIRTUAL_CHUNK_CONTAINER,
     )
+
+
+def refuse_climbing(url: str) -> None:
+    """Refuse a location that climbs with ``..``, in any spelling, out of what was authorised.
+
+    Raises
+    ------
+    InvalidInputError
+        Kind ``unauthorized-virtual-chunk-container``.
+    """
+    path = unquote(url.partition("#")[0].partition("?")[0])
+    if ".." in re.split(r"[/\\]", path):
+        raise outside(url, "has `..` in its path; give the path itself")
 
 
 def plain_etag(etag: str) -> str:

@@ -54,6 +54,8 @@ def normalise(location: str) -> str:
     parts = _SCHEME.fullmatch(location)
     if parts is None:
         raise _bad(location, "relative URL without a base")
+    if any("\ud800" <= char <= "\udfff" for char in location):
+        raise _bad(location.encode("ascii", "backslashreplace").decode(), "it is not Unicode")
     scheme, rest = parts[1].lower(), parts[2]
     if scheme == "file":
         return _file_url(location, rest)
@@ -122,7 +124,10 @@ def resolved(location: str, named: Mapping[str, str]) -> str:
     if not location.startswith(mark):
         return location
     name, _, rest = location.removeprefix(mark).partition("/")
-    return named[name] + rest if name in named else location
+    if name not in named:
+        return location
+    url = slashed(named[name]) + rest
+    return normalise(url) if url.startswith("file:") else url
 
 
 def slashed(prefix: str) -> str:
