@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from icechunk import Repository, Session, SnapshotInfo
+from icechunk import IcechunkError, Repository, Session, SnapshotInfo
 from icechunk.ground.ids import parse_object_id
 from icechunk_widgets import commits, fallback
 from icechunk_widgets.base import STATIC, BaseWidget, Reply, answers
@@ -268,11 +268,18 @@ class History(BaseWidget):
         """
         end = time.monotonic() + ACTIVITY_SECONDS
         for id in ids[:MOST_AT_ONCE]:
-            if id not in self._activity:
-                self._activity[id] = written(self._repo, id)
+            self._look_at(id)
             if time.monotonic() > end:
                 break
         return {id: self._activity[id] for id in ids[:MOST_AT_ONCE] if id in self._activity}
+
+    def _look_at(self, id: str) -> None:
+        if id in self._activity:
+            return
+        try:
+            self._activity[id] = written(self._repo, id)
+        except IcechunkError:  # its log is gone or damaged: no bar, the others have theirs
+            self._activity[id] = None
 
     @answers("tree")
     def tree(self, id: str) -> dict[str, Any]:
@@ -315,6 +322,10 @@ class History(BaseWidget):
             yield "commit", {"id": row["id"]}
         for row in held["commits"][:_SAVED_REFS]:
             yield "tree", {"id": row["id"]}
+        newest = [row["id"] for row in held["commits"][:MOST_AT_ONCE]]
+        for id in newest:  # now there is time to look at all of them
+            self._look_at(id)
+        yield "activity", {"ids": newest}
         branches = [ref["name"] for ref in held["refs"] if ref["kind"] == "branch"]
         if branches:
             onto = default_branch(self._session, branches)

@@ -80,3 +80,31 @@ def test_text_and_html_forms() -> None:
         "application/vnd.jupyter.widget-view+json",
     }
     assert "commit 59" in bundle[0]["text/plain"]
+
+
+def test_what_a_saved_page_needs_is_answered() -> None:
+    repo = climate()
+    base = repo.lookup_branch("main")
+    repo.create_branch("dev", base)
+    tip = commit_value(repo, 0, 1, "on main")
+    dev = repo.writable_session("dev")
+    array(dev)[0] = 2
+    dev.commit("on dev")
+    session = repo.writable_session("main")
+    array(session)[1] = 3
+    widget = History(repo, session)
+    answers: dict[str, object] = {}
+    for method, params in widget.saved_requests():
+        answers.setdefault(method, ask(widget, method, **params))
+    verdicts = answers["rebases"]["verdicts"]  # type: ignore[index]
+    assert {name: told["state"] for name, told in verdicts.items()} == {
+        "": "ahead",
+        "main": "same",
+        "dev": "conflicts",
+    }
+    assert answers["activity"][tip]["chunks"] == 4  # type: ignore[index]
+    assert set(answers) == {"history", "commit", "tree", "activity", "rebases", "diff_summary"}
+    repo.storage.delete([f"transactions/{tip}"])
+    again = History(type(repo).open(repo.storage))
+    assert ask(again, "activity", ids=[tip, base])[tip] is None  # type: ignore[index]
+    assert ask(again, "activity", ids=[tip, base])[base]["chunks"] == 11  # type: ignore[index]

@@ -8,6 +8,8 @@ import { savedAt } from "./frame";
 
 const BLOCK = 60;
 const WAIT = 120;
+/** How many commits a saved page has bars for. */
+const SAVED = 100;
 
 export class Activity {
   /** What the bars tell. */
@@ -34,6 +36,13 @@ export class Activity {
     this.waiting = ids.filter((id) => !this.known.has(id) && !this.asked.has(id)).slice(0, BLOCK);
     clearTimeout(this.timer);
     if (this.waiting.length) this.timer = window.setTimeout(() => void this.ask(), WAIT);
+  }
+
+  /** In a saved page: what was saved of the newest commits. */
+  recall(newest: readonly { id: string }[]): void {
+    if (!this.off) return;
+    this.waiting = newest.slice(0, SAVED).map((row) => row.id);
+    void this.ask();
   }
 
   private async ask(): Promise<void> {

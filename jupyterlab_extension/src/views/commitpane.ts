@@ -2,6 +2,7 @@
 
 import { button, copyText, fill, h, type Child } from "../core/dom";
 import type { CommitChanges, CommitReply, CommitRow, DiffReply, Ref, SessionState } from "../core/protocol";
+import { provenanceFacts } from "../core/provenance";
 import { grouped, plural, shortId } from "../core/text";
 import { absoluteTime, relativeTime } from "../core/time";
 import { refLabel } from "./reflabel";
@@ -34,7 +35,9 @@ export function showCommit(
 ): void {
   const [title, ...rest] = commit.message.split("\n");
   const body = rest.join("\n").trim();
-  const metadata = Object.entries(reply?.metadata ?? commit.metadata ?? {});
+  const held = reply?.metadata ?? commit.metadata ?? {};
+  const provenance = provenanceFacts(held);
+  const metadata = Object.entries(held).filter(([key]) => key !== "provenance" || !provenance.length);
   const copy = button("Copy", { class: "ick-button ick-quiet ick-small", "data-copy": commit.id });
   fill(
     pane,
@@ -50,6 +53,7 @@ export function showCommit(
         : ["Parent", "none – the first snapshot"],
       ["Written", h("span", { title: absoluteTime(commit.time) }, `${absoluteTime(commit.time)} (${relativeTime(commit.time)})`)],
       commit.author ? ["Author", commit.author] : null,
+      ...provenance,
     ]),
     actions,
     ...more,

@@ -42,11 +42,11 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   const fold = button("", { class: "ick-link ick-fold", hidden: true });
   const dryRuns = h("div", { class: "ick-rebases", testid: "ick-rebases" });
   const list = new HistoryList(frame, host, { onSelect: (ids) => choose(ids), onFold: showFold, onNews: news });
-  const onto = h("select", { class: "ick-select ick-small", "aria-label": "Branch that the others would be rebased onto" });
+  const onto = h("select", { class: "ick-select ick-small", "aria-label": "Branch that the others would be rebased onto", disabled: savedAt(host) !== "" });
   const ontoField = h("label", { class: "ick-field", hidden: true }, "Dry runs onto", onto);
   const bars = h("select", { class: "ick-select ick-small", "aria-label": "What the bars tell" },
     h("option", { value: "chunks" }, "chunks"), h("option", { value: "bytes" }, "bytes"));
-  const barsField = h("label", { class: "ick-field", hidden: savedAt(host) !== "" }, "Bars show", bars);
+  const barsField = h("label", { class: "ick-field" }, "Bars show", bars);
   const footnote = h("span", { class: "ick-footnote" });
   const footer = h("div", { class: "ick-foot" }, footnote, h("span", { class: "ick-grow" }), ontoField, barsField, fold);
   const notice = h("div", { class: "ick-notice", role: "status", testid: "ick-done", hidden: true });

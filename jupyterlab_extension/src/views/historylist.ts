@@ -119,6 +119,7 @@ export class HistoryList {
     this.selected = selected.filter((id) => commits.find(id) >= 0);
     this.matches = null;
     this.rebases.reset(refs, session);
+    this.activity.recall(commits.reply.commits);
     this.arrange();
     const at = this.selected.length ? this.rowOf(this.selected[this.selected.length - 1]!) : 0;
     this.cursor = Math.max(0, at);
@@ -249,7 +250,7 @@ export class HistoryList {
     for (let at = 0; at < commits.count; at++) {
       const row = commits.row(at);
       const names = (this.refs.get(at) ?? []).map((ref) => ref.name).join(" ");
-      const words = Object.values(row.metadata ?? {}).filter((value) => typeof value === "string").join(" ");
+      const words = row.metadata ? JSON.stringify(Object.values(row.metadata)) : "";
       const text = `${row.message} ${row.id} ${row.author ?? ""} ${names} ${words}`.toLowerCase();
       if (text.includes(wanted)) found.add(at);
     }

@@ -2,6 +2,7 @@
 
 import { type Child, h } from "../core/dom";
 import type { Run } from "../core/folding";
+import { notebookOf } from "../core/provenance";
 import type { CommitRow, SessionState } from "../core/protocol";
 import { firstLine, plural, shortId } from "../core/text";
 import { absoluteTime, relativeTime } from "../core/time";
@@ -54,8 +55,7 @@ export function commitRow(
   place: RowPlace,
   state: RowState,
 ): HTMLElement {
-  const notebook = row.metadata?.notebook;
-  const where = typeof notebook === "string" ? notebook : "";
+  const where = notebookOf(row.metadata);
   return commitOption(
     row,
     place,
@@ -71,7 +71,7 @@ export function commitRow(
       "span",
       { class: "ick-rowauthor", title: [row.author, where].filter(Boolean).join(", ") },
       row.author ?? "",
-      where ? h("span", { class: "ick-rownotebook" }, `${row.author ? " · " : ""}${where}`) : null,
+      where ? h("span", { class: "ick-rownotebook" }, `${row.author ? " · " : ""}${where.split("/").at(-1)}`) : null,
     ),
     h(
       "time",

@@ -1,0 +1,29 @@
+import { describe, expect, it } from "vitest";
+import { notebookOf, provenanceFacts } from "../../src/core/provenance";
+
+describe("provenance", () => {
+  it("is told in words", () => {
+    const metadata = {
+      provenance: {
+        notebook: "ocean/sst.ipynb",
+        cell: "a1",
+        execution_count: 7,
+        packages: { python: "3.11.7", zarr: "3.1.6", odd: { x: 1 } },
+        git: { commit: "0123456789abcdef", branch: "main", dirty: true },
+      },
+    };
+    expect(notebookOf(metadata)).toBe("ocean/sst.ipynb");
+    expect(provenanceFacts(metadata)).toEqual([
+      ["Notebook", "ocean/sst.ipynb, cell [7]"],
+      ["Git", "0123456789 (main, with changes)"],
+      ["Made with", "python 3.11.7, zarr 3.1.6"],
+    ]);
+  });
+
+  it("takes what it finds, and nothing amiss", () => {
+    expect(notebookOf({ notebook: "daily.ipynb" })).toBe("daily.ipynb");
+    expect(notebookOf(undefined)).toBe("");
+    expect(provenanceFacts({ provenance: "by hand" })).toEqual([]);
+    expect(provenanceFacts({ provenance: { git: null, packages: [1] } })).toEqual([]);
+  });
+});
