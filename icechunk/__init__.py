@@ -123,6 +123,7 @@ if TYPE_CHECKING:
         StorageSettings,
         StorageTimeoutSettings,
         azure_storage,
+        fsspec_storage,
         fsspec_store,
         gcs_storage,
         gcs_store,
@@ -190,9 +191,9 @@ _HOMES = {
     "icechunk.storage": (
         "AnyObjectStoreConfig ChecksumAlgorithm S3Options Storage StorageConcurrencySettings "
         "StorageRetriesSettings StorageSettings StorageTimeoutSettings azure_storage "
-        "fsspec_store gcs_storage gcs_store hf_storage http_storage http_store in_memory_storage "
-        "local_filesystem_storage local_filesystem_store r2_storage redirect_storage s3_storage "
-        "s3_store tigris_storage"
+        "fsspec_storage fsspec_store gcs_storage gcs_store hf_storage http_storage http_store "
+        "in_memory_storage local_filesystem_storage local_filesystem_store r2_storage "
+        "redirect_storage s3_storage s3_store tigris_storage"
     ),
     "icechunk.store": "IcechunkStore fast_pipeline",
     "icechunk.types": "CommitMethod SpecVersion spec_version supported_spec_versions",
@@ -310,6 +311,7 @@ __all__ = [
     "fast_pipeline",
     "from_dict",
     "fsspec_credentials",
+    "fsspec_storage",
     "fsspec_store",
     "gcs_credentials",
     "gcs_from_env_credentials",

@@ -33,6 +33,7 @@ from icechunk.storage.factories import (
     local_filesystem_storage,
     redirect_storage,
 )
+from icechunk.storage.fsspec import fsspec_storage
 from icechunk.storage.s3_family import (
     hf_storage,
     r2_storage,
@@ -57,6 +58,7 @@ __all__ = [
     "azure_storage",
     "azure_store",
     "fsspec_store",
+    "fsspec_storage",
     "gcs_storage",
     "gcs_store",
     "hf_storage",

@@ -57,17 +57,33 @@ class Trouble(NamedTuple):
 def read_trouble(error: BaseException) -> Trouble:
     """Take apart what a client says, without what must not be shown."""
     text = str(error)
+    told = _told(error)
     code = _CODE.search(text)
     status = _STATUS.search(text)
     region = _REGION.search(text)
     line = _BODY.sub("", text.split("\n\nDebug source", 1)[0]).splitlines()
     shown = _URL_USER.sub("//", _QUERY.sub("", line[0] if line else type(error).__name__))
     return Trouble(
-        int(next(group for group in status.groups() if group)) if status else None,
-        code[1] if code else None,
+        int(next(group for group in status.groups() if group)) if status else told[0],
+        code[1] if code else told[1],
         shown[:300],
         next((group for group in region.groups() if group), None) if region else None,
     )
+
+
+def _told(error: BaseException) -> tuple[int | None, str | None]:
+    """Return status and code as the clients behind fsspec keep them: in attributes."""
+    for each in (error, error.__cause__):
+        response = getattr(each, "response", None)
+        if isinstance(response, dict):  # botocore
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            return status, response.get("Error", {}).get("Code")
+        for name in ("status_code", "code", "status"):  # azure, gcsfs, aiohttp
+            status = getattr(each, name, None)
+            if isinstance(status, int) and 100 <= status < 600:
+                code = getattr(each, "error_code", None)
+                return status, None if code is None else str(getattr(code, "value", code))
+    return None, None
 
 
 def translated(error: BaseException, key: str, where: str) -> IcechunkError:

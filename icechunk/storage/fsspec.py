@@ -1,0 +1,317 @@
+"""Repositories in any file system of fsspec, s3fs, gcsfs and adlfs among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from icechunk.config.rendering import Entry, Label
+from icechunk.config.resolve import StorageTuning, storage_tuning
+from icechunk.ground.clock import from_datetime
+from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
+from icechunk.ground.runtime import PerProcess
+from icechunk.storage.base import (
+    Data,
+    Fetched,
+    ObjectInfo,
+    Storage,
+    Version,
+    folder_of,
+    missing,
+    segments,
+    wrong_size,
+)
+from icechunk.storage.failures import read_trouble, translated, unanswered
+from icechunk.storage.fsspec_doors import Door, Got, door_of
+from icechunk.storage.local import LocalStorage
+from icechunk.storage.probe import require_conditions
+from icechunk.storage.readback import RefusedError, Seen, UnclearError, settle
+
+T = TypeVar("T")
+
+_TIMES = ("LastModified", "last_modified", "mtime", "updated", "created", "timeCreated")
+
+
+class FsspecStorage(Storage):
+    """Objects as files of an fsspec file system, below a path.
+
+    Parameters
+    ----------
+    path : str
+        The root, as the file system writes it (without protocol).
+    make : callable
+        Returns the file system; called once in every process.
+    protocol : str
+        Its name.
+    tuning : StorageTuning, optional
+        Which conditions were given up, how conflicts are repeated. Time limits and retries of
+        requests are the file system's own.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        make: Callable[[], Any],
+        protocol: str,
+        tuning: StorageTuning | None = None,
+    ) -> None:
+        self._path_ = path.rstrip("/")
+        self._opener = make
+        self._protocol = protocol
+        self._tuning = storage_tuning(None) if tuning is None else tuning
+        self._doors: PerProcess[Door] = PerProcess(lambda: door_of(self._opener()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FsspecStorage, (self._path_, self._opener, self._protocol, self._tuning)
+
+    def tuned(self, tuning: StorageTuning) -> FsspecStorage:
+        if tuning == self._tuning:
+            return self
+        return FsspecStorage(self._path_, self._opener, self._protocol, tuning)
+
+    @property
+    def identity(self) -> str:
+        """Protocol and path."""
+        return f"{self._protocol}://{self._path_.lstrip('/')}"
+
+    def _entries(self) -> Iterable[Entry]:
+        return [
+            Entry("type", Label("fsspec")),
+            Entry("protocol", Label(self._protocol)),
+            Entry("path", Label(self._path_)),
+        ]
+
+    def require_creatable(self) -> None:
+        """Refuse file systems without conditional writes, unless the user insists."""
+        tuning = self._tuning
+        if not self._path_.strip("/"):
+            raise InvalidInputError(
+                f"cannot create a repository in an empty prefix: {self.identity}; name a folder",
+                ErrorKind.EMPTY_PREFIX_CREATION,
+            )
+        self._allow_conditions(create=tuning.use_conditional_create)
+        self._allow_conditions(create=tuning.use_conditional_update)
+        if self._door.conditional:
+            require_conditions(
+                self, create=tuning.use_conditional_create, update=tuning.use_conditional_update
+            )
+
+    def _allow_conditions(self, *, create: bool) -> None:
+        """Refuse a condition that the file system cannot keep and the user has not given up."""
+        if create and not self._door.conditional:
+            raise StorageError(
+                f"unsafe storage: the fsspec file system {self._protocol!r} cannot write on a "
+                "condition. Commits of two writers at the same time would overwrite each other "
+                "without a word. Use local files, S3, Google Cloud or Azure; or, where only one "
+                "process ever writes at a time, say so with StorageSettings("
+                "unsafe_use_conditional_create=False, unsafe_use_conditional_update=False) in "
+                "RepositoryConfig(storage=...)",
+                ErrorKind.STORAGE_CONFIG,
+            )
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    @property
+    def _door(self) -> Door:
+        return self._doors.get()
+
+    def _file(self, key: str) -> str:
+        segments(key)
+        return f"{self._path_}/{key}"
+
+    def _guarded(self, call: Callable[[], T], key: str) -> T:
+        """Do a call; its failure comes out translated."""
+        try:
+            return call()
+        except Exception as error:
+            failure = translated(error, key, self.identity)
+        raise failure
+
+    def _present(self, call: Callable[[], T], key: str) -> T | None:
+        """Do a call; None when the object is not there."""
+        try:
+            return self._guarded(call, key)
+        except StorageError as error:
+            if error.kind != ErrorKind.OBJECT_NOT_FOUND:
+                raise
+            return None
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def get(self, key: str) -> Fetched:
+        file = self._file(key)
+        got = self._guarded(lambda: self._door.get(file), key)
+        return Fetched(bytes(got.data), got.version)
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes | memoryview:
+        file = self._file(key)
+        if offset < 0 or length < 0:
+            raise wrong_size(key, offset, length, 0)
+        if length == 0:
+            info = self.head(key)
+            if info is None:
+                raise missing(key, self.identity)
+            if offset > info.size:
+                raise wrong_size(key, offset, length, 0)
+            return b""
+        got: Got | None = None
+        try:
+            got = self._door.get(file, (offset, offset + length))
+        except Exception as error:
+            failure = self._range_failure(error, key, offset, length)
+        else:
+            failure = wrong_size(key, offset, length, len(got.data))
+        if got is None or len(got.data) != length:
+            raise failure
+        return got.data
+
+    def _range_failure(self, error: Exception, key: str, offset: int, length: int) -> Exception:
+        trouble = read_trouble(error)
+        if trouble.status == 416 or trouble.code == "InvalidRange":
+            return wrong_size(key, offset, length, 0)
+        if isinstance(error, ValueError | OSError) and not isinstance(error, FileNotFoundError):
+            info = self.head(key)  # file systems complain of ranges in many ways
+            if info is not None and offset + length > info.size:
+                return wrong_size(key, offset, length, max(info.size - offset, 0))
+        return translated(error, key, self.identity)
+
+    def head(self, key: str) -> ObjectInfo | None:
+        file = self._file(key)
+
+        def ask() -> Mapping[str, Any]:
+            fs = self._door.fs
+            fs.invalidate_cache(fs._parent(file))
+            found: Mapping[str, Any] = fs.info(file)
+            return found
+
+        found = self._present(ask, key)
+        if found is None or found.get("type") == "directory":
+            return None
+        return ObjectInfo(key, int(found["size"] or 0), _modified(found))
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        folder = folder_of(prefix)
+        place = f"{self._path_}/{folder}" if folder else self._path_
+
+        def find() -> dict[str, Mapping[str, Any]]:
+            fs = self._door.fs
+            fs.invalidate_cache()
+            found = fs.find(place, detail=True)
+            return found if isinstance(found, dict) else {}  # adlfs on an object: a list
+
+        root = self._path_.strip("/") + "/"
+        for name, found in (self._present(find, folder) or {}).items():
+            key = name.strip("/").removeprefix(root)
+            if name.strip("/") != place.strip("/") and found.get("type") != "directory":
+                yield ObjectInfo(key, int(found["size"] or 0), _modified(found))
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def put(self, key: str, data: Data) -> None:
+        file = self._file(key)
+        self._guarded(lambda: self._door.put(file, bytes(data)), key)
+
+    def create(self, key: str, data: Data) -> Version | None:
+        self._allow_conditions(create=self._tuning.use_conditional_create)
+        return self._settle(key, bytes(data), None)
+
+    def replace(self, key: str, data: Data, expected: Version) -> Version | None:
+        self._allow_conditions(create=self._tuning.use_conditional_update)
+        return self._settle(key, bytes(data), expected)
+
+    def _settle(self, key: str, data: bytes, expected: Version | None) -> Version | None:
+        file = self._file(key)
+
+        def send(write_id: str) -> Version:
+            try:
+                return self._door.send(file, data, expected, write_id)
+            except Exception as error:
+                outcome = self._outcome(error, key)
+            raise outcome
+
+        def look() -> Seen | None:
+            return self._present(lambda: self._door.look(file), key)
+
+        what = f"`{key}` in {self.identity}"
+        return settle(send, look, expected, self._tuning.retries, what)
+
+    def _outcome(self, error: Exception, key: str) -> Exception:
+        """Return what a failed conditional write means."""
+        failure = translated(error, key, self.identity)
+        if self._door.refused(error) or failure.kind == ErrorKind.OBJECT_NOT_FOUND:
+            return RefusedError()
+        trouble = read_trouble(error)
+        if trouble.status is None or trouble.status >= 500:
+            return UnclearError(failure, repeat=unanswered(error))
+        return failure
+
+    def delete(self, keys: Iterable[str]) -> int:
+        """Delete objects; the number is that of the names given."""
+        files = [self._file(key) for key in keys]
+        if files:
+            self._guarded(lambda: self._door.delete(files), "")
+        return len(files)
+
+
+def _modified(found: Mapping[str, Any]) -> int:
+    """Return the time of the last write in µs; 0 where the file system does not tell."""
+    for name in _TIMES:
+        when = found.get(name)
+        if isinstance(when, datetime):
+            return from_datetime(when)
+        if isinstance(when, int | float):
+            return int(when * 1_000_000)
+        if isinstance(when, str):
+            return from_datetime(datetime.fromisoformat(when.replace("Z", "+00:00")))
+    return 0
+
+
+def _made(kind: type[Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    return kind(*args, **options)
+
+
+def fsspec_storage(
+    url: str, fs: Any = None, *, storage_options: Mapping[str, Any] | None = None
+) -> Storage:
+    """Keep a repository in a file system of fsspec.
+
+    Commits are safe on S3 (s3fs), Google Cloud Storage (gcsfs), Azure (adlfs), local files and
+    memory. Any other file system can be read; writing to it is refused unless the storage settings
+    give up conditional writes. Time limits and retries are those of the file system.
+
+    Parameters
+    ----------
+    url : str
+        Address such as ``s3://bucket/prefix``, or a path of `fs`.
+    fs : fsspec.AbstractFileSystem, optional
+        The file system; made from the address when absent.
+    storage_options : mapping, optional
+        Arguments for making it. They travel in pickles of the storage, secrets included.
+
+    Raises
+    ------
+    StorageError
+        Kind ``storage-config`` when there is no such file system, or it cannot be made.
+    """
+    from fsspec.core import url_to_fs
+    from fsspec.implementations.local import LocalFileSystem
+
+    if fs is None:
+        try:
+            fs, path = url_to_fs(url, **(storage_options or {}))
+        except (ImportError, ValueError, TypeError) as error:
+            raise StorageError(
+                f"storage configuration error: no file system for {url.partition('?')[0]!r} "
+                f"({type(error).__name__}). Install the package that has it, and check "
+                "storage_options",
+                ErrorKind.STORAGE_CONFIG,
+            ) from None
+    else:
+        path = fs._strip_protocol(url)
+    if isinstance(fs, LocalFileSystem):
+        return LocalStorage(path)
+    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
+    make = partial(_made, type(fs), tuple(fs.storage_args), dict(fs.storage_options))
+    return FsspecStorage(path, make, protocol)
