@@ -266,8 +266,8 @@ class ConflictSolver(ABC):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class ConflictReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ConflictReport(Shown):
     """What a rebase would meet, found without changing anything.
 
     Attributes
@@ -293,6 +293,12 @@ class ConflictReport:
     def __len__(self) -> int:
         """Number of conflicts."""
         return len(self.conflicts)
+
+    def _path(self) -> str:
+        return "icechunk.conflicts.ConflictReport"
+
+    def _entries(self) -> Iterable[Entry]:
+        return [Entry(name, getattr(self, name)) for name in self.__slots__]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form with the same field names."""

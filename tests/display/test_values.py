@@ -46,6 +46,9 @@ MAKERS: dict[str, Callable[[str], Any]] = {
     "Conflict": lambda text: icechunk.Conflict(
         icechunk.ConflictType.ChunkDoubleUpdate, text, [[0, 1]]
     ),
+    "ConflictReport": lambda text: icechunk.conflicts.ConflictReport(
+        text, text, text, text, [icechunk.Conflict(icechunk.ConflictType.ChunkDoubleUpdate, text)]
+    ),
     "RepoStatus": lambda text: icechunk.RepoStatus(icechunk.RepoAvailability.read_only, AT, text),
     "Update": lambda text: icechunk.Update(icechunk.UpdateType.BranchDeleted(text, text), AT, text),
     "UpdateType": lambda text: icechunk.UpdateType.RepoStatusChanged(
