@@ -157,7 +157,9 @@ def _texts(
         (INLINE_DATA, kind == INLINE),
         (COMPRESSED, squeezed),
     ):
-        if rows.any():
+        if rows.all():
+            start, count = refs.vectors(slot, 1)
+        elif rows.any():
             slot_start, slot_count = refs.vectors(slot, 1)
             start[rows], count[rows] = slot_start[rows], slot_count[rows]
     text = TextColumn(body.data, start, count.astype(np.uint32))

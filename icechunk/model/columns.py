@@ -168,6 +168,8 @@ class TextColumn:
         start = np.cumsum(values.length, dtype=np.int64) - values.length
         pool = np.empty(used, np.uint8)
         copy_spans(pool, start, self.pool_array, values.start, values.length)
+        if len(values) == len(self):  # codes follow the order of appearance
+            return TextColumn(pool.data, start, values.length)
         return TextColumn(pool.data, start[codes], values.length[codes])
 
     def distinct(self, *, content: bool = True) -> tuple[NDArray[np.int64], TextColumn]:
