@@ -175,16 +175,31 @@ def listing(repo: Repository, ref: str | None = None, limit: int = 100_000) -> L
     places = np.full(len(table) + 1, NOT_LISTED, np.int32)
     places[-1] = ROOT  # the parent of a root is at -1
     places[rows[:limit]] = np.arange(min(len(rows), limit), dtype=np.int32)
-    digest = hashlib.blake2b(repr((sorted(branches.items()), sorted(tags.items()), ref)).encode())
     return Listing(
         table,
         rows[:limit],
         places[table.parents[rows[:limit]]],
         branches,
         tags,
-        f"{len(rows)}-{digest.hexdigest()[:16]}",
+        _version(branches, tags, table, ref),
         len(rows) > limit,
     )
+
+
+def version(repo: Repository, ref: str | None = None) -> str:
+    """The version that a listing would have now; it costs no walk over the commits."""
+    return _version(*names_and_table(repo, ref), ref)
+
+
+def _version(
+    branches: Mapping[str, ObjectId],
+    tags: Mapping[str, ObjectId],
+    table: SnapshotTable,
+    ref: str | None,
+) -> str:
+    """Commits do not change: their number and what has a name tell all."""
+    names = repr((sorted(branches.items()), sorted(tags.items()), ref)).encode()
+    return f"{len(table)}-{hashlib.blake2b(names, digest_size=8).hexdigest()}"
 
 
 def names_and_table(

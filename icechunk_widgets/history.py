@@ -18,7 +18,7 @@ from icechunk_widgets.base import STATIC, BaseWidget, Reply, answers
 from icechunk_widgets.branch_rebase import of_branch, of_session
 from icechunk_widgets.chunk_refs import written
 from icechunk_widgets.commit_actions import plan
-from icechunk_widgets.commit_columns import Listing, listing
+from icechunk_widgets.commit_columns import Listing, listing, version
 from icechunk_widgets.commit_tree import tree_at
 from icechunk_widgets.comparison_view import ComparisonView
 from icechunk_widgets.differences import Comparison
@@ -113,7 +113,7 @@ class History(BaseWidget):
         """
         held = self._listing(max(1, min(int(limit), commits.MOST_COMMITS)))
         result = commits.told(held, self._session, max(0, min(int(rows), MOST_ROWS)))
-        self._seen = self._token(held)
+        self._seen = self._token(held.version)
         result["version"] = held.version
         return result, [held.ids(), held.parents, held.times()]
 
@@ -138,16 +138,17 @@ class History(BaseWidget):
     @answers("look")
     def look(self) -> None:
         """Whoever shows this asks now and then: refresh when the repository or session changed."""
-        token = self._token(self._listing())
+        start = None if self._ref is None else snapshot_named(self._repo, self._ref)
+        token = self._token(version(self._repo, start))
         if token != self._seen:
             self._seen = token
             self.refresh()
 
-    def _token(self, held: Listing) -> str:
+    def _token(self, of_repo: str) -> str:
         session = self._session
         if session is None or session.read_only:
-            return held.version
-        return f"{held.version} {session.snapshot_id} {change_count(session)}"
+            return of_repo
+        return f"{of_repo} {session.snapshot_id} {change_count(session)}"
 
     def payload(self, rows: int | None = None) -> dict[str, Any]:
         """Commits, refs and the working session; of the commits all, or the newest."""
@@ -211,7 +212,7 @@ class History(BaseWidget):
         """Two tips say it all, since commits do not change."""
         if name:
             return name, held.branches[name], onto, held.branches[onto]
-        return "", self._token(held)
+        return "", self._token(held.version)
 
     def _verdict(
         self, held: Listing, onto: str, name: str, cancelled: Callable[[], bool]
