@@ -22,7 +22,7 @@ export PYTHON CHROMIUM
 INSTALL_INPUTS := pyproject.toml hatch_build.py icechunk/_version.py \
 	$(shell find jupyterlab_extension/labextension -type f 2>/dev/null)
 
-.PHONY: help demo lab test check env test-env oracle newest browser front test-python test-newest test-lab test-front bench clean
+.PHONY: help demo lab test check env test-env oracle servers newest browser front test-python test-newest test-lab test-front bench clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -68,7 +68,11 @@ check: test-env front
 	$(VENV)/bin/mypy
 	@scripts/front.sh check
 
-test-python: test-env oracle
+servers:
+	@scripts/servers.sh
+
+# Ceph's S3 server takes 290 MB: `scripts/servers.sh --ceph` adds it.
+test-python: test-env oracle servers
 	$(RUN) -m pytest -n $(JOBS) --dist loadfile -m "not lab" $(PYTEST)
 
 newest: oracle
@@ -96,7 +100,7 @@ bench: test-env newest
 	    set -x; $$python benchmarks/run.py --reference $(ORACLE)/bin/python $(BENCH)
 
 clean:
-	rm -rf $(VENV) $(ORACLE) $(ORACLE_V1) $(NEWEST) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(ORACLE) $(ORACLE_V1) $(NEWEST) .servers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf tests/lab/artifacts benchmarks/results examples/output
 	rm -rf jupyterlab_extension/node_modules jupyterlab_extension/lib
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
