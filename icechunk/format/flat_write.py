@@ -133,6 +133,10 @@ class _Layout:
         self.vtable = _struct.pack(f"<{2 + slots}H", 4 + 2 * slots, pos, *offsets)
 
 
+_layouts: dict[tuple[tuple[int, str], ...], _Layout] = {}
+"""Layouts by shape: there are a few dozen in the whole format."""
+
+
 class Builder:
     """Collects the objects of one flatbuffer, last one first."""
 
@@ -140,7 +144,6 @@ class Builder:
         self._parts: list[Raw] = []
         self._size = 0
         self._vtables: dict[bytes, int] = {}
-        self._layouts: dict[tuple[tuple[int, str], ...], _Layout] = {}
         self._strings: dict[str, int] = {}
         self.out_of_reach: list[int] = []
 
@@ -237,9 +240,9 @@ class Builder:
             in `out_of_reach`.
         """
         shape = tuple((slot, field[0]) for slot, field in fields.items() if field[1] is not None)
-        layout = self._layouts.get(shape)
+        layout = _layouts.get(shape)
         if layout is None:
-            layout = self._layouts[shape] = _Layout(shape)
+            layout = _layouts[shape] = _Layout(shape)
         vtable = self._vtables.get(layout.vtable)
         if apart:
             vtable = self._vtable_apart(layout, apart)

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 SPEC_VERSION = 2
 
+_LARGE = 2**18
+"""Payloads of more bytes are not copied once more before they are compressed."""
+
 KNOWN_SLOTS = 13
 """Fields of the ``Repo`` table in spec 2.1."""
 
@@ -148,7 +151,8 @@ def encode_repo(state: RepoState, *, level: int = 3) -> bytes:
     fields = repo_fields(builder, state)
     root = root_with_unknown(builder, fields, state.unknown, "repo")
     pieces = builder.finish_parts(root)
-    return pack(FileType.REPO_INFO, state.spec_version, pieces, level, records=True)
+    body = pieces if builder.size > _LARGE else b"".join(pieces)
+    return pack(FileType.REPO_INFO, state.spec_version, body, level, records=True)
 
 
 def repo_fields(builder: Builder, state: RepoState) -> dict[int, Field]:

@@ -51,6 +51,9 @@ _MIGRATED, _FLAG = u.RepoMigrated.TAG, u.FeatureFlagChanged.TAG
 _COMMIT, _AMENDED = u.NewCommit.TAG, u.CommitAmended.TAG
 _DETACHED, _CHANGED = u.NewDetachedSnapshot.TAG, u.RepoStatusChanged.TAG
 
+_NUMBERED = np.zeros(256, np.bool_)
+_NUMBERED[[_MIGRATED, _FLAG, _CHANGED]] = True
+
 # Fields of each kind relative to its table: vtables without their own size.
 _SHAPES: dict[int, list[int]] = (
     {tag: [4] for tag in BARE}
@@ -142,7 +145,7 @@ def _write_numbers(
     records: npt.NDArray[np.void], log: UpdateLog, row_at: Ints, reason_at: Ints
 ) -> None:
     """Fill in the few updates that carry numbers instead of ids."""
-    for row in np.flatnonzero(np.isin(log.tags, (_MIGRATED, _FLAG, _CHANGED))).tolist():
+    for row in np.flatnonzero(_NUMBERED[log.tags]).tolist():
         first, second, third = log.numbers[row].tolist()
         tag = int(log.tags[row])
         if tag == _CHANGED:
