@@ -70,7 +70,7 @@ def _prepare(implementation: Implementation, folder: Path, references: int, file
 
 def _open(implementation: Implementation, folder: Path, references: int) -> Sample:
     """Open the repository and look one chunk up; importing is a case of its own."""
-    import icechunk  # noqa: F401
+    from icechunk import IcechunkStore, Repository, local_filesystem_storage  # noqa: F401
 
     middle = _grid(references)[0] // 2
     with stopwatch() as watch:
