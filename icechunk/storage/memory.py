@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from icechunk.config.storage import (
     StorageSettings,
 )
 from icechunk.ground.clock import now_us
+from icechunk.ground.errors import ErrorKind, StorageError
 from icechunk.ground.runtime import PerProcess
 from icechunk.storage.base import (
     Data,
@@ -50,9 +51,10 @@ class MemoryStorage(Storage):
         self._lock = PerProcess(threading.RLock)
         self._writes = 0
         self._name = uuid.uuid4().hex
+        self._was_pickled = False
 
-    def __reduce__(self) -> tuple[type[MemoryStorage], tuple[()]]:
-        return MemoryStorage, ()
+    def __reduce__(self) -> tuple[Callable[[], MemoryStorage], tuple[()]]:
+        return _left_behind, ()
 
     @property
     def identity(self) -> str:
@@ -71,6 +73,14 @@ class MemoryStorage(Storage):
             return self._objects[key]
         except KeyError:
             segments(key)
+            if self._was_pickled:
+                raise StorageError(
+                    f"object not found: `{key}`: this is the copy of an in-memory storage, which "
+                    "is empty, since memory does not travel to other processes or through a "
+                    "pickle. Keep the repository in `icechunk.local_filesystem_storage(path)` or "
+                    "in an object store, or use threads",
+                    ErrorKind.OBJECT_NOT_FOUND,
+                ) from None
             raise missing(key, "the in-memory storage") from None
 
     def _store(self, key: str, data: Data) -> Version:
@@ -153,3 +163,10 @@ class _Held:
 
     def __exit__(self, *exc: object) -> None:
         self._lock.__exit__(None, None, None)
+
+
+def _left_behind() -> MemoryStorage:
+    """What arrives of a store elsewhere."""
+    storage = MemoryStorage()
+    storage._was_pickled = True
+    return storage

@@ -171,3 +171,10 @@ def test_arguments_of_a_commit_are_looked_at_before_anything_is_written(argument
         session.commit("no", **arguments)
     assert repo.lookup_branch("main") == tip
     session.commit("yes")
+
+
+def test_forks_of_memory_say_why_they_cannot_travel(repo):
+    travels = pickle.dumps(repo.writable_session("main").fork())
+    with pytest.raises(icechunk.StorageError, match="memory does not travel") as caught:
+        pickle.loads(travels)
+    assert caught.value.kind == icechunk.ErrorKind.OBJECT_NOT_FOUND
