@@ -231,3 +231,22 @@ def test_r22_a_changed_byte_in_a_metadata_file_is_told(tmp_path, folder):
 def _place_of(file):
     parent = file.parent
     return parent if parent.name == "repo" else parent.parent
+
+
+def test_r21_virtual_references_that_are_refused_are_told():
+    config = icechunk.RepositoryConfig()
+    config.set_virtual_chunk_container(
+        icechunk.VirtualChunkContainer("s3://inside/", icechunk.s3_store(region="x"))
+    )
+    repo = icechunk.Repository.create(icechunk.in_memory_storage(), config)
+    session = repo.writable_session("main")
+    zarr.create_array(session.store, name="v", shape=(4,), chunks=(1,), dtype="u1")
+    specs = [
+        icechunk.VirtualChunkSpec([at], f"s3://{place}/key", 0, 1)
+        for at, place in enumerate(["inside", "outside", "inside", "nowhere"])
+    ]
+    refused = session.store.set_virtual_refs("/v", specs, validate_containers=True)
+    assert [tuple(index) for index in refused] == [(1,), (3,)]
+    kinds = [session.chunk_type("/v", [at]) for at in range(4)]
+    virtual, nothing = icechunk.ChunkType.virtual, icechunk.ChunkType.uninitialized
+    assert kinds == [virtual, nothing, virtual, nothing]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -121,3 +122,18 @@ def test_r56_a_tree_of_datasets_comes_back_whole():
     store = repo.readonly_session("main").store
     back = xarray.open_datatree(store, engine="zarr", zarr_format=3, consolidated=False)
     xarray.testing.assert_identical(back.load(), tree)
+
+
+def test_r33_no_key_of_an_object_starts_with_a_slash():
+    """An empty prefix, and any other, lists and collects exactly what was written."""
+    storage = icechunk.in_memory_storage()
+    repo = icechunk.Repository.create(storage)
+    session = repo.writable_session("main")
+    zarr.create_array(session.store, name="a", shape=4000, chunks=2000, dtype="i4")[:] = 1
+    session.commit("kept")
+    keys = {info.key for info in storage.list("")}
+    assert not [key for key in keys if key.startswith("/") or "//" in key]
+    summary = repo.garbage_collect(datetime.now(UTC) + timedelta(days=1))
+    assert summary.chunks_deleted == summary.manifests_deleted == summary.snapshots_deleted == 0
+    assert {info.key for info in storage.list("")} >= keys
+    assert (zarr.open_array(repo.readonly_session("main").store, path="a", mode="r")[:] == 1).all()
