@@ -7,32 +7,33 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.fixtures import azurite, fake_gcs, radosgw, web_server
+from tests.servers.running import request
 from tests.virtual.buckets import S3Server, s3_server
 from tests.virtual.places import BUCKET, Place, local_place, s3_place, web_place
-from tests.virtual.web import WebServer, web_server
+from tests.virtual.web import WebServer, serving
+
+__all__ = ["azurite", "fake_gcs", "radosgw", "web_server"]
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[S3Server]:
-    with s3_server() as server:
+def archive_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    pytest.importorskip("moto", reason="no moto: it belongs to the test extra")
+    with s3_server(tmp_path_factory.mktemp("moto") / "log") as server:
         yield server
 
 
 @pytest.fixture
-def bucket(moto: S3Server) -> S3Server:
+def bucket(archive_server: S3Server) -> S3Server:
     """The S3 server with an empty bucket."""
-    import urllib.request
-
-    reset = urllib.request.Request(f"{moto.endpoint}/moto-api/reset", method="POST")
-    with urllib.request.urlopen(reset):
-        pass
-    moto.client().create_bucket(Bucket=BUCKET)
-    return moto
+    request(f"{archive_server.endpoint}/moto-api/reset", "POST")
+    archive_server.client().create_bucket(Bucket=BUCKET)
+    return archive_server
 
 
 @pytest.fixture
 def web() -> Iterator[WebServer]:
-    with web_server() as server:
+    with serving() as server:
         yield server
 
 

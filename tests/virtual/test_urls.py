@@ -19,7 +19,7 @@ from icechunk.ground.errors import IcechunkError, InvalidInputError
 from icechunk.model.chunk_table import VIRTUAL, Location
 from icechunk.model.virtual_urls import escaped, normalise, resolved
 from tests.virtual.places import local_place, web_place
-from tests.virtual.web import web_server
+from tests.virtual.web import serving
 
 SECRET = b"secret" * 10
 
@@ -109,7 +109,7 @@ def test_no_web_location_smuggles_or_climbs(web_and_place: Any, tail: str) -> No
 
 @pytest.fixture(scope="module")
 def web_and_place() -> Any:
-    with web_server() as web:
+    with serving() as web:
         place = web_place(web)
         yield web, readers([place.container()], place.access), place.prefix
 

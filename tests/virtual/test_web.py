@@ -11,7 +11,7 @@ import pytest
 
 import icechunk
 from tests.virtual.places import Place, new_array, values, web_place
-from tests.virtual.web import Served, WebServer, web_server
+from tests.virtual.web import Served, WebServer, serving
 
 GOOD = np.arange(40, dtype="f4")
 SECRET = "a-very-secret-value"
@@ -53,7 +53,7 @@ def test_headers_of_the_container_are_sent_to_its_host(place: Place, web: WebSer
 
 
 def test_redirects_to_another_host_carry_no_secrets(place: Place, web: WebServer) -> None:
-    with web_server() as other:
+    with serving() as other:
         other.objects["/moved"] = Served(GOOD.tobytes())
         web.redirects["/data/x"] = other.url + "moved"
         np.testing.assert_array_equal(values(referring(place, place.prefix + "x")), GOOD)
@@ -65,7 +65,7 @@ def test_redirects_to_another_host_carry_no_secrets(place: Place, web: WebServer
 
 
 def test_redirects_back_to_the_host_carry_them_again(place: Place, web: WebServer) -> None:
-    with web_server() as other:
+    with serving() as other:
         web.objects["/final"] = Served(GOOD.tobytes())
         web.redirects["/data/x"] = other.url + "hop"
         other.redirects["/hop"] = web.url + "final"
@@ -77,7 +77,7 @@ def test_redirects_back_to_the_host_carry_them_again(place: Place, web: WebServe
 def test_names_and_passwords_of_a_url_stay_with_its_host(web: WebServer) -> None:
     place = web_place(web)
     place.prefix = place.prefix.replace("://", f"://user:{SECRET}@")
-    with web_server() as other:
+    with serving() as other:
         web.redirects["/data/x"] = other.url + "moved"
         other.objects["/moved"] = Served(GOOD.tobytes())
         session = referring(place, place.prefix + "x")

@@ -129,7 +129,7 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def web_server() -> Iterator[WebServer]:
+def serving() -> Iterator[WebServer]:
     """Serve on a free port of loopback until the block ends."""
     server = WebServer()
     listening = _Quiet(("127.0.0.1", 0), _handler(server))
