@@ -18,6 +18,8 @@ const SECTIONS: [keyof CommitChanges, "added" | "removed" | "changed", string][]
 ];
 
 const MOST = 200;
+/** Keys that the line with the author may have told already. */
+const AUTHOR = /^(author|author_name|user|username|committer)$/;
 
 export function hint(pane: HTMLElement, text: string): void {
   fill(pane, h("p", { class: "ick-hint" }, text));
@@ -37,7 +39,10 @@ export function showCommit(
   const body = rest.join("\n").trim();
   const held = reply?.metadata ?? commit.metadata ?? {};
   const provenance = provenanceFacts(held);
-  const metadata = Object.entries(held).filter(([key]) => key !== "provenance" || !provenance.length);
+  const metadata = Object.entries(held).filter(
+    ([key, value]) =>
+      !(key === "provenance" && provenance.length) && !(AUTHOR.test(key) && value === commit.author),
+  );
   const copy = button("Copy", { class: "ick-button ick-quiet ick-small", "data-copy": commit.id });
   fill(
     pane,
