@@ -82,13 +82,14 @@ def usage(verb: str, what: str) -> UsageError:
 
 
 def split(line: str) -> list[str]:
-    """Words of a line, quotes and all.
+    """Words of a line, quotes and all; what follows a ``#`` that begins a word is a comment.
 
     Raises
     ------
     UsageError
         For a quotation that does not end.
     """
+    line = _without_comment(line)
     try:
         if os.name != "nt":
             return shlex.split(line)
@@ -97,6 +98,21 @@ def split(line: str) -> list[str]:
     except ValueError as error:
         text = str(error).lower()
         raise UsageError(f"{text}; close the quotation mark") from None
+
+
+def _without_comment(line: str) -> str:
+    """A line up to a ``#`` that begins a word; inside a word or quotes it is a letter."""
+    quote, before = "", " "
+    for place, char in enumerate(line):
+        escaped = before == "\\" and quote != "'"
+        if quote:
+            quote = "" if char == quote and not escaped else quote
+        elif char in "\"'" and not escaped:
+            quote = char
+        elif char == "#" and before.isspace():
+            return line[:place]
+        before = "" if escaped else char
+    return line
 
 
 def message_and_metadata(

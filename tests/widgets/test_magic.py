@@ -18,7 +18,7 @@ from icechunk.cli.grammar import VERBS, Needs
 from icechunk_widgets import enable
 from icechunk_widgets.magic import UsageError, run, told
 from icechunk_widgets.magic.completion import complete
-from icechunk_widgets.magic.parser import command_of
+from icechunk_widgets.magic.parser import command_of, split
 from icechunk_widgets.magic.results import Log, Note, Report, Status
 from icechunk_widgets.magic.verbs import VERB
 from icechunk_widgets.resolver import ConflictResolver
@@ -346,6 +346,21 @@ def test_repositories_and_storages_by_variable(cell: Cell) -> None:
     assert "uncommitted" in cell.fails("open place")
     cell("open place --discard")
     assert "(parent-directory-not-clean)" in cell.fails("init place")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("log main # the graph", ["log", "main"]),
+        ("# nothing", []),
+        ("commit 'a # b' k=v # c", ["commit", "a # b", "k=v"]),
+        ("commit issue#5 x=#7", ["commit", "issue#5", "x=#7"]),
+        (r'commit "a \" # b" # c', ["commit", 'a " # b']),
+        ('commit "don\'t # x"', ["commit", "don't # x"]),
+    ],
+)
+def test_comments_end_a_line(line: str, words: list[str]) -> None:
+    assert split(line) == words
 
 
 def test_help(cell: Cell) -> None:
