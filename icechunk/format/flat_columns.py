@@ -27,6 +27,8 @@ _LARGEST_RECORD = 2048
 _SLAB = 1024
 # So few rows that what numpy takes to begin outweighs what it saves.
 _FEW = 16
+# No Icechunk table has more fields: longer vtables come from later writers.
+_SLOTS = 16
 # Distance, table of one field and count.
 _SMALLEST_ROW = 16
 
@@ -444,8 +446,8 @@ def _field_offsets(
     """
     if not len(vtables):
         return None, np.zeros((0, 0), np.int64)
-    if len(vtables) <= _FEW and len(set(few := vtables.tolist())) == 1:
-        return None, np.array([body.vtable_at(few[0])], np.int64)
+    if len(vtables) <= _FEW:
+        return _few_offsets(body, vtables.tolist())
     fresh = np.flatnonzero(vtables[1:] != vtables[:-1]) + 1
     heads = np.concatenate((vtables[:1], vtables[fresh]))
     first = np.array([body.vtable_at(int(vtables[0]))], np.int64)
@@ -461,13 +463,26 @@ def _field_offsets(
     sizes = gather(body, distinct, u16).astype(np.int64)
     if (sizes < 4).any() or (sizes % 2).any() or int((distinct + sizes).max()) > body.size:
         body.fail("a vtable is out of bounds or has an invalid size")
-    # no Icechunk table has more than 16 fields: longer vtables come from later writers
-    slots = min((int(sizes.max()) - 4) // 2, 16)
+    slots = min((int(sizes.max()) - 4) // 2, _SLOTS)
     offsets = np.zeros((len(distinct), slots), np.int64)
     for slot in range(slots):
         rows = np.flatnonzero(sizes >= 6 + 2 * slot)
         offsets[rows, slot] = gather(body, distinct[rows] + 4 + 2 * slot, u16)
     return codes, offsets
+
+
+def _few_offsets(
+    body: Body, vtables: list[int]
+) -> tuple[NDArray[np.intp] | None, NDArray[np.int64]]:
+    """`_field_offsets` one by one."""
+    distinct = dict.fromkeys(vtables)
+    rows = [body.vtable_at(at)[:_SLOTS] for at in distinct]
+    if all(row == rows[0] for row in rows):
+        return None, np.array(rows[:1], np.int64)
+    slots = max(map(len, rows))
+    offsets = np.array([row + (0,) * (slots - len(row)) for row in rows], np.int64)
+    codes = {at: code for code, at in enumerate(distinct)}
+    return np.array([codes[at] for at in vtables], np.intp), offsets
 
 
 def _say_the_same(body: Body, vtables: Positions) -> bool:

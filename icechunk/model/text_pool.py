@@ -22,6 +22,9 @@ from icechunk.model.columns import copy_spans
 
 Ints = npt.NDArray[np.int64]
 
+# So few rows that what numpy takes to begin outweighs what it saves.
+_FEW = 16
+
 ABSENT = -1
 """Length of a row that has no text at all."""
 
@@ -94,6 +97,8 @@ class TextPool:
         TextPool
             With only the part of `data` that the spans cover, rewritten unless it is dense.
         """
+        if len(start) <= _FEW and int(length.sum()) <= len(data):
+            return cls._of_few(data, start.tolist(), length.tolist())
         there = length >= 0
         if not there.any():
             return cls(b"", np.zeros(len(start), np.int64), length, True)
@@ -104,6 +109,21 @@ class TextPool:
         part = bytes(data[cut : cut + (high - cut) // 4 * 4 + 4])
         pool = cls(part, start - cut, length, False)
         return cls(part, pool.start, length, True) if pool._is_dense() else pool.compacted()
+
+    @classmethod
+    def _of_few(cls, data: bytes | memoryview, start: list[int], length: list[int]) -> TextPool:
+        """`of_spans` where beginning with numpy would take longer than all of this."""
+        frames: list[bytes] = []
+        places: dict[tuple[int, int], int] = {}
+        size = 0
+        for at, count in zip(start, length, strict=True):
+            if count >= 0 and (at, count) not in places:
+                places[at, count] = size + 4
+                frames.append(frame(bytes(data[at : at + count])))
+                size += len(frames[-1])
+        starts = [places.get(span, 0) for span in zip(start, length, strict=True)]
+        columns = np.array([starts, length], np.int64)
+        return cls(b"".join(frames), columns[0], columns[1], True)
 
     def __len__(self) -> int:
         return len(self.start)

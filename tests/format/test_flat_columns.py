@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,17 @@ from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import Builder, ref, struct, u8, u16, u32, u64
 from icechunk.ground.errors import FormatError
 from icechunk.model.columns import TextColumn
+
+
+@pytest.fixture(
+    autouse=True, scope="module", params=[flat_columns._FEW, 1], ids=["one by one", "numpy"]
+)
+def _both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A few rows are read one by one, more with numpy: what is true of one is of the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flat_columns, "_FEW", request.param)
+        yield
+
 
 Row = dict[str, Any]
 

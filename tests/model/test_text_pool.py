@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from icechunk.ground.errors import FormatError
+from icechunk.model import text_pool
 from icechunk.model.text_pool import TextPool, frame, insert_row
+
+
+@pytest.fixture(
+    autouse=True, scope="module", params=[text_pool._FEW, 1], ids=["one by one", "numpy"]
+)
+def _both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A few rows are read one by one, more with numpy: what is true of one is of the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_pool, "_FEW", request.param)
+        yield
+
 
 raws = st.lists(st.none() | st.binary(max_size=9), max_size=8)
 
