@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 
 @dataclass
@@ -36,6 +37,8 @@ class WebServer:
     ----------
     objects
         By raw request target.
+    decoded
+        By request target without percent-encoding: clients differ in what they encode.
     redirects
         Request target to the URL it redirects to.
     faults
@@ -49,6 +52,7 @@ class WebServer:
 
     port: int = 0
     objects: dict[str, Served] = field(default_factory=dict)
+    decoded: dict[str, Served] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     faults: Callable[[int], int | str | None] = lambda number: None
@@ -84,7 +88,7 @@ def _handler(server: WebServer) -> type[BaseHTTPRequestHandler]:
             if self.path in server.redirects:
                 self._send(302, b"", {"Location": server.redirects[self.path]})
                 return
-            found = server.objects.get(self.path)
+            found = server.objects.get(self.path) or server.decoded.get(unquote(self.path))
             if found is None:
                 self._send(404, b"nothing here", {})
             else:
