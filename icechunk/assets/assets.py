@@ -24,6 +24,10 @@ from icechunk.storage.base import Storage
 _RECORDS = 100_000
 """Commits of spec 1 whose records are kept; a record is about a kilobyte."""
 
+_KEPT_REFS = 128
+"""Manifests of so few references are kept when they are written."""
+_SPARE = 1024  # bytes
+
 
 class Assets:
     """The immutable files of one repository.
@@ -162,6 +166,9 @@ class Assets:
         data = encode_manifest(manifest_id, arrays, dialect=self.dialect, level=self._level)
         self.storage.put(manifest_key(manifest_id), data)
         refs = sum(map(len, arrays.values()))
+        # The next commit merges its changes with them.
+        if refs <= _KEPT_REFS and all(map(_tidy, arrays.values())):
+            self._manifests.put(manifest_id, Manifest(manifest_id, dict(arrays)), refs + 1)
         return ManifestInfo(manifest_id, len(data), refs)
 
     def write_patch(self, patch: ManifestPatch) -> ManifestInfo:
@@ -189,6 +196,14 @@ class Assets:
     def _write_log(self, log: TransactionLog) -> None:
         data = encode_transaction_log(log, dialect=self.dialect, level=self._level)
         self.storage.put(log_key(log.id), data)
+
+
+def _tidy(table: ChunkTable) -> bool:
+    """Whether a table drags no more texts of chunks written over along than it uses."""
+    return all(
+        texts is None or memoryview(texts.pool).nbytes <= 2 * int(texts.length.sum()) + _SPARE
+        for texts in (table.text, table.etag)
+    )
 
 
 def _check_id(found: ObjectId, wanted: ObjectId, key: str) -> None:
