@@ -106,10 +106,9 @@ class TableColumn:
         return np.not_equal(offset, 0)
 
     def prefetch(self, scalars: Mapping[int, str], numbers: int | None = None) -> None:
-        """Read several fields on one walk over tables that lie in blocks.
+        """Read many fields on one walk over tables that lie in blocks, without a copy of them.
 
-        Whoever reads many fields of a million tables walks over them once this way, with no copy of
-        them in memory; the methods below then have the values already.
+        The methods below then have the values already.
 
         Parameters
         ----------
@@ -129,12 +128,17 @@ class TableColumn:
             if at + 4 + 4 * width <= self._stride:
                 wanted |= {(place, u4) for place in range(at, at + 4 + 4 * width, 4)}
             wanted.add((offset, u4))
+        stride = self._stride
         fields = [
-            (place, dtype)
-            for place, dtype in wanted
-            if isinstance(place, int) and place and place + dtype.itemsize <= self._stride
+            (at, kind)
+            for at, kind in wanted
+            if type(at) is int and 0 < at <= stride - kind.itemsize
         ]
-        self._known = _walk(self.body, self.positions, self._stride, self._run, fields)
+        self._known = _walk(self.body, self.positions, stride, self._run, fields)
+
+    def has_beyond(self, known: int) -> bool:
+        """Whether any row stores a field that comes after the known ones."""
+        return bool(self._offsets[:, known:].any())
 
     def _field(self, offset: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         """What every row holds at one offset."""
@@ -365,15 +369,7 @@ def _evenly(at: Positions, stride: int) -> bool:
 
 
 def _layout(body: Body, positions: Positions) -> tuple[int, int]:
-    """How tables lie: in blocks of constant size and stride, as this library writes them, or not.
-
-    Returns
-    -------
-    stride : int
-        Bytes from one table to the next.
-    run : int
-        Tables in each block but the last; both 0 when the tables lie in another way.
-    """
+    """(bytes from table to table, tables per block but the last); zeros where they lie otherwise."""
     count = len(positions)
     if count < 2:
         return 0, 0

@@ -8,11 +8,15 @@ enabled_feature_flags, 11 disabled_feature_flags, 12 extra.
 `icechunk.format.unknown_fields`, unknown feature flags by their numbers, updates of unknown kinds
 in the copy of the object that the operations log goes on in.  What a later version adds to the
 tables below (refs, snapshots, updates, status) is dropped when the object is written again, as the
-reference library does.  Metadata values are FlexBuffers whatever the version of the snapshot files.
+reference library does, and a warning is logged: whether four unknown bytes are a number or the way
+to something cannot be known, and tables that move cannot reach back to where they were, as the
+root table does (a vtable spans 64 KiB).  Metadata values are FlexBuffers whatever the version of
+the snapshot files.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +43,11 @@ if TYPE_CHECKING:
     from icechunk.model.snapshot_table import SnapshotTable
 
 SPEC_VERSION = 2
+
+_KNOWN_BELOW = {"tags": 2, "branches": 2, "snapshots": 6, "updates": 4, "status": 3}
+"""Fields of the tables below the root in spec 2.1."""
+
+_log = logging.getLogger(__name__)
 
 _LARGE = 2**18
 """Payloads of more bytes are not copied once more before they are compressed."""
@@ -71,14 +80,17 @@ def decode_repo(data: bytes, *, name: str = "repo") -> RepoState:
             f"supports up to version {SPEC_VERSION}. Please upgrade the icechunk library",
             ErrorKind.UNSUPPORTED_SPEC_VERSION,
         )
-    snapshots = read_rows(root, 4)
-    updates = read_updates(root, 7)
+    slots = {"tags": 1, "branches": 2, "snapshots": 4, "updates": 7}
+    tables = {what: TableColumn.of_vector(root, slot) for what, slot in slots.items()}
+    snapshots = read_rows(tables["snapshots"])
+    updates = read_updates(tables["updates"])
     if not check_decreasing(updates.times):
         body.fail("the times of the operations log do not decrease")
     config = root.opt_bytes_vector(9)
+    _warn_of_unknown(tables, root, name)
     return RepoState(
-        branches=_read_refs(root, 2, "branches", snapshots),
-        tags=_read_refs(root, 1, "tags", snapshots),
+        branches=_read_refs(root, tables, "branches", snapshots),
+        tags=_read_refs(root, tables, "tags", snapshots),
         deleted_tags=frozenset(root.string_vector(3)),
         snapshots=snapshots,
         status=_read_status(root.table(5)),
@@ -94,9 +106,25 @@ def decode_repo(data: bytes, *, name: str = "repo") -> RepoState:
     )
 
 
-def _read_refs(root: Table, slot: int, what: str, snapshots: SnapshotTable) -> dict[str, ObjectId]:
+def _warn_of_unknown(tables: Mapping[str, TableColumn], root: Table, name: str) -> None:
+    """Log which tables below the root have fields that the next change will drop."""
+    found = [what for what, rows in tables.items() if rows.has_beyond(_KNOWN_BELOW[what])]
+    if root.table(5).fields_from(_KNOWN_BELOW["status"]):
+        found.append("status")
+    if found:
+        _log.warning(
+            "`%s` holds fields of %s that a newer version of Icechunk wrote: the next change made "
+            "by this library drops them; update it before you change the repository",
+            name,
+            ", ".join(found),
+        )
+
+
+def _read_refs(
+    root: Table, tables: Mapping[str, TableColumn], what: str, snapshots: SnapshotTable
+) -> dict[str, ObjectId]:
     """Names and targets of branches or tags."""
-    rows = TableColumn.of_vector(root, slot)
+    rows = tables[what]
     rows.require(0)
     index = rows.u32(1).tolist()
     if index and max(index) >= len(snapshots):

@@ -31,7 +31,7 @@ from icechunk.model.text_pool import TextPool
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from icechunk.format.flat_read import Body, Table
+    from icechunk.format.flat_read import Body
     from icechunk.model.text_pool import Ints
 
 _RECORD = np.dtype(
@@ -205,15 +205,13 @@ def _write_pruned(out: NDArray[np.uint8], at: int, table: SnapshotTable, fields:
     return distances
 
 
-def read_rows(root: Table, slot: int) -> SnapshotTable:
-    """List of snapshots from a field of the `Repo` table.
+def read_rows(rows: TableColumn) -> SnapshotTable:
+    """List of snapshots from the tables of a `Repo` table.
 
     Parameters
     ----------
-    root : Table
-        The `Repo` table.
-    slot : int
-        Its field that holds the vector of snapshots.
+    rows : TableColumn
+        The vector of snapshots.
 
     Raises
     ------
@@ -221,7 +219,6 @@ def read_rows(root: Table, slot: int) -> SnapshotTable:
         For positions outside the buffer, missing fields, ids that repeat or are out of order,
         parents that do not exist and impossible times.
     """
-    rows = TableColumn.of_vector(root, slot)
     body = rows.body
     rows.require(0)
     rows.require(3)

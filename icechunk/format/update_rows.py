@@ -28,7 +28,7 @@ from icechunk.model.update_log import BARE, LAST_TAG, NAMED, NAMED_PREVIOUS, Upd
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from icechunk.format.flat_read import Body, Table
+    from icechunk.format.flat_read import Body
     from icechunk.model.text_pool import Ints
 
 _RECORD = np.dtype(
@@ -164,22 +164,19 @@ def _write_numbers(
         records["old"][row], records["new"][row] = both[:12], both[12:]
 
 
-def read_updates(root: Table, slot: int) -> UpdateLog:
-    """Operations log from a field of the `Repo` table.
+def read_updates(rows: TableColumn) -> UpdateLog:
+    """Operations log from the tables of a `Repo` table.
 
     Parameters
     ----------
-    root : Table
-        The `Repo` table.
-    slot : int
-        Its field that holds the vector of updates.
+    rows : TableColumn
+        The vector of updates.
 
     Raises
     ------
     FormatError
         For positions outside the buffer, missing fields and impossible times.
     """
-    rows = TableColumn.of_vector(root, slot)
     count = len(rows)
     rows.require(1)
     tags, values = rows.u8(0), rows.targets(1)

@@ -177,3 +177,23 @@ def test_the_reference_library_reads_and_rewrites_such_an_object(tmp_path: Path)
     assert result[0] == first
     assert len(result[2]) == 3
     assert repo.lookup_branch("main") == result[1]
+
+
+def test_fields_of_nested_tables_are_dropped_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody can tell whether such a field is a number or the way to something."""
+    builder = Builder()
+    fields = repo_fields(builder, history(1))
+    branch = builder.table({0: ref(builder.string("main")), 1: u32(0), 2: u32(77)})
+    status = builder.table({0: u8(0), 1: u64(1), 3: ref(builder.string("new"))})
+    fields |= {2: ref(builder.offset_vector([branch])), 5: ref(status)}
+    data = pack(FileType.REPO_INFO, 2, builder.finish(builder.table(fields)))
+    with caplog.at_level(logging.WARNING):
+        state = decode_repo(data)
+    (record,) = caplog.records
+    assert "fields of branches, status" in record.getMessage()
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        assert decode_repo(encode_repo(state)) == state
+    assert caplog.records == []
