@@ -369,7 +369,7 @@ def _evenly(at: Positions, stride: int) -> bool:
 
 
 def _layout(body: Body, positions: Positions) -> tuple[int, int]:
-    """(bytes from table to table, tables per block but the last); zeros where they lie otherwise."""
+    """(bytes from table to table, tables per block but the last); zeros where they lie apart."""
     count = len(positions)
     if count < 2:
         return 0, 0
