@@ -13,6 +13,7 @@ import http.client
 import random
 import ssl
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
@@ -38,6 +39,8 @@ from icechunk.model.virtual_urls import escaped
 Origin = tuple[str, str, int]
 """Scheme, host and port: whom a connection talks to, and whom secrets were given for."""
 
+_Kept = dict[Origin, list[http.client.HTTPConnection]]
+
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = 10
 _MOVED = {301, 302, 303, 307, 308}
@@ -58,7 +61,9 @@ class _Idle:
     """Connections that wait for the next request; closed when nobody wants them any more."""
 
     def __init__(self) -> None:
-        self._kept: dict[Origin, list[http.client.HTTPConnection]] = {}
+        self._kept: _Kept = {}
+        # Not __del__: in a cycle the sockets might be finalised first, and complain.
+        weakref.finalize(self, _close, self._kept)
 
     def take(self, origin: Origin) -> http.client.HTTPConnection | None:
         """A kept connection, None where there is none."""
@@ -75,10 +80,11 @@ class _Idle:
         else:
             connection.close()
 
-    def __del__(self) -> None:
-        for kept in self._kept.values():
-            for connection in kept:
-                connection.close()
+
+def _close(kept: _Kept) -> None:
+    for connections in kept.values():
+        for connection in connections:
+            connection.close()
 
 
 class _Answer(NamedTuple):

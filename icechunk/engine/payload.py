@@ -120,6 +120,9 @@ JOINED_LIMIT = 1024 * 1024
 """Largest request, in bytes, that reads neighbouring ranges: beyond, several at once are faster."""
 
 
+_GAP = 16 * 1024  # bytes between two ranges that are read for nothing rather than asked around
+_PART = 12 * 1024 * 1024
+"""Bytes of one request of several that read a large chunk; one connection has its limits."""
 _TURNS = 64  # of the event loop, at most, while more are asked for in every one
 
 
@@ -170,39 +173,66 @@ async def _send(found: VirtualObject, waiting: _Wishes) -> None:
     await asyncio.gather(*(_serve(found, run) for run in _runs(wishes)))
 
 
-def _runs(wishes: list[_Wish]) -> list[list[_Wish]]:
-    """Ranges in groups that follow each other without a gap and may share a request."""
-    runs: list[list[_Wish]] = []
-    for wish in sorted(wishes, key=lambda wish: wish.offset):
-        last = runs[-1] if runs else None
+class _Run:
+    """Ranges that share a request."""
+
+    def __init__(self, wish: _Wish) -> None:
+        self.wishes = [wish]
+        self.begin, self.end = wish.offset, wish.offset + wish.size
+
+    def takes(self, wish: _Wish) -> bool:
+        """Add a range that begins no earlier than the last one, if it is a neighbour."""
+        end = max(self.end, wish.offset + wish.size)
         if (
-            last
-            and wish.offset == last[-1].offset + last[-1].size
-            and wish.offset + wish.size - last[0].offset <= JOINED_LIMIT
-            and wish.place[-2:] == last[0].place[-2:]  # the same checksums
+            wish.offset > self.end + _GAP
+            or end - self.begin > JOINED_LIMIT
+            or wish.place[-2:] != self.wishes[0].place[-2:]  # other checksums
         ):
-            last.append(wish)
-        else:
-            runs.append([wish])
+            return False
+        self.wishes.append(wish)
+        self.end = end
+        return True
+
+
+def _runs(wishes: list[_Wish]) -> list[_Run]:
+    """Ranges in groups of neighbours."""
+    runs: list[_Run] = []
+    for wish in sorted(wishes, key=lambda wish: wish.offset):
+        if not runs or not runs[-1].takes(wish):
+            runs.append(_Run(wish))
     return runs
 
 
-async def _serve(found: VirtualObject, run: list[_Wish]) -> None:
+async def _serve(found: VirtualObject, run: _Run) -> None:
     """Read a group in one request; when that fails, one by one, so that each gets its own error."""
-    begin = run[0].offset
+    wishes = run.wishes
     try:
-        data = memoryview(
-            await found.read_async(run[0].place, begin, run[-1].offset + run[-1].size - begin)
-        )
-        parts = [data[wish.offset - begin :][: wish.size] for wish in run]
+        data = memoryview(await _fetched(found, wishes[0].place, run.begin, run.end - run.begin))
+        parts = [data[wish.offset - run.begin :][: wish.size] for wish in wishes]
     except Exception as error:
-        if len(run) == 1:
-            _answer(run[0], error)
+        if len(wishes) == 1:
+            _answer(wishes[0], error)
         else:
-            await asyncio.gather(*(_serve(found, [wish]) for wish in run))
+            await asyncio.gather(*(_serve(found, _Run(wish)) for wish in wishes))
         return
-    for wish, part in zip(run, parts, strict=True):
+    for wish, part in zip(wishes, parts, strict=True):
         _answer(wish, part)
+
+
+async def _fetched(
+    found: VirtualObject, place: Location, offset: int, size: int
+) -> bytes | memoryview:
+    """Read a range, a large one by several requests at once."""
+    if size < 2 * _PART:
+        return await found.read_async(place, offset, size)
+    target = memoryview(bytearray(size))
+
+    async def part(start: int) -> None:
+        end = min(start + _PART, size)
+        target[start:end] = await found.read_async(place, offset + start, end - start)
+
+    await asyncio.gather(*map(part, range(0, size, _PART)))
+    return target
 
 
 def _answer(wish: _Wish, outcome: bytes | memoryview | Exception) -> None:

@@ -212,6 +212,44 @@ def test_neighbours_that_are_asked_for_together_share_requests(web: Any) -> None
     assert [asked.headers["range"] for asked in web.asked] == ["bytes=8-47"]
 
 
+def test_neighbours_may_have_a_little_between_them(web: Any) -> None:
+    place = web_place(web)
+    location = place.put("x.bin", bytes(range(250)) * 1000)
+    session = place.repository().writable_session("main")
+    zarr.create_array(
+        session.store, name="a", shape=(50,), chunks=(10,), dtype="u1", compressors=None
+    )
+    starts = [0, 1_000, 1_005, 20_000, 15_000]  # with gaps, overlapping, far away, out of order
+    specs = [icechunk.VirtualChunkSpec([k], location, at, 10) for k, at in enumerate(starts)]
+    session.store.set_virtual_refs("a", specs)
+    found = values(session).reshape(5, 10)
+    for row, at in zip(found, starts, strict=True):
+        np.testing.assert_array_equal(row, (at + np.arange(10)) % 250)
+    assert [asked.headers["range"] for asked in web.asked] == ["bytes=0-20009"]
+    session.store.set_virtual_ref("a/c/4", location, offset=200_000, length=10)
+    web.asked.clear()
+    values(session)
+    assert sorted(asked.headers["range"] for asked in web.asked) == [
+        "bytes=0-1014",
+        "bytes=20000-20009",
+        "bytes=200000-200009",
+    ]
+
+
+def test_a_large_chunk_is_read_by_several_requests(
+    web: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("icechunk.engine.payload._PART", 64 * 1024)
+    place = web_place(web)
+    numbers_of = np.random.default_rng(5).random(100_000, "f4")
+    location = place.put("x.bin", b"8 bytes." + numbers_of.tobytes())
+    session = place.repository().writable_session("main")
+    new_array(session, 1, 100_000)
+    session.store.set_virtual_ref("a/c/0", location, offset=8, length=400_000)
+    np.testing.assert_array_equal(values(session), numbers_of)
+    assert len(web.asked) == 7
+
+
 def test_one_bad_chunk_among_neighbours_fails_alone(web: Any) -> None:
     place = web_place(web)
     session = referring(place, place.put("x.bin", body(40)), chunks=4)
