@@ -10,6 +10,7 @@ from cases import (
     hierarchy,
     history,
     imports,
+    object_store,
     read_chunk,
     read_many,
     references,
@@ -35,6 +36,7 @@ CASES: dict[str, Case] = {
         codec,
         imports,
         upkeep,
+        object_store,
     )
     for case in module.CASES
 }

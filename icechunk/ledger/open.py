@@ -72,6 +72,26 @@ def open_ledger(storage: Storage, settings: Settings) -> Ledger:
     return ledger_of(version, storage, settings)
 
 
+def open_with_config(storage: Storage, settings: Settings) -> tuple[Ledger, dict[str, Any] | None]:
+    """Ledger of an existing repository, and the stored configuration in its plain form.
+
+    Where a request costs, the object of version 2 is asked for at once: most repositories have it.
+
+    Raises
+    ------
+    RepositoryNotFoundError
+        When the storage holds none.
+    """
+    if not storage.blocking_ok:
+        ledger = RepoLedger(storage.tuned(settings.storage), settings)
+        try:
+            return ledger, ledger.config()
+        except RepositoryNotFoundError:
+            pass
+    found = open_ledger(storage, settings)
+    return found, found.config()
+
+
 def ledger_of(spec_version: int, storage: Storage, settings: Settings) -> Ledger:
     """Ledger of a repository whose spec version is known."""
     if spec_version == 1:

@@ -12,7 +12,7 @@ from icechunk.config.resolve import resolve
 from icechunk.config.serde import from_plain, to_plain
 from icechunk.engine.context import RepoContext, make_context
 from icechunk.ground.runtime import on_front, twin
-from icechunk.ledger.open import create_ledger, detect, open_ledger
+from icechunk.ledger.open import create_ledger, detect, open_ledger, open_with_config
 from icechunk.model.spec_version import SpecVersion
 from icechunk.repository.access import authorisation, check_containers
 from icechunk.storage.base import Storage
@@ -136,8 +136,7 @@ class Opening:
         _check_storage(storage)
         check_containers(config)
         given = RepositoryConfig() if config is None else config
-        ledger = open_ledger(storage, resolve(given))
-        plain = ledger.config()
+        ledger, plain = open_with_config(storage, resolve(given))
         stored = RepositoryConfig() if plain is None else from_plain(plain)
         effective = _with_storage_defaults(stored.merge(given), storage)
         access = authorisation(effective, authorize_virtual_chunk_access, virtual_chunk_credentials)
