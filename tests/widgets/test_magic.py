@@ -1,75 +1,25 @@
+"""The verbs of the magic."""
+
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import zarr
-from IPython.core.completer import provisionalcompleter
-from IPython.core.interactiveshell import InteractiveShell
 
 import icechunk
-from icechunk import Repository, Session
+from icechunk import Repository
 from icechunk.cli.app import app
 from icechunk.cli.grammar import VERBS, Needs
-from icechunk_widgets import enable
-from icechunk_widgets.magic import UsageError, run, told
-from icechunk_widgets.magic.completion import complete
 from icechunk_widgets.magic.parser import command_of, split
 from icechunk_widgets.magic.results import Log, Note, Report, Status
 from icechunk_widgets.magic.verbs import VERB
 from icechunk_widgets.resolver import ConflictResolver
+from tests.widgets.magic_line import Cell
 from tests.widgets.scenes import array, climate, commit_value, values
-
-
-class Cell:
-    """A notebook's variables and the magic."""
-
-    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
-        self.names: dict[str, Any] = {}
-        self.capture = capture
-
-    def __call__(self, line: str) -> Any:
-        result = run(line, self.names)
-        out, err = self.capture.readouterr()
-        assert err == "", err
-        self.said = out
-        return result
-
-    def fails(self, line: str) -> str:
-        with pytest.raises((UsageError, icechunk.IcechunkError, ValueError, OSError)) as caught:
-            run(line, self.names)
-        assert self.capture.readouterr() == ("", "")
-        text = told(caught.value)
-        assert "\n" not in text
-        assert text.endswith(")")
-        return text
-
-    @property
-    def session(self) -> Session:
-        held = self.names["session"]
-        assert isinstance(held, Session)
-        return held
-
-
-@pytest.fixture(autouse=True)
-def settings_of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-
-
-@pytest.fixture
-def cell(capsys: pytest.CaptureFixture[str]) -> Cell:
-    return Cell(capsys)
-
-
-@pytest.fixture
-def with_data(cell: Cell) -> Cell:
-    cell.names["repo"] = climate()
-    return cell
 
 
 def test_from_nothing_to_a_commit(cell: Cell, tmp_path: Path) -> None:
@@ -519,94 +469,3 @@ def test_settings(cell: Cell) -> None:
     array(cell.session)[0] = 2
     cell("commit 'for Bo' author=Bo")
     assert cell("show").metadata == {"author": "Bo"}
-
-
-# -- in a shell ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def shell(with_data: Cell) -> Iterator[InteractiveShell]:
-    ip = InteractiveShell()
-    ip.user_ns.update(with_data.names)
-    ip.run_line_magic("load_ext", "icechunk_widgets")
-    yield ip
-    ip.run_line_magic("unload_ext", "icechunk_widgets")
-    assert "icechunk" not in ip.magics_manager.magics["line"]
-    ip.history_manager.end_session()
-
-
-def test_assignment_and_display_in_a_shell(shell: InteractiveShell) -> None:
-    assert shell.run_cell("x = %icechunk log main").success
-    assert shell.user_ns["x"][0].message == "base"
-    assert not shell.run_cell("%icechunk commit\ny = 1").success
-    assert "y" not in shell.user_ns
-    assert shell.run_cell("%icechunk status").result.clean
-    assert isinstance(shell.user_ns["session"], Session)
-
-
-def test_the_engine_loads_it_too() -> None:
-    ip = InteractiveShell()
-    ip.run_line_magic("load_ext", "icechunk")
-    assert "icechunk" in ip.magics_manager.magics["line"]
-    ip.history_manager.end_session()
-
-
-def test_completion_in_a_shell(shell: InteractiveShell) -> None:
-    shell.run_cell("%icechunk branch develop")
-
-    def offered(line: str) -> set[str]:
-        with provisionalcompleter():
-            return {c.text for c in shell.Completer.completions(line, len(line))}
-
-    assert "checkout" in offered("%icechunk che")
-    assert "develop" in offered("%icechunk checkout dev")
-    assert "develop" in offered("x = %icechunk log dev")
-    assert "amend" in offered("%%icechunk am")
-
-
-def test_completion(with_data: Cell) -> None:
-    cell = with_data
-    cell("branch dev")
-    cell("branch 'a b'")
-    cell("tag v1")
-    names = cell.names
-    assert complete("%icechunk ", names)[:2] == ["init", "open"]
-    base = names["repo"].lookup_branch("main")
-    assert complete("%icechunk comm", names) == ["commit"]
-    assert complete("%%icechunk ", names) == ["commit", "amend"]
-    assert complete("%icechunk checkout ", names) == ["'a b'", "dev", "main", "v1"]
-    assert complete(f"%icechunk checkout {base[:6]}", names) == [base]
-    assert complete("%icechunk checkout -b x d", names) == ["dev"]
-    assert complete("%icechunk diff v1..m", names) == ["v1..main"]
-    assert complete("%icechunk diff v1 m", names) == ["main"]
-    assert complete("%icechunk commit x --t", names) == ["--theirs"]
-    assert complete("%icechunk gc --o", names) == ["--older-than"]
-    assert complete("%icechunk branch -d d", names) == ["dev"]
-    assert complete("%icechunk tag -d ", names) == ["v1"]
-    assert complete("%icechunk ls /S", names) == ["/SST"]
-    assert complete("%icechunk rebase --ours --where /T", names) == ["/TIME"]
-    assert complete("%icechunk config pro", names) == ["provenance"]
-    assert complete("%icechunk config provenance ", names) == ["on", "off"]
-    assert complete("%icechunk open re", names) == ["repo"]
-    assert complete("%icechunk help st", names) == ["status", "stats"]
-    assert complete("%icechunk nope x", names) == []
-    assert complete("%icechunk commit ", names) == []
-    assert complete("%icechunk log ", {}) == []
-
-
-def test_enable_shows_widgets() -> None:
-    with pytest.raises(RuntimeError, match="no IPython"):
-        enable()
-    ip = InteractiveShell()
-    enable(ip)
-    repo = climate()
-    session = repo.writable_session("main")
-    array(session)[0] = 1
-    for value in (repo, session):
-        data, _ = ip.display_formatter.format(value)
-        assert "application/vnd.jupyter.widget-view+json" in data
-    data, _ = ip.display_formatter.format(session.status())
-    assert "/SST: 4" in data["text/html"]
-    data, _ = ip.display_formatter.format(icechunk.Diff())
-    assert "No differences" in data["text/html"]
-    ip.history_manager.end_session()
