@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         s3_refreshable_credentials,
         s3_static_credentials,
     )
+    from icechunk.diagnosis import StorageReport, doctor
     from icechunk.ground.error_data import ConflictErrorData, RebaseFailedData
     from icechunk.ground.errors import (
         AlreadyExistsError,
@@ -170,6 +171,7 @@ _HOMES = {
         "s3_anonymous_credentials s3_credentials s3_from_env_credentials "
         "s3_refreshable_credentials s3_static_credentials"
     ),
+    "icechunk.diagnosis": "StorageReport doctor",
     "icechunk.ground.error_data": "ConflictErrorData RebaseFailedData",
     "icechunk.ground.errors": (
         "AlreadyExistsError ConflictError ErrorKind FormatError IcechunkError InternalError "
@@ -292,6 +294,7 @@ __all__ = [
     "Storage",
     "StorageConcurrencySettings",
     "StorageError",
+    "StorageReport",
     "StorageRetriesSettings",
     "StorageSettings",
     "StorageTimeoutSettings",
@@ -308,6 +311,7 @@ __all__ = [
     "azure_static_credentials",
     "azure_storage",
     "containers_credentials",
+    "doctor",
     "fast_pipeline",
     "from_dict",
     "fsspec_credentials",

@@ -247,6 +247,15 @@ class FsspecStorage(Storage):
             return UnclearError(failure, repeat=unanswered(error))
         return failure
 
+    @property
+    def conditional(self) -> bool:
+        """Whether the file system writes on a condition."""
+        return self._door.conditional
+
+    def remove_folder(self, prefix: str) -> None:
+        """Remove an empty folder, which file systems with real folders keep when objects go."""
+        self._door.fs.rmdir(self._file(prefix))
+
     def delete(self, keys: Iterable[str]) -> int:
         """Delete objects; the number is that of the names given."""
         files = [self._file(key) for key in keys]

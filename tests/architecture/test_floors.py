@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("assets", "conflicts"),
     ("ledger",),
     ("engine",),
-    ("store", "maintenance"),
+    ("store", "maintenance", "diagnosis"),
     ("session",),
     ("repository",),
     ("xarray", "dask", "distributed", "virtual", "credentials", "snapshots", "ops", "types",

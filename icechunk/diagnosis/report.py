@@ -1,0 +1,267 @@
+"""What an examination of a storage found, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from html import escape
+from typing import Any, NamedTuple
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not applicable"
+
+
+class _About(NamedTuple):
+    """What is the same for every run of a check."""
+
+    title: str
+    meaning: str
+    needed: bool
+
+
+_ABOUT = {
+    "connection": _About("connection", "Without an answer nothing works.", True),
+    "credentials": _About("credentials", "Reading and committing need the permission to.", True),
+    "place": _About("bucket or folder", "Repositories live in a bucket or folder.", True),
+    "repository": _About("what is there", "A repository is made in an empty place.", False),
+    "list": _About(
+        "listing",
+        "Making a repository and collecting garbage list the place; commits do not.",
+        False,
+    ),
+    "write": _About("writing", "Commits write chunks and metadata as new objects.", True),
+    "read": _About("reading back", "Data must come back as it was written, at once.", True),
+    "range": _About(
+        "byte ranges", "Chunks are parts of objects; a wrong range would be wrong data.", True
+    ),
+    "create": _About(
+        "conditional create",
+        "Two that make the same repository must not overwrite each other.",
+        True,
+    ),
+    "update": _About(
+        "conditional update", "A commit replaces the newest state of the repository.", True
+    ),
+    "stale-update": _About(
+        "stale update refused",
+        "Of two commits at the same time one must be told, or the other is lost silently.",
+        True,
+    ),
+    "missing-update": _About(
+        "update of what is gone refused",
+        "A commit must not bring back a repository that somebody deleted.",
+        True,
+    ),
+    "delete": _About("deleting", "Garbage collection deletes objects; commits do not.", False),
+    "filesystem": _About(
+        "file system", "Locks and flushes of network file systems are not always real.", False
+    ),
+    "rename": _About("atomic rename", "A new state appears whole or not at all.", True),
+    "flush": _About("flushing", "A commit that was acknowledged survives a power cut.", True),
+    "lock": _About("file locks", "Commits of several processes take turns.", True),
+    "clock": _About(
+        "clocks",
+        "Signed requests are refused when clocks differ by minutes; garbage collection goes by "
+        "the age of objects.",
+        False,
+    ),
+    "latency": _About(
+        "latency", "A commit waits for a handful of requests, one after the other.", False
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was tried.
+
+    Attributes
+    ----------
+    name : str
+        Stable name, such as ``"stale-update"``.
+    outcome : Outcome
+        How it ended.
+    found : str
+        What was seen, or why it was not tried.
+    advice : str
+        What to do; empty where nothing is wrong.
+    needed : bool
+        Whether commits rest on it.
+    """
+
+    name: str
+    outcome: Outcome
+    found: str
+    advice: str = ""
+    needed: bool = True
+
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return _ABOUT[self.name].title
+
+    @property
+    def meaning(self) -> str:
+        """What it means for commits."""
+        return _ABOUT[self.name].meaning
+
+    @property
+    def passed(self) -> bool:
+        """It was tried and is as it should be."""
+        return self.outcome is Outcome.PASSED
+
+    @property
+    def failed(self) -> bool:
+        """It was tried and is not as it should be."""
+        return self.outcome is Outcome.FAILED
+
+
+def passed(name: str, found: str) -> Check:
+    """Return a check that found all well."""
+    return Check(name, Outcome.PASSED, found, needed=_ABOUT[name].needed)
+
+
+def failed(name: str, found: str, advice: str, *, needed: bool | None = None) -> Check:
+    """Return a check that found something wrong."""
+    matters = _ABOUT[name].needed if needed is None else needed
+    return Check(name, Outcome.FAILED, found, advice, matters)
+
+
+def not_applicable(name: str, why: str) -> Check:
+    """Return a check that could not or should not be made."""
+    return Check(name, Outcome.NOT_APPLICABLE, why, needed=_ABOUT[name].needed)
+
+
+_MARKS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.NOT_APPLICABLE: "-"}
+_COLOURS = {"ok": "#2e7d32", "FAILED": "#c62828", "warning": "#b26a00", "-": "inherit"}
+
+
+def mark(check: Check) -> str:
+    """Return the word in front of a check."""
+    return "warning" if check.failed and not check.needed else _MARKS[check.outcome]
+
+
+@dataclass(frozen=True)
+class StorageReport:
+    """What a storage can do, as `icechunk.doctor` found out.
+
+    Attributes
+    ----------
+    storage : str
+        Kind and location of the storage, without secrets.
+    checks : tuple of Check
+        In the order of the examination.
+    latency_ms : dict of str to float
+        Medians of small requests by verb (``put``, ``get``, ``list``), in milliseconds.
+    clock_skew_s : float or None
+        How far the storage's clock is ahead of this machine's, in seconds; None when unknown.
+    """
+
+    storage: str
+    checks: tuple[Check, ...]
+    latency_ms: dict[str, float]
+    clock_skew_s: float | None
+
+    def __getitem__(self, name: str) -> Check:
+        for check in self.checks:
+            if check.name == name:
+                return check
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[Check]:
+        return iter(self.checks)
+
+    def __len__(self) -> int:
+        return len(self.checks)
+
+    @property
+    def ok(self) -> bool:
+        """Nothing that commits rest on was found missing."""
+        return not any(check.failed and check.needed for check in self.checks)
+
+    @property
+    def can_commit(self) -> bool | None:
+        """Whether commits are safe here; None when writing was not tried."""
+        if not self.ok:
+            return False
+        tried = {check.name for check in self.checks if check.passed}
+        return True if {"write", "update", "stale-update"} <= tried else None
+
+    @property
+    def verdict(self) -> str:
+        """The result in one sentence."""
+        bad = [check.title for check in self.checks if check.failed and check.needed]
+        odd = [check.title for check in self.checks if check.failed and not check.needed]
+        if bad:
+            said = f"do not commit here: {', '.join(bad)}"
+        elif self.can_commit:
+            said = "commits are safe here"
+        else:
+            said = "reading is fine; whether commits are safe here was not tried"
+        return said + (f"; look at: {', '.join(odd)}" if odd else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON types."""
+        return {
+            "storage": self.storage,
+            "ok": self.ok,
+            "can_commit": self.can_commit,
+            "verdict": self.verdict,
+            "latency_ms": dict(self.latency_ms),
+            "clock_skew_s": self.clock_skew_s,
+            "checks": [
+                {
+                    "name": check.name,
+                    "title": check.title,
+                    "outcome": check.outcome.value,
+                    "needed": check.needed,
+                    "found": check.found,
+                    "meaning": check.meaning,
+                    "advice": check.advice,
+                }
+                for check in self.checks
+            ],
+        }
+
+    def __repr__(self) -> str:
+        width = max((len(check.title) for check in self.checks), default=0)
+        lines = [self.storage]
+        for check in self.checks:
+            lines.append(f"  {mark(check):7}  {check.title:{width}}  {_on_one_line(check.found)}")
+            if check.failed:
+                room = " " * (width + 13)
+                lines.append(f"{room}{check.meaning}")
+                lines += [f"{room}-> {_on_one_line(check.advice)}"] if check.advice else []
+        return "\n".join([*lines, self.verdict])
+
+    def _repr_html_(self) -> str:
+        """Static HTML for notebooks, with every value escaped."""
+        rows = "".join(map(_row, self.checks))
+        return (
+            '<div class="icechunk-doctor">'
+            f"<div><b>{escape(self.storage)}</b>: {escape(self.verdict)}</div>"
+            f'<table style="text-align:left"><tbody>{rows}</tbody></table></div>'
+        )
+
+
+def _row(check: Check) -> str:
+    """Return one check as a row of an HTML table."""
+    word = mark(check)
+    more = f"<br><i>{escape(check.meaning)}</i>" if check.failed else ""
+    more += f"<br>&rarr; {escape(check.advice)}" if check.failed and check.advice else ""
+    cell = '<td style="text-align:left;vertical-align:top'
+    return (
+        f'<tr>{cell};color:{_COLOURS[word]}">{escape(word)}</td>'
+        f'{cell}" title="{escape(check.meaning)}">{escape(check.title)}</td>'
+        f'{cell}">{escape(check.found)}{more}</td></tr>'
+    )
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
