@@ -10,6 +10,7 @@ from icechunk.assets.virtual_object import VirtualObject, shown
 from icechunk.config.containers import ObjectStoreConfig, VirtualChunkContainer
 from icechunk.config.resolve import StorageTuning
 from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.ground.runtime import PerProcess
 from icechunk.model.virtual_urls import RELATIVE, fits, resolved, slashed
 
 _OBJECTS = 4096
@@ -42,7 +43,8 @@ class VirtualChunks:
         self._containers = {slashed(one.url_prefix): one for one in containers if fits(one)}
         self._named = {one.name: prefix for prefix, one in self._containers.items() if one.name}
         self._authorized = {slashed(prefix): value for prefix, value in authorized.items()}
-        self._objects: dict[str, VirtualObject] = {}
+        # Anew in a forked child, where some ways to read do not work any more.
+        self._objects: PerProcess[dict[str, VirtualObject]] = PerProcess(dict)
         self._sources: dict[str, Callable[[str], VirtualObject]] = {}
         self._files: LocalFiles | None = None
 
@@ -67,12 +69,13 @@ class VirtualChunks:
         InvalidInputError
             Kinds ``no-container-for-virtual-chunk``, ``unauthorized-virtual-chunk-container``.
         """
-        found = self._objects.get(location)
+        objects = self._objects.get()
+        found = objects.get(location)
         if found is None:
             found = self._resolve(location)
-            if len(self._objects) >= _OBJECTS:
-                self._objects.clear()
-            self._objects[location] = found
+            if len(objects) >= _OBJECTS:
+                objects.clear()
+            objects[location] = found
         return found
 
     def _resolve(self, location: str) -> VirtualObject:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from icechunk.assets.virtual_fsspec import FileSystemObject
 from icechunk.assets.virtual_object import (
     Read,
     VirtualObject,
@@ -14,13 +15,14 @@ from icechunk.assets.virtual_object import (
     not_found,
     too_short,
 )
+from icechunk.assets.virtual_s3fs import S3FileSystem
 from icechunk.config.containers import ObjectStoreConfig
 from icechunk.config.credentials import GcsCredentials
 from icechunk.config.resolve import StorageTuning
 from icechunk.ground.errors import ErrorKind, IcechunkError, InvalidInputError
 from icechunk.ground.runtime import PerProcess
 from icechunk.model.chunk_table import Location
-from icechunk.storage.clients import connect
+from icechunk.storage.clients import clients_work, connect
 from icechunk.storage.failures import read_trouble, translated
 
 if TYPE_CHECKING:
@@ -37,18 +39,35 @@ def bucket_and_key(url: str) -> tuple[str, str]:
     return parts[2], unquote(parts[3])
 
 
+_S3_KINDS = (ObjectStoreConfig.S3, ObjectStoreConfig.S3Compatible, ObjectStoreConfig.Tigris)
+
+
+def _is_odd(key: str) -> bool:
+    """Whether the usual client cannot address a key."""
+    return any(part in ("", ".", "..") for part in key.split("/"))
+
+
 class Buckets:
     """The buckets of one container; more than one where its prefix is a bare scheme."""
 
     def __init__(self, store: ObjectStoreConfig, credential: Any, tuning: StorageTuning) -> None:
         self._access = store, credential, tuning
         self._known: dict[str, Bucket] = {}
+        self._system: S3FileSystem | None = None
 
-    def object(self, url: str) -> StoredObject:
+    def object(self, url: str) -> VirtualObject:
         """What a URL leads to; nothing is opened yet."""
         name, key = bucket_and_key(url)
+        if isinstance(self._access[0], _S3_KINDS) and (_is_odd(key) or not clients_work()):
+            return self._by_fsspec(url, name, key)
         bucket = self._known.get(name) or self._known.setdefault(name, Bucket(name, *self._access))
         return StoredObject(url, key, bucket)
+
+    def _by_fsspec(self, url: str, name: str, key: str) -> VirtualObject:
+        store, credential, _ = self._access
+        if self._system is None:
+            self._system = S3FileSystem(store[0], None if credential is None else credential[0])
+        return FileSystemObject(url, f"s3://{name}/{key}", self._system)
 
 
 class Bucket:
@@ -91,7 +110,7 @@ class StoredObject(VirtualObject):
 
     def __init__(self, url: str, key: str, bucket: Bucket) -> None:
         super().__init__(url)
-        if not key or any(part in ("", ".", "..") for part in key.split("/")):
+        if _is_odd(key):
             raise InvalidInputError(
                 f'object store backend cannot address key "{key}": it contains empty (//), '
                 "'.' or '..' path segments. Copy the object to another key, or read it through "

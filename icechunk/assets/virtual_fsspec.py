@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from icechunk.assets.virtual_object import (
@@ -27,6 +27,14 @@ _OPAQUE = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl")
 
 _ETAGS = ("ETag", "etag", "e_tag")
 _TIMES = ("LastModified", "last_modified", "Last-Modified", "mtime", "modified", "updated")
+
+
+class HasFileSystem(Protocol):
+    """What makes a file system when it is needed."""
+
+    def get(self) -> Any:
+        """The file system of this process."""
+        ...
 
 
 class FileSystems:
@@ -85,7 +93,7 @@ class FileSystemObject(VirtualObject):
 
     joins = True
 
-    def __init__(self, url: str, address: str, system: PerProcess[Any]) -> None:
+    def __init__(self, url: str, address: str, system: HasFileSystem) -> None:
         super().__init__(url)
         self._address = address
         self._system = system
@@ -108,7 +116,7 @@ class FileSystemObject(VirtualObject):
             failure = fetch_failed(
                 self.url,
                 f"fsspec cannot read it ({why})",
-                "Check the address, and what was given to `fsspec_credentials(...)`",
+                "Check the address and the credentials",
             )
         else:
             if len(data) != size:

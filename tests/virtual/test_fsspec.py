@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -181,3 +183,97 @@ def test_times_in_every_form_are_understood() -> None:
         assert _seconds(form) == when.timestamp()
     assert _seconds("yesterday") is None
     assert _seconds(None) is None
+
+
+# -- S3 by way of fsspec, where the usual client cannot go -----------------------------------------
+
+
+@pytest.mark.parametrize("key", ["x//y", "x/./y", "x/../y", "/x"])
+@pytest.mark.parametrize("form", ["static", "refreshable", "environment"])
+def test_keys_that_the_usual_client_cannot_address(
+    bucket: Any, key: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    place = s3_place(bucket)
+    place.prefix = f"s3://{BUCKET}/"
+    plain: Any = {
+        "static": place.credentials[0],
+        "refreshable": icechunk.s3_credentials(get_credentials=a_key_pair),
+        "environment": icechunk.s3_credentials(from_env=True),
+    }[form]
+    place.credentials = icechunk.Credentials.S3(plain)
+    bucket.client().put_object(Bucket=BUCKET, Key=key, Body=GOOD.tobytes())
+    session = place.repository().writable_session("main")
+    new_array(session, 4, 10)
+    location = f"s3://{BUCKET}/{key}"
+    for chunk in range(4):
+        session.store.set_virtual_ref(f"a/c/{chunk}", location, offset=40 * chunk, length=40)
+    np.testing.assert_array_equal(values(session), GOOD)
+    assert set(session.all_virtual_chunk_locations()) == {location}
+    bucket.client().delete_object(Bucket=BUCKET, Key=key)
+    with pytest.raises(icechunk.StorageError) as caught:
+        values(session)
+    assert caught.value.kind == "virtual-chunk-fetch"
+    assert SECRET not in str(caught.value)
+
+
+def a_key_pair() -> icechunk.S3StaticCredentials:
+    """What a refresh function returns."""
+    return icechunk.S3StaticCredentials("AKIA", SECRET)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_forked_child_reads_what_its_parent_has_read(place: Any, checked: bool) -> None:
+    """Clients of object stores hang there: the child goes by way of fsspec."""
+    location = place.put("x", GOOD.tobytes())
+    session = place.repository().writable_session("main")
+    new_array(session, 4, 10)
+    later = datetime.now(UTC) + timedelta(days=1) if checked else None
+    for chunk in range(4):
+        session.store.set_virtual_ref(
+            f"a/c/{chunk}", location, offset=40 * chunk, length=40, checksum=later
+        )
+    np.testing.assert_array_equal(values(session), GOOD)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(60)
+            np.testing.assert_array_equal(values(session), GOOD)
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    np.testing.assert_array_equal(values(session), GOOD)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_child_is_told_what_does_not_work_there(web: WebServer) -> None:
+    """Google and Azure have no second way: an error, and no endless wait."""
+    web.objects["/bucket/data%2Fx"] = Served(GOOD.tobytes())
+    store = icechunk.gcs_store({"google_base_url": web.url.rstrip("/"), "allow_http": "true"})
+    config = icechunk.RepositoryConfig()
+    config.set_virtual_chunk_container(icechunk.VirtualChunkContainer("gs://bucket/data/", store))
+    credential = icechunk.Credentials.Gcs(icechunk.gcs_credentials(anonymous=True))
+    repo = icechunk.Repository.create(
+        icechunk.in_memory_storage(), config, {"gs://bucket/data/": credential}
+    )
+    session = repo.writable_session("main")
+    new_array(session, 1, 10)
+    session.store.set_virtual_ref("a/c/0", "gs://bucket/data/x", offset=0, length=40)
+    np.testing.assert_array_equal(values(session), GOOD[:10])
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(60)
+            values(session)
+        except icechunk.StorageError as error:
+            code = 0 if error.kind == "storage-config" and "forkserver" in str(error) else 2
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0

@@ -206,4 +206,4 @@ def test_many_locations_are_not_remembered_for_ever(tmp_path: Path) -> None:
     virtual = readers([place.container()], place.access)
     for number in range(10_000):
         virtual.object(f"{place.prefix}{number}")
-    assert len(virtual._objects) <= 4096
+    assert len(virtual._objects.get()) <= 4096
