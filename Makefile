@@ -11,6 +11,8 @@
 VENV   ?= .venv
 ORACLE ?= .oracle
 ORACLE_V1 ?= .oracle-v1
+ORACLE_1_0 ?= .oracle-1.0
+ORACLE_2_0 ?= .oracle-2.0
 NEWEST ?= .newest
 JOBS   ?= 2
 PYTEST ?=
@@ -53,6 +55,8 @@ lab: env
 oracle:
 	@scripts/oracle.sh $(ORACLE) 2.3.0
 	@scripts/oracle.sh $(ORACLE_V1) 1.1.21
+	@scripts/oracle.sh $(ORACLE_1_0) 1.0.3
+	@scripts/oracle.sh $(ORACLE_2_0) 2.0.5
 
 # Without a browser the tests that need one are skipped and say so; TESTS_REQUIRE=browser makes
 # that a failure.
@@ -100,7 +104,7 @@ bench: test-env newest
 	    set -x; $$python benchmarks/run.py --reference $(ORACLE)/bin/python $(BENCH)
 
 clean:
-	rm -rf $(VENV) $(ORACLE) $(ORACLE_V1) $(NEWEST) .servers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(ORACLE) $(ORACLE_V1) $(ORACLE_1_0) $(ORACLE_2_0) $(NEWEST) .servers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf tests/lab/artifacts benchmarks/results examples/output
 	rm -rf jupyterlab_extension/node_modules jupyterlab_extension/lib
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

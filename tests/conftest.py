@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.oracle import ORACLE_PYTHON, ORACLE_V1_PYTHON
+from tests.oracle import OLD_PYTHONS, ORACLE_PYTHON, ORACLE_V1_PYTHON
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,6 +59,12 @@ NEEDS = {
         lambda: ORACLE_V1_PYTHON is not None,
         "no environment with the reference library 1.1.21: `make oracle` creates it where a "
         "Python 3.11 to 3.13 exists",
+    ),
+    "oracle_old": (
+        "oracle",
+        lambda: None not in OLD_PYTHONS.values(),
+        "no environments with the reference library 1.0.3 and 2.0.5: `make oracle` creates them "
+        "where Python 3.12 or 3.13 exists",
     ),
     "lab": (
         "browser",

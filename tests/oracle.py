@@ -3,7 +3,8 @@
 `ORACLE_PYTHON` is the interpreter of an environment that holds it, or None where no Python that it
 runs on exists. Mark tests that use it with ``@pytest.mark.oracle``: they are skipped, with the
 reason, where it is None. `ORACLE_V1_PYTHON` and ``@pytest.mark.oracle_v1`` are the same for the
-last release that writes spec 1 only.
+last release that writes spec 1 only; `OLD_PYTHONS` and ``@pytest.mark.oracle_old`` for early
+releases of both specs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 LATEST, LAST_V1 = "2.3.0", "1.1.21"
+EARLY_V2, EARLY_V1 = "2.0.5", "1.0.3"
 
 
 def _find(variable: str, default: str) -> Path | None:
@@ -28,7 +30,11 @@ def _find(variable: str, default: str) -> Path | None:
 
 ORACLE_PYTHON: Path | None = _find("ORACLE", ".oracle")
 ORACLE_V1_PYTHON: Path | None = _find("ORACLE_V1", ".oracle-v1")
-_PYTHONS = {LATEST: ORACLE_PYTHON, LAST_V1: ORACLE_V1_PYTHON}
+OLD_PYTHONS: dict[str, Path | None] = {
+    EARLY_V2: _find("ORACLE_2_0", ".oracle-2.0"),
+    EARLY_V1: _find("ORACLE_1_0", ".oracle-1.0"),
+}
+_PYTHONS = {LATEST: ORACLE_PYTHON, LAST_V1: ORACLE_V1_PYTHON, **OLD_PYTHONS}
 
 _PROLOGUE = """\
 import json, os, sys
@@ -57,7 +63,7 @@ def reference_python(library: str) -> Path:
     if python is None:
         raise ReferenceFailedError(
             f"no environment with the reference library {library}; mark the test with "
-            "pytest.mark.oracle or oracle_v1"
+            "pytest.mark.oracle, oracle_v1 or oracle_old"
         )
     return python
 
@@ -78,7 +84,7 @@ def run_reference(code: str, *args: Any, library: str = LATEST, timeout: float =
     *args
         JSON-able values or paths (paths arrive as strings).
     library
-        Release: ``"2.3.0"`` or ``"1.1.21"``.
+        Release: ``"2.3.0"``, ``"1.1.21"``, ``"2.0.5"`` or ``"1.0.3"``.
     timeout
         Seconds until the process is killed and the test fails.
 
