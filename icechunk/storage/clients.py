@@ -7,8 +7,6 @@ processes: what travels is the description.
 from __future__ import annotations
 
 import ipaddress
-import os
-import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,22 +39,28 @@ from icechunk.storage.refreshing import (
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-_lost = False
-
-
-def _after_fork_in_child() -> None:
-    """Remember that obstore's threads stayed in the parent: a request would wait for ever."""
-    global _lost
-    _lost = _lost or "obstore" in sys.modules
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+_threads: list[int] = []
+"""The process, by its generation, in which the clients' threads run."""
 
 
 def clients_work() -> bool:
     """Whether clients work here: not in forked children of a process that has used them."""
-    return not _lost
+    return not _threads or _threads[0] == process_generation()
+
+
+def _same_process() -> None:
+    """Refuse a forked child: the clients' threads stay behind, and every request would hang."""
+    if not _threads:
+        _threads.append(process_generation())
+    if not clients_work():
+        raise StorageError(
+            "object store error: this process was forked from one that used an object store "
+            "already, and the client's threads did not come along. Start workers with "
+            "multiprocessing's 'spawn' or 'forkserver' method (PyTorch: "
+            "multiprocessing_context='spawn'), open the repository in the children only, or use "
+            "icechunk.fsspec_storage, which can be used after a fork",
+            ErrorKind.CONCURRENCY,
+        )
 
 
 USER_AGENT = f"icechunk/{API_VERSION}"
@@ -144,13 +148,6 @@ def connect(
     InvalidInputError
         Kind ``invalid-credentials`` for credentials of another family.
     """
-    if _lost:
-        raise StorageError(
-            "storage configuration error: clients of object stores do not work in a forked child "
-            "of a process that has used them. Start processes with the methods `spawn` or "
-            "`forkserver` of multiprocessing, or use the store through fsspec",
-            ErrorKind.STORAGE_CONFIG,
-        )
     _same_process()
     limits = storage_tuning(None) if tuning is None else tuning
     given = _unwrapped(credentials)
@@ -172,26 +169,6 @@ def connect(
     return make(
         store, place, given, prefix or None, limits, _Requests(dict(headers or {}), uploads)
     )
-
-
-_threads: list[int] = []
-"""The process, by its generation, in which the client's threads run."""
-
-
-def _same_process() -> None:
-    """Refuse a forked child: the client's threads stay behind, and every request would hang."""
-    here = process_generation()
-    if not _threads:
-        _threads.append(here)
-    if _threads[0] != here:
-        raise StorageError(
-            "object store error: this process was forked from one that used an object store "
-            "already, and the client's threads did not come along. Start workers with "
-            "multiprocessing's 'spawn' or 'forkserver' method (PyTorch: "
-            "multiprocessing_context='spawn'), open the repository in the children only, or use "
-            "icechunk.fsspec_storage, which can be used after a fork",
-            ErrorKind.CONCURRENCY,
-        )
 
 
 def _unwrapped(credentials: Any) -> Any:
