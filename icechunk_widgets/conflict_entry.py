@@ -195,3 +195,11 @@ class Entry:
             for code in MERGES
             for chunk in self.coords[self.states == code].tolist()
         ]
+
+    def merge_runs(self) -> list[tuple[str, list[int], list[int], str]]:
+        """The same in short: path, grid, ``[start, length, ...]`` over the grid, side."""
+        return [
+            (self.path, list(self.grid), runs_of(self.positions[self.states == code]), side)
+            for code, side in MERGES.items()
+            if (self.states == code).any()
+        ]

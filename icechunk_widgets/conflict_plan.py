@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -53,13 +54,20 @@ class ConflictPlan:
     ----------
     entries : iterable of Entry
         The conflicts, in the order they are shown.
+
+    Attributes
+    ----------
+    version : int
+        Another one after every change of a decision.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self.entries = list(entries)
         self._by_key = {entry.key: entry for entry in self.entries}
-        self._done: list[_Step] = []
-        self._undone: list[_Step] = []
+        self.version = 0
+        self._done: list[list[_Step]] = []
+        self._undone: list[list[_Step]] = []
+        self._open: list[_Step] | None = None
 
     # -- what is left ----------------------------------------------------------------------------
 
@@ -203,26 +211,46 @@ class ConflictPlan:
         if not len(step.rows) and step.node_before == step.node_after:
             return 0
         step.redo()
-        self._done.append(step)
+        self.version += 1
+        if self._open is None:
+            self._done.append([step])
+        else:
+            self._open.append(step)
         self._undone.clear()
         return max(1, len(step.rows))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Decisions taken inside are taken back by one `undo`."""
+        assert self._open is None
+        self._open = []
+        try:
+            yield
+        finally:
+            steps, self._open = self._open, None
+            if steps:
+                self._done.append(steps)
 
     def undo(self) -> bool:
         """Take back the last decision; False when there is none."""
         if not self._done:
             return False
-        step = self._done.pop()
-        step.undo()
-        self._undone.append(step)
+        steps = self._done.pop()
+        for step in reversed(steps):
+            step.undo()
+        self._undone.append(steps)
+        self.version += 1
         return True
 
     def redo(self) -> bool:
         """Take the decision again that was taken back last; False when there is none."""
         if not self._undone:
             return False
-        step = self._undone.pop()
-        step.redo()
-        self._done.append(step)
+        steps = self._undone.pop()
+        for step in steps:
+            step.redo()
+        self._done.append(steps)
+        self.version += 1
         return True
 
     def decisions(self) -> list[dict[str, Any]]:
@@ -237,6 +265,11 @@ class ConflictPlan:
         """Chunks to merge cell by cell: path, coordinates, side for cells that both changed."""
         held = [entry for entry in self.entries if entry.is_chunks and not self.chunks_go(entry)]
         return [one for entry in held for one in entry.merges()]
+
+    def merge_runs(self) -> list[tuple[str, list[int], list[int], str]]:
+        """The same in short: path, grid, ``[start, length, ...]`` over the grid, side."""
+        held = [entry for entry in self.entries if entry.is_chunks and not self.chunks_go(entry)]
+        return [one for entry in held for one in entry.merge_runs()]
 
     # -- when the branch or the session moved on -------------------------------------------------
 

@@ -22,25 +22,27 @@ def to_text(survey: Survey) -> str:
     """The decisions so far as JSON text."""
     held = []
     for entry in survey.plan.entries:
-        head = {"path": entry.path, "type": entry.key[0].name}
+        named = {"path": entry.path, "type": entry.key[0].name}
         if not entry.is_chunks:
             if entry.node is not None:
-                held.append({**head, "choice": entry.node.choice, **entry.node.extra})
+                held.append({**named, "choice": entry.node.choice, **entry.node.extra})
             continue
         for code, choice in NAME.items():
             rows = entry.states == code
             if choice is not None and rows.any():
                 runs = runs_of(entry.positions[rows])
-                held.append({**head, "choice": choice, "runs": runs, "grid": list(entry.grid)})
-    document = {
+                held.append({**named, "choice": choice, "runs": runs, "grid": list(entry.grid)})
+    head: dict[str, Any] = {
         "kind": KIND,
         "version": 1,
         "branch": survey.branch,
         "base": survey.base,
         "tip": survey.tip,
-        "decisions": held,
     }
-    return json.dumps(document, indent=1, ensure_ascii=False)
+    # One line per decision: a person can read it, and a million runs stay small.
+    lines = [json.dumps(one, ensure_ascii=False, separators=(",", ": ")) for one in held]
+    start = json.dumps(head, indent=1, ensure_ascii=False)[:-2]
+    return start + ',\n "decisions": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
 
 
 def take(survey: Survey, text: str) -> tuple[int, int]:
@@ -69,11 +71,12 @@ def take(survey: Survey, text: str) -> tuple[int, int]:
     document = _parse(text)
     touched = _touched(survey, document)
     taken = total = 0
-    for decision in document["decisions"]:
-        runs = decision.get("runs")
-        total += int(sum(runs[1::2])) if runs is not None else 1
-        if touched is not None:
-            taken += _take_one(survey, decision, touched)
+    with survey.plan.together():
+        for decision in document["decisions"]:
+            runs = decision.get("runs")
+            total += int(sum(runs[1::2])) if runs is not None else 1
+            if touched is not None:
+                taken += _take_one(survey, decision, touched)
     return taken, total
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from icechunk import ErrorKind, IcechunkError
 
+_TROUBLE = "Check that the storage can be reached, and try again"
 _log = logging.getLogger("icechunk_widgets")
 
 
@@ -30,7 +33,8 @@ def describe(error: BaseException) -> dict[str, str]:
         _log.error("unexpected error", exc_info=error)
     text = str(error).strip().split("\n")[0]
     name = type(error).__name__
-    return {"kind": "error", "message": f"{name}: {text}" if text else name, "hint": ""}
+    hint = _TROUBLE if isinstance(error, OSError) else ""
+    return {"kind": "error", "message": f"{name}: {text}" if text else name, "hint": hint}
 
 
 def sentences(text: str) -> tuple[str, str]:
@@ -55,3 +59,33 @@ def one_line(error: BaseException) -> str:
 def refusal(what: str, hint: str, kind: ErrorKind = ErrorKind.NOT_ALLOWED) -> IcechunkError:
     """An error of this package, in the words that `describe` takes apart."""
     return IcechunkError(f"{what}; {hint}", kind)
+
+
+class ChunkUnreadable(IcechunkError):
+    """A chunk is there, and its bytes cannot be turned into values."""
+
+
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Say of damaged or lost chunks what they are, where values of an array are read.
+
+    Raises
+    ------
+    ChunkUnreadable
+        Instead of whatever a codec made of the bytes.  Trouble with the storage stays what it is:
+        the next chunk would meet it too.
+    """
+    hint = "decide it without its values, or write it again"
+    try:
+        yield
+    except IcechunkError as error:
+        if error.kind not in (ErrorKind.OBJECT_NOT_FOUND, ErrorKind.CHUNK_NOT_FOUND):
+            raise
+        raise ChunkUnreadable(f"a chunk of `{path}` is lost; {hint}", error.kind) from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        text = str(error).strip().split("\n")[0] or type(error).__name__
+        raise ChunkUnreadable(
+            f"a chunk of `{path}` cannot be decoded ({text}); {hint}", ErrorKind.DESERIALIZATION
+        ) from error

@@ -15,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 from icechunk import ErrorKind, Session
-from icechunk_widgets.faults import refusal
+from icechunk_widgets.faults import reading, refusal
 from icechunk_widgets.nodes import ArrayShape, array_shape
 
 Region = list[tuple[int, int]]
@@ -146,8 +146,11 @@ class Chunks:
 
     def values(self, side: str, chunk: Sequence[int]) -> NDArray[Any]:
         """The values of a chunk on one side."""
-        where = tuple(slice(*span) for span in self.region(chunk))
-        return np.asarray(self._arrays[side][where])
+        return self._at(side, tuple(slice(*span) for span in self.region(chunk)))
+
+    def _at(self, side: str, where: tuple[slice, ...]) -> NDArray[Any]:
+        with reading(self.path):
+            return np.asarray(self._arrays[side][where])
 
     def merged(
         self, chunk: Sequence[int], side: Literal["ours", "theirs"] = "ours"
@@ -159,10 +162,34 @@ class Chunks:
         self, where: tuple[slice, ...], side: Literal["ours", "theirs"] = "ours"
     ) -> tuple[NDArray[Any], Cells]:
         """The merged values of any region, and who changed how many cells there."""
-        base, ours, theirs = (
-            np.asarray(self._arrays[name][where]) for name in ("base", "ours", "theirs")
-        )
+        base, ours, theirs = (self._at(name, where) for name in ("base", "ours", "theirs"))
         return merge(base, ours, theirs, side)
+
+
+def spread(
+    path: str, grid: Sequence[int], runs: Sequence[int], side: Literal["ours", "theirs"]
+) -> list[tuple[str, list[int], Literal["ours", "theirs"]]]:
+    """What `merges` wants, from runs over the chunk grid.
+
+    Parameters
+    ----------
+    path : str
+        The array.
+    grid : sequence of int
+        Chunks along each axis.
+    runs : sequence of int
+        ``[start, length, ...]``, row-major.
+    side : str
+        Whose value a cell gets that both changed.
+    """
+    pairs = np.asarray(runs, np.int64).reshape(-1, 2)
+    flat = [np.arange(start, start + length) for start, length in pairs.tolist()]
+    if not flat:
+        return []
+    if not grid:
+        return [(path, [], side)]
+    coords = np.stack(np.unravel_index(np.concatenate(flat), tuple(grid)), axis=1)
+    return [(path, chunk, side) for chunk in coords.tolist()]
 
 
 def merges(

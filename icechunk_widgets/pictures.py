@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from icechunk import ErrorKind, InvalidInputError, Session
 from icechunk_widgets.axis_labels import Axis, axes_of
+from icechunk_widgets.faults import ChunkUnreadable, describe, reading
 from icechunk_widgets.nodes import ArrayShape, array_shape, document
 from icechunk_widgets.plain import plain
 
@@ -90,20 +91,16 @@ def preview(
     shape = shapes[first]
     assert shape is not None
     window = Window.of_chunk(_region(shape, shapes, chunk), index)
-    values = [
-        read(
-            side.session,
-            side.path,
-            window.to_read,
-            None if held is None else held.chunks,
-            side.values,
-        )
-        for side, held in zip(sides, shapes, strict=True)
-    ]
+    values, unread = [], []
+    for side, held in zip(sides, shapes, strict=True):
+        block, trouble = _read_or_say(side, held, window.to_read)
+        values.append(block)
+        unread.append(trouble)
     pictures = [_picture(block[window.plane]) for block in values]
     low, high = _scale(values)
     axes = axes_of(sides[first].session, shape)
     vertical, horizontal = window.vertical, window.horizontal
+    comparable = len(values) > 1 and not any(unread[:2])
     reply = {
         "path": path,
         "chunk": [int(c) for c in chunk],
@@ -129,16 +126,32 @@ def preview(
             if axis not in window.shown
         ],
         "sides": [
-            {"side": side.side, "label": side.label, "stats": stats(block)}
-            for side, block in zip(sides, values, strict=True)
+            {
+                "side": side.side,
+                "label": side.label,
+                "stats": stats(block),
+                **({"unread": trouble} if trouble else {}),
+            }
+            for side, block, trouble in zip(sides, values, unread, strict=True)
         ],
-        "difference": difference(values[0], values[1]) if len(values) > 1 else None,
-        "counts": changed_counts(values[1], values[0]) if len(values) > 1 else None,
+        "difference": difference(values[0], values[1]) if comparable else None,
+        "counts": changed_counts(values[1], values[0]) if comparable else None,
         "dtype": shape.dtype,
         "decimated": pictures[0].size != window.plane_size,
         "partial": window.partial,
     }
     return plain(reply), pictures
+
+
+def _read_or_say(
+    side: Side, shape: ArrayShape | None, region: list[tuple[int, int]]
+) -> tuple[NDArray[np.float64], str]:
+    """Values of one side; a damaged chunk takes its own picture away, and no other."""
+    chunks = None if shape is None else shape.chunks
+    try:
+        return read(side.session, side.path, region, chunks, side.values), ""
+    except ChunkUnreadable as error:
+        return np.full([stop - start for start, stop in region], np.nan), describe(error)["message"]
 
 
 @dataclass(frozen=True)
@@ -272,7 +285,8 @@ def read(
         slice(start, max(start, min(stop, length)))
         for (start, stop), length in zip(region, array.shape, strict=True)
     )
-    stored = np.asarray(array[clipped]) if values is None else values(clipped)
+    with reading(path):
+        stored = np.asarray(array[clipped]) if values is None else values(clipped)
     numbers = as_numbers(stored, held)
     block[tuple(slice(0, count) for count in numbers.shape)] = numbers
     return block

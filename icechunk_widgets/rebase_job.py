@@ -12,6 +12,7 @@ from icechunk import (
     ErrorKind,
     RebaseFailedError,
     Session,
+    SessionStateError,
 )
 from icechunk_widgets.commits import count_changes
 from icechunk_widgets.merging import Merged, merges, write
@@ -20,6 +21,10 @@ from icechunk_widgets.seen_solver import SeenOnly
 from icechunk_widgets.survey import Survey
 
 MOST_ATTEMPTS = 100
+CLOSED = (
+    "this session was committed elsewhere, nothing can be rebased with it any more; save the "
+    "decisions, another session that wrote the same can take them"
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ def complete(
     IcechunkError
         When a decision cannot be carried out, or the commit fails; the session keeps its changes.
     """
+    if session.read_only:
+        raise SessionStateError(CLOSED, ErrorKind.READ_ONLY_SESSION)
     more: list[Conflict] = []
     stuck: list[Any] = []
     for _ in range(MOST_ATTEMPTS):

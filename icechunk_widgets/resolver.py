@@ -13,12 +13,13 @@ import traitlets
 from icechunk import Conflict, ConflictType, ErrorKind, IcechunkError, Session, SessionStateError
 from icechunk_widgets import fallback, static_pictures
 from icechunk_widgets.base import STATIC, Reply, answers
+from icechunk_widgets.branch_news import news
 from icechunk_widgets.faults import describe, refusal
 from icechunk_widgets.node_conflict import describe as describe_node
 from icechunk_widgets.node_conflict import keys_of_merge
 from icechunk_widgets.outcome import result
 from icechunk_widgets.pictures import preview
-from icechunk_widgets.plain import plural
+from icechunk_widgets.plain import plural, short
 from icechunk_widgets.rebase_job import Outcome, complete
 from icechunk_widgets.resolver_tools import ResolverTools
 from icechunk_widgets.saved_page import Request, chunks_at, in_turn
@@ -95,6 +96,7 @@ class ConflictResolver(ResolverTools):
         self._worker: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._listeners: list[Callable[[ConflictResolver], None]] = []
+        self._news = ""
         self.snapshot_id: str | None = None
         self.result = ""
         traits.setdefault("title", "Resolve conflicts")
@@ -167,7 +169,7 @@ class ConflictResolver(ResolverTools):
         """The decisions so far as a Python program."""
         with self.lock:
             plan, text = self._survey.plan, self._message or self._default_message
-            return script(plan.decisions(), text, self._survey.tip, plan.merges())
+            return script(plan.decisions(), text, self._survey.tip, plan.merge_runs())
 
     @property
     def _default_message(self) -> str:
@@ -380,10 +382,33 @@ class ConflictResolver(ResolverTools):
             self._count()
             return self._survey
 
+    @answers("look")
+    def _look_reply(self) -> dict[str, Any]:
+        """Tell the views, once, when the branch or the session has moved."""
+        if self.status in ("pending", "failed"):
+            found = news(self._session, self._survey)
+            with self.lock:
+                told, self._news = self._news, found[0] if found else ""
+            if found and found[0] != told:
+                self.push("moved", notice=found[1], closed=found[0] == "closed")
+        return {}
+
+    @answers("renew")
+    def renew(self) -> dict[str, Any]:
+        """Look for new commits now; decisions whose two sides are as they were are kept."""
+        with self.lock:
+            self._check_open()
+            survey = self.look_again([])
+            left = plural(survey.plan.undecided, "decision")
+        notice = f"{survey.branch} is at {short(survey.tip)}: {left} left."
+        self.push("state", notice=notice)
+        return {}
+
     def _fail(self, job: str, error: BaseException) -> None:
         told = describe(error)
         with self.lock:
-            self._failure, self.result, self.status = error, told["message"], "failed"
+            self._failure, self.status = error, "failed"
+            self.result = f"{told['message']}. {told['hint']}" if told["hint"] else told["message"]
         self.push("done", job=job, ok=False, error=told)
 
     def _finish(self, job: str, outcome: Outcome) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from icechunk_widgets import decision_file, rules
 from icechunk_widgets.base import BaseWidget, answers
-from icechunk_widgets.chunk_refs import in_runs
+from icechunk_widgets.chunk_refs import in_runs, runs_of
+from icechunk_widgets.chunk_search import UNREADABLE, ChunkSearch
 from icechunk_widgets.conflict_entry import UNDECIDED, Entry
 from icechunk_widgets.faults import refusal
 from icechunk_widgets.merging import Chunks, Merged
@@ -18,14 +20,12 @@ from icechunk_widgets.plain import plural
 from icechunk_widgets.seams import seams
 from icechunk_widgets.survey import Survey
 
-MOST_MERGED = 2_000
-"""Chunks that are looked into at once."""
-
 
 class ResolverTools(BaseWidget):
     """The part of the resolver that decides several chunks by looking into them."""
 
     _survey: Survey
+    _search: tuple[Hashable, ChunkSearch] | None = None
     unwritten: list[Merged]
 
     def _check_open(self) -> None:
@@ -36,6 +36,23 @@ class ResolverTools(BaseWidget):
 
     def _chunks_of(self, path: str) -> Entry:
         return self._survey.plan.find(path, "ChunkDoubleUpdate")
+
+    def _moment(self) -> Hashable:
+        """What changes with every decision, and with the conflicts themselves."""
+        return id(self._survey), self._survey.plan.version
+
+    def _search_of(self, question: Hashable, begin: Callable[[], ChunkSearch]) -> ChunkSearch:
+        """The search for an answer: the one under way, unless something was decided since."""
+        key = (question, self._moment())
+        if self._search is None or self._search[0] != key:
+            self._search = (key, begin())
+        return self._search[1]
+
+    def _check_current(self, question: Hashable, found: ChunkSearch) -> None:
+        """Nobody decides by an answer that something else has overtaken."""
+        self._check_open()
+        if self._search != ((question, self._moment()), found):
+            raise refusal("something else was decided meanwhile", "look again, then decide")
 
     # -- cell by cell ----------------------------------------------------------------------------
 
@@ -71,40 +88,66 @@ class ResolverTools(BaseWidget):
                 wanted = {tuple(map(int, chunk)) for chunk in chunks}
                 held = enumerate(entry.coords.tolist())
                 rows = np.array([row for row, at in held if tuple(at) in wanted], np.int64)
-            told = self._merge(entry, rows, both)
+        told = self._merge(entry, rows, both, math.inf)
         self.refresh()
         return int(told["merged"])
 
     @answers("merge")
     def _merge_reply(
-        self, path: str, runs: list[int] | None = None, both: str | None = None
+        self,
+        path: str,
+        runs: list[int] | None = None,
+        both: str | None = None,
+        seconds: float = math.inf,
     ) -> dict[str, Any]:
+        """Merge, or tell after a while how many chunks were looked into; ask again to go on."""
         with self.lock:
             self._check_open()
             entry = self._chunks_of(path)
             every = np.arange(len(entry.states))
             rows = every if runs is None else np.flatnonzero(in_runs(entry.positions, runs))
-            told = self._merge(entry, rows, both)
+        told = self._merge(entry, rows, both, seconds)
+        with self.lock:
             return {**self._survey.plan.summary(), **told}
 
-    def _merge(self, entry: Entry, rows: Any, both: str | None) -> dict[str, int]:
+    def _merge(
+        self, entry: Entry, rows: Any, both: str | None, seconds: float
+    ) -> dict[str, int | bool]:
         """Merge what can be merged; tells what is left for a person, in chunks and cells."""
         if both not in (None, "ours", "theirs"):
             raise refusal(f"{both!r} is no side", "choose 'ours' or 'theirs'")
-        if len(rows) > MOST_MERGED:
-            raise refusal(
-                f"{len(rows)} chunks are more than can be looked into at once",
-                f"choose at most {MOST_MERGED}",
+        with self.lock:
+            held = Chunks(self._survey.sessions, entry.path)
+            if both:  # nobody needs to look
+                self._survey.plan.decide(
+                    entry, f"merge-{both}", runs=runs_of(entry.positions[np.sort(rows)])
+                )
+                self._count()
+                return {"done": True, "merged": len(rows), "left": 0, "cells": 0, "unreadable": 0}
+            question = ("merge", entry.path, rows.tobytes())
+            found = self._search_of(
+                question,
+                lambda: ChunkSearch(
+                    rows, lambda row: held.merged(entry.coords[row].tolist())[1].both
+                ),
             )
-        held = Chunks(self._survey.sessions, entry.path)
-        coords = entry.coords[rows].tolist()
-        overlaps = [held.merged(chunk)[1].both for chunk in coords]
-        good = [chunk for chunk, cells in zip(coords, overlaps, strict=True) if both or not cells]
-        if good:
-            self._survey.plan.decide(entry, f"merge-{both or 'ours'}", chunks=good)
-            self._count()
-        left = len(coords) - len(good)
-        return {"merged": len(good), "left": left, "cells": sum(overlaps) if left else 0}
+        if not found.go_on(seconds):
+            return {"done": False, "looked": found.looked, "of": len(rows)}
+        with self.lock:
+            self._check_current(question, found)
+            good = rows[found.answers == 0]
+            if len(good):
+                self._survey.plan.decide(
+                    entry, "merge-ours", runs=runs_of(entry.positions[np.sort(good)])
+                )
+                self._count()
+        return {
+            "done": True,
+            "merged": len(good),
+            "left": len(rows) - len(good) - found.unreadable,
+            "cells": int(found.answers[found.answers != UNREADABLE].sum()),
+            "unreadable": found.unreadable,
+        }
 
     @answers("cells")
     def _cells_reply(self, path: str, chunk: list[int]) -> dict[str, int]:
@@ -120,7 +163,14 @@ class ResolverTools(BaseWidget):
     # -- rules -----------------------------------------------------------------------------------
 
     @answers("rule")
-    def rule(self, path: str, rule: str, limit: float = 0.0, apply: bool = False) -> dict[str, Any]:
+    def rule(
+        self,
+        path: str,
+        rule: str,
+        limit: float = 0.0,
+        apply: bool = False,
+        seconds: float = math.inf,
+    ) -> dict[str, Any]:
         """Which undecided chunks a rule takes, and decide them when asked to.
 
         Parameters
@@ -133,22 +183,39 @@ class ResolverTools(BaseWidget):
             For ``...-where-close``: the largest difference that counts as close.
         apply : bool
             Decide; else only tell.
+        seconds : float
+            Look for so long; asked again, it goes on where it stopped, and what is applied is
+            what was found so far.
 
         Returns
         -------
         dict
-            ``takes`` and ``looked`` (chunks), ``parts`` by array and decision; when applied, also
-            the small state of the resolution.
+            ``takes``, ``looked``, ``of`` and ``unreadable`` (chunks), ``parts`` by array and
+            decision; when applied, also the small state of the resolution.
         """
         with self.lock:
-            found, looked = rules.takes(self._survey, self._chunks_of(path), rule, float(limit))
-            told = rules.summary(found, looked)
-            if not apply:
-                return told
-            self._check_open()
-            rules.apply(self._survey.plan, found)
-            self._count()
-            return {**self._survey.plan.summary(), **told}
+            entry, limit = self._chunks_of(path), float(limit)
+            if rule == rules.SAME_REGION:
+                return self._take(*rules.same_region(self._survey, entry), apply)
+            question = ("rule", path, rule, limit)
+            found = self._search_of(
+                question, lambda: rules.search(self._survey, entry, rule, limit)
+            )
+        found.go_on(seconds)
+        with self.lock:
+            if apply:
+                self._check_current(question, found)
+            told = self._take(rules.taken(entry, rule, found), found.looked, apply)
+            return {**told, "of": len(found.rows), "unreadable": found.unreadable}
+
+    def _take(self, found: list[rules.Take], looked: int, apply: bool) -> dict[str, Any]:
+        told = {**rules.summary(found, looked), "of": looked, "unreadable": 0}
+        if not apply:
+            return told
+        self._check_open()
+        rules.apply(self._survey.plan, found)
+        self._count()
+        return {**self._survey.plan.summary(), **told}
 
     # -- files -----------------------------------------------------------------------------------
 

@@ -9,16 +9,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from icechunk_widgets.chunk_refs import runs_of
+from icechunk_widgets.chunk_search import ChunkSearch
 from icechunk_widgets.conflict_entry import BASE, NAME, OURS, THEIRS, UNDECIDED, Entry
 from icechunk_widgets.conflict_plan import ConflictPlan
 from icechunk_widgets.faults import refusal
 from icechunk_widgets.merging import Chunks
-from icechunk_widgets.nodes import array_shape
-from icechunk_widgets.pictures import Side, difference, read
+from icechunk_widgets.nodes import array_shape, document
+from icechunk_widgets.pictures import as_numbers, difference
 from icechunk_widgets.survey import Survey
-
-MOST_CHUNKS = 2_000
-"""Chunks that one question reads at most."""
 
 RULES: Final = {
     "theirs-where-mine-empty": "theirs",
@@ -28,6 +27,8 @@ RULES: Final = {
     "merge-where-apart": "merge-ours",
 }
 """What each rule decides for the chunks it takes."""
+SAME_REGION = "same-region"
+"""What was decided here, for the same region in every array that shares dimensions."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Take:
     rows: NDArray[np.int64]
 
 
-def takes(survey: Survey, entry: Entry, rule: str, limit: float = 0.0) -> tuple[list[Take], int]:
-    """Which undecided chunks of one array a rule takes.
+def search(survey: Survey, entry: Entry, rule: str, limit: float = 0.0) -> ChunkSearch:
+    """Look for the undecided chunks of one array that a rule takes.
 
     Parameters
     ----------
@@ -59,40 +60,40 @@ def takes(survey: Survey, entry: Entry, rule: str, limit: float = 0.0) -> tuple[
     entry : Entry
         A conflict of chunks.
     rule : str
-        One of `RULES`, or ``same-region``: what was decided here, for the same region in every
-        array that shares dimensions.
+        One of `RULES`.
     limit : float
         For ``...-where-close``: the largest difference that counts as close.
 
     Returns
     -------
-    list of Take, int
-        The chunks by decision, and how many chunks were looked at.
+    ChunkSearch
+        Answers 1 for a chunk that is taken.
 
     Raises
     ------
     IcechunkError
         For an unknown rule.
     """
-    if rule == "same-region":
-        return same_region(survey, entry)
     if rule not in RULES:
         raise refusal(f"there is no rule {rule!r}", f"choose one of {', '.join(RULES)}")
-    rows = np.flatnonzero(entry.states == UNDECIDED)[:MOST_CHUNKS]
     test = _test(survey, entry, rule, limit)
-    taken = [int(row) for row in rows if test([int(c) for c in entry.coords[row]])]
-    return [Take(entry, RULES[rule], np.array(taken, np.int64))], len(rows)
+    rows = np.flatnonzero(entry.states == UNDECIDED)
+    return ChunkSearch(rows, lambda row: int(test(entry.coords[row].tolist())))
+
+
+def taken(entry: Entry, rule: str, found: ChunkSearch) -> list[Take]:
+    """What a rule takes of the chunks looked at so far."""
+    return [Take(entry, RULES[rule], found.rows[: found.looked][found.answers == 1])]
 
 
 def _test(survey: Survey, entry: Entry, rule: str, limit: float) -> Callable[[list[int]], bool]:
     chunks = Chunks(survey.sessions, entry.path)
     if rule == "merge-where-apart":
         return lambda chunk: chunks.merged(chunk)[1].both == 0
-    sides = {name: survey.side(name, entry.path) for name in ("ours", "theirs")}
+    held = {side: document(survey.sessions[side], entry.path) or {} for side in ("ours", "theirs")}
 
-    def numbers(name: str, chunk: list[int]) -> NDArray[np.float64]:
-        side: Side = sides[name]
-        return read(side.session, side.path, chunks.region(chunk), chunks.shape.chunks)
+    def numbers(side: str, chunk: list[int]) -> NDArray[np.float64]:
+        return as_numbers(chunks.values(side, chunk), held[side])
 
     def close(chunk: list[int]) -> bool:
         one, two = numbers("ours", chunk), numbers("theirs", chunk)
@@ -115,16 +116,21 @@ def _test(survey: Survey, entry: Entry, rule: str, limit: float) -> Callable[[li
 def same_region(survey: Survey, entry: Entry) -> tuple[list[Take], int]:
     """Decide chunks of other arrays as the chunks of this one that lie over them.
 
-    A chunk is taken where all decided chunks of this array over its region, along the dimensions
-    that both arrays have, were decided alike, and none is undecided.
+    A chunk is taken where all conflicting chunks of this array over its region, along the
+    dimensions that both arrays have, were decided alike, and none is undecided.
+
+    Returns
+    -------
+    list of Take, int
+        The chunks by array and decision, and how many chunks were looked at.
     """
     found: list[Take] = []
     looked = 0
     for other in survey.plan.entries:
         if other is entry or not other.is_chunks:
             continue
-        rows = np.flatnonzero(other.states == UNDECIDED)[:MOST_CHUNKS]
-        codes = np.array([_over(survey, entry, other, int(row)) for row in rows], np.uint8)
+        rows = np.flatnonzero(other.states == UNDECIDED)
+        codes = _over(list(_shared(survey, entry, other)), entry, other.coords[rows])
         looked += len(rows)
         for code in (OURS, THEIRS, BASE):
             name = NAME[code]
@@ -133,18 +139,40 @@ def same_region(survey: Survey, entry: Entry) -> tuple[list[Take], int]:
     return found, looked
 
 
-def _over(survey: Survey, entry: Entry, other: Entry, row: int) -> int:
-    """The one decision over a chunk of another array; UNDECIDED when there is none."""
-    shared = list(_shared(survey, entry, other))
-    if not shared:
-        return UNDECIDED
-    over = np.ones(len(entry.coords), bool)
-    for axis, its_axis, length, its_length in shared:
-        start, stop = (int(other.coords[row, its_axis]) + k for k in (0, 1))
-        first = entry.coords[:, axis].astype(np.int64) * length
-        over &= (first < stop * its_length) & (first + length > start * its_length)
-    codes = np.unique(entry.states[over])
-    return int(codes[0]) if len(codes) == 1 else UNDECIDED
+def _over(
+    shared: list[tuple[int, int, int, int]], entry: Entry, coords: NDArray[np.uint32]
+) -> NDArray[np.uint8]:
+    """The one decision over each chunk of another array; UNDECIDED where there is none."""
+    if not shared or not len(coords):
+        return np.full(len(coords), UNDECIDED, np.uint8)
+    axes = tuple(axis for axis, *_ in shared)
+    place = tuple(entry.coords[:, axis] for axis in axes)
+    low = np.full([entry.grid[axis] for axis in axes], 255, np.uint8)
+    high = np.zeros(low.shape, np.uint8)
+    np.minimum.at(low, place, entry.states)
+    np.maximum.at(high, place, entry.states)
+    for number, (_, its_axis, length, its_length) in enumerate(shared):
+        # the chunks of this array that each chunk of the other one lies under
+        count = int(coords[:, its_axis].max()) + 1
+        its = np.arange(count, dtype=np.int64) * its_length
+        first = np.minimum(its // length, low.shape[number] - 1)
+        last = np.minimum(-(-(its + its_length) // length), low.shape[number])
+        pairs = np.stack((first, last), axis=1).reshape(-1)
+        low = _windows(np.minimum, low, pairs, number)
+        high = _windows(np.maximum, high, pairs, number)
+    at = tuple(coords[:, its_axis] for _, its_axis, *_ in shared)
+    alike: NDArray[np.uint8] = np.where(low[at] == high[at], low[at], UNDECIDED).astype(np.uint8)
+    return alike
+
+
+def _windows(
+    fold: np.ufunc, block: NDArray[np.uint8], pairs: NDArray[np.int64], axis: int
+) -> NDArray[np.uint8]:
+    """Fold ranges ``[first, last, first, last, ...]`` of an axis into one position each."""
+    ends = [(0, int(k == axis)) for k in range(block.ndim)]
+    folded = fold.reduceat(np.pad(block, ends, mode="edge"), pairs, axis=axis)
+    kept: NDArray[np.uint8] = np.take(folded, np.arange(0, len(pairs), 2), axis=axis)
+    return kept
 
 
 def _shared(survey: Survey, one: Entry, two: Entry) -> Iterator[tuple[int, int, int, int]]:
@@ -162,10 +190,11 @@ def _shared(survey: Survey, one: Entry, two: Entry) -> Iterator[tuple[int, int, 
 
 
 def apply(plan: ConflictPlan, found: list[Take]) -> int:
-    """Decide what a rule takes; returns how many chunks."""
-    for take in found:
-        if len(take.rows):
-            plan.decide(take.entry, take.choice, chunks=take.entry.coords[take.rows].tolist())
+    """Decide what a rule takes, in one step; returns how many chunks."""
+    with plan.together():
+        for take in found:
+            if len(take.rows):
+                plan.decide(take.entry, take.choice, runs=runs_of(take.entry.positions[take.rows]))
     return sum(len(take.rows) for take in found)
 
 

@@ -10,7 +10,7 @@ def script(
     decisions: list[dict[str, Any]],
     message: str,
     tip: str,
-    merged: Sequence[tuple[str, Sequence[int], str]] = (),
+    merged: Sequence[tuple[str, Sequence[int], Sequence[int], str]] = (),
 ) -> str:
     """Python text; `session` in it is the session to rebase.
 
@@ -22,11 +22,11 @@ def script(
         Commit message.
     tip : str
         Snapshot that the decisions were made against.
-    merged : sequence of (str, sequence of int, str)
-        Chunks to merge cell by cell, as `icechunk_widgets.merging.merges` takes them.
+    merged : sequence of (str, sequence of int, sequence of int, str)
+        Chunks to merge cell by cell, as `icechunk_widgets.merging.spread` takes them.
     """
     before = [
-        "from icechunk_widgets.merging import merges, write",
+        "from icechunk_widgets.merging import merges, spread, write",
         "",
         "sides = {",
         '    "ours": session,',
@@ -36,7 +36,7 @@ def script(
         "merged = merges(",
         "    sides,",
         "    [",
-        *(f"        {one!r}," for one in merged),
+        *(f"        *spread{one!r}," for one in merged),
         "    ],",
         ")",
     ]

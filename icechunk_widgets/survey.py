@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icechunk import Conflict, Diff, Repository, Session
+from icechunk import Conflict, Diff, Repository, Session, SnapshotInfo
 from icechunk_widgets.axis_labels import axes_of
 from icechunk_widgets.chunk_refs import flat, inside, references, repository_of
 from icechunk_widgets.commits import author_of, count_changes
@@ -35,6 +35,8 @@ class Survey:
         The conflicts and the decisions.
     sessions : dict of str to Session
         ``ours``, ``theirs``, ``base``.
+    info : SnapshotInfo
+        The commit at the tip.
     """
 
     branch: str
@@ -44,6 +46,7 @@ class Survey:
     sessions: dict[str, Session]
     repo: Repository
     changes: int
+    info: SnapshotInfo
     more: tuple[Conflict, ...] = ()
     _theirs: Diff | None = field(default=None, repr=False)
 
@@ -83,6 +86,7 @@ class Survey:
             repo=repository_of(session),
             changes=count_changes(session.status()),
             more=tuple(more),
+            info=repository_of(session).lookup_snapshot(report.tip),
         )
 
     def renewed(self, more: Iterable[Conflict] = ()) -> Survey:
@@ -105,7 +109,7 @@ class Survey:
 
     def payload(self) -> dict[str, Any]:
         """Everything the view lists."""
-        info = self.repo.lookup_snapshot(self.tip)
+        info = self.info
         author = author_of(info)
         return {
             "branch": self.branch,

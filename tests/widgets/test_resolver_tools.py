@@ -123,6 +123,8 @@ def test_rules_tell_before_they_take() -> None:
     assert told == {
         "takes": 3,
         "looked": 4,
+        "of": 4,
+        "unreadable": 0,
         "parts": [{"path": "/SST", "choice": "theirs", "chunks": 3}],
     }
     assert resolver.undecided == 4
