@@ -273,7 +273,7 @@ def test_a_forked_child_is_told_what_does_not_work_there(web: WebServer) -> None
             signal.alarm(60)
             values(session)
         except icechunk.StorageError as error:
-            code = 0 if error.kind == "concurrency" and "forkserver" in str(error) else 2
+            code = 0 if error.kind == "storage-config" and "forkserver" in str(error) else 2
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
