@@ -26,6 +26,9 @@ _QUERY = re.compile(r"\?[^\s)\"']*")
 _URL_USER = re.compile(r"//[^/\s@]+@")
 _BODY = re.compile(r": ?(<\?xml|<Error|<!DOCTYPE|<html|\{).*", re.DOTALL)
 
+_CLOSED = 499
+"""Status by which proxies say that they lost the connection."""
+
 _MISSING_PLACES = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "NoSuchContainer"}
 
 _DENIALS = {
@@ -179,18 +182,24 @@ def _failed(error: BaseException, trouble: Trouble, key: str, where: str) -> Sto
 
 
 def unanswered(error: BaseException) -> bool:
-    """Whether a request got no answer, and the client left it at that.
+    """Whether a request got no answer, or one that says as much, and the client left it at that.
 
     Clients repeat what reads. What changes something is sent once when the connection breaks.
     """
-    return (
-        type(error).__name__ == "GenericError"
-        and read_trouble(error).status is None
-        and _TRIES.search(str(error)) is None
-    )
+    text = str(error)
+    if type(error).__name__ != "GenericError" or _TRIES.search(text) is not None:
+        return False
+    status = read_trouble(error).status
+    return status == _CLOSED or (status is None and "HTTP error" in text)
 
 
-def guarded(call: Callable[[], T], key: str, where: str, retries: Retries | None = None) -> T:
+def guarded(
+    call: Callable[[], T],
+    key: str,
+    where: str,
+    retries: Retries | None = None,
+    translate: Callable[[Exception, str, str], Exception] = translated,
+) -> T:
     """Do a request; its failure comes out translated, without the client's text behind it.
 
     Parameters
@@ -201,12 +210,14 @@ def guarded(call: Callable[[], T], key: str, where: str, retries: Retries | None
         For the message: the object and the storage.
     retries
         Given for what may be carried out twice: how often to repeat it when there is no answer.
+    translate
+        Makes the error to raise, as `translated` does.
     """
     for wait in [*(waits(retries) if retries else ()), None]:
         try:
             return call()
         except Exception as error:  # whatever a client raises is this boundary's matter
-            failure = translated(error, key, where)
+            failure = translate(error, key, where)
             again = wait is not None and unanswered(error)
         if not again or wait is None:
             break

@@ -12,7 +12,7 @@ from icechunk.config.rendering import Entry
 from icechunk.config.resolve import StorageTuning, storage_tuning
 from icechunk.ground.clock import from_datetime
 from icechunk.ground.errors import ErrorKind, InvalidInputError
-from icechunk.ground.runtime import PerProcess, map_parallel
+from icechunk.ground.runtime import PerProcess, map_parallel, offload
 from icechunk.storage.base import (
     Data,
     Fetched,
@@ -25,13 +25,13 @@ from icechunk.storage.base import (
 )
 from icechunk.storage.clients import connect
 from icechunk.storage.failures import guarded, read_trouble, translated, unanswered
+from icechunk.storage.listing import listed
 from icechunk.storage.probe import require_conditions
 from icechunk.storage.readback import WRITE_ID, RefusedError, Seen, UnclearError, settle
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-_LIST_PAGE = 1000
 _DELETE_BATCH = 1000
 """Keys in one request; what S3 takes at most."""
 
@@ -183,7 +183,7 @@ class ObjectStorage(Storage):
             answer = obstore.get(self._readers.get(), key)
             return Fetched(answer.bytes().to_bytes(), self._token(answer.meta))
 
-        return guarded(fetch, key, self._identity)
+        return guarded(fetch, key, self._identity, self._tuning.retries)
 
     def _parts(self, offset: int, length: int) -> list[tuple[int, int]]:
         """Divide a big range into starts and lengths of requests."""
@@ -225,17 +225,17 @@ class ObjectStorage(Storage):
     def _read_part(self, key: str, offset: int, length: int) -> memoryview:
         import obstore
 
-        try:
-            data = memoryview(
-                obstore.get_range(self._readers.get(), key, start=offset, length=length)
-            )
-        except Exception as error:
-            failure = self._range_failure(error, key, offset, length)
-        else:
-            if len(data) == length:
-                return data
-            failure = wrong_size(key, offset, length, len(data))
-        raise failure
+        def fetch() -> memoryview:
+            client = self._readers.get()
+            return memoryview(obstore.get_range(client, key, start=offset, length=length))
+
+        def translate(error: Exception, key: str, where: str) -> Exception:
+            return self._range_failure(error, key, offset, length)
+
+        data = guarded(fetch, key, self._identity, self._tuning.retries, translate)
+        if len(data) != length:
+            raise wrong_size(key, offset, length, len(data))
+        return data
 
     def _range_failure(self, error: Exception, key: str, offset: int, length: int) -> Exception:
         trouble = read_trouble(error)
@@ -269,11 +269,15 @@ class ObjectStorage(Storage):
                 await obstore.get_range_async(self._readers.get(), key, start=offset, length=length)
             )
         except Exception as error:
-            failure = self._range_failure(error, key, offset, length)
+            failure = None
+            if not unanswered(error):
+                failure = self._range_failure(error, key, offset, length)
         else:
             if len(data) == length:
                 return data
             failure = wrong_size(key, offset, length, len(data))
+        if failure is None:  # the synchronous way repeats it
+            return await offload(self._read_part, key, offset, length)
         raise failure
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -282,7 +286,12 @@ class ObjectStorage(Storage):
         segments(key)
         found: Any
         try:
-            found = guarded(lambda: obstore.head(self._readers.get(), key), key, self._identity)
+            found = guarded(
+                lambda: obstore.head(self._readers.get(), key),
+                key,
+                self._identity,
+                self._tuning.retries,
+            )
         except Exception as error:
             if getattr(error, "kind", None) != ErrorKind.OBJECT_NOT_FOUND:
                 raise
@@ -290,21 +299,8 @@ class ObjectStorage(Storage):
         return ObjectInfo(key, found["size"], from_datetime(found["last_modified"]))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        import obstore
-
         folder = folder_of(prefix)
-        pages = guarded(
-            lambda: obstore.list(self._readers.get(), folder or None, chunk_size=_LIST_PAGE),
-            folder,
-            self._identity,
-        )
-        while True:
-            page = guarded(lambda: next(pages, None), folder, self._identity)
-            if page is None:
-                return
-            for found in page:
-                modified = from_datetime(found["last_modified"])
-                yield ObjectInfo(found["path"], found["size"], modified)
+        return listed(self._readers.get, folder, self._identity, self._tuning.retries)
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -338,7 +334,12 @@ class ObjectStorage(Storage):
 
         self._for_writing(key)
         options = self._upload(key, data)
-        guarded(lambda: obstore.put(self._writers.get(), key, data, **options), key, self._identity)
+        guarded(
+            lambda: obstore.put(self._writers.get(), key, data, **options),
+            key,
+            self._identity,
+            self._tuning.retries,
+        )
 
     async def put_async(self, key: str, data: Data) -> None:
         """Write on the event loop itself: nothing waits in a thread."""
@@ -423,7 +424,7 @@ class ObjectStorage(Storage):
             return Seen(self._token(answer.meta), _write_id(answer.attributes))
 
         try:
-            return guarded(look, key, self._identity)
+            return guarded(look, key, self._identity, self._tuning.retries)
         except Exception as error:
             if getattr(error, "kind", None) != ErrorKind.OBJECT_NOT_FOUND:
                 raise

@@ -10,6 +10,7 @@ import pytest
 import icechunk
 from icechunk import StorageError
 from icechunk.config.resolve import storage_tuning
+from icechunk.ground.runtime import map_parallel
 from icechunk.storage.base import Storage
 from tests.servers.places import S3Place
 from tests.servers.proxy import LOST, RESET, STALL, Proxy
@@ -17,7 +18,7 @@ from tests.servers.proxy import LOST, RESET, STALL, Proxy
 QUICK = icechunk.StorageSettings(
     retries=icechunk.StorageRetriesSettings(max_tries=4, initial_backoff_ms=10, max_backoff_ms=50)
 )
-FAULTS = (LOST, RESET, 408, 409, 429, 500, 503)
+FAULTS = (LOST, RESET, 408, 409, 429, 499, 500, 503)
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ class TestConditionalWrites:
         assert storage.get("repo").data == b"somebody else's"
 
 
-@pytest.mark.parametrize("fault", [LOST, RESET, 408, 429, 500, 503])
+@pytest.mark.parametrize("fault", [LOST, RESET, 408, 429, 499, 500, 503])
 def test_the_other_verbs_are_repeated(storage: Storage, proxy: Proxy, fault: str | int) -> None:
     for method, part in (("PUT", "/chunks/A"), ("GET", "/chunks/A"), ("HEAD", "/chunks/A")):
         proxy.spoil(fault, method, part)
@@ -79,6 +80,21 @@ def test_the_other_verbs_are_repeated(storage: Storage, proxy: Proxy, fault: str
     storage.delete(["chunks/A"])
     assert storage.head("chunks/A") is None
     assert len(proxy.spoiled) == 6
+
+
+def test_a_listing_goes_on_where_it_broke(storage: Storage, moto: S3Place, proxy: Proxy) -> None:
+    keys = [f"chunks/{n:05}" for n in range(1100)]
+    prefix = storage.identity.partition(f"{moto.bucket}/")[2].partition(" ")[0]
+    straight = moto.storage(prefix)
+    map_parallel(lambda key: straight.put(key, b"x"), keys, limit=8)
+    for fault in (LOST, RESET, 499, 500):
+        proxy.clear()
+        proxy.spoil(fault, "GET", "list-type=2", after=1)
+        assert [info.key for info in storage.list("chunks")] == keys, fault
+        assert len(proxy.spoiled) == 1
+    proxy.spoil(500, "GET", "list-type=2", after=1, times=1000)
+    with pytest.raises(StorageError):
+        list(storage.list("chunks"))
 
 
 class TestBounds:

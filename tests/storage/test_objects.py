@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import pytest
 
+import icechunk
+from icechunk import StorageError
 from icechunk.storage.base import Storage
 from tests.servers.places import AzurePlace, S3Place
 from tests.storage.contract import StorageContract
@@ -38,3 +48,41 @@ class TestRadosgw(StorageContract):
     @pytest.fixture
     def storage(self, radosgw: S3Place) -> Storage:
         return radosgw.storage()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_is_told_and_does_not_hang(moto: S3Place) -> None:
+    storage = moto.storage()
+    storage.put("a", b"x")
+    child = os.fork()
+    if child == 0:
+        try:
+            storage.get("a")
+        except StorageError as error:
+            os._exit(0 if error.kind == "storage-config" and "spawn" in str(error) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert storage.get("a").data == b"x"
+
+
+def test_a_pickled_repository_works_in_another_process(moto: S3Place) -> None:
+    repo = icechunk.Repository.create(moto.storage())
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        tip = pool.submit(_tip, pickle.dumps(repo)).result(timeout=60)
+    assert tip == repo.lookup_branch("main")
+
+
+def _tip(pickled: bytes) -> str:
+    repo: icechunk.Repository = pickle.loads(pickled)
+    return repo.lookup_branch("main")
+
+
+def test_the_client_is_imported_with_the_first_request() -> None:
+    code = """
+        import sys, icechunk
+        icechunk.s3_storage(bucket="b", prefix="p")
+        loaded = {"obstore", "s3fs", "botocore", "aiobotocore"} & set(sys.modules)
+        assert not loaded, loaded
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)

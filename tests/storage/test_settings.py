@@ -118,6 +118,12 @@ class TestRequests:
                 asked = str(error) + str([each.headers["host"] for each in named.requests])
             assert f"{moto.bucket}.s3.localhost:{port}" in asked
 
+    def test_an_endpoint_with_a_path(self, use: Use, proxy: Proxy, moto: S3Place) -> None:
+        storage = use(endpoint_url=f"{proxy.url}/gateway/")
+        with pytest.raises(StorageError):
+            storage.get("a")
+        assert sent(proxy, "GET").path.startswith(f"/gateway/{moto.bucket}/t/")
+
     def test_region_is_signed(self, use: Use, proxy: Proxy) -> None:
         exercise(use(region="eu-central-1"))
         assert "/eu-central-1/s3/" in sent(proxy, "GET").headers["authorization"]

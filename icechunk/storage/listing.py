@@ -1,0 +1,74 @@
+"""What is in a bucket: listings, page by page, that go on where the connection broke."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from icechunk.config.resolve import Retries
+from icechunk.ground.clock import from_datetime
+from icechunk.storage.base import ObjectInfo
+from icechunk.storage.failures import guarded, translated, unanswered, waits
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_PAGE = 1000
+
+
+def listed(
+    client: Callable[[], ObjectStore], folder: str, where: str, retries: Retries
+) -> Iterator[ObjectInfo]:
+    """Yield the objects below a folder, in the order of their keys.
+
+    Parameters
+    ----------
+    client
+        Returns the client.
+    folder
+        Whole segments; empty for everything.
+    where
+        The storage, for messages.
+    retries
+        How often to go on after an answer that did not come.
+
+    Raises
+    ------
+    StorageError
+        When the listing cannot be finished: it never ends early in silence.
+    """
+    pauses = waits(retries)
+    last: str | None = None
+    pages = _begun(client, folder, where, last)
+    while True:
+        page: Any
+        try:
+            page = next(pages, None)
+        except Exception as error:  # whatever a client raises
+            pause = next(pauses, None) if unanswered(error) else None
+            failure = translated(error, folder, where)
+        else:
+            if page is None:
+                return
+            for found in page:
+                yield ObjectInfo(
+                    found["path"], found["size"], from_datetime(found["last_modified"])
+                )
+                last = found["path"]
+            continue
+        if pause is None:
+            raise failure
+        time.sleep(pause)
+        pages = _begun(client, folder, where, last)  # a listing that failed has ended
+
+
+def _begun(client: Callable[[], ObjectStore], folder: str, where: str, after: str | None) -> Any:
+    """Begin a listing, after a key where one was reached already."""
+    import obstore
+
+    return guarded(
+        lambda: obstore.list(client(), folder or None, offset=after, chunk_size=_PAGE),
+        folder,
+        where,
+    )
