@@ -147,9 +147,20 @@ def difference(root: str, before: str, after: str) -> dict[str, Any]:
 # -- changes -------------------------------------------------------------------------------------
 
 
-def create(root: str, spec: int, threshold: int | None = None, split: int | None = None) -> None:
-    """Make a repository, perhaps with manifests of at most `split` chunks along each axis."""
+def create(
+    root: str,
+    spec: int,
+    threshold: int | None = None,
+    split: int | None = None,
+    updates: int | None = None,
+) -> None:
+    """Make a repository, perhaps with manifests of at most `split` chunks along each axis.
+
+    `updates` is how many operations its list holds before the older ones stay in former lists.
+    """
     config = ic.RepositoryConfig(inline_chunk_threshold_bytes=threshold)
+    if updates is not None:
+        config.num_updates_per_repo_info_file = updates
     if split is not None:
         sizes = {ic.ManifestSplitCondition.AnyArray(): {ic.ManifestSplitDimCondition.Any(): split}}
         config.manifest = ic.ManifestConfig(splitting=ic.ManifestSplittingConfig.from_dict(sizes))
@@ -249,9 +260,42 @@ def threshold(root: str) -> int | None:
     return None if config is None else config.inline_chunk_threshold_bytes
 
 
+def administer(root: str, act: str, arguments: list[Any]) -> None:
+    """set_metadata, update_metadata, set_feature_flag, or set_status by the name of a status."""
+    if act == "set_status":
+        availability = getattr(ic.RepoAvailability, arguments[0])
+        arguments = [ic.RepoStatus(availability, limited_availability_reason=arguments[1])]
+    getattr(_open(root), act)(*arguments)
+
+
+def rewrite(root: str, branch: str, message: str) -> str:
+    return str(_open(root).rewrite_manifests(message, branch=branch))
+
+
+_ENTRY = "name", "branch", "previous_snap_id", "new_snap_id", "id", "new_value", "is_set"
+
+
 def log(root: str) -> list[Any]:
-    """The operations log: time, kind and fields of every entry."""
-    return [[str(entry.updated_at), str(entry.kind)] for entry in _open(root).ops_log()]
+    """The operations log: time, kind, fields and backup of every entry."""
+    return [
+        [
+            entry.updated_at.isoformat(),
+            type(entry.kind).__name__.split("_")[-1],
+            {name: getattr(entry.kind, name) for name in _ENTRY if hasattr(entry.kind, name)},
+            entry.backup_path,
+        ]
+        for entry in _open(root).ops_log()
+    ]
+
+
+def says(root: str) -> dict[str, Any]:
+    """What a repository of spec 2 says of itself."""
+    repo = _open(root)
+    return {
+        "metadata": repo.metadata,
+        "status": [int(repo.status.availability), repo.status.limited_availability_reason],
+        "flags": {flag.name: flag.setting for flag in repo.feature_flags()},
+    }
 
 
 def abilities() -> dict[str, bool]:
@@ -263,6 +307,7 @@ def abilities() -> dict[str, bool]:
         "collect": hasattr(ic.Repository, "garbage_collect"),
         "upgrade": hasattr(ic, "upgrade_icechunk_repository"),
         "log": hasattr(ic.Repository, "ops_log"),
+        "rewrite": hasattr(ic.Repository, "rewrite_manifests"),
     }
 
 
