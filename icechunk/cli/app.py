@@ -7,6 +7,7 @@ import click
 from icechunk._version import __version__
 from icechunk.cli import (
     config_commands,
+    doctor_commands,
     history_commands,
     node_commands,
     ref_commands,
@@ -29,7 +30,8 @@ def app() -> None:
 
 
 for _room in (
-    config_commands, repo_commands, history_commands, ref_commands, node_commands, upkeep_commands
+    config_commands, repo_commands, history_commands, ref_commands, node_commands, upkeep_commands,
+    doctor_commands,
 ):  # fmt: skip
     _room.register(app)
 

@@ -304,6 +304,22 @@ _ALL_VERBS = (
             option("--depth", type=click.IntRange(1), help="Levels to show."),
         ),
     ),
+    Verb(
+        "doctor",
+        "Find out what a storage can do, and whether commits are safe there.",
+        (
+            word("place"),
+            flag("--read-only", about="Write nothing; look at what can be read."),
+            option(
+                "--timeout", type=click.FloatRange(0, min_open=True), default=10.0,
+                metavar="SECONDS", help="For one step; 10 by default, for all six times as long.",
+            ),
+        ),
+        Needs.NOTHING,
+        about="PLACE is an alias, a folder or a URL, with or without a repository; in a notebook "
+        "the open repository's where it is not given. Small objects are written below a prefix of "
+        "their own and removed. The exit status is 1 when something that commits need is missing.",
+    ),
     Verb("ops", "Show every change of the repository itself, newest first.", (COUNT,)),
     Verb(
         "inspect",

@@ -29,11 +29,14 @@ class Answer:
         For people; strings are escaped, a `Text` is taken as it is.
     pending : str
         What was told and not done, because it needs a yes; empty when there is nothing to ask.
+    bad : bool
+        What was found is bad: the shell's exit status is 1.
     """
 
     data: Any
     lines: list[str | Text] = field(default_factory=list)
     pending: str = ""
+    bad: bool = False
 
 
 def show(answer: Answer, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from icechunk.cli.aliases import Aliases, Entry
 from icechunk.cli.failures import refusal
+from icechunk.cli.urls import bucket_of, storage_at, texts, with_endpoint
 from icechunk.config.repository import RepositoryConfig
 from icechunk.ground.errors import ErrorKind, IcechunkError, NotFoundError, RefNotFoundError
 from icechunk.repository import Repository
@@ -18,23 +19,18 @@ from icechunk.storage import (
     Storage,
     azure_storage,
     gcs_storage,
-    http_storage,
     local_filesystem_storage,
-    r2_storage,
     s3_storage,
     tigris_storage,
 )
+from icechunk.storage.buckets import azure_account
 
 if TYPE_CHECKING:
     from icechunk.cli.progress import Watched
 
-_CLOUDS: dict[str, Any] = {
-    "s3": s3_storage,
-    "gs": gcs_storage,
-    "gcs": gcs_storage,
-    "r2": r2_storage,
-    "tigris": tigris_storage,
-}
+_SHORT = {"S3": "s3", "Tigris": "s3", "GCS": "gcs", "Azure": "az"}
+"""How entries of the configuration file begin the name of their kind of credentials."""
+_NOT_OF_TIGRIS = ("force_path_style", "requester_pays")
 _SHORTEST_PREFIX = 4
 HEAD = "HEAD"
 
@@ -91,11 +87,14 @@ def storage_of(entry: Entry) -> Storage:
         "S3": s3_storage, "Tigris": tigris_storage, "GCS": gcs_storage, "Azure": azure_storage,
     }  # fmt: skip
     options = {k: v for k, v in (fields.get("object_store_config") or {}).items() if v is not None}
-    settings = {"config": options or None} if entry.kind in ("GCS", "Azure") else options
-    credentials = _credentials(fields.get("credentials") or {})
-    if entry.kind == "GCS":
-        settings.pop("config") if not options else None
-    storage: Storage = makers[entry.kind](**fields["location"], **settings, **credentials)
+    if entry.kind == "S3":
+        options = with_endpoint(options)
+    elif entry.kind == "Tigris":  # the file has the same fields for all that speak S3
+        options = {k: v for k, v in options.items() if k not in _NOT_OF_TIGRIS}
+    else:
+        options = {"config": texts(options)} if options else {}
+    given = {**options, **_credentials(fields.get("credentials") or {})}
+    storage: Storage = makers[entry.kind](**fields["location"], **given)
     return storage
 
 
@@ -112,31 +111,39 @@ def _credentials(held: dict[str, Any]) -> dict[str, Any]:
 
 def entry_of(place: str, config: RepositoryConfig | None = None) -> Entry:
     """The entry of the configuration file for a folder or a URL."""
-    scheme, mark, rest = place.partition("://")
-    fields: dict[str, Any]
-    if not mark or scheme == "file":
-        folder = Path(os.path.expanduser(rest if mark else place)).absolute()
-        return Entry("LocalFileSystem", {"path": str(folder)}, config or RepositoryConfig())
-    kinds = {"s3": "S3", "tigris": "Tigris", "gs": "GCS", "gcs": "GCS"}
-    if scheme not in kinds:
-        raise _unknown(place)
-    bucket, _, prefix = rest.partition("/")
-    short = "gcs" if kinds[scheme] == "GCS" else "s3"
+    settings = config or RepositoryConfig()
+    folder = _folder_of(place)
+    if folder is not None:
+        return Entry("LocalFileSystem", {"path": folder}, settings)
+    found = bucket_of(place)
+    if found is None or found.kind not in _SHORT:
+        raise refusal(
+            f"the configuration file has no entry for `{place.partition('?')[0]}`",
+            "use a folder, or s3://, gs://, az:// or tigris://; other URLs work without an alias",
+            ErrorKind.CANNOT_PARSE_URL,
+        )
+    options = dict(found.options)
+    how = "anonymous" if options.pop("anonymous", False) else "from_env"
+    location = {"bucket": found.bucket, "prefix": found.prefix}
+    if found.kind == "Azure":
+        account = options.pop("account", None) or azure_account()
+        location = {"account": account, "container": found.bucket, "prefix": found.prefix or ""}
+    if found.kind in ("GCS", "Azure"):
+        options = texts(options)
     fields = {
-        "location": {"bucket": bucket, "prefix": prefix or None},
-        "object_store_config": {},
-        "credentials": {f"{short}_credential_type": "from_env"},
+        "location": location,
+        "object_store_config": options,
+        "credentials": {f"{_SHORT[found.kind]}_credential_type": how},
     }
-    return Entry(kinds[scheme], fields, config or RepositoryConfig())
+    return Entry(found.kind, fields, settings)
 
 
-def _unknown(place: str) -> IcechunkError:
-    return refusal(
-        f"`{place}` is a URL of a kind that this command cannot open",
-        "use file://, s3://, gs://, tigris://, r2:// or http(s)://, or an alias of the "
-        "configuration file",
-        ErrorKind.CANNOT_PARSE_URL,
-    )
+def _folder_of(place: str) -> str | None:
+    """The absolute path of a folder, given as a path or a file URL; None for other URLs."""
+    scheme, mark, rest = place.partition("://")
+    if mark and scheme != "file":
+        return None
+    return str(Path(os.path.expanduser(rest if mark else place)).absolute())
 
 
 def locate(place: str) -> tuple[Storage, RepositoryConfig | None]:
@@ -145,23 +152,15 @@ def locate(place: str) -> tuple[Storage, RepositoryConfig | None]:
     Parameters
     ----------
     place : str
-        An alias of the configuration file, else a folder or a URL. Credentials of URLs come from
-        the environment.
+        An alias of the configuration file, else a folder or a URL; see `icechunk.cli.urls`.
+        Credentials of URLs come from the environment.
     """
     aliases = Aliases()
     if place in aliases:
         entry = aliases[place]
         return storage_of(entry), entry.config
-    scheme, mark, rest = place.partition("://")
-    if not mark or scheme == "file":
-        return storage_of(entry_of(place)), None
-    if scheme in ("http", "https"):
-        return http_storage(place), None
-    if scheme not in _CLOUDS:
-        raise _unknown(place)
-    bucket, _, prefix = rest.partition("/")
-    storage: Storage = _CLOUDS[scheme](bucket=bucket, prefix=prefix or None, from_env=True)
-    return storage, None
+    folder = _folder_of(place)
+    return (storage_at(place) if folder is None else local_filesystem_storage(folder)), None
 
 
 def open_place(place: str, watched: Watched | None = None) -> Repository:

@@ -108,6 +108,8 @@ def offer(
             if first.pending and not words.get("dry_run"):
                 _agree(first.pending, as_json)
                 show(answer(yes=True), as_json)
+            if first.bad:
+                raise click.exceptions.Exit(1)
 
     as_json = flag("--json", "as_json", about="Print one JSON document.")
     group.add_command(

@@ -39,6 +39,8 @@ def reached(bench: Bench) -> list[Check]:
 def _unreachable(bench: Bench, trouble: Trouble) -> list[Check]:
     """Say which of the first three checks failed; nothing else is tried then."""
     answers = passed("connection", "it answers")
+    if trouble.text.startswith("no credentials"):
+        answers = not_applicable("connection", "not known without credentials")
     later = not_applicable("place", "not known without access")
     if trouble.cause is Cause.DENIED:
         bench.bounds.stopped = WITHOUT_ACCESS

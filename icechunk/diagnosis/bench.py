@@ -42,6 +42,7 @@ class Bench:
         self.latency_ms: dict[str, float] = {}
         self.clock_skew_s: float | None = None
         self._written: set[str] = set()
+        self._clean = bool(why_not_written)  # nothing to clear up
         token = secrets.token_hex(10)
         self.prefix = f"{PROBES}/{token}"
         self.folder = ""
@@ -66,6 +67,10 @@ class Bench:
         """Return the key of an object that is not there."""
         return self.key(f"absent-{secrets.token_hex(4)}")
 
+    def end_writing(self, why: str) -> None:
+        """Write nothing more; what may have been written is still cleared up."""
+        self.why_not_written = why
+
     # -- folders of local disks ------------------------------------------------------------------
 
     def open_folder(self) -> None:
@@ -86,7 +91,7 @@ class Bench:
 
     def clear(self) -> Trouble | None:
         """Remove everything that was written, also after a failure."""
-        if self.why_not_written:
+        if self._clean:
             return None
 
         def remove() -> None:

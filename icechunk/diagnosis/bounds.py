@@ -9,6 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from icechunk.diagnosis.report import NOT_TRIED
 from icechunk.ground.errors import ErrorKind, IcechunkError
 
 T = TypeVar("T")
@@ -57,6 +58,11 @@ class Bounds:
         self.stopped: str = ""
         """Why nothing is tried any more; empty while things are."""
 
+    @property
+    def why_not(self) -> str:
+        """Why nothing is tried any more, as the reason of a check; empty while things are."""
+        return f"{NOT_TRIED}{self.stopped}" if self.stopped else ""
+
     def tried(self, call: Callable[[], T], *, last: bool = False) -> Tried[T]:
         """Do a call on a thread of its own.
 
@@ -71,7 +77,7 @@ class Bounds:
         if not self.stopped and left <= 0:
             self.stopped = "the time for the whole examination was over"
         if self.stopped and not last:
-            return Tried(None, Trouble(Cause.NOT_TRIED, f"not tried: {self.stopped}"))
+            return Tried(None, Trouble(Cause.NOT_TRIED, f"{NOT_TRIED}{self.stopped}"))
         limit = self._step if last else min(self._step, left)
         box: list[Tried[T]] = []
 

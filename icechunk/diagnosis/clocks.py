@@ -21,7 +21,7 @@ def clock(bench: Bench) -> Check:
     """Compare with the time of a fresh object, else with the date of a web server's answer."""
     skew, resolution = _of_an_object(bench) or _of_an_answer(bench) or (None, 0.0)
     if skew is None:
-        return not_applicable("clock", bench.bounds.stopped or "the storage tells no time")
+        return not_applicable("clock", bench.bounds.why_not or "the storage tells no time")
     bench.clock_skew_s = round(skew, 3)
     side = "ahead of" if skew > 0 else "behind"
     said = f"the storage's clock is {abs(skew):.1f} s {side} this machine's"

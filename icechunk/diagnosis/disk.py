@@ -78,7 +78,7 @@ def _raising(call: Callable[[], T], what: str) -> Callable[[], T]:
 def _file_system(bench: Bench, root: str) -> Check:
     mount, _ = bench.tried(lambda: mount_of(root))
     if mount is None:
-        return not_applicable("filesystem", bench.bounds.stopped or "this system does not tell")
+        return not_applicable("filesystem", bench.bounds.why_not or "this system does not tell")
     weak = sorted(mount.options.intersection(_LOCKLESS))
     if mount.kind in _BUCKETS:
         return failed(

@@ -117,6 +117,11 @@ class Check:
         return self.outcome is Outcome.PASSED
 
     @property
+    def untried(self) -> bool:
+        """Something else ended the examination before it."""
+        return self.outcome is Outcome.NOT_APPLICABLE and self.found.startswith(NOT_TRIED)
+
+    @property
     def failed(self) -> bool:
         """It was tried and is not as it should be."""
         return self.outcome is Outcome.FAILED
@@ -138,6 +143,10 @@ def not_applicable(name: str, why: str) -> Check:
     return Check(name, Outcome.NOT_APPLICABLE, why, needed=_ABOUT[name].needed)
 
 
+NOT_TRIED = "not tried: "
+"""How the reason of a check begins that the examination did not come to."""
+
+_ACCESS = ("connection", "credentials", "place")
 _MARKS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.NOT_APPLICABLE: "-"}
 _COLOURS = {"ok": "#2e7d32", "FAILED": "#c62828", "warning": "#b26a00", "-": "inherit"}
 
@@ -194,11 +203,27 @@ class StorageReport:
         return True if {"write", "update", "stale-update"} <= tried else None
 
     @property
+    def only_read(self) -> bool:
+        """Nothing was written, on purpose."""
+        return any(c.name == "write" and c.outcome is Outcome.NOT_APPLICABLE for c in self.checks)
+
+    @property
+    def untried(self) -> str:
+        """What the examination did not come to, and why, in one line; empty where it did."""
+        left = [check for check in self.checks if check.untried]
+        return f"{left[0].found}: {', '.join(check.title for check in left)}" if left else ""
+
+    @property
     def verdict(self) -> str:
         """The result in one sentence."""
         bad = [check.title for check in self.checks if check.failed and check.needed]
+        shut = any(check.failed and check.name in _ACCESS for check in self.checks)
         odd = [check.title for check in self.checks if check.failed and not check.needed]
-        if bad:
+        if shut:
+            said = f"cannot be used as it is: {', '.join(bad)}"
+        elif bad and self.only_read:
+            said = f"not to be read from: {', '.join(bad)}"
+        elif bad:
             said = f"do not commit here: {', '.join(bad)}"
         elif self.can_commit:
             said = "commits are safe here"
@@ -232,21 +257,23 @@ class StorageReport:
     def __repr__(self) -> str:
         width = max((len(check.title) for check in self.checks), default=0)
         lines = [self.storage]
-        for check in self.checks:
+        for check in (check for check in self.checks if not check.untried):
             lines.append(f"  {mark(check):7}  {check.title:{width}}  {_on_one_line(check.found)}")
             if check.failed:
                 room = " " * (width + 13)
                 lines.append(f"{room}{check.meaning}")
                 lines += [f"{room}-> {_on_one_line(check.advice)}"] if check.advice else []
-        return "\n".join([*lines, self.verdict])
+        left = [f"  {_MARKS[Outcome.NOT_APPLICABLE]:7}  {self.untried}"] if self.untried else []
+        return "\n".join([*lines, *left, self.verdict])
 
     def _repr_html_(self) -> str:
         """Static HTML for notebooks, with every value escaped."""
-        rows = "".join(map(_row, self.checks))
+        rows = "".join(_row(check) for check in self.checks if not check.untried)
+        left = f"<div>{escape(self.untried)}</div>" if self.untried else ""
         return (
             '<div class="icechunk-doctor">'
             f"<div><b>{escape(self.storage)}</b>: {escape(self.verdict)}</div>"
-            f'<table style="text-align:left"><tbody>{rows}</tbody></table></div>'
+            f'<table style="text-align:left"><tbody>{rows}</tbody></table>{left}</div>'
         )
 
 

@@ -22,7 +22,7 @@ def latency(bench: Bench) -> Check:
         if median is not None:
             bench.latency_ms[verb] = median
     if not bench.latency_ms:
-        return not_applicable("latency", bench.bounds.stopped or "nothing to time")
+        return not_applicable("latency", bench.bounds.why_not or "nothing to time")
     said = ", ".join(f"{verb} {_shown(ms)}" for verb, ms in bench.latency_ms.items())
     if max(bench.latency_ms.values()) > _SLOW_MS:
         advice = "work nearer to the storage, or commit less often"

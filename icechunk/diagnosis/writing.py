@@ -38,9 +38,10 @@ def objects(bench: Bench) -> list[Check]:
     _, trouble = bench.tried(write)
     if trouble is not None:
         if trouble.cause is not Cause.NOT_TRIED:
-            bench.why_not_written = "nothing could be written"
+            bench.end_writing("nothing could be written")
         checks = [judged("write", trouble, _GRANT)]
-        return [*checks, *all_not_applicable(("read", "range"), "nothing was written to read")]
+        why = bench.bounds.why_not or "nothing was written to read"
+        return [*checks, *all_not_applicable(("read", "range"), why)]
     back, trouble = bench.tried(lambda: bench.place.get(key).data)
     if trouble is not None:
         read = judged("read", trouble, _BROKEN)
@@ -127,7 +128,13 @@ def _create(bench: Bench, key: str) -> Check:
 
 def _updates(bench: Bench, key: str) -> list[Check]:
     place = bench.place
-    before, trouble = bench.tried(lambda: place.get(key).version)
+
+    def present() -> str:
+        if place.head(key) is None:  # it could not be created: that is another matter
+            place.put(key, b"first")
+        return place.get(key).version
+
+    before, trouble = bench.tried(present)
     if before is None:
         text = "nothing to update" if trouble is None else trouble.text
         return all_not_applicable(("update", "stale-update"), text)

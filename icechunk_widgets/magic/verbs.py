@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from icechunk import ErrorKind, Repository, Session
+from icechunk import ErrorKind, Repository, Session, StorageReport
+from icechunk import doctor as examine
 from icechunk.cli import (
     config_commands,
     history_commands,
@@ -190,6 +191,16 @@ def _of_the_shell(body: Callable[..., Answer]) -> Callable[..., Report]:
     return run
 
 
+def doctor(space: Workspace, place: str | None, read_only: bool, timeout: float) -> StorageReport:
+    """What a storage can do: the open repository's, or that of a place."""
+    if place is None:
+        storage, settings = space.repo.storage, space.repo.config.storage
+    else:
+        storage, config = space.locate(place)
+        settings = None if config is None else config.storage
+    return examine(storage, read_only=read_only, settings=settings, timeout=timeout)
+
+
 VERB: dict[str, Callable[..., Any]] = {
     "init": init,
     "open": open_,
@@ -212,6 +223,7 @@ VERB: dict[str, Callable[..., Any]] = {
     "stats": _of_the_shell(upkeep_commands.stats),
     "ls": _of_the_shell(node_commands.ls),
     "tree": _of_the_shell(node_commands.tree),
+    "doctor": doctor,
     "ops": _of_the_shell(history_commands.ops),
     "inspect": _of_the_shell(upkeep_commands.inspect),
     "config": _config,

@@ -1,0 +1,55 @@
+"""What a storage can do."""
+
+from __future__ import annotations
+
+import click
+
+from icechunk.cli.grammar import VERBS
+from icechunk.cli.output import Answer, Cell, joined, styled, table
+from icechunk.cli.places import locate
+from icechunk.cli.shell import offer
+from icechunk.diagnosis import doctor as examine
+from icechunk.diagnosis.report import Check, StorageReport, mark
+
+_COLOURS = {"ok": "green", "FAILED": "bold red", "warning": "yellow", "-": "dim"}
+
+
+def register(app: click.Group) -> None:
+    """Add the command."""
+    offer(app, VERBS["doctor"], doctor)
+
+
+def doctor(place: str | None, read_only: bool, timeout: float) -> Answer:
+    """Find out what a storage can do."""
+    if place is None:
+        raise click.UsageError("Missing argument 'PLACE'.", click.get_current_context(silent=True))
+    storage, config = locate(place)
+    settings = None if config is None else config.storage
+    report = examine(storage, read_only=read_only, settings=settings, timeout=timeout)
+    return told(report)
+
+
+def told(report: StorageReport) -> Answer:
+    """Return a report as the answer of a command."""
+    rows: list[tuple[Cell, ...]] = []
+    for check in (check for check in report if not check.untried):
+        rows.append((_mark(check), check.title, _on_one_line(check.found)))
+        if check.failed:
+            rows.append(("", "", styled(check.meaning, "dim")))
+            rows += [("", "", f"→ {_on_one_line(check.advice)}")] if check.advice else []
+    if report.untried:
+        rows.append(("-", "", styled(report.untried, "dim")))
+    colour = "bold green" if report.ok else "bold red"
+    lines = [styled(report.storage, "bold"), *table(rows, indent="  ")]
+    return Answer(
+        report.to_dict(), [*lines, joined(styled(report.verdict, colour))], bad=not report.ok
+    )
+
+
+def _mark(check: Check) -> Cell:
+    word = mark(check)
+    return styled(word, _COLOURS[word])
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
