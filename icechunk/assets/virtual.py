@@ -11,7 +11,7 @@ from icechunk.config.containers import ObjectStoreConfig, VirtualChunkContainer
 from icechunk.config.resolve import StorageTuning
 from icechunk.ground.errors import ErrorKind, InvalidInputError
 from icechunk.ground.runtime import PerProcess
-from icechunk.model.virtual_urls import RELATIVE, fits, resolved, slashed
+from icechunk.model.virtual_urls import RELATIVE, canonical, fits, resolved
 
 _OBJECTS = 4096
 """Locations whose way is remembered; one costs about a kilobyte."""
@@ -40,9 +40,10 @@ class VirtualChunks:
         tuning: StorageTuning,
     ) -> None:
         self._tuning = tuning
-        self._containers = {slashed(one.url_prefix): one for one in containers if fits(one)}
+        known = {canonical(one.url_prefix): one for one in containers if fits(one)}
+        self._containers = {key: known[key] for key in sorted(known, key=len, reverse=True)}
         self._named = {one.name: prefix for prefix, one in self._containers.items() if one.name}
-        self._authorized = {slashed(prefix): value for prefix, value in authorized.items()}
+        self._authorized = {canonical(prefix): value for prefix, value in authorized.items()}
         # Anew in a forked child, where some ways to read do not work any more.
         self._objects: PerProcess[dict[str, VirtualObject]] = PerProcess(dict)
         self._sources: dict[str, Callable[[str], VirtualObject]] = {}

@@ -20,6 +20,7 @@ from icechunk.assets.virtual_object import (
 from icechunk.ground.errors import StorageError
 from icechunk.ground.runtime import PerProcess
 from icechunk.model.chunk_table import Location
+from icechunk.storage.files import READ
 from icechunk.storage.packs import OpenFile, OpenFiles
 
 _ON_WINDOWS = os.name == "nt"
@@ -59,11 +60,19 @@ class LocalFiles:
 
     def __init__(self, prefixes: Iterable[str]) -> None:
         self._folders = [path_of(prefix) for prefix in prefixes]
-        self.open = PerProcess(OpenFiles)
+        self._open = PerProcess(OpenFiles)
 
     def object(self, url: str) -> LocalFile:
         """The file that a URL names; nothing is opened yet."""
         return LocalFile(url, path_of(url), self)
+
+    def opened(self, real: str) -> OpenFile:
+        """An open file; kept open except on Windows, where positions are shared and names held."""
+        return OpenFile(real, READ) if _ON_WINDOWS else self._open.get().get(real)
+
+    def forget(self, real: str) -> None:
+        """Close a file that is another one than its name leads to."""
+        self._open.get().forget(real)
 
     def hold(self, real: str) -> bool:
         """Whether a path without symbolic links lies in one of the authorised folders."""
@@ -108,7 +117,7 @@ class LocalFile(VirtualObject):
     def _current(self) -> tuple[OpenFile, os.stat_result]:
         """The file that was open last, if its name still leads to it."""
         named = os.stat(self._path)
-        file = self._files.open.get().get(self._real)
+        file = self._files.opened(self._real)
         found = os.fstat(file.fd)
         if (named.st_ino, named.st_dev) != (found.st_ino, found.st_dev):
             return self._first()
@@ -116,7 +125,6 @@ class LocalFile(VirtualObject):
 
     def _first(self) -> tuple[OpenFile, os.stat_result]:
         """Open what the name leads to, if that is a regular file in an authorised folder."""
-        opened = self._files.open.get()
         for _ in range(10):  # again when it is replaced in between
             real = os.path.realpath(self._path)
             if not self._files.hold(real):
@@ -130,12 +138,12 @@ class LocalFile(VirtualObject):
                 raise fetch_failed(
                     self.url, "it is not a regular file", "Give the location of a file"
                 )
-            file = opened.get(real)
+            file = self._files.opened(real)
             found = os.fstat(file.fd)
             if (named.st_ino, named.st_dev) == (found.st_ino, found.st_dev):
                 self._real = real
                 return file, found
-            opened.forget(real)
+            self._files.forget(real)
         raise fetch_failed(self.url, "it is being replaced all the time", "Try again")
 
     def _failed(self, error: OSError) -> StorageError:

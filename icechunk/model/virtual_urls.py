@@ -126,13 +126,17 @@ def resolved(location: str, named: Mapping[str, str]) -> str:
     name, _, rest = location.removeprefix(mark).partition("/")
     if name not in named:
         return location
-    url = slashed(named[name]) + rest
+    url = canonical(named[name]) + rest
     return normalise(url) if url.startswith("file:") else url
 
 
-def slashed(prefix: str) -> str:
-    """A URL prefix with the slash at its end that it may lack."""
-    return prefix if prefix.endswith("/") else prefix + "/"
+def canonical(prefix: str) -> str:
+    """A container's URL prefix as it is compared: in the stored form of locations, with a slash."""
+    slashed = prefix if prefix.endswith("/") else prefix + "/"
+    try:
+        return normalise(slashed)
+    except InvalidInputError:  # a bare scheme
+        return slashed
 
 
 def fits(container: VirtualChunkContainer) -> bool:
@@ -150,7 +154,7 @@ class Containers:
     """
 
     def __init__(self, containers: Sequence[VirtualChunkContainer]) -> None:
-        self._prefixes = tuple(slashed(container.url_prefix) for container in containers)
+        self._prefixes = tuple(canonical(container.url_prefix) for container in containers)
         names = [container.name for container in containers if container.name]
         self._prefixes += tuple(f"{RELATIVE}://{name}/" for name in names)
 

@@ -19,6 +19,7 @@ from icechunk.config.credentials import (
 )
 from icechunk.config.repository import RepositoryConfig
 from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.model.virtual_urls import canonical
 
 _Family = tuple[tuple[type[Any], ...], type[Any], str]
 
@@ -108,8 +109,9 @@ def authorisation(
                 "`icechunk.containers_credentials` wraps plain credentials"
             )
         found[prefix if prefix in containers else named.get(prefix, prefix)] = credential
+    by_place = {canonical(prefix): one for prefix, one in containers.items()}
     for prefix, credential in found.items():
-        container = containers.get(prefix)
+        container = by_place.get(canonical(prefix))
         if credential is None:
             _warn_of_none(prefix, container)
         elif container is not None:

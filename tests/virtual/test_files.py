@@ -235,3 +235,35 @@ def test_writing_over_a_virtual_chunk_leaves_the_file_alone(place: Place, folder
     array[:3] = -5
     np.testing.assert_array_equal(values(session)[:4], [-5, -5, -5, 3])
     assert (folder / "good").read_bytes() == GOOD.tobytes()
+
+
+@pytest.mark.parametrize("name", ["a folder", "é", "50%", "a#b"])
+@pytest.mark.parametrize("form", ["encoded", "plain", "dots", "FILE", "no slash"])
+def test_prefixes_compare_as_locations_do(tmp_path: Path, name: str, form: str) -> None:
+    """A folder with a space is one folder, however its URL is spelled."""
+    if form in ("plain", "dots") and ("#" in name or "%" in name):
+        pytest.skip("these have another meaning unless they are encoded")
+    odd = tmp_path / name
+    odd.mkdir()
+    (odd / "good").write_bytes(GOOD.tobytes())
+    encoded = odd.as_uri() + "/"
+    prefix = {
+        "encoded": encoded,
+        "plain": f"file://{odd}/",
+        "dots": f"file://{tmp_path}/x/../{name}/",
+        "FILE": encoded.replace("file:", "FILE:"),
+        "no slash": encoded,
+    }[form]
+    config = icechunk.RepositoryConfig()
+    store = icechunk.local_filesystem_store(str(odd))
+    config.set_virtual_chunk_container(icechunk.VirtualChunkContainer(prefix, store, "named"))
+    access: Any = {
+        prefix.rstrip("/") if form == "no slash" else prefix: (
+            icechunk.credentials.LocalFileSystemAccess
+        )
+    }
+    for location in (prefix + "good", encoded + "good", "vcc://named/good"):
+        repo = icechunk.Repository.create(icechunk.in_memory_storage(), config, access)
+        session = referring(repo, location, validate=True)
+        np.testing.assert_array_equal(values(session), GOOD)
+        assert session.all_virtual_chunk_locations() == [encoded + "good"]
