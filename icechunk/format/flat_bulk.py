@@ -263,6 +263,8 @@ def table_vector(groups: Sequence[Records]) -> Block:
         If the block alone would exceed the 2 GiB a payload may have.
     """
     groups = [group for group in groups if group.count]
+    if len(groups) == 1 and groups[0].count <= BLOCK and groups[0].rows is None:
+        return _one_block(groups[0])
     count = sum(group.count for group in groups)
     size = _up(4 + 4 * count, 8)
     layouts: list[_Layout] = []
@@ -281,6 +283,55 @@ def table_vector(groups: Sequence[Records]) -> Block:
     words[0] = count
     words[1:] = places - np.arange(4, 4 + 4 * count, 4)
     return Block(out.data, 0)
+
+
+def _one_block(group: Records) -> Block:
+    """The vector of tables that fit one block: the general way takes longer to begin with."""
+    count, stride = group.count, group.stride
+    vtable = _up(4 + 4 * count, 8)
+    head = _up(2 * len(group.vtable), 8)
+    first = vtable + head
+    behind = first + count * stride
+    steps = np.arange(0, count * stride, stride)
+    texts = bytearray()
+    places: list[tuple[int, Any]] = []
+    for offset, blobs in group.blobs:
+        place_of = _append_texts(texts, blobs, behind)
+        places.append((offset, place_of - (first + offset) - steps))
+    size = _up(behind + len(texts), 8)
+    if size > MAX_BODY:
+        raise too_large(size)
+    out = np.zeros(size, np.uint8)
+    words = out[: 4 + 4 * count].view("<u4")
+    words[0] = count
+    words[1:] = first - 4 + steps - np.arange(0, 4 * count, 4)
+    out[vtable : vtable + 2 * len(group.vtable)].view("<u2")[:] = group.vtable
+    records = out[first:behind]
+    columns = [(0, "<i4", head + steps), *group.scalars]
+    columns += [(offset, "<u4", distances) for offset, distances in places]
+    if group.matrix is not None:
+        at, numbers = group.matrix
+        columns += [(at + 4 * k, "<u4", column) for k, column in enumerate(numbers.T)]
+    for offset, dtype, values in columns:
+        _field(records, offset, dtype, stride)[...] = values
+    out[behind : behind + len(texts)] = texts
+    return Block(out.data, 0)
+
+
+def _append_texts(out: bytearray, blobs: Blobs, base: int) -> NDArray[np.int64]:
+    """Append the entries that a few rows refer to; return the place of each row's, from a base."""
+    values = blobs.values
+    spans = list(zip(values.start.tolist(), values.length.tolist(), strict=True))
+    codes = blobs.codes.tolist()
+    place: dict[int, int] = {}
+    for code in codes:
+        if code not in place:
+            place[code] = base + len(out)
+            start, length = spans[code]
+            out += length.to_bytes(4, "little")
+            out += memoryview(values.pool)[start : start + length]
+            out += bytes(blobs.nul + -(length + blobs.nul) % 4)
+    return np.array([place[code] for code in codes], np.int64)
 
 
 def _up(size: int, align: int) -> int:

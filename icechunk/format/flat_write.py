@@ -39,6 +39,9 @@ MAX_BODY = 2**31 - 1
 Raw: TypeAlias = "bytes | bytearray | memoryview"
 """Bytes to be copied into the payload as they are."""
 
+_SHORT = 1024
+"""Vectors of so few bytes are joined with their length at once."""
+
 Field: TypeAlias = tuple[str, "int | bytes | None"]
 
 _WIDEST = 16
@@ -195,6 +198,8 @@ class Builder:
         int
             The ref of the vector.
         """
+        if align <= 4 and isinstance(raw, bytes) and len(raw) <= _SHORT:
+            return self._place(count.to_bytes(4, "little") + raw, 4 + len(raw), 4)
         self._place(raw, memoryview(raw).nbytes, max(align, 4))
         return self._place(count.to_bytes(4, "little"), 4, 4)
 

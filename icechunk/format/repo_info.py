@@ -49,9 +49,6 @@ _KNOWN_BELOW = {"tags": 2, "branches": 2, "snapshots": 6, "updates": 4, "status"
 
 _log = logging.getLogger(__name__)
 
-_LARGE = 2**18
-"""Payloads of more bytes are not copied once more before they are compressed."""
-
 KNOWN_SLOTS = 13
 """Fields of the ``Repo`` table in spec 2.1."""
 
@@ -178,8 +175,7 @@ def encode_repo(state: RepoState, *, level: int = 3) -> bytes:
     builder = Builder()
     fields = repo_fields(builder, state)
     root = root_with_unknown(builder, fields, state.unknown, "repo")
-    pieces = builder.finish_parts(root)
-    body = pieces if builder.size > _LARGE else b"".join(pieces)
+    body = builder.finish_parts(root)
     return pack(FileType.REPO_INFO, state.spec_version, body, level, records=True)
 
 
@@ -209,6 +205,8 @@ def repo_fields(builder: Builder, state: RepoState) -> dict[int, Field]:
 
 def _write_refs(builder: Builder, refs: Mapping[str, ObjectId], snapshots: SnapshotTable) -> int:
     """Vector of branches or tags, sorted by name."""
+    if not refs:
+        return builder.offset_vector([])
     names = sorted(refs, key=str.encode)
     raw = b"".join(refs[name] for name in names)
     index = snapshots.find_all(np.frombuffer(raw, np.uint8).reshape(-1, 12))

@@ -158,10 +158,13 @@ def _write_items(out: NDArray[np.uint8], at: int, packed: PackedItems, fields: I
     int64 array, shape (n,)
         Distance of each row's vector from its field; 0 for rows without metadata.
     """
+    distances = np.zeros(len(packed.count), np.int64)
+    names, values = packed.names.ready(), packed.values.ready()
+    if not names.data:
+        return distances
     rows = np.flatnonzero(packed.count)
     count = packed.count[rows]
     items = spread(packed.first[rows], count)
-    names, values = packed.names.ready(), packed.values.ready()
     tables_at = at + 4 * (len(rows) + len(items))
     names_at = tables_at + _ITEM.itemsize * len(items)
     values_at = names_at + len(names.data)
@@ -178,7 +181,6 @@ def _write_items(out: NDArray[np.uint8], at: int, packed: PackedItems, fields: I
     tables["value"] = values.start[items] + (values_at - 4 - 8) - item_at
     out[names_at:values_at] = np.frombuffer(names.data, np.uint8)
     out[values_at : values_at + len(values.data)] = np.frombuffer(values.data, np.uint8)
-    distances = np.zeros(len(packed.count), np.int64)
     distances[rows] = at + 4 * vector_word - fields[rows]
     return distances
 

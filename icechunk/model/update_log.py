@@ -221,19 +221,20 @@ class UpdateLog:
                 "object from one of its copies below `overwritten/`.",
                 ErrorKind.DESERIALIZATION,
             )
-        backups = self.backups
-        if len(self):
-            backups = backups.taken(slice(1, None)).inserted(0, backup_path.encode())
+        # Row 0 had no path: it is that of the new entry, and the former first entry's follows.
+        backups = self.backups.inserted(*((1, backup_path.encode()) if len(self) else (0, None)))
         content = to_row(kind)
         log = UpdateLog(
             insert_row(self.tags, 0, content.tag),
             insert_row(self.times, 0, at),
-            backups.inserted(0, None),
+            backups,
             self.texts.inserted(0, _utf8(content.text)),
             insert_row(self.old, 0, np.frombuffer(content.old, np.uint8)),
             insert_row(self.new, 0, np.frombuffer(content.new, np.uint8)),
             insert_row(self.numbers, 0, content.numbers),
         )
+        if len(log) <= limit and int(log.tags.max()) <= LAST_TAG:
+            return log, None
         unwanted = log.tags > LAST_TAG
         unwanted[limit:] = True
         beyond = np.flatnonzero(unwanted & (log.backups.length >= 0))

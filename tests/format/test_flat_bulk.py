@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def numbered(values: list[int], rows: list[int] | None = None) -> Records:
     )
 
 
-def worded(values: list[str], rows: list[int], *, nul: bool) -> Records:
+def worded(values: list[str], rows: list[int] | None, *, nul: bool) -> Records:
     """Tables {0: u32 constant 8, 2: text}, texts stored once each."""
     column = TextColumn.from_strings(values)
     return Records(
@@ -40,7 +42,7 @@ def worded(values: list[str], rows: list[int], *, nul: bool) -> Records:
         vtable=(10, 12, 4, 0, 8),
         scalars=[(4, "<u4", 8)],
         blobs=[(8, Blobs(*column.distinct(), nul=nul))],
-        rows=np.array(rows, np.int64),
+        rows=None if rows is None else np.array(rows, np.int64),
     )
 
 
@@ -64,10 +66,12 @@ def test_mixed_groups_are_scattered_to_their_rows(nul: bool) -> None:
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 32, 100])
 @pytest.mark.parametrize("files", [1, 3, 100])
 @pytest.mark.parametrize("in_turn", [True, False])
-def test_blocks_of_tables(count: int, files: int, in_turn: bool) -> None:
+@pytest.mark.parametrize("in_order", [True, False])
+def test_blocks_of_tables(count: int, files: int, in_turn: bool, in_order: bool) -> None:
     codes = [k % files if in_turn else k * files // count for k in range(count)]
     words = ["x" * 60 + "y" * (code % 7) + str(code) for code in codes]
-    tables = read_back(worded(words, list(range(count)), nul=True), numbered([7] * 0))
+    rows = None if in_order else list(range(count))
+    tables = read_back(worded(words, rows, nul=True), numbered([7] * 0))
     assert [t.string(2) for t in tables] == words
     assert {t.u32(0) for t in tables} == {8}
     column = TableColumn(tables[0].body, np.array([t.pos for t in tables]))
@@ -83,13 +87,25 @@ def test_texts_used_in_turn_are_stored_once() -> None:
     assert len(block.raw) < 5000 * 24
 
 
-def test_strings_are_nul_terminated_and_aligned() -> None:
+@pytest.mark.parametrize("rows", [None, list(range(8))])
+def test_strings_are_nul_terminated_and_aligned(rows: list[int] | None) -> None:
     words = ["x" * size for size in range(1, 9)]
-    for table, word in zip(read_back(worded(words, list(range(8)), nul=True)), words, strict=True):
+    for table, word in zip(read_back(worded(words, rows, nul=True)), words, strict=True):
         span = table.vector(2, 1)
         assert span is not None
         assert span[0] % 4 == 0
         assert table.body.data[span[0] + len(word)] == 0
+
+
+@pytest.mark.parametrize("nul", [True, False])
+def test_few_tables_are_written_as_many_are(nul: bool) -> None:
+    words = ["", "a", "bc", "bc", "def", "é", "12345678"]
+    coords = np.arange(14, dtype=np.uint32).reshape(7, 2)
+    groups = [numbered([1, 2**64 - 1, 3]), worded(words, None, nul=nul)]
+    groups.append(Records(7, 20, (6, 8, 4), [(4, "<u4", 4), (8, "<u4", 2)], (12, coords)))
+    few = [bytes(table_vector([group]).raw) for group in groups]
+    rows = [replace(group, rows=np.arange(group.count)) for group in groups]
+    assert few == [bytes(table_vector([group]).raw) for group in rows]
 
 
 def test_numbers_that_follow_each_other() -> None:
