@@ -10,6 +10,9 @@ import zarr
 import icechunk
 from tests.cli.commands import Commands
 from tests.repositories import edit, with_grid
+from tests.servers.fixtures import moto, rclone
+
+__all__ = ["moto", "rclone"]
 
 
 @pytest.fixture(autouse=True)
