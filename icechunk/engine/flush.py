@@ -75,14 +75,15 @@ def flush(
     tree = TreeView(base.nodes, changes)
     log = transaction_log(snapshot_id, changes) if log is None else replace(log, id=snapshot_id)
     check_log_size(log)
-    plan = plan_manifests(ctx, base, tree, changes)
-    nodes = tree.base.edited(tree.changed(), changes.deleted)
+    changed = tree.changed()
+    plan = plan_manifests(ctx, base, changed, changes)
+    nodes = tree.base.edited(changed, changes.deleted)
     check_snapshot_size(nodes, len(plan.parts), message, metadata, ctx.assets.dialect)
     written = _write_manifests(ctx.assets, plan.parts)
     refs: dict[NodeId, list[ManifestRef]] = {node_id: list(r) for node_id, r in plan.kept.items()}
     for part, info in written:
         refs.setdefault(part.node_id, []).append(ManifestRef(info.id, part.extents))
-    changed = [_with_manifests(node, refs) for node in tree.changed()]
+    changed = [_with_manifests(node, refs) for node in changed]
     nodes = tree.base.edited(changed, changes.deleted)
     known = {**base.manifests, **{info.id: info for _, info in written}}
     manifests = _referenced(nodes, known)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
 from icechunk.changes.change_set import ChangeSet
-from icechunk.changes.overlay import TreeView
 from icechunk.engine.context import RepoContext
 from icechunk.engine.reader import ArrayReader
 from icechunk.format.manifest_patch import SMALLEST, ManifestPatch, plan_patch
@@ -61,7 +60,7 @@ class ManifestPlan:
 
 
 def plan_manifests(
-    ctx: RepoContext, base: Snapshot, tree: TreeView, changes: ChangeSet
+    ctx: RepoContext, base: Snapshot, changed: Iterable[NodeSnapshot], changes: ChangeSet
 ) -> ManifestPlan:
     """Decide for every array that changed which manifests it keeps and which it needs.
 
@@ -71,13 +70,13 @@ def plan_manifests(
         The repository handle.
     base : Snapshot
         What the changes are laid over.
-    tree : TreeView
-        The hierarchy of the new snapshot.
+    changed : iterable of NodeSnapshot
+        Nodes that are new, or differ from the base in metadata or chunks.
     changes : ChangeSet
         Not modified.
     """
     plan = ManifestPlan({}, [])
-    for node in tree.changed():
+    for node in changed:
         if node.array is not None:
             stay = _ArrayPlan(ctx, base, changes, node).run(plan.parts)
             plan.kept[node.id] = tuple(stay)
@@ -174,7 +173,9 @@ class _ArrayPlan:
         """References of one manifest that the session still sees."""
         table = self._tables.get(ref.object_id)
         if table is None:
-            alone = replace(self._node, array=replace(self._array, manifests=(ref,)))
+            alone = self._node
+            if len(self._array.manifests) > 1:
+                alone = replace(self._node, array=replace(self._array, manifests=(ref,)))
             reader = ArrayReader(alone, self._base, self._changes, self._ctx.assets)
             table = self._tables[ref.object_id] = reader.base_table()
         return table

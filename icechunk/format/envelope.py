@@ -27,7 +27,6 @@ _MAX_RATIO = 2**15
 _SLICE, _SMALLEST_SLICE = 2**13, 16
 _DEFAULT_LEVEL = 3
 _LARGE = 2**22  # numpy has huge pages for arrays of this size
-_JOINED = 2**18  # payloads of more bytes are not copied once more before they are compressed
 _RLE = 1
 # fixed-size records repeat at a few distances: looking no further is faster and finds more
 _FOR_RECORDS = {"strategy": zstandard.STRATEGY_FAST, "min_match": 6, "hash_log": 15}
@@ -118,10 +117,9 @@ def pack(
     compressor = _codecs.compressor(level, records)
     if isinstance(body, bytes):
         return header + compressor.compress(body)
-    size = sum(memoryview(piece).nbytes for piece in body)
-    if size <= _JOINED:
-        return header + compressor.compress(b"".join(body))
-    stream = compressor.compressobj(size=size)
+    if len(body) == 1:
+        return header + compressor.compress(body[0])
+    stream = compressor.compressobj(size=sum(memoryview(piece).nbytes for piece in body))
     return b"".join([header, *map(stream.compress, body), stream.flush()])
 
 

@@ -42,6 +42,9 @@ Raw: TypeAlias = "bytes | bytearray | memoryview"
 _SHORT = 1024
 """Vectors of so few bytes are joined with their length at once."""
 
+_SMALL = 2**18
+"""Payloads of more bytes are not copied once more before they are compressed."""
+
 Field: TypeAlias = tuple[str, "int | bytes | None"]
 
 _WIDEST = 16
@@ -283,7 +286,7 @@ class Builder:
         return b"".join(self.finish_parts(root))
 
     def finish_parts(self, root: int) -> list[Raw]:
-        """Return the finished payload in pieces: large blocks are not copied once more.
+        """Return the finished payload, a large one in pieces: it is not copied once more.
 
         Parameters
         ----------
@@ -299,4 +302,5 @@ class Builder:
         if total > MAX_BODY:
             raise too_large(total)
         head = _struct.pack("<I4s", total - root, IDENTIFIER) + bytes(-self._size % 8)
-        return [head, *reversed(self._parts)]
+        parts = [head, *reversed(self._parts)]
+        return parts if total > _SMALL else [b"".join(parts)]
