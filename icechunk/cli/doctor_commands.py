@@ -36,7 +36,8 @@ def told(report: StorageReport) -> Answer:
         rows.append((_mark(check), check.title, _on_one_line(check.found)))
         if check.failed:
             rows.append(("", "", styled(check.meaning, "dim")))
-            rows += [("", "", f"→ {_on_one_line(check.advice)}")] if check.advice else []
+            advice = report.advice(check)
+            rows += [("", "", f"→ {advice}")] if advice else []
     if report.untried:
         rows.append(("-", "", styled(report.untried, "dim")))
     colour = "bold green" if report.ok else "bold red"

@@ -9,7 +9,7 @@ from icechunk.diagnosis.bench import WITHOUT_ACCESS, Bench, judged
 from icechunk.diagnosis.bounds import Cause, Trouble
 from icechunk.diagnosis.report import Check, failed, not_applicable, passed
 from icechunk.ledger.open import detect, ledger_of
-from icechunk.storage.base import ObjectInfo
+from icechunk.storage.objects import ObjectStorage
 
 _GRANT = (
     "check the credentials, and that they may list, get, put and delete here; for a public place "
@@ -91,12 +91,15 @@ def _tags(count: int) -> str:
 def _no_repository(bench: Bench) -> Check:
     """Tell an empty place from one with other data."""
     name, storage = "repository", bench.storage
-    found, trouble = bench.tried(lambda: _first(bench, ""))
+    found, trouble = bench.bounds.tried(lambda: next(iter(storage.list("")), None), go_on=True)
     if storage.read_only:
         advice = "check the address: it is that of the folder that holds the file `repo`"
         return failed(name, "no repository can be read here", advice, needed=True)
     if trouble is not None:
         return judged(name, trouble, "listing is how a repository is made only in an empty place")
+    if found is None and _at_the_top(bench):
+        advice = "add a prefix, so that the bucket can hold other things too"
+        return failed(name, "the top of a bucket, where no repository can be made", advice)
     if found is None:
         return passed(name, "nothing: a repository can be made here")
     return failed(
@@ -106,15 +109,25 @@ def _no_repository(bench: Bench) -> Check:
     )
 
 
-def _first(bench: Bench, prefix: str) -> ObjectInfo | None:
-    return next(iter(bench.storage.list(prefix)), None)
+def _at_the_top(bench: Bench) -> bool:
+    """Whether the storage is a whole bucket."""
+    shown = {entry.name for entry in bench.storage._entries()}
+    return isinstance(bench.storage, ObjectStorage) and "prefix" not in shown
 
 
 def listing(bench: Bench) -> Check:
-    """List a prefix that holds nothing; `speed` lists what was written."""
-    _, trouble = bench.tried(lambda: _first(bench, bench.prefix))
+    """List what was written, or a prefix that holds nothing."""
+    expected = {} if bench.why_not_written else dict(bench.sizes)
+
+    def found() -> dict[str, int]:
+        return {info.key: info.size for info in bench.place.list(bench.prefix)}
+
+    listed, trouble = bench.tried(found)
+    if trouble is None and listed != expected:
+        said = f"{len(listed or {})} objects were listed right after {len(expected)} were written"
+        return failed("list", said, "do not make repositories or collect garbage here")
     if trouble is None:
-        return passed("list", "works")
+        return passed("list", "a fresh object is listed" if expected else "works")
     if trouble.cause is Cause.CANNOT_LIST:
         return not_applicable("list", "web servers do not list; reading does not need it")
     return judged("list", trouble, "grant the permission to list")

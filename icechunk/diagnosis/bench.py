@@ -41,6 +41,8 @@ class Bench:
         self.why_not_written = why_not_written
         self.latency_ms: dict[str, float] = {}
         self.clock_skew_s: float | None = None
+        self.sizes: dict[str, int] = {}
+        """Objects that are known to have been written, and their bytes."""
         self._written: set[str] = set()
         self._clean = bool(why_not_written)  # nothing to clear up
         token = secrets.token_hex(10)

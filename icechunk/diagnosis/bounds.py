@@ -63,7 +63,7 @@ class Bounds:
         """Why nothing is tried any more, as the reason of a check; empty while things are."""
         return f"{NOT_TRIED}{self.stopped}" if self.stopped else ""
 
-    def tried(self, call: Callable[[], T], *, last: bool = False) -> Tried[T]:
+    def tried(self, call: Callable[[], T], *, last: bool = False, go_on: bool = False) -> Tried[T]:
         """Do a call on a thread of its own.
 
         Parameters
@@ -72,6 +72,8 @@ class Bounds:
             What to do.
         last : bool
             Do it even when nothing else is tried any more: clearing up.
+        go_on : bool
+            That it takes too long does not mean that the storage does not answer.
         """
         left = self._end - time.monotonic()
         if not self.stopped and left <= 0:
@@ -92,7 +94,8 @@ class Bounds:
         thread.join(limit)
         if box:
             return box[0]
-        self.stopped = self.stopped or "an earlier step got no answer"
+        if not go_on:
+            self.stopped = self.stopped or "an earlier step got no answer"
         return Tried(None, Trouble(Cause.NO_ANSWER, f"no answer within {limit:.3g} s"))
 
 

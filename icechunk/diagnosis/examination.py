@@ -57,7 +57,7 @@ def doctor(
     if not isinstance(storage, Storage):
         raise InvalidInputError(
             f"icechunk.doctor takes a storage, not {type(storage).__name__}; make one with "
-            "icechunk.s3_storage(...) and the like"
+            "icechunk.s3_storage(...) and the like; that of a repository is `repo.storage`"
         )
     if not timeout > 0:
         raise InvalidInputError(f"timeout is in seconds and positive, not {timeout!r}")
@@ -79,9 +79,9 @@ def _examined(bench: Bench) -> list[Check]:
     return [
         *access.reached(bench),
         access.contents(bench),
-        access.listing(bench),
         *disk.local_disk(bench),
         *writing.objects(bench),
+        access.listing(bench),
         *writing.conditions(bench),
         clocks.clock(bench),
         speed.latency(bench),

@@ -202,6 +202,11 @@ class StorageReport:
         tried = {check.name for check in self.checks if check.passed}
         return True if {"write", "update", "stale-update"} <= tried else None
 
+    def advice(self, check: Check) -> str:
+        """Return what to do about a check, on one line; empty where one before says the same."""
+        first = next((each for each in self.checks if each.advice == check.advice), check)
+        return _on_one_line(check.advice) if first is check else ""
+
     @property
     def only_read(self) -> bool:
         """Nothing was written, on purpose."""
@@ -262,13 +267,16 @@ class StorageReport:
             if check.failed:
                 room = " " * (width + 13)
                 lines.append(f"{room}{check.meaning}")
-                lines += [f"{room}-> {_on_one_line(check.advice)}"] if check.advice else []
+                advice = self.advice(check)
+                lines += [f"{room}-> {advice}"] if advice else []
         left = [f"  {_MARKS[Outcome.NOT_APPLICABLE]:7}  {self.untried}"] if self.untried else []
         return "\n".join([*lines, *left, self.verdict])
 
     def _repr_html_(self) -> str:
         """Static HTML for notebooks, with every value escaped."""
-        rows = "".join(_row(check) for check in self.checks if not check.untried)
+        rows = "".join(
+            _row(check, self.advice(check)) for check in self.checks if not check.untried
+        )
         left = f"<div>{escape(self.untried)}</div>" if self.untried else ""
         return (
             '<div class="icechunk-doctor">'
@@ -277,11 +285,11 @@ class StorageReport:
         )
 
 
-def _row(check: Check) -> str:
+def _row(check: Check, advice: str) -> str:
     """Return one check as a row of an HTML table."""
     word = mark(check)
     more = f"<br><i>{escape(check.meaning)}</i>" if check.failed else ""
-    more += f"<br>&rarr; {escape(check.advice)}" if check.failed and check.advice else ""
+    more += f"<br>&rarr; {escape(advice)}" if check.failed and advice else ""
     cell = '<td style="text-align:left;vertical-align:top'
     return (
         f'<tr>{cell};color:{_COLOURS[word]}">{escape(word)}</td>'

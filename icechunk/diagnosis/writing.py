@@ -42,6 +42,7 @@ def objects(bench: Bench) -> list[Check]:
         checks = [judged("write", trouble, _GRANT)]
         why = bench.bounds.why_not or "nothing was written to read"
         return [*checks, *all_not_applicable(("read", "range"), why)]
+    bench.sizes[key] = len(data)
     back, trouble = bench.tried(lambda: bench.place.get(key).data)
     if trouble is not None:
         read = judged("read", trouble, _BROKEN)
@@ -76,7 +77,9 @@ def _ranges(bench: Bench, key: str, data: bytes) -> Check:
     ):
         got, trouble = bench.tried(partial(storage.read_range, key, offset, length))
         if trouble is not None:
-            return judged("range", trouble._replace(text=f"{what}: {trouble.text}"), _RANGES)
+            whole = "non-partial response" in trouble.text
+            said = "the whole object was sent" if whole else trouble.text
+            return judged("range", trouble._replace(text=f"{what}: {said}"), _RANGES)
         if got is None or bytes(got) != data[offset : offset + length]:
             return failed("range", f"{what} comes back wrong", _RANGES)
     beyond, trouble = bench.tried(_beyond(lambda: storage.read_range(key, size - 4, 64)))

@@ -17,12 +17,13 @@ import icechunk
 from icechunk import InvalidInputError, StorageReport
 from icechunk.diagnosis import Outcome
 from icechunk.storage import fsspec_storage
-from icechunk.storage.base import Data, Storage, Version
+from icechunk.storage.base import Data, ObjectInfo, Storage, Version
 from icechunk.storage.memory import MemoryStorage
 from icechunk.storage.objects import ObjectStorage
 from icechunk.testing.storages import RecordingStorage
 from tests.servers.places import AzurePlace, S3Place, WebPlace, fresh
 from tests.servers.proxy import LOST, STALL, Proxy
+from tests.servers.running import request
 
 CONDITIONS = ("create", "update", "stale-update", "missing-update")
 WRITES = ("write", *CONDITIONS, "delete")
@@ -313,7 +314,7 @@ class Odd(MemoryStorage):
     def put(self, key: str, data: Data) -> None:
         super().put(key, bytes(data)[:100] if self.wrong == "cuts" else data)
 
-    def head(self, key: str) -> icechunk.storage.base.ObjectInfo | None:
+    def head(self, key: str) -> ObjectInfo | None:
         found = super().head(key)
         if found is None or self.wrong != "an hour ahead":
             return found
@@ -328,7 +329,7 @@ class TestOddStorages:
             ("explodes", {"update", "missing-update"}),
             ("short ranges", {"range"}),
             ("whole", {"range"}),
-            ("cuts", {"read", "range"}),
+            ("cuts", {"read", "range", "list"}),
             ("an hour ahead", {"clock"}),
         ],
     )
@@ -400,3 +401,33 @@ def test_time_is_positive(seconds: float) -> None:
     storage: Storage = icechunk.in_memory_storage()
     with pytest.raises(InvalidInputError, match="positive"):
         icechunk.doctor(storage, timeout=seconds)
+
+
+class Forgetful(MemoryStorage):
+    """A memory whose listings are behind."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        return iter(())
+
+
+def test_listings_that_are_behind_are_told() -> None:
+    report = icechunk.doctor(Forgetful())
+    assert [check.name for check in report if check.failed] == ["list"]
+    assert report.can_commit is True
+    assert "0 objects were listed right after 1" in report["list"].found
+
+
+def test_the_top_of_a_bucket(moto: S3Place) -> None:
+    request(f"{moto.url}/all-ours", "PUT")
+    storage = moto.storage("", bucket="all-ours")
+    report = icechunk.doctor(storage)
+    assert report["repository"].found.startswith("the top of a bucket")
+    assert report.can_commit is True
+    assert storage.list_objects() == []
+
+
+def test_the_same_advice_is_given_once(rclone: S3Place) -> None:
+    report = icechunk.doctor(rclone.storage())
+    for text in (repr(report), report._repr_html_()):
+        assert text.count("unsafe_use_conditional_create=False") == 1
+    assert "the whole object was sent" in report["range"].found
