@@ -54,8 +54,8 @@ def _same_process() -> None:
         _threads.append(process_generation())
     if not clients_work():
         raise StorageError(
-            "storage configuration error: this process was forked from one that used an object store "
-            "already, and the client's threads did not come along. Start workers with "
+            "storage configuration error: this process was forked from one that used an object "
+            "store already, and the client's threads did not come along. Start workers with "
             "multiprocessing's 'spawn' or 'forkserver' method (PyTorch: "
             "multiprocessing_context='spawn'), open the repository in the children only, or use "
             "icechunk.fsspec_storage, which can be used after a fork",

@@ -163,7 +163,8 @@ def http_storage(
     opts : mapping, optional
         Options of the client, such as ``timeout`` or ``proxy_url``.
     headers : mapping, optional
-        Headers of every request.
+        Headers of every request. When the server redirects to another host, ``Authorization`` and
+        ``Cookie`` stay behind; others travel along, so they are no place for secrets.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.places import AZURE_ACCOUNT, AzurePlace, S3Place, WebPlace
+from tests.servers.places import AZURE_ACCOUNT, AzurePlace, GcsPlace, S3Place, WebPlace
 from tests.servers.running import Server, request
 
 HERE = Path(__file__).parent
@@ -80,6 +80,14 @@ def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
         urllib.request.urlopen(asked, timeout=20).close()
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def gcs_xml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsPlace]:
+    """A bucket of a small server of Google Cloud Storage's XML interface."""
+    command = [sys.executable, str(HERE / "gcs_xml.py"), "{port}"]
+    with Server(command, tmp_path_factory.mktemp("gcs-xml") / "log") as server:
+        yield GcsPlace(server.url, BUCKET)
 
 
 NGINX = """

@@ -116,6 +116,28 @@ class AzurePlace:
 
 
 @dataclass(frozen=True)
+class GcsPlace:
+    """A bucket of a server of Google Cloud Storage."""
+
+    url: str
+    bucket: str
+
+    def storage(self, prefix: str | None = None, **kwargs: Any) -> icechunk.Storage:
+        """A storage in the bucket, below a fresh prefix unless one is given."""
+        given: dict[str, Any] = {
+            "bucket": self.bucket,
+            "prefix": fresh() if prefix is None else prefix,
+            "bearer_token": "token",
+            "config": {"base_url": self.url, "allow_http": "true"},
+        }
+        return icechunk.gcs_storage(**{**given, **kwargs})
+
+    def through(self, url: str) -> GcsPlace:
+        """The same bucket behind a proxy."""
+        return replace(self, url=url)
+
+
+@dataclass(frozen=True)
 class WebPlace:
     """A folder that a web server publishes."""
 

@@ -131,6 +131,20 @@ class TestHttp:
         assert total == np.arange(1000).sum() + 1000
 
 
+def test_credentials_do_not_follow_a_redirect_to_another_host(
+    web_server: WebPlace, redirecting: list[str]
+) -> None:
+    (web_server.root / "repo").write_bytes(b"data")
+    with Proxy(web_server.url) as proxy:
+        redirecting[1] = proxy.url.replace("127.0.0.1", "localhost") + "/repo"
+        place = icechunk.http_storage(
+            redirecting[0], headers={"Authorization": "Bearer hidden", "Cookie": "id=hidden"}
+        )
+        assert place.get("repo").data == b"data"
+        assert proxy.requests
+        assert not [text for text in proxy.requests[0].headers.values() if "hidden" in text]
+
+
 @pytest.fixture
 def redirecting() -> Iterator[list[str]]:
     """A server's address, then the targets that it answers with, in turn."""
