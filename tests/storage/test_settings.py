@@ -19,7 +19,7 @@ from icechunk import StorageError, StorageSettings
 from icechunk.config.resolve import storage_tuning
 from icechunk.storage import ChecksumAlgorithm
 from icechunk.storage.base import Storage
-from tests.servers.places import AzurePlace, S3Place
+from tests.servers.places import AzurePlace, GcsPlace, S3Place
 from tests.servers.proxy import Proxy, Request
 
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
@@ -361,6 +361,78 @@ class TestCredentials:
                 seen.append("".join(traceback.format_exception(error)))
         assert len(seen) == 6
         assert not [text for text in [*seen, caplog.text] if "hidden" in text]
+
+
+def _google_token() -> Any:
+    return icechunk.GcsBearerCredential("hidden-g", expires_after=None)
+
+
+def _azure_token() -> Any:
+    end = datetime.now(UTC) + timedelta(hours=1)
+    return icechunk.AzureRefreshableCredential.BearerToken(bearer="hidden-a", expires_after=end)
+
+
+def _azure_signature() -> Any:
+    end = datetime.now(UTC) + timedelta(hours=1)
+    return icechunk.AzureRefreshableCredential.SasToken(token="sig=hidden-s", expires_after=end)
+
+
+class TestOtherFamilies:
+    def test_google(self, gcs_xml: GcsPlace) -> None:
+        with Proxy(gcs_xml.url) as proxy:
+            place = gcs_xml.through(proxy.url)
+            storage = place.storage(bearer_token=None, get_credentials=_google_token)
+            exercise(pickle.loads(pickle.dumps(storage)))
+            assert sent(proxy, "PUT").headers["authorization"] == "Bearer hidden-g"
+            assert b"hidden-g" not in pickle.dumps(storage)
+            config = {"base_url": proxy.url, "allow_http": "true", "user_agent": "me/1"}
+            exercise(place.storage(config=config, read_headers={"X-Reads": "r"}))
+            assert sent(proxy, "GET").headers["user-agent"] == "me/1"
+            assert sent(proxy, "GET").headers["x-reads"] == "r"
+            assert "x-reads" not in sent(proxy, "PUT").headers
+
+    @pytest.mark.parametrize(
+        ("get", "where"), [(_azure_token, "header"), (_azure_signature, "url")]
+    )
+    def test_azure(self, get: Callable[[], Any], where: str) -> None:
+        credentials = icechunk.azure_refreshable_credentials(get)
+        with Proxy("http://127.0.0.1:9") as proxy:
+            proxy.spoil(403, "GET", times=100)
+            storage = Storage.new_azure_blob(
+                "devstoreaccount1",
+                "container",
+                "prefix",
+                credentials,
+                config={
+                    "azure_storage_endpoint": f"{proxy.url}/devstoreaccount1",
+                    "allow_http": "true",
+                },
+            )
+            with pytest.raises(StorageError, match="permission denied") as caught:
+                storage.get("a")
+            request = proxy.requests[0]
+        assert "hidden" not in str(caught.value)
+        if where == "header":
+            assert request.headers["authorization"] == "Bearer hidden-a"
+        else:
+            assert "sig=hidden-s" in request.path
+
+    def test_options_that_nobody_knows(self, gcs_xml: GcsPlace) -> None:
+        storage = gcs_xml.storage(config={"nonsense": "hidden"})
+        with pytest.raises(StorageError, match="nonsense") as caught:
+            storage.get("a")
+        assert caught.value.kind == "storage-config"
+        assert "hidden" not in str(caught.value)
+
+    def test_credentials_of_another_family(self) -> None:
+        wrong = icechunk.s3_credentials(anonymous=True)
+        for make in (
+            lambda: Storage.new_gcs("b", "p", wrong),
+            lambda: Storage.new_azure_blob("a", "c", "p", wrong),
+        ):
+            with pytest.raises(icechunk.InvalidInputError, match="S3") as caught:
+                make()
+            assert caught.value.kind == "invalid-credentials"
 
 
 def _returns_nonsense() -> Any:
