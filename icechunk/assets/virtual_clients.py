@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _URL = re.compile(r"([^:]+)://([^/?#]*)/?([^?#]*)", re.DOTALL)
 _BAD_RANGE = 416
+_FARTHEST = 2**63 - 1
 
 
 def bucket_and_key(url: str) -> tuple[str, str]:
@@ -121,18 +122,22 @@ class StoredObject(VirtualObject):
         self._bucket = bucket
 
     def _options(self, offset: int, size: int) -> Any:
+        """What to ask for; no object reaches where the client cannot count."""
+        if offset + size > _FARTHEST:
+            raise too_short(self.url, offset, size, 0)
         return {"range": (offset, offset + size)}
 
     def read(self, place: Location, offset: int, size: int) -> Read:
         """Read a range."""
         import obstore
 
+        options = self._options(offset, size)
         client = self._bucket.client.get()
         try:
             if place.etag is None and not place.modified:
                 data = obstore.get_range(client, self._key, start=offset, length=size)
             else:
-                found = obstore.get(client, self._key, options=self._options(offset, size))
+                found = obstore.get(client, self._key, options=options)
                 self._check(place, found.meta)
                 data = found.bytes()
         except Exception as error:
@@ -145,12 +150,12 @@ class StoredObject(VirtualObject):
         """Read a range without blocking the event loop, and without a thread."""
         import obstore
 
+        options = self._options(offset, size)
         client = self._bucket.client.get()
         try:
             if place.etag is None and not place.modified:
                 data = await obstore.get_range_async(client, self._key, start=offset, length=size)
             else:
-                options = self._options(offset, size)
                 found = await obstore.get_async(client, self._key, options=options)
                 self._check(place, found.meta)
                 data = await found.bytes_async()

@@ -32,6 +32,7 @@ from icechunk.assets.virtual_object import (
 )
 from icechunk.config.containers import ObjectStoreConfig
 from icechunk.config.resolve import StorageTuning
+from icechunk.ground.errors import StorageError
 from icechunk.ground.runtime import PerProcess
 from icechunk.model.chunk_table import Location
 from icechunk.model.virtual_urls import escaped
@@ -47,6 +48,8 @@ _MOVED = {301, 302, 303, 307, 308}
 _AGAIN = {408, 425, 429, 499, 500, 502, 503, 504}
 _IDLE = 64  # connections kept per origin
 _SKIPPED = 1024 * 1024  # bytes read at a time where a server ignores ranges
+_LARGE = 64 * 1024 * 1024
+"""Reads of more bytes look first whether the object is that long."""
 _REST = 64 * 1024  # bytes that are cheaper to read than a connection is to make
 _CONNECT, _STALL = 5.0, 60.0  # seconds
 _BROKEN = (http.client.HTTPException, OSError)
@@ -216,8 +219,7 @@ class WebServer:
 
     def fetch(self, url: str, offset: int, size: int) -> _Answer:
         """Ask for a range and follow redirects, with secrets for the first host only."""
-        here = urlsplit(escaped(url))
-        first = origin_of(here)
+        here, first = _address(url, url)
         wanted = {
             "Range": f"bytes={offset}-{offset + size - 1}",
             "Accept-Encoding": "identity",
@@ -236,16 +238,31 @@ class WebServer:
             if answer.status not in _MOVED or goal is None:
                 return answer
             answer.done()
-            there = urlsplit(escaped(urljoin(here.geturl(), goal)))
-            if there.scheme not in _PORTS or (here.scheme, there.scheme) == ("https", "http"):
-                raise fetch_failed(
-                    url,
-                    f"the server redirects to {shown(there.geturl())}",
-                    "Only http and https are followed, and never from https to http: give the "
-                    "location of the object itself",
-                )
+            there, _ = _address(goal, url, here.geturl())
+            if (here.scheme, there.scheme) == ("https", "http"):
+                raise _not_followed(url, there.geturl())
             here = there
         raise fetch_failed(url, "too many redirects", "Give the location of the object itself")
+
+
+def _not_followed(url: str, goal: str) -> StorageError:
+    return fetch_failed(
+        url,
+        f"the server redirects to {shown(goal)}",
+        "Only http and https are followed, and never from https to http: give the location of "
+        "the object itself",
+    )
+
+
+def _address(goal: str, url: str, base: str = "") -> tuple[SplitResult, Origin]:
+    """An address to ask, taken apart, and whom it talks to; the error names the location."""
+    try:
+        parts = urlsplit(escaped(urljoin(base, goal)))
+        if not parts.hostname:
+            raise ValueError("no host")
+        return parts, origin_of(parts)
+    except (ValueError, KeyError):  # a port or host that is none, another scheme
+        raise _not_followed(url, goal) from None
 
 
 def _authorization(parts: SplitResult, name: str) -> dict[str, str]:
@@ -266,7 +283,9 @@ class WebObject(VirtualObject):
         self._server = server
 
     def read(self, place: Location, offset: int, size: int) -> Read:
-        """Read a range."""
+        """Read a range; no memory is reserved for a damaged reference that asks for too much."""
+        if size > _LARGE:
+            self.read_into(place, offset + size - 1, memoryview(bytearray(1)))
         data = bytearray(size)
         self.read_into(place, offset, memoryview(data))
         return memoryview(data)

@@ -222,16 +222,22 @@ async def _serve(found: VirtualObject, run: _Run) -> None:
 async def _fetched(
     found: VirtualObject, place: Location, offset: int, size: int
 ) -> bytes | memoryview:
-    """Read a range, a large one by several requests at once."""
+    """Read a range, a large one by several requests at once.
+
+    Its end comes first: a damaged reference may ask for anything, and gets no memory for it.
+    """
     if size < 2 * _PART:
         return await found.read_async(place, offset, size)
+    rest = size - _PART
+    tail = await found.read_async(place, offset + rest, _PART)
     target = memoryview(bytearray(size))
+    target[rest:] = tail
 
     async def part(start: int) -> None:
-        end = min(start + _PART, size)
+        end = min(start + _PART, rest)
         target[start:end] = await found.read_async(place, offset + start, end - start)
 
-    await asyncio.gather(*map(part, range(0, size, _PART)))
+    await asyncio.gather(*map(part, range(0, rest, _PART)))
     return target
 
 

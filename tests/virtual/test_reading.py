@@ -321,3 +321,19 @@ def test_codecs_apply_to_virtual_chunks_as_to_others(place: Place) -> None:
     )
     session.store.set_virtual_ref("a/c/0", location, offset=0, length=20)
     np.testing.assert_array_equal(values(session), np.arange(10))
+
+
+@pytest.mark.parametrize("offset", [0, 160, 2**40, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("length", [2**20, 2**50, 2**64 - 1])
+def test_references_that_ask_for_too_much_are_refused_at_once(
+    place: Place, offset: int, length: int
+) -> None:
+    location = place.put("x.bin", body())
+    session = place.repository().writable_session("main")
+    new_array(session, 1, 10)
+    session.store.set_virtual_ref("a/c/0", location, offset=offset, length=length)
+    assert failure(session).kind == "virtual-chunk-fetch"
+    with pytest.raises(icechunk.StorageError) as caught:
+        session.store.get_sync("a/c/0")
+    assert caught.value.kind == "virtual-chunk-fetch"
+    assert location in str(caught.value)
