@@ -17,8 +17,8 @@ def check_path(path: str) -> str:
     TypeError
         If `path` is not a string.
     InvalidInputError
-        Kind ``invalid-path`` for a relative path, an empty, ``.`` or ``..`` segment, or a
-        trailing slash.
+        Kind ``invalid-path`` for a relative path, an empty, ``.`` or ``..`` segment, a trailing
+        slash, or what is not Unicode.
     """
     if not isinstance(path, str):
         raise TypeError(f"a path must be a str, not {type(path).__name__}")
@@ -33,7 +33,25 @@ def check_path(path: str) -> str:
             f"could not create path from prefix: `{path}` has an empty, `.` or `..` segment",
             ErrorKind.INVALID_PATH,
         )
+    if not is_unicode(path):
+        shown = path.encode("utf-8", "backslashreplace").decode()
+        raise InvalidInputError(
+            f"could not create path from prefix: `{shown}` holds half of a surrogate pair, which "
+            "no file can hold; use another name",
+            ErrorKind.INVALID_PATH,
+        )
     return path
+
+
+def is_unicode(text: str) -> bool:
+    """Whether files can hold a text: a `str` may hold halves of surrogate pairs, UTF-8 cannot."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parent_and_name(path: str) -> tuple[str, str]:

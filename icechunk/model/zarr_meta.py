@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.ground.paths import is_unicode
 from icechunk.model.nodes import ArrayData
 
 MAX_CHUNKS_PER_AXIS = 2**32 - 1
@@ -39,7 +40,7 @@ def parse_node(document: bytes, *, rectilinear: bool = True) -> ArrayData | None
     """
     try:
         meta = json.loads(document)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"bad metadata: {error}; `zarr.json` must be a JSON document", ErrorKind.BAD_METADATA
         ) from error
@@ -69,7 +70,7 @@ def parse_node(document: bytes, *, rectilinear: bool = True) -> ArrayData | None
 def _array_data(meta: dict[str, Any]) -> ArrayData:
     shape = meta.get("shape")
     if not isinstance(shape, list) or not all(_is_size(length) for length in shape):
-        raise _bad_array("`shape` must be a list of non-negative integers")
+        raise _bad_array("`shape` must be a list of integers from 0 to 18446744073709551615")
     for required in ("data_type", "chunk_grid", "codecs", "fill_value"):
         if required not in meta:
             raise _bad_array(f"`{required}` is missing")
@@ -81,7 +82,7 @@ def _array_data(meta: dict[str, Any]) -> ArrayData:
 
 
 def _is_size(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64
 
 
 def _num_chunks(shape: list[int], grid: object) -> tuple[int, ...]:
@@ -140,5 +141,7 @@ def _dimension_names(names: object, rank: int) -> tuple[str | None, ...] | None:
         raise _bad_array("`dimension_names` must be a list of strings and nulls")
     if len(names) > rank:
         raise _bad_array(f"{len(names)} dimension names for an array of {rank} dimensions")
+    if not all(name is None or is_unicode(name) for name in names):
+        raise _bad_array("`dimension_names` holds half of a surrogate pair, which is no text")
     # The format has no empty name (format: "null and the empty string give a table without name").
     return tuple(name or None for name in names)

@@ -102,3 +102,36 @@ def test_a_commit_that_the_repo_object_has_no_room_for_leaves_nothing(
     monkeypatch.undo()
     session.commit("fits")
     assert read(repo.readonly_session("main"))[0, 0] == 3
+
+
+@pytest.mark.parametrize("spec", [1, 2])
+@pytest.mark.parametrize(
+    ("shape", "chunks"),
+    [((2**40,), (1,)), ((2, 2**32), (1, 1)), ((2**64,), (2**40,))],
+    ids=["chunks", "along the second axis", "elements"],
+)
+def test_arrays_without_room_leave_no_trace(
+    shape: tuple[int, ...], chunks: tuple[int, ...], spec: int
+) -> None:
+    repo = icechunk.Repository.create(icechunk.in_memory_storage(), spec_version=spec)
+    before = keys(repo)
+    session = repo.writable_session("main")
+    with pytest.raises(icechunk.InvalidInputError) as caught:
+        zarr.create_array(session.store, name="a", shape=shape, chunks=chunks, dtype="u1")
+    assert caught.value.kind == icechunk.ErrorKind.INVALID_ARRAY_METADATA
+    assert keys(repo) == before
+    zarr.create_group(session.store, path="g")
+    session.commit("something else")
+    assert list(zarr.open_group(repo.readonly_session("main").store, mode="r")) == ["g"]
+
+
+@pytest.mark.parametrize("name", ["half \ud800", "\udfff"], ids=ascii)
+def test_names_that_no_file_can_hold_leave_no_trace(name: str) -> None:
+    repo = icechunk.Repository.create(icechunk.in_memory_storage())
+    session = repo.writable_session("main")
+    with pytest.raises(icechunk.InvalidInputError, match="surrogate") as caught:
+        zarr.create_group(session.store, path=name)
+    assert caught.value.kind == icechunk.ErrorKind.INVALID_PATH
+    zarr.create_group(session.store, path="g")
+    session.commit("something else")
+    assert list(zarr.open_group(repo.readonly_session("main").store, mode="r")) == ["g"]
