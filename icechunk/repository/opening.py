@@ -132,6 +132,14 @@ class Opening:
             When there is none.
         FormatError
             When its files are damaged or of an unknown version.
+
+        Notes
+        -----
+        A repository of somebody you do not trust can cost memory: a file of a few kilobytes may
+        unfold to 2 GiB, the most that the format allows. The environment variable
+        ``ICECHUNK_MAX_METADATA_BYTES`` sets a lower limit for the content of one metadata file;
+        larger ones are refused. Decoding takes up to 25 times that limit for hierarchies, about
+        twice for everything else.
         """
         _check_storage(storage)
         check_containers(config)
