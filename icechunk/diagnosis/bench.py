@@ -44,7 +44,8 @@ class Bench:
         self.sizes: dict[str, int] = {}
         """Objects that are known to have been written, and their bytes."""
         self._written: set[str] = set()
-        self._clean = bool(why_not_written)  # nothing to clear up
+        self.dirty = False
+        """Something may have been written that is still there."""
         token = secrets.token_hex(10)
         self.prefix = f"{PROBES}/{token}"
         self.folder = ""
@@ -93,13 +94,13 @@ class Bench:
 
     def clear(self) -> Trouble | None:
         """Remove everything that was written, also after a failure."""
-        if self._clean:
+        if not (self.dirty or self._made):
             return None
 
         def remove() -> None:
             if not self.folder:
                 self.place.delete(self.keys())
-                _remove_folders(self.place, self.prefix)
+                remove_folders(self.place, self.prefix)
                 return
             if self._made:
                 shutil.rmtree(self.folder, ignore_errors=True)
@@ -110,7 +111,7 @@ class Bench:
         return self.bounds.tried(remove, last=True).trouble
 
 
-def _remove_folders(place: Storage, prefix: str) -> None:
+def remove_folders(place: Storage, prefix: str) -> None:
     """Remove what file systems with real folders keep of a prefix; only what is empty."""
     if not isinstance(place, FsspecStorage) or place.conditional:
         return

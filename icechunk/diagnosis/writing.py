@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from icechunk.assets.layout import REPO
-from icechunk.diagnosis.bench import Bench, all_not_applicable, judged
+from icechunk.diagnosis.bench import Bench, all_not_applicable, judged, remove_folders
 from icechunk.diagnosis.bounds import Cause
 from icechunk.diagnosis.report import Check, failed, not_applicable, passed
 from icechunk.ground.errors import ErrorKind, StorageError
@@ -32,6 +32,7 @@ def objects(bench: Bench) -> list[Check]:
     key = bench.key("object")
 
     def write() -> None:
+        bench.dirty = True
         bench.place.put(key, data)
         bench.place.sync([key])
 
@@ -183,6 +184,7 @@ def deletion(bench: Bench) -> Check:
 
     def remove() -> list[str]:
         bench.place.delete(keys)
+        remove_folders(bench.place, bench.prefix)
         return [info.key for info in bench.place.list(bench.prefix)]
 
     left, trouble = bench.tried(remove)
@@ -192,4 +194,5 @@ def deletion(bench: Bench) -> Check:
     if left:
         said = f"{len(left)} of the objects that were written are still there"
         return failed("delete", said, f"remove {where} by hand")
+    bench.dirty = False
     return passed("delete", "everything that was written here is removed")
