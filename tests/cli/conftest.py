@@ -10,9 +10,9 @@ import zarr
 import icechunk
 from tests.cli.commands import Commands
 from tests.repositories import edit, with_grid
-from tests.servers.fixtures import moto, rclone
+from tests.servers.fixtures import azurite, moto, rclone
 
-__all__ = ["moto", "rclone"]
+__all__ = ["azurite", "moto", "rclone"]
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import pytest
 import icechunk
 from icechunk.cli.aliases import Aliases
 from tests.cli.commands import Commands, run_script
-from tests.servers.places import S3Place, fresh
+from tests.servers.places import AZURE_ACCOUNT, AZURE_KEY, AzurePlace, S3Place, fresh
 
 
 def url_of(place: S3Place, prefix: str) -> str:
@@ -69,6 +69,17 @@ def test_the_endpoint_may_be_in_the_environment(
     assert icechunk_command("init", url).status == 0
     assert icechunk_command("config", "add", "there", url).status == 0
     assert icechunk_command("log", "there").status == 0
+
+
+def test_a_container_of_azure(
+    icechunk_command: Commands, azurite: AzurePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", AZURE_KEY)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", AZURE_ACCOUNT)
+    url = f"az://{azurite.container}/{fresh()}?endpoint={azurite.url}"
+    assert icechunk_command("init", url).status == 0
+    assert "Repository initialized" in icechunk_command("log", url).out
+    assert icechunk_command("doctor", url, "--json").json["can_commit"] is True
 
 
 @pytest.mark.usefixtures("keys")

@@ -1,5 +1,5 @@
 """Servers for storages that are examined."""
 
-from tests.servers.fixtures import azurite, moto, radosgw, rclone, web_server
+from tests.servers.fixtures import azurite, gcs_xml, moto, radosgw, rclone, web_server
 
-__all__ = ["azurite", "moto", "radosgw", "rclone", "web_server"]
+__all__ = ["azurite", "gcs_xml", "moto", "radosgw", "rclone", "web_server"]

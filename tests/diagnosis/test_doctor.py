@@ -21,7 +21,7 @@ from icechunk.storage.base import Data, ObjectInfo, Storage, Version
 from icechunk.storage.memory import MemoryStorage
 from icechunk.storage.objects import ObjectStorage
 from icechunk.testing.storages import RecordingStorage
-from tests.servers.places import AzurePlace, S3Place, WebPlace, fresh
+from tests.servers.places import AzurePlace, GcsPlace, S3Place, WebPlace, fresh
 from tests.servers.proxy import LOST, STALL, Proxy
 from tests.servers.running import request
 
@@ -83,6 +83,11 @@ class TestGoodStorages:
 
     def test_azure(self, azurite: AzurePlace) -> None:
         storage = azurite.storage()
+        all_well(icechunk.doctor(storage))
+        assert storage.list_objects() == []
+
+    def test_google(self, gcs_xml: GcsPlace) -> None:
+        storage = gcs_xml.storage()
         all_well(icechunk.doctor(storage))
         assert storage.list_objects() == []
 
