@@ -16,6 +16,9 @@ from icechunk.model.snapshot import ManifestInfo, Snapshot
 _AT_ONCE = 4
 """Threads that fetch; the others of the pool stay free for what the session asks for."""
 
+_FEW = 16
+"""Manifests from which on they are looked for in the background only."""
+
 _NODES_PER_ARRAY = 20
 """Nodes looked at for each array that may be: hierarchies of nothing but groups take no time."""
 
@@ -38,7 +41,10 @@ def preloading(transaction: Transaction) -> Transaction:
         The same.
     """
     assets, base = transaction.ctx.assets, transaction.base
-    if base.manifests and assets.may_preload(base.id):
+    few = list(islice(base.manifests, _FEW))
+    if len(few) < _FEW and all(assets.held_manifest(each) is not None for each in few):
+        return transaction  # as after a small commit: asking costs less than a thread
+    if assets.may_preload(base.id):
         with suppress(RuntimeError):  # an interpreter that ends starts no more threads
             start(_begin, transaction.ctx, base)
     return transaction
