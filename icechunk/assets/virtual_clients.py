@@ -22,8 +22,9 @@ from icechunk.config.resolve import StorageTuning
 from icechunk.ground.errors import ErrorKind, IcechunkError, InvalidInputError
 from icechunk.ground.runtime import PerProcess
 from icechunk.model.chunk_table import Location
-from icechunk.storage.clients import clients_work, connect
+from icechunk.storage.clients import connect
 from icechunk.storage.failures import read_trouble, translated
+from icechunk.storage.forks import clients_work
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

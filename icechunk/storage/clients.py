@@ -25,7 +25,7 @@ from icechunk.config.credentials import (
 from icechunk.config.resolve import StorageTuning, storage_tuning
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
 from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
-from icechunk.ground.runtime import process_generation
+from icechunk.storage.forks import same_process
 from icechunk.storage.refreshing import (
     AzureRefresher,
     GcsRefresher,
@@ -38,30 +38,6 @@ from icechunk.storage.refreshing import (
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
-
-_threads: list[int] = []
-"""The process, by its generation, in which the clients' threads run."""
-
-
-def clients_work() -> bool:
-    """Whether clients work here: not in forked children of a process that has used them."""
-    return not _threads or _threads[0] == process_generation()
-
-
-def _same_process() -> None:
-    """Refuse a forked child: the clients' threads stay behind, and every request would hang."""
-    if not _threads:
-        _threads.append(process_generation())
-    if not clients_work():
-        raise StorageError(
-            "storage configuration error: this process was forked from one that used an object "
-            "store already, and the client's threads did not come along. Start workers with "
-            "multiprocessing's 'spawn' or 'forkserver' method (PyTorch: "
-            "multiprocessing_context='spawn'), open the repository in the children only, or use "
-            "icechunk.fsspec_storage, which can be used after a fork",
-            ErrorKind.STORAGE_CONFIG,
-        )
-
 
 USER_AGENT = f"icechunk/{API_VERSION}"
 """What every request calls itself."""
@@ -148,7 +124,7 @@ def connect(
     InvalidInputError
         Kind ``invalid-credentials`` for credentials of another family.
     """
-    _same_process()
+    same_process()
     limits = storage_tuning(None) if tuning is None else tuning
     given = _unwrapped(credentials)
     kind = type(store).__name__.lstrip("_")

@@ -1,0 +1,29 @@
+"""Do clients of object stores work in this process? Their threads do not survive a fork."""
+
+from __future__ import annotations
+
+from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.ground.runtime import process_generation
+
+_threads: list[int] = []
+"""The process, by its generation, in which the clients' threads run."""
+
+
+def clients_work() -> bool:
+    """Whether clients work here: not in forked children of a process that has used them."""
+    return not _threads or _threads[0] == process_generation()
+
+
+def same_process() -> None:
+    """Refuse a forked child: the clients' threads stay behind, and every request would hang."""
+    if not _threads:
+        _threads.append(process_generation())
+    if not clients_work():
+        raise StorageError(
+            "storage configuration error: this process was forked from one that used an object "
+            "store already, and the client's threads did not come along. Start workers with "
+            "multiprocessing's 'spawn' or 'forkserver' method (PyTorch: "
+            "multiprocessing_context='spawn'), open the repository in the children only, or use "
+            "icechunk.fsspec_storage, which can be used after a fork",
+            ErrorKind.STORAGE_CONFIG,
+        )
