@@ -25,6 +25,11 @@ def app() -> None:
 
     PLACE is an alias of the configuration file (icechunk config list), a folder or a URL. REF is a
     snapshot id or its beginning, a branch or a tag; REF~2 is its second ancestor.
+
+    URLs: s3://bucket/prefix, gs://, az://, r2://, tigris://, http(s)://, memory:// and protocols
+    of fsspec, with options behind a question mark: 's3://bucket/prefix?region=auto&anonymous'
+    (endpoint_url, allow_http, ...). Credentials come from the environment, or from an alias.
+
     The same verbs, without PLACE, work in notebooks: %icechunk help.
     """
 

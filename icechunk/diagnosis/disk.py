@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import sys
 import time
@@ -32,6 +33,7 @@ _VOLATILE = frozenset(("tmpfs", "ramfs"))
 _LOCKLESS = ("nolock", "local_lock=all", "local_lock=flock", "nobrl", "localflock", "noflock")
 """Mount options under which locks do not reach other hosts."""
 _MOUNTS = "/proc/self/mountinfo"
+_OCTAL = re.compile(r"\\([0-7]{3})")  # how it writes spaces
 _FLUSHES = 5
 
 
@@ -79,6 +81,11 @@ def _file_system(bench: Bench, root: str) -> Check:
     mount, _ = bench.tried(lambda: mount_of(root))
     if mount is None:
         return not_applicable("filesystem", bench.bounds.why_not or "this system does not tell")
+    return judged_mount(mount)
+
+
+def judged_mount(mount: Mount) -> Check:
+    """Return what a kind of file system and its options mean for commits."""
     weak = sorted(mount.options.intersection(_LOCKLESS))
     if mount.kind in _BUCKETS:
         return failed(
@@ -127,7 +134,7 @@ def mount_of(path: str, table: str = _MOUNTS) -> Mount | None:
         fields, source = before.split(" "), after.split(" ")
         if len(fields) < 6 or len(source) < 3:
             continue
-        point = fields[4].encode().decode("unicode_escape")
+        point = _OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[4])
         inside = real == point or real.startswith(point.rstrip("/") + "/")
         if inside and (best is None or len(point) >= best[0]):
             options = frozenset((*fields[5].split(","), *source[2].split(",")))
