@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from icechunk.assets.assets import Assets
@@ -28,6 +29,10 @@ from icechunk.storage.base import Storage
 
 _IMMEDIATE_TRIES = 5
 """Lost races answered at once before backing off."""
+
+
+class _LandedError(Exception):
+    """An earlier try of a change was carried out after all."""
 
 
 class RepoLedger(Ledger):
@@ -172,18 +177,38 @@ class RepoLedger(Ledger):
         return state.branches, state.tags, newest_first
 
     def commit(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
-        self.update(
+        self._publish(
             lambda state, at, backup, limit: state.with_commit(
                 branch, expected, record, at=at, backup_path=backup, limit=limit
-            )
+            ),
+            record,
         )
 
     def amend(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
-        self.update(
+        self._publish(
             lambda state, at, backup, limit: state.with_amend(
                 branch, expected, record, at=at, backup_path=backup, limit=limit
-            )
+            ),
+            record,
         )
+
+    def _publish(self, transition: Transition, record: SnapshotRecord) -> None:
+        """Apply a change that brings a new snapshot in.
+
+        When the answer to a write is lost, and somebody else writes before it can be looked for,
+        the write seems to have lost the race. But then the snapshot is there.
+        """
+        tried = False
+
+        def once(state: RepoState, at: int, backup: str, limit: int) -> RepoState:
+            nonlocal tried
+            if tried and state.snapshot(record.id) is not None:
+                raise _LandedError
+            tried = True
+            return transition(state, at, backup, limit)
+
+        with suppress(_LandedError):
+            self.update(once)
 
     def detach(self, record: SnapshotRecord) -> None:
         self.update(
