@@ -103,7 +103,8 @@ class IcechunkPipeline(BatchedCodecPipeline):
             return None
         plain = spec.fill_value is not None and issubclass(spec.prototype.buffer, cpu.Buffer)
         store: IcechunkStore = place.store
-        return store if plain and store._supports_sync_io else None
+        # Chunks that are far away are found out one by one, in `_locate`.
+        return store if plain and store._transaction.ctx.storage.blocking_ok else None
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -337,3 +338,16 @@ def test_references_that_ask_for_too_much_are_refused_at_once(
         session.store.get_sync("a/c/0")
     assert caught.value.kind == "virtual-chunk-fetch"
     assert location in str(caught.value)
+
+
+def test_many_threads_read_at_once(place: Place) -> None:
+    session = referring(place, place.put("x.bin", body(400)), chunks=40)
+    expected = numbers(400)
+
+    def read(chunk: int) -> bool:
+        found = session.store.get_sync(f"a/c/{chunk % 40}")
+        at = chunk % 40 * 10
+        return found is not None and found.to_bytes() == expected[at : at + 10].tobytes()
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(read, range(400)))
