@@ -57,8 +57,9 @@ def _read(implementation: Implementation, folder: Path, chunks: int) -> Sample:
             for chunk in range(chunks):
                 file.readinto(data[chunk].data)
     else:
-        import icechunk
         import zarr
+
+        import icechunk
 
         access = {_prefix(folder): icechunk.credentials.LocalFileSystemAccess}
         repository = open_repository(implementation, folder / "repo").reopen(
