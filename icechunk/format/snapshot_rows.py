@@ -254,6 +254,9 @@ def read_times(rows: TableColumn, slot: int) -> Ints:
 
 def _read_items(body: Body, start: Ints, count: Ints) -> PackedItems:
     """Metadata of all rows, given the spans of their vectors."""
+    unpack = partial(flex.decode, name=body.name)
+    if not count.any():
+        return PackedItems(count, count, TextPool.empty(), TextPool.empty(), unpack)
     if int(count.sum()) * 4 > body.size:
         body.fail("lists of metadata items overlap")
     at = spread(start // 4, count) * 4 + np.repeat(start % 4, count)
@@ -265,5 +268,5 @@ def _read_items(body: Body, start: Ints, count: Ints) -> PackedItems:
         count=count,
         names=TextPool.of_spans(body.data, *items.vectors(0, 1)),
         values=TextPool.of_spans(body.data, *items.vectors(1, 1)),
-        unpack=partial(flex.decode, name=body.name),
+        unpack=unpack,
     )

@@ -12,7 +12,7 @@ repo object holds (``num_updates_per_repo_info_file``).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from icechunk.ground.clock import MAX_SKEW_US
@@ -34,9 +34,10 @@ from icechunk.model.updates import RepoStatusValue, Update, UpdateKind
 MAIN = "main"
 
 
-@dataclass(frozen=True, slots=True)
 class RepoState(RepoFacts):
     """Facts of a repository and the changes that can be made to them."""
+
+    __slots__ = ()
 
     @classmethod
     def initial(cls, snapshot: SnapshotRecord, config: dict[str, Any] | None, at: int) -> RepoState:
