@@ -8,6 +8,9 @@ from icechunk.config.repository import RepositoryConfig
 from icechunk.config.serde import Tagged, from_plain, to_tagged
 from icechunk.ground.errors import ErrorKind, FormatError
 
+_MOST_BYTES, _MOST_VALUES = 2**20, 2**17
+"""Bounds of a configuration file: YAML is slow to read, and can repeat its parts without end."""
+
 
 def to_yaml(config: RepositoryConfig) -> str:
     """Return a configuration as YAML with variants as tags.
@@ -66,12 +69,22 @@ def from_yaml(text: str | bytes) -> RepositoryConfig:
     Raises
     ------
     FormatError
-        Kind ``config-deserialization`` when it is not YAML or holds impossible values.
+        Kind ``config-deserialization`` when it is not YAML, too large or holds impossible values.
     """
     import yaml  # only repositories of specification 1 need it
 
+    if len(text) > _MOST_BYTES:
+        raise _unreadable(f"it has {len(text)} bytes, no more than {_MOST_BYTES} are read")
+
     class Loader(yaml.SafeLoader):
         """Reads every local tag as a `Tagged` value."""
+
+        def get_single_data(self) -> Any:
+            node = self.get_single_node()
+            if node is None:
+                return None
+            _weigh(node, {})
+            return self.construct_document(node)
 
     def construct(loader: yaml.SafeLoader, tag: str, node: Any) -> Tagged:
         if isinstance(node, yaml.MappingNode):
@@ -90,8 +103,34 @@ def from_yaml(text: str | bytes) -> RepositoryConfig:
     try:
         data = yaml.load(text, Loader=Loader)
         return from_plain({} if data is None else data)
-    except (yaml.YAMLError, AttributeError) as error:
-        raise FormatError(
-            f"cannot read config.yaml: {error}; restore the file or delete it to use the defaults",
-            ErrorKind.CONFIG_DESERIALIZATION,
-        ) from error
+    except FormatError:
+        raise
+    except RecursionError as error:
+        raise _unreadable("its values are nested too deeply") from error
+    except (yaml.YAMLError, AttributeError, ValueError) as error:
+        raise _unreadable(str(error)) from error
+
+
+def _weigh(node: Any, known: dict[int, int]) -> int:
+    """How many values a YAML node stands for, once every alias is replaced by what it repeats."""
+    held = known.get(id(node))
+    if held is not None:
+        if held == 0:
+            raise _unreadable("it contains itself")
+        return held
+    known[id(node)] = total = 0
+    items = node.value if isinstance(node.value, list) else ()
+    for item in items:
+        for part in item if isinstance(item, tuple) else (item,):
+            total += _weigh(part, known)
+            if total >= _MOST_VALUES:
+                raise _unreadable(f"it unfolds to more than {_MOST_VALUES} values")
+    known[id(node)] = total + 1
+    return total + 1
+
+
+def _unreadable(problem: str) -> FormatError:
+    return FormatError(
+        f"cannot read config.yaml: {problem}; restore the file or delete it to use the defaults",
+        ErrorKind.CONFIG_DESERIALIZATION,
+    )

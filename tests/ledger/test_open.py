@@ -67,8 +67,30 @@ def test_a_damaged_ref_is_named(storage: icechunk.Storage, content: bytes) -> No
             call()
 
 
+#: nine lists of nine lists of nine ...
+_REPEATED = b"a: &a [x, x, x, x, x, x, x, x, x]\n" + b"".join(
+    b"%c: &%c [%s]\n" % (name, name, b", ".join([b"*%c" % (name - 1)] * 9))
+    for name in b"bcdefghijklm"
+)
+
+
 @pytest.mark.parametrize(
-    "content", [b"[1, 2]", b"a: [", b"inline_chunk_threshold_bytes: x", b"\xff"]
+    "content",
+    [
+        b"[1, 2]",
+        b"a: [",
+        b"inline_chunk_threshold_bytes: x",
+        b"\xff",
+        _REPEATED + b"manifest: *m\n",
+        b"manifest: &x {preload: *x}",
+        b"[" * 20_000,
+        b"{a: " * 20_000,
+        b"manifest: {preload: {preload_if: " + b"!or [" * 400 + b"]" * 400 + b"}}",
+        b"inline_chunk_threshold_bytes: " + b"9" * 10_000,
+        b"unknown: " + b"y" * 2_000_000,
+        b"unknown: !!python/object/apply:os.system [true]",
+    ],
+    ids=range(12),
 )
 def test_a_damaged_configuration_is_named(storage: icechunk.Storage, content: bytes) -> None:
     icechunk.Repository.create(storage, spec_version=1)
