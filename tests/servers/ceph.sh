@@ -77,4 +77,6 @@ until_true store_is_up
 
 radosgw-admin -c "$conf" -n client.rgw.a user create --uid=test --display-name=test \
     --access-key="$ACCESS_KEY" --secret-key="$SECRET_KEY" >/dev/null
-exec radosgw -c "$conf" -n client.rgw.a -f
+trap 'trap - TERM EXIT; kill 0' TERM INT EXIT # the monitor and the store go with the gateway
+radosgw -c "$conf" -n client.rgw.a -f &
+wait $!
