@@ -25,7 +25,7 @@ class ResolverTools(BaseWidget):
     """The part of the resolver that decides several chunks by looking into them."""
 
     _survey: Survey
-    _search: tuple[Hashable, ChunkSearch] | None = None
+    _search: tuple[tuple[Hashable, Hashable], ChunkSearch] | None = None
     unwritten: list[Merged]
 
     def _check_open(self) -> None:
@@ -118,13 +118,16 @@ class ResolverTools(BaseWidget):
             raise refusal(f"{both!r} is no side", "choose 'ours' or 'theirs'")
         with self.lock:
             held = Chunks(self._survey.sessions, entry.path)
+            question = ("merge", entry.path, rows.tobytes())
             if both:  # nobody needs to look
+                last = self._search
+                if last is not None and last[0][0] == question and last[1].done:
+                    rows = rows[last[1].answers != UNREADABLE]
                 self._survey.plan.decide(
                     entry, f"merge-{both}", runs=runs_of(entry.positions[np.sort(rows)])
                 )
                 self._count()
                 return {"done": True, "merged": len(rows), "left": 0, "cells": 0, "unreadable": 0}
-            question = ("merge", entry.path, rows.tobytes())
             found = self._search_of(
                 question,
                 lambda: ChunkSearch(

@@ -162,7 +162,7 @@ export class FakeHost implements Host {
       case "merge":
         return plain(this.merge(params));
       case "rule":
-        return plain({ takes: 7, looked: 40, parts: [{ path: "/ocean/sst", choice: "theirs", chunks: 7 }], ...(params.apply ? this.decide({ type: "ChunkDoubleUpdate", choice: "theirs", runs: [37, 12] }) as object : {}) });
+        return plain({ takes: 7, looked: 40, of: 40, unreadable: 0, parts: [{ path: "/ocean/sst", choice: "theirs", chunks: 7 }], ...(params.apply ? this.decide({ type: "ChunkDoubleUpdate", choice: "theirs", runs: [37, 12] }) as object : {}) });
       case "seams":
         return plain({ borders: 14, more: 0, steep: [{ chunk: [4, 0, 1], next: [4, 1, 1], axis: 1, step: 2.31, inside: 0.4 }] });
       case "save":
@@ -173,6 +173,7 @@ export class FakeHost implements Host {
         queueMicrotask(() => this.finish(String(params.message ?? "")));
         return plain({ job: "job-1" });
       case "cancel":
+      case "renew":
         return plain({});
       default:
         throw new HostError("unknown-method", `There is no method ${method}.`);
@@ -250,7 +251,7 @@ export class FakeHost implements Host {
       }
       first = false;
     });
-    return { ...this.small(), merged, left: params.both ? 0 : 1, cells: params.both ? 0 : 12 };
+    return { ...this.small(), done: true, merged, left: params.both ? 0 : 1, cells: params.both ? 0 : 12 };
   }
 
   private travel(from: typeof this.past, to: typeof this.past): unknown {

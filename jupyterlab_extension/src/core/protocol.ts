@@ -158,7 +158,7 @@ export interface PreviewReply {
   vmax: number;
   fill: number | null;
   other_axes: { axis: number; name: string | null; size: number; position: number }[];
-  sides: { side: string; label: string; stats: SideStats }[];
+  sides: { side: string; label: string; stats: SideStats; /** Why there are no values. */ unread?: string }[];
   difference: { max_abs: number; mean_abs: number; rms: number; changed: number } | null;
   dtype: string;
   decimated?: boolean;

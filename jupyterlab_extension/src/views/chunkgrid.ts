@@ -153,6 +153,12 @@ export class ChunkGridView {
     this.apply(this.grid.rectangle(this.slice, { row: 0, col: 0 }, end), "replace");
   }
 
+  /** Select the chunks of a box, half-open per axis; returns how many are selected now. */
+  selectBox(low: number[], high: number[], how: "replace" | "add" | "remove"): number {
+    this.apply(this.grid.box(low, high), how);
+    return this.selectedCount;
+  }
+
   invert(): void {
     this.selection.invert();
     this.reselected();

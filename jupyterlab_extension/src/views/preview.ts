@@ -167,6 +167,11 @@ export class PreviewPanel {
         continue;
       }
       if (side.label) say(card.label, side.label);
+      if (side.unread) {
+        fill(card.stats, side.unread);
+        card.canvas.setAttribute("aria-label", `${side.label}: ${side.unread}`);
+        continue;
+      }
       const { min, max, mean, nan, count } = side.stats;
       fill(
         card.stats,

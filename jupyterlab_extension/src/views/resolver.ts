@@ -12,14 +12,12 @@ import { ConflictList } from "./conflictlist";
 import { createFrame, type Dispose, savedAt } from "./frame";
 import { PreviewPanel } from "./preview";
 import { CompleteBar } from "./completebar";
+import { CHOICES, KEY, keepButton, STATE, WORD } from "./keepbutton";
+import { RangePicker } from "./rangepicker";
+import { watch } from "./watch";
 import { ResolverTools } from "./resolvertools";
 import { NodeConflictPanel } from "./nodeconflict";
-import { inConflict, RESOLVER_STATES, swatch } from "./states";
-
-export const CHOICES: Choice[] = ["ours", "theirs", "base"];
-const STATE: Record<Choice, number> = { ours: 2, theirs: 3, base: 4 };
-const WORD: Record<Choice, string> = { ours: "mine", theirs: "theirs", base: "base" };
-const KEY: Record<string, Choice> = { o: "ours", t: "theirs", b: "base" };
+import { inConflict, RESOLVER_STATES } from "./states";
 
 export function mount(el: HTMLElement, host: Host): Dispose {
   const frame = createFrame(el, host, {
@@ -60,6 +58,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   const invert = button("Invert", { class: "ick-button ick-quiet ick-small" });
   const none = button("None", { class: "ick-button ick-quiet ick-small", title: "Esc" });
   const nextOpen = button("Next undecided", { class: "ick-button ick-quiet ick-small", title: "N" });
+  const ranges: RangePicker = new RangePicker(signal, (low, high, how) => grid.selectBox(low, high, how));
   const tools = h(
     "div",
     { class: "ick-tools", role: "group", "aria-label": "Selection" },
@@ -68,6 +67,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     selectSlice,
     invert,
     none,
+    ranges.element,
   );
   const more: ResolverTools = new ResolverTools(frame, host, {
     item: () => (current?.kind === "chunks" ? current : null),
@@ -124,9 +124,13 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     bar.element,
   );
 
-  function showNotice(text: string): void {
+  function showNotice(text: string, again?: () => Promise<unknown>): void {
     notice.hidden = !text;
     say(notice, text);
+    if (!again) return;
+    const go = button("Look again", { class: "ick-button ick-small", testid: "ick-renew" });
+    go.addEventListener("click", () => inTurn(() => again().then(() => undefined, (error) => frame.fail(error))));
+    notice.append(" ", go);
   }
 
   // ---- state --------------------------------------------------------------------------------------
@@ -246,6 +250,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       map = result;
       tools.removeAttribute("inert");
       grid.show(result, bytesOf(buffers[0]));
+      ranges.show(result);
       selectSlice.hidden = grid.grid.ndim < 3;
       preview.show(item.path, grid.grid.coords(grid.cursor));
       updateKeep();
@@ -434,6 +439,8 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   host.onChange("title", () => say(title, String(host.get("title") || "Resolve conflicts")), signal);
   host.onEvent((event: PushEvent) => {
     if (event.event === "changed") void load();
+    if (event.event === "moved" && !bar.locked)
+      showNotice(String(event.notice), event.closed ? undefined : () => host.request("renew"));
     if (event.event === "state") {
       showNotice(String(event.notice ?? "The branch has another commit that conflicts. Your earlier decisions are kept."));
       bar.reopen();
@@ -443,6 +450,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   }, signal);
   signal.addEventListener("abort", () => scope?.abort(), { once: true });
   say(title, String(host.get("title") || "Resolve conflicts"));
+  watch(frame, host);
   void load();
   return frame.dispose;
 }
@@ -457,29 +465,4 @@ interface Target {
   /** Null stands for every conflicting chunk of the array, or for the node. */
   runs: Runs | null;
   count: number;
-}
-
-interface KeepButton {
-  element: HTMLButtonElement;
-  name(label: string, detail: string): void;
-}
-
-function keepButton(choice: Choice): KeepButton {
-  const label = h("span", { class: "ick-keeplabel" }, `Keep ${WORD[choice]}`);
-  const small = h("span", { class: "ick-keepsmall" });
-  const element = button(
-    "",
-    { class: "ick-button ick-keep", testid: `ick-keep-${choice}`, disabled: true },
-    swatch(RESOLVER_STATES[STATE[choice]]!),
-    h("span", { class: "ick-keeptext" }, label, small),
-  );
-  return {
-    element,
-    name(text, more) {
-      say(label, choice === "base" ? "Keep base" : `Keep ${WORD[choice]}`);
-      label.append(h("span", { class: "ick-keepname" }, `: ${text}`));
-      say(small, [choice, more, `key ${choice[0]!.toUpperCase()}`].filter(Boolean).join(" · "));
-      element.title = [text, more].filter(Boolean).join("\n");
-    },
-  };
 }

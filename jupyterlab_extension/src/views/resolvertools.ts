@@ -22,14 +22,22 @@ export interface ToolHooks {
 }
 
 interface MergeReply extends DecideReply {
+  done: boolean;
+  /** Until it is done: chunks looked into, of how many. */
+  looked?: number;
+  of?: number;
   merged: number;
   left: number;
   cells: number;
+  unreadable?: number;
 }
 
 interface RuleReply extends Partial<DecideReply> {
   takes: number;
   looked: number;
+  /** How many there are to look at. */
+  of: number;
+  unreadable: number;
   parts: { path: string; choice: string; chunks: number }[];
 }
 
@@ -48,6 +56,8 @@ const RULES: [string, string][] = [
   ["same-region", "As here, for the same region of other arrays"],
 ];
 const WAIT = 250;
+/** Seconds that the kernel looks into chunks before it answers. */
+const WHILE = 0.8;
 
 export class ResolverTools {
   readonly element: HTMLElement;
@@ -66,10 +76,12 @@ export class ResolverTools {
   private readonly limit = h("input", { class: "ick-input ick-limit", type: "number", min: 0, step: "any", value: 0, "aria-label": "Largest difference" });
   private readonly takes = h("span", { class: "ick-takes", role: "status", testid: "ick-takes" });
   private readonly apply = button("Apply", { class: "ick-button ick-small", testid: "ick-apply", disabled: true });
+  private readonly onward = button("Look at all", { class: "ick-button ick-small ick-quiet", testid: "ick-onward", hidden: true });
   private readonly seam = button("Check seams", { class: "ick-button ick-small ick-quiet", testid: "ick-seams" });
   private readonly seams = h("div", { class: "ick-seams", role: "status" });
   private timer = 0;
   private turn = 0;
+  private going = false;
 
   constructor(
     private readonly frame: Frame,
@@ -81,7 +93,7 @@ export class ResolverTools {
       "details",
       { class: "ick-rules" },
       h("summary", null, "Rules"),
-      h("div", { class: "ick-ruleline" }, this.rule, this.limit, this.takes, this.apply),
+      h("div", { class: "ick-ruleline" }, this.rule, this.limit, this.takes, this.onward, this.apply),
     );
     this.element = h(
       "div",
@@ -99,6 +111,7 @@ export class ResolverTools {
     listen(this.limit, "input", () => this.look(), signal);
     listen(this.limit, "keydown", (event) => event.stopPropagation(), signal);
     listen(this.apply, "click", () => hooks.inTurn(() => this.applyRule()), signal);
+    listen(this.onward, "click", () => this.goOn(), signal);
     listen(this.seam, "click", () => hooks.inTurn(() => this.checkSeams()), signal);
     listen(this.save, "click", () => void this.download(), signal);
     listen(this.load, "click", () => this.file.click(), signal);
@@ -144,21 +157,48 @@ export class ResolverTools {
   mergeCells(both: "ours" | "theirs" | null = null, target = this.hooks.target()): void {
     const item = this.hooks.item();
     if (!item || !target) return;
-    this.hooks.inTurn(async () => {
+    let stopped = false;
+    const step = async (): Promise<void> => {
+      if (stopped) return;
       try {
-        const { result } = await this.host.request<MergeReply>("merge", { path: item.path, runs: target.runs, both });
-        if (this.frame.signal.aborted) return;
+        const params = { path: item.path, runs: target.runs, both, seconds: WHILE };
+        const { result } = await this.host.request<MergeReply>("merge", params);
+        if (this.frame.signal.aborted || stopped) return;
+        if (!result.done) {
+          this.looking(result, () => (stopped = true));
+          // Other gestures, and the screen, come in between.
+          return void window.setTimeout(() => this.hooks.inTurn(step));
+        }
         this.hooks.absorb(result);
         await this.hooks.reload();
         this.asked(result, target);
       } catch (error) {
+        this.ask.hidden = true;
         this.frame.fail(error);
       }
+    };
+    this.hooks.inTurn(step);
+  }
+
+  /** Many chunks take long: tell how far it is, and let it be stopped. */
+  private looking(result: MergeReply, stop: () => void): void {
+    const text = `Looked into ${grouped(result.looked ?? 0)} of ${plural(result.of ?? 0, "chunk")}`;
+    const shown = this.ask.querySelector("[data-looking]");
+    if (shown && !this.ask.hidden) return say(shown as HTMLElement, text);
+    const end = button("Stop", { class: "ick-button ick-small", testid: "ick-stop" });
+    end.addEventListener("click", () => {
+      stop();
+      this.ask.hidden = true;
+      this.frame.announce("Stopped. Nothing was merged.");
     });
+    fill(this.ask, h("span", { "data-looking": true }, text), end);
+    this.ask.hidden = false;
+    this.frame.announce(text);
   }
 
   private asked(result: MergeReply, target: { runs: Runs | null; count: number }): void {
     if (result.merged) this.frame.announce(`${plural(result.merged, "chunk")} merged cell by cell`);
+    if (result.unreadable) this.hooks.notice(`${plural(result.unreadable, "chunk")} cannot be read: choose a side for them as a whole.`);
     this.ask.hidden = result.left === 0;
     if (!result.left) return;
     const sides = (["ours", "theirs"] as const).map((side) => {
@@ -187,7 +227,8 @@ export class ResolverTools {
 
   private look(): void {
     this.showLimit();
-    this.apply.disabled = true;
+    this.apply.disabled = this.onward.hidden = true;
+    this.going = false;
     const turn = ++this.turn;
     const item = this.hooks.item();
     if (!this.rules.open || !item) return say(this.takes, "");
@@ -198,7 +239,7 @@ export class ResolverTools {
   }
 
   private params(item: ConflictItem): Record<string, unknown> {
-    return { path: item.path, rule: this.rule.value, limit: Number(this.limit.value) || 0 };
+    return { path: item.path, rule: this.rule.value, limit: Number(this.limit.value) || 0, seconds: WHILE };
   }
 
   private async counted(item: ConflictItem, turn: number): Promise<void> {
@@ -206,8 +247,11 @@ export class ResolverTools {
     try {
       const { result } = await this.host.request<RuleReply>("rule", this.params(item));
       if (turn !== this.turn || this.frame.signal.aborted) return;
-      say(this.takes, `takes ${grouped(result.takes)} of ${plural(result.looked, "undecided chunk")}${where(result)}`);
+      say(this.takes, takesText(result));
       this.apply.disabled = result.takes === 0;
+      this.onward.hidden = result.looked >= result.of;
+      say(this.onward, this.going ? "Stop" : "Look at all");
+      if (this.going && !this.onward.hidden) window.setTimeout(() => this.going && this.hooks.inTurn(() => this.counted(item, turn)));
     } catch (error) {
       if (isSilent(error)) return;
       say(this.takes, "");
@@ -215,11 +259,19 @@ export class ResolverTools {
     }
   }
 
+  /** Look on until every chunk has been looked at, or stop doing so. */
+  private goOn(): void {
+    const item = this.hooks.item();
+    this.going = !this.going;
+    say(this.onward, this.going ? "Stop" : "Look at all");
+    if (this.going && item) this.hooks.inTurn(() => this.counted(item, this.turn));
+  }
+
   private async applyRule(): Promise<void> {
     const item = this.hooks.item();
     if (!item || this.apply.disabled) return;
     try {
-      const { result } = await this.host.request<RuleReply & DecideReply>("rule", { ...this.params(item), apply: true });
+      const { result } = await this.host.request<RuleReply & DecideReply>("rule", { ...this.params(item), seconds: 0, apply: true });
       if (this.frame.signal.aborted) return;
       this.hooks.absorb(result);
       await this.hooks.reload();
@@ -282,6 +334,13 @@ export class ResolverTools {
       this.file.value = "";
     }
   }
+}
+
+function takesText(reply: RuleReply): string {
+  const all = plural(reply.of, "undecided chunk");
+  const looked = reply.looked < reply.of ? `${grouped(reply.looked)} looked at, of ${all}` : all;
+  const unread = reply.unreadable ? `; ${grouped(reply.unreadable)} cannot be read` : "";
+  return `takes ${grouped(reply.takes)} of ${looked}${where(reply)}${unread}`;
 }
 
 /** Which arrays, when a rule reaches beyond one. */

@@ -170,7 +170,7 @@ describe("resolver", () => {
     key(canvas, "a", { ctrlKey: true });
     key(canvas, "m");
     await settle();
-    expect(merges()).toEqual([{ path: "/ocean/sst", runs: null, both: null }]);
+    expect(merges()).toEqual([{ path: "/ocean/sst", runs: null, both: null, seconds: 0.8 }]);
     expect(counter()).toBe("2 of 41 decisions undecided");
     const ask = el.querySelector<HTMLElement>(".ick-ask")!;
     expect(ask.textContent).toContain("1 chunk holds 12 cells that both changed");
@@ -200,6 +200,87 @@ describe("resolver", () => {
     await settle();
     expect(host.calls.filter((c) => c.params.apply)).toHaveLength(1);
     expect(counter()).not.toBe("41 of 41 decisions undecided");
+  });
+
+  it("looks at many chunks a while at a time, and can be stopped", async () => {
+    let looked = 0;
+    const rule = (params: { apply?: boolean }) => {
+      if (!params.apply) looked = Math.min(9000, looked + 2000);
+      return { takes: looked / 2, looked, of: 9000, unreadable: 3, parts: [] };
+    };
+    const { host, el } = await open({ rule });
+    const details = el.querySelector<HTMLDetailsElement>(".ick-rules")!;
+    details.open = true;
+    details.dispatchEvent(new Event("toggle"));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    const told = () => byId(el, "ick-takes").textContent!.replaceAll("\u202f", ",");
+    expect(told()).toBe("takes 1,000 of 2,000 looked at, of 9,000 undecided chunks; 3 cannot be read");
+    byId(el, "ick-onward").click();
+    await settle();
+    expect(told()).toBe("takes 4,500 of 9,000 undecided chunks; 3 cannot be read");
+    expect(byId(el, "ick-onward").hidden).toBe(true);
+    expect(host.calls.filter((c) => c.method === "rule")).toHaveLength(5);
+
+    const merging = await open({ merge: () => ({ done: false, looked: 100, of: 9000 }) });
+    key(merging.canvas, "m");
+    await settle();
+    expect(merging.el.querySelector(".ick-ask")!.textContent).toMatch(/Looked into 100 of 9.000 chunks/);
+    byId(merging.el, "ick-stop").click();
+    await settle();
+    const asked = merging.host.calls.length;
+    await settle();
+    expect(merging.host.calls.length).toBe(asked);
+    expect(merging.counter()).toBe("41 of 41 decisions undecided");
+  });
+
+  it("selects by ranges of elements along dimensions", async () => {
+    const { el, canvas, decisions } = await open();
+    const picker = byId(el, "ick-ranges");
+    const fields = [...picker.querySelectorAll<HTMLInputElement>("input")];
+    expect(fields.map((field) => field.getAttribute("aria-label")).slice(0, 2)).toEqual([
+      expect.stringMatching(/ from element$/),
+      expect.stringMatching(/ to element$/),
+    ]);
+    const [from, to] = fields as [HTMLInputElement, HTMLInputElement];
+    const size = Number(to.max) + 1;
+    to.value = String(size - 1);
+    from.value = String(size);
+    from.dispatchEvent(new Event("input", { bubbles: true }));
+    expect(picker.querySelector("output")!.textContent).toBe("nothing");
+    from.value = "0";
+    from.dispatchEvent(new Event("input", { bubbles: true }));
+    key(from, "Enter");
+    expect(picker.textContent).toContain("40 chunks selected");
+    key(canvas, "b");
+    await settle();
+    expect(decisions()).toEqual([expect.objectContaining({ choice: "base", runs: null })]);
+  });
+
+  it("says that the branch has moved, and looks again when asked to", async () => {
+    const { host, el } = await open();
+    host.push({ event: "moved", notice: "main has moved to <b>Z", closed: false });
+    expect(el.querySelector(".ick-notice")!.textContent).toContain("main has moved to <b>Z");
+    byId(el, "ick-renew").click();
+    await settle();
+    expect(host.calls.map((call) => call.method)).toContain("renew");
+    host.push({ event: "moved", notice: "committed elsewhere", closed: true });
+    expect(el.querySelector(".ick-notice button")).toBeNull();
+  });
+
+  it("says of a damaged chunk that it cannot be read, beside the other sides", async () => {
+    const { el } = await open({
+      preview: () => ({
+        path: "/ocean/sst", chunk: [4, 0, 1], shape: [1, 1], axes: ["y", "x"], extent: { y: null, x: null },
+        origin: [0, 0, 0], vmin: 0, vmax: 1, fill: null, other_axes: [], difference: null, dtype: "f4",
+        sides: ["ours", "theirs", "base"].map((side) => ({
+          side, label: side, stats: { count: 1, nan: 0, min: 1, max: 1, mean: 1 },
+          ...(side === "theirs" ? { unread: "a chunk cannot be decoded" } : {}),
+        })),
+      }),
+    });
+    await settle();
+    expect(el.querySelector(".ick-card-theirs .ick-stats")!.textContent).toBe("a chunk cannot be decoded");
+    expect(el.querySelector(".ick-card-ours .ick-stats")!.textContent).toContain("mean");
   });
 
   it("lists seams and goes to them", async () => {
