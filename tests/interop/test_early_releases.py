@@ -17,7 +17,7 @@ from tests.interop.test_zoo import agree, change
 from tests.interop.zoo import animals, as_content
 from tests.oracle import EARLY_V1, EARLY_V2
 
-pytestmark = pytest.mark.oracle_old
+pytestmark = [pytest.mark.oracle_old, pytest.mark.slow]
 
 RELEASES = [(EARLY_V1, 1), (EARLY_V2, 1), (EARLY_V2, 2)]
 FINDS_ALL_NAMES = {EARLY_V2}
