@@ -1,49 +1,20 @@
+"""Deciding conflicts and completing the rebase."""
+
 from __future__ import annotations
 
 import json
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import icechunk
-from icechunk import IcechunkError, Repository, Session, SessionStateError
+from icechunk import IcechunkError, Repository, SessionStateError
 from icechunk_widgets.resolver import ConflictResolver
-from tests.widgets.scenes import GRID, array, clash, climate, commit_value, values
-
-
-class Watched(ConflictResolver):
-    """A resolver that keeps what it sends."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self.sent: list[dict[str, Any]] = []
-        super().__init__(*args, **options)
-
-    def send(self, content: Any, buffers: Any = None) -> None:
-        self.sent.append(content)
-
-    def ask(self, method: str, **params: Any) -> Any:
-        reply, buffers = self.respond({"id": "1", "method": method, "params": params})
-        json.dumps(reply, allow_nan=False)
-        if not reply["ok"]:
-            raise AssertionError(reply["error"])
-        return (reply["result"], buffers) if buffers else reply["result"]
-
-    def fails(self, method: str, **params: Any) -> dict[str, str]:
-        reply, _ = self.respond({"id": "1", "method": method, "params": params})
-        assert reply["ok"] is False
-        assert set(reply["error"]) == {"kind", "message", "hint"}
-        return reply["error"]
-
-    def finish(self) -> dict[str, Any]:
-        assert self._worker is not None
-        self._worker.join(30)
-        return self.sent[-1]
+from tests.widgets.scenes import array, clash, climate, commit_value, values
+from tests.widgets.watched import Watched
 
 
 def test_two_sessions_change_overlapping_chunks(root: Path) -> None:
@@ -157,106 +128,6 @@ def test_nothing_of_ours_left() -> None:
     assert "nothing" in resolver.result
     assert resolver.sent[-1]["ok"]
     assert (values(repo)[:2] == 6).all()
-
-
-def test_a_further_commit_brings_a_new_batch_and_keeps_the_rest() -> None:
-    repo = climate()
-    mine = clash(repo)  # conflicts: (0, 0, 0) and (0, 0, 1)
-    resolver = Watched(mine, "merged")
-    resolver.decide("/SST", "ours", chunks=[(0, 0, 0)])
-    resolver.decide("/SST", "theirs", chunks=[(0, 0, 1)])
-    commit_value(repo, np.s_[:2, :3, :4], -3, "rewrites one of the decided chunks")
-    commit_value(repo, np.s_[2:, :3, :4], -4, "conflicts elsewhere")
-    resolver.ask("complete")
-    state = resolver.finish()
-    assert state["event"] == "state"
-    assert "2 decisions more" in state["notice"]
-    assert (resolver.status, resolver.undecided, resolver.total) == ("pending", 2, 3)
-    _, (raw,) = resolver.ask("chunk_map", path="/SST")
-    cells = np.frombuffer(raw, np.uint8).reshape(GRID)
-    assert cells[0, 0, 0] == 1  # theirs has changed since it was decided
-    assert cells[0, 0, 1] == 3  # as decided
-    assert cells[1, 0, 0] == 1  # new
-    resolver.decide("/SST", "ours", chunks=[(0, 0, 0)])
-    resolver.decide("/SST", "theirs", chunks=[(1, 0, 0)])
-    resolver.complete()
-    held = values(repo)
-    assert (held[:2, :3, :4] == -2).all()
-    assert (held[:2, :3, 4:] == -1).all()
-    assert (held[2:, :3, :4] == -4).all()
-    assert (held[2:, :3, 4:] == -2).all()
-
-
-def test_headless_completion_tells_about_the_new_batch() -> None:
-    repo = climate()
-    resolver = Watched(clash(repo))
-    resolver.decide("/SST", "ours")
-    commit_value(repo, np.s_[2:], -4, "conflicts elsewhere")
-    with pytest.raises(SessionStateError, match="missing"):
-        resolver.complete("x")
-    assert resolver.status == "pending"
-
-
-def test_what_the_session_writes_meanwhile_is_asked_about_again() -> None:
-    repo = climate()
-    mine = clash(repo)
-    resolver = Watched(mine)
-    resolver.decide("/SST", "theirs")
-    array(mine)[:2, :3, :4] = -9
-    resolver.ask("complete")
-    assert resolver.finish()["event"] == "state"
-    assert resolver.undecided == 1
-    resolver.decide("/SST", "ours")
-    resolver.complete()
-    assert (values(repo)[:2, :3, :4] == -9).all()
-
-
-def test_a_commit_between_looking_and_rebasing_is_not_decided_unseen(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    repo = climate()
-    mine = clash(repo)
-    resolver = Watched(mine)
-    resolver.decide("/SST", "ours")
-    rebase = Session.rebase
-    raced = []
-
-    def late(session: Session, solver: Any) -> None:
-        if not raced:
-            raced.append(commit_value(repo, np.s_[:2, :3, :4], -7, "at the last moment"))
-        rebase(session, solver)
-
-    monkeypatch.setattr(Session, "rebase", late)
-    resolver.ask("complete")
-    assert resolver.finish()["event"] == "state"
-    assert resolver.undecided == 1
-    assert resolver.conflicts[0]["chunks"] == 1
-    resolver.decide("/SST", "theirs")
-    resolver.complete()
-    held = values(repo)
-    assert (held[:2, :3, :4] == -7).all()
-    assert (held[:2, :3, 4:] == -2).all()
-
-
-def test_a_commit_between_rebase_and_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    repo = climate()
-    mine = clash(repo)
-    resolver = Watched(mine)
-    resolver.decide("/SST", "ours")
-    commit = Session.commit
-    raced = []
-
-    def late(session: Session, *args: Any, **options: Any) -> str:
-        if not raced and session == mine:
-            raced.append(True)
-            commit_value(repo, np.s_[2:, 3:], -7, "elsewhere")
-        return commit(session, *args, **options)
-
-    monkeypatch.setattr(Session, "commit", late)
-    resolver.complete("x")
-    assert resolver.status == "committed"
-    assert (values(repo)[2:, 3:] == -7).all()
-    assert (values(repo)[:, :3] == -2).all()
 
 
 def test_conflicts_of_nodes() -> None:
@@ -443,89 +314,6 @@ def test_many_threads_decide_at_once() -> None:
     while resolver.undo():
         pass
     assert resolver.undecided == 8
-
-
-moves = st.lists(
-    st.one_of(
-        st.sampled_from(["undo", "redo"]),
-        st.tuples(
-            st.sampled_from(["ours", "theirs", "base", None]),
-            st.tuples(st.integers(0, 7), st.integers(1, 8)).map(list),
-        ),
-    ),
-    max_size=12,
-)
-
-
-@settings(max_examples=40)
-@given(moves, st.sampled_from(["ours", "theirs", "base"]), st.booleans())
-def test_the_data_are_what_was_shown(walk: list[Any], rest: str, two_commits: bool) -> None:
-    repo = climate()
-    mine = repo.writable_session("main")
-    array(mine)[:, :, :4] = -2
-    commit_value(repo, np.s_[:2, :, :4], -1, "first")
-    commit_value(repo, np.s_[2:, :3] if two_commits else np.s_[2:, :3, 4:], -1, "second")
-    resolver = Watched(mine)
-    resolver.decide("/SST", rest)
-    resolver.decide("/SST", None)
-    for move in walk:
-        if isinstance(move, str):
-            resolver.ask(move)
-        else:
-            choice, runs = move
-            resolver.ask("decide", path="/SST", type="ChunkDoubleUpdate", choice=choice, runs=runs)
-    _, (raw,) = resolver.ask("chunk_map", path="/SST")
-    for place in np.flatnonzero(np.frombuffer(raw, np.uint8) == 1).tolist():
-        resolver.ask("decide", path="/SST", type="ChunkDoubleUpdate", choice=rest, runs=[place, 1])
-    _, (raw,) = resolver.ask("chunk_map", path="/SST")
-    cells = np.frombuffer(raw, np.uint8).reshape(GRID)
-    resolver.complete("merged")
-    before = np.arange(192.0).reshape(4, 6, 8)
-    held = values(repo)
-    for t, y, x in np.ndindex(GRID):
-        part = np.s_[2 * t : 2 * t + 2, 3 * y : 3 * y + 3, 4 * x : 4 * x + 4]
-        wanted = {0: before, 2: -2.0, 3: -1.0, 4: before, 5: -2.0, 6: -1.0}[int(cells[t, y, x])]
-        expected = np.broadcast_to(wanted, before.shape)[part]
-        np.testing.assert_array_equal(held[part], expected, err_msg=str((t, y, x, cells)))
-
-
-def test_a_decision_that_uncovers_another_conflict() -> None:
-    repo = climate()
-    first = repo.writable_session("main")
-    zarr.open_group(first.store).create_group("g").attrs["n"] = 1
-    first.commit("group")
-    mine = repo.writable_session("main")
-    root = zarr.open_group(mine.store)
-    del root["g"]
-    root.create_group("g").attrs["n"] = 2
-    other = repo.writable_session("main")
-    zarr.open_group(other.store)["g"].attrs["n"] = 3
-    other.commit("theirs")
-    resolver = Watched(mine)
-    assert [item["type"] for item in resolver.conflicts] == ["DeleteOfUpdatedGroup"]
-    resolver.decide("/g", "theirs")
-    resolver.ask("complete")
-    assert resolver.finish()["event"] == "state"
-    assert resolver.undecided == 1
-    kind = "NewNodeConflictsWithExistingNode"
-    assert {item["type"] for item in resolver.conflicts} == {"DeleteOfUpdatedGroup", kind}
-    resolver.decide("/g", "theirs", type=kind)
-    resolver.complete("settled")
-    assert resolver.status in ("committed", "rebased")
-    tip = zarr.open_group(repo.readonly_session("main").store, mode="r")
-    assert tip["g"].attrs["n"] == 3
-
-
-def test_a_session_that_somebody_committed_meanwhile() -> None:
-    repo = climate()
-    mine = clash(repo)
-    resolver = Watched(mine)
-    resolver.decide("/SST", "ours")
-    mine.rebase(icechunk.BasicConflictSolver())
-    mine.commit("elsewhere")
-    with pytest.raises(SessionStateError):
-        resolver.complete("x")
-    assert resolver.status == "failed"
 
 
 def test_the_commit_message_is_offered() -> None:
