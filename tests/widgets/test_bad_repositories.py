@@ -72,8 +72,9 @@ def test_a_chunk_that_cannot_be_decoded(tmp_path: Path, part: str) -> None:
         return
     diff = Diff(again, first, second)
     params = {"path": "/a", "chunk": [0], "sides": ["before", "after"], "index": None}
-    error = refused(diff, "preview", **params)
-    assert "chunk [0] of `/a` cannot be decoded" in error["message"]
+    pictures = answered(diff, "preview", **params)["sides"]
+    assert all("a chunk of `/a` cannot be decoded" in side["unread"] for side in pictures)
+    assert [side["stats"]["count"] for side in pictures] == [0, 0]
     told = answered(diff, "magnitudes", path="/a", chunks=[[0], [1]])
     assert told["chunks"] == [{"equal": None, "largest": None}] * 2
     assert len(answered(diff, "writers", path="/a", chunk=[0])["commits"]) == 2
