@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.lab.labtools import ROOT, Lab, Notebook, write_notebook
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Locator
+    from playwright.sync_api import Locator, Page
 
 AXE = ROOT / "jupyterlab_extension" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -95,34 +96,107 @@ def test_no_view_has_violations(lab: Lab, notebook: Notebook) -> None:
     assert found == []
 
 
+METADATA = (
+    "mine, other = repo.writable_session('main'), repo.writable_session('main')\n"
+    "array(mine).attrs.update(units='K', note='mine')\n"
+    "array(other).attrs.update(units='degC')\n"
+    "array(mine)[3, 5, 7] = 11\n"
+    "array(other)[3, 5, 6] = 12\n"
+    "for session in (mine, other):\n"
+    "    zarr.open_group(session.store).create_group('same')\n"
+    "other.commit('theirs')\n"
+    "settled = ConflictResolver(mine, 'Keys')\n"
+    "settled"
+)
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="needs `npm ci` in jupyterlab_extension")
+def test_keys_and_names_are_settled_without_the_mouse(lab: Lab, notebooks: Path) -> None:
+    write_notebook(notebooks / "keys.ipynb", [CELLS[0], METADATA])
+    notebook = lab.open("keys.ipynb")
+    notebook.run(0)
+    notebook.run(1)
+    page = lab.page
+    page.wait_for_timeout(800)  # JupyterLab moves the focus once more
+    resolver = notebook.output(1).get_by_test_id("ick-resolver")
+    conflicts = resolver.locator("[role=listbox]")
+
+    def go_to(text: str) -> None:
+        conflicts.focus()
+        page.keyboard.press("Home")
+        chosen = resolver.locator("[role=option][aria-selected=true]")
+        for _ in range(8):
+            if text in (chosen.text_content() or ""):
+                return
+            page.keyboard.press("ArrowDown")
+        raise AssertionError(f"no conflict says {text!r}")
+
+    def press(testid: str, key: str = "Enter") -> None:
+        tab_to(page, resolver.get_by_test_id(testid))
+        page.keyboard.press(key)
+
+    go_to("changed the metadata")
+    keys = resolver.get_by_test_id("ick-node-conflict")
+    expect(keys).to_contain_text("both changed it")
+    found = []
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        lab.screenshot(f"keys-{theme}", resolver)
+        found += [f"{theme}: {line}" for line in violations(resolver)]
+    assert found == []
+    conflicts.focus()
+    tab_to(page, keys.locator("tr", has_text="both changed it").locator("input").first)
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowRight")
+    press("ick-merge-keys")
+    go_to("made a node")
+    press("ick-rename")
+    go_to("changed the array's metadata")
+    press("ick-keep-ours")
+    go_to("wrote the same chunks")
+    tab_to(page, resolver.get_by_test_id("ick-grid"))
+    page.keyboard.press("m")
+    result = resolver.get_by_test_id("ick-preview-result")
+    expect(result).to_have_attribute("aria-label", re.compile("Result: mean"))
+    expect(resolver.get_by_test_id("ick-counter")).to_contain_text("All 4 decisions made")
+    press("ick-complete")
+    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    attributes = notebook.kernel("dict(array(repo.readonly_session('main'), mode='r').attrs)")
+    assert attributes == {"units": "K", "note": "mine"}
+    names = "sorted(zarr.open_group(repo.readonly_session('main').store, mode='r').group_keys())"
+    assert notebook.kernel(names) == ["same", "same-2"]
+    assert notebook.kernel("values(repo)[3, 5, 6:].tolist()") == [12, 11]
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    for _ in range(60):
+        if target.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError("no way there with the Tab key")
+
+
 def test_a_conflict_is_settled_without_the_mouse(lab: Lab, notebook: Notebook) -> None:
     page = lab.page
     resolver = notebook.output(3).get_by_test_id("ick-resolver")
     counter = resolver.get_by_test_id("ick-counter")
     expect(counter).to_contain_text("2 of 2")
 
-    def tab_to(target: Locator) -> None:
-        for _ in range(40):
-            if target.evaluate("element => element === document.activeElement"):
-                return
-            page.keyboard.press("Tab")
-        raise AssertionError("no way there with the Tab key")
-
     resolver.locator("[role=listbox]").focus()
     grid = resolver.get_by_test_id("ick-grid")
-    tab_to(grid)
+    tab_to(page, grid)
     page.keyboard.press("t")
     expect(counter).to_contain_text("1 of 2")
     page.keyboard.press("Control+z")
     expect(counter).to_contain_text("2 of 2")
     page.keyboard.press("Control+a")
-    tab_to(resolver.get_by_test_id("ick-keep-ours"))
+    tab_to(page, resolver.get_by_test_id("ick-keep-ours"))
     page.keyboard.press("Enter")
     expect(counter).to_contain_text("All 2 chunks decided")
-    tab_to(resolver.get_by_test_id("ick-message"))
+    tab_to(page, resolver.get_by_test_id("ick-message"))
     page.keyboard.press("Control+a")
     page.keyboard.type("No mouse")
-    tab_to(resolver.get_by_test_id("ick-complete"))
+    tab_to(page, resolver.get_by_test_id("ick-complete"))
     page.keyboard.press("Enter")
     expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
     assert notebook.kernel("resolver.status") == "committed"

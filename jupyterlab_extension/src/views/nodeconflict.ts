@@ -120,7 +120,7 @@ export class NodeConflictPanel {
     const who = row.changed_by === "ours" ? "only I changed it" : row.changed_by ? "only they changed it" : "both changed it";
     return h(
       "tr",
-      { "data-both": row.changed_by === null },
+      { "data-both": String(row.changed_by === null) },
       h("th", { scope: "row" }, h("code", null, row.key), this.reply!.merge && h("span", { class: "ick-who" }, who)),
       ...cells,
     );
