@@ -6,13 +6,16 @@ Regular expressions are searched, never anchored.
 from __future__ import annotations
 
 import functools
-import re
 import warnings
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from icechunk.config.fields import converted, expect, instance_of
 from icechunk.config.values import Variant
+from icechunk.ground.errors import ErrorKind, InvalidInputError
+
+if TYPE_CHECKING:
+    from regex import Pattern
 
 
 class Condition(Variant):
@@ -123,11 +126,17 @@ class OnName(Variant):
         return found(self.regex, path.rsplit("/", 1)[-1])
 
 
+LONGEST_MATCH = 1.0
+"""Seconds a regular expression may take on one path; one that nests repeats could take for ever."""
+
+
 @functools.lru_cache(maxsize=512)
-def _compiled(pattern: str) -> re.Pattern[str] | None:
+def _compiled(pattern: str) -> Pattern[str] | None:
+    import regex
+
     try:
-        return re.compile(pattern)
-    except re.error as error:
+        return regex.compile(pattern)
+    except (regex.error, RecursionError) as error:
         warnings.warn(
             f"the regular expression {pattern!r} of a manifest condition is invalid ({error}); "
             "it matches nothing, correct it in the repository's configuration",
@@ -138,6 +147,22 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
 
 
 def found(pattern: str, text: str) -> bool:
-    """Tell whether a pattern occurs in a text; an invalid one occurs nowhere, with a warning."""
+    """Tell whether a pattern occurs in a text; an invalid one occurs nowhere, with a warning.
+
+    Raises
+    ------
+    InvalidInputError
+        Kind ``not-allowed`` when the search takes longer than `LONGEST_MATCH`.
+    """
     compiled = _compiled(pattern)
-    return compiled is not None and compiled.search(text) is not None
+    if compiled is None:
+        return False
+    try:
+        return compiled.search(text, timeout=LONGEST_MATCH) is not None
+    except TimeoutError as error:
+        raise InvalidInputError(
+            f"the regular expression {pattern[:200]!r} of a manifest condition takes too long on "
+            f"the path {text[:200]!r}; write it without nested repeats, in the repository's "
+            "configuration",
+            ErrorKind.NOT_ALLOWED,
+        ) from error

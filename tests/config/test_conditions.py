@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from icechunk.config.manifests import ManifestSplittingConfig, default_preload_c
 from icechunk.config.preload import ManifestPreloadCondition as P
 from icechunk.config.splitting import ManifestSplitCondition as S
 from icechunk.config.splitting import ManifestSplitDimCondition as D
+from icechunk.ground.errors import InvalidInputError
 from tests.config.configs import dim_conditions, preload_conditions, split_conditions
 
 
@@ -161,3 +163,12 @@ def test_split_sizes_from_and_to_dicts() -> None:
 def test_wrong_split_sizes_are_refused(sizes: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         ManifestSplittingConfig(sizes)
+
+
+def test_a_pattern_that_would_take_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("icechunk.config.conditions.LONGEST_MATCH", 0.05)
+    condition = S.path_matches(r"(a|aa)+$")
+    begun = time.monotonic()
+    with pytest.raises(InvalidInputError, match="nested repeats"):
+        condition.matches("/" + "a" * 5_000 + "b")
+    assert time.monotonic() - begun < 20
