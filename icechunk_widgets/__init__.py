@@ -14,9 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from icechunk_widgets.diff import Diff
-    from icechunk_widgets.history import History
-    from icechunk_widgets.resolver import ConflictResolver
+    from icechunk_widgets.diff.widget import Diff
+    from icechunk_widgets.history.widget import History
+    from icechunk_widgets.resolver.widget import ConflictResolver
 
 __all__ = [
     "ConflictResolver",
@@ -27,7 +27,11 @@ __all__ = [
     "unload_ipython_extension",
 ]
 
-_WIDGETS = {"ConflictResolver": "resolver", "Diff": "diff", "History": "history"}
+_WIDGETS = {
+    "ConflictResolver": "resolver.widget",
+    "Diff": "diff.widget",
+    "History": "history.widget",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from icechunk import Diff, Repository, Session
-from icechunk_widgets import fallback
-from icechunk_widgets.chunk_refs import repository_of
-from icechunk_widgets.commits import changes_of
+from icechunk_widgets.arrays.chunk_refs import repository_of
+from icechunk_widgets.commits.facts import changes_of
+from icechunk_widgets.stills import tables
 
 _SECTIONS = {
     "new_groups": "new group",
@@ -34,13 +34,13 @@ def enable(ipython: Any = None) -> None:
 
 
 def _repository(repo: Repository, **_: Any) -> Any:
-    from icechunk_widgets.history import History
+    from icechunk_widgets.history.widget import History
 
     return History(repo)._repr_mimebundle_()
 
 
 def _session(session: Session, **_: Any) -> Any:
-    from icechunk_widgets.history import History
+    from icechunk_widgets.history.widget import History
 
     return History(repository_of(session), session)._repr_mimebundle_()
 
@@ -52,5 +52,5 @@ def diff_html(diff: Diff) -> str:
     rows += [("chunks", f"{item['path']}: {item['chunks']}") for item in changes["updated_chunks"]]
     rows += [("moved", f"{move['from']} → {move['to']}") for move in changes["moved"]]
     if not rows:
-        return fallback.box("Differences", fallback.line("No differences"))
-    return fallback.box("Differences", fallback.table(("what", "node"), rows))
+        return tables.box("Differences", tables.line("No differences"))
+    return tables.box("Differences", tables.table(("what", "node"), rows))

@@ -65,9 +65,9 @@ def _repositories(engine: Any, namespace: dict[str, Any]) -> list[dict[str, Any]
 
 
 def _row(name: str, repo: Any, sessions: list[Any]) -> dict[str, Any]:
-    from icechunk_widgets.chunk_refs import same_repository
-    from icechunk_widgets.commits import working
-    from icechunk_widgets.states import place_of
+    from icechunk_widgets.arrays.chunk_refs import same_repository
+    from icechunk_widgets.commits.facts import working
+    from icechunk_widgets.diff.states import place_of
 
     own = [
         session for session in sessions if not session.read_only and same_repository(session, repo)
@@ -86,8 +86,8 @@ def _row(name: str, repo: Any, sessions: list[Any]) -> dict[str, Any]:
 def _refs(repo: Any, current: str | None) -> dict[str, Any]:
     from icechunk.ground.clock import to_datetime
     from icechunk.ground.ids import id_text
-    from icechunk_widgets.commit_columns import names_and_table
-    from icechunk_widgets.plain import iso
+    from icechunk_widgets.commits.columns import names_and_table
+    from icechunk_widgets.kernel.plain import iso
 
     held, tags, table = names_and_table(repo)
     branches = []

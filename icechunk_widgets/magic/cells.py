@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from icechunk import ErrorKind, IcechunkError, Session
-from icechunk_widgets.commits import count_changes
-from icechunk_widgets.faults import refusal
+from icechunk_widgets.commits.facts import count_changes
+from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.plain import plural, short
 from icechunk_widgets.magic import committing
 from icechunk_widgets.magic.parser import UsageError, message_and_metadata, parse
 from icechunk_widgets.magic.results import Note
 from icechunk_widgets.magic.run import told
-from icechunk_widgets.magic.workspace import Workspace
-from icechunk_widgets.plain import plural, short
 from icechunk_widgets.provenance import Cell
+from icechunk_widgets.workspace import Workspace
 
 _HEAD = re.compile(r"%%icechunk(?:[ \t]+(.*?))?[ \t]*$")
 BODY_FOLLOWS = "\n"

@@ -16,12 +16,12 @@ from icechunk import (
     VersionSelection,
 )
 from icechunk.cli.output import Answer, Cell, table
-from icechunk_widgets.faults import refusal
+from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.plain import plural, short
 from icechunk_widgets.magic.parser import UsageError, message_and_metadata
 from icechunk_widgets.magic.results import Note, Report
-from icechunk_widgets.magic.workspace import Workspace
-from icechunk_widgets.plain import plural, short
-from icechunk_widgets.sided_solver import Sided, below
+from icechunk_widgets.magic.sided_solver import Sided, below
+from icechunk_widgets.workspace import Workspace
 
 _SETTLED = {
     ConflictType.ChunkDoubleUpdate,
@@ -147,7 +147,7 @@ def _moved(
 def _resolver(
     space: Workspace, session: Session, message: str, metadata: dict[str, Any] | None = None
 ) -> Any:
-    from icechunk_widgets.resolver import ConflictResolver
+    from icechunk_widgets.resolver.widget import ConflictResolver
 
     name = session.branch
     assert name is not None

@@ -12,7 +12,7 @@ from icechunk.cli.aliases import Aliases
 from icechunk.cli.grammar import VERBS
 from icechunk.cli.settings import DEFAULTS
 from icechunk_widgets.magic.parser import command_of
-from icechunk_widgets.magic.workspace import Workspace
+from icechunk_widgets.workspace import Workspace
 
 MOST_SNAPSHOTS = 20
 _CELL_VERBS = ("commit", "amend")

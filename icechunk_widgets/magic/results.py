@@ -11,8 +11,8 @@ from icechunk import Repository, Session, SnapshotInfo
 from icechunk.cli.history_commands import log as commit_lines
 from icechunk.cli.output import Answer
 from icechunk.cli.places import At
-from icechunk_widgets import fallback
-from icechunk_widgets.plain import plain, short
+from icechunk_widgets.kernel.plain import plain, short
+from icechunk_widgets.stills import tables
 
 
 class Note:
@@ -139,7 +139,7 @@ class Log(Sequence[SnapshotInfo]):
     @cached_property
     def widget(self) -> Any:
         """The `icechunk_widgets.History` of the same commits."""
-        from icechunk_widgets.history import History
+        from icechunk_widgets.history.widget import History
 
         title = {} if self._ref is None else {"title": f"History of {self._ref}"}
         return History(self._at.repo, self._at.session, self._start, **title)
@@ -194,12 +194,10 @@ class Shown(Report):
 
         info = self._repo.lookup_snapshot(self._id)
         when = f"{info.written_at:%Y-%m-%d %H:%M:%S} UTC, {info.id}"
-        parts = [fallback.line(when), fallback.line(info.message)]
+        parts = [tables.line(when), tables.line(info.message)]
         if info.metadata:
             parts.append(
-                fallback.table(
-                    ("key", "value"), sorted(_flat(info.metadata), key=lambda row: row[0])
-                )
+                tables.table(("key", "value"), sorted(_flat(info.metadata), key=lambda row: row[0]))
             )
         if info.parent_id is not None:
             parts.append(
@@ -209,7 +207,7 @@ class Shown(Report):
                     )
                 )
             )
-        return fallback.box(f"Commit {short(info.id)}", *parts)
+        return tables.box(f"Commit {short(info.id)}", *parts)
 
 
 def _flat(held: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -257,5 +255,5 @@ class Status:
     def _repr_html_(self) -> str:
         from icechunk_widgets.formatters import diff_html
 
-        state = fallback.line("nothing to commit") if self.clean else diff_html(self.diff)
-        return fallback.box(self.headline, state)
+        state = tables.line("nothing to commit") if self.clean else diff_html(self.diff)
+        return tables.box(self.headline, state)

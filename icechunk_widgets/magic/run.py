@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from icechunk_widgets.faults import one_line
+from icechunk_widgets.kernel.faults import one_line
 from icechunk_widgets.magic.parser import UsageError, parse, usage
 from icechunk_widgets.magic.verbs import VERB
-from icechunk_widgets.magic.workspace import Workspace
+from icechunk_widgets.workspace import Workspace
 
 if TYPE_CHECKING:
     from icechunk_widgets.provenance import Cell

@@ -16,13 +16,13 @@ from icechunk.cli import (
 )
 from icechunk.cli.output import Answer
 from icechunk.cli.places import At
-from icechunk_widgets.faults import refusal
+from icechunk_widgets.diff.states import place_of
+from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.plain import short
 from icechunk_widgets.magic import committing
 from icechunk_widgets.magic.parser import UsageError, help_text
 from icechunk_widgets.magic.results import Log, Note, Report, Shown, Status
-from icechunk_widgets.magic.workspace import Workspace
-from icechunk_widgets.plain import short
-from icechunk_widgets.states import place_of
+from icechunk_widgets.workspace import Workspace
 
 
 def init(space: Workspace, place: str, spec_version: int | None, discard: bool) -> Note:
@@ -118,7 +118,7 @@ def diff(space: Workspace, states: tuple[str, ...], chunks: bool) -> Any:
         if len(words) != 2:
             raise UsageError("--chunks lists the chunks between two states; give A..B")
         return Report(history_commands.diff(at, tuple(words), True))
-    from icechunk_widgets.diff import Diff
+    from icechunk_widgets.diff.widget import Diff
 
     names = [_label(at, word) for word in words]
     if len(names) == 2:

@@ -36,7 +36,18 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli", "testing", "__init__", "__main__"),
     ("_icechunk_python",),
 )  # fmt: skip
+#: The same for `icechunk_widgets`.
+WIDGET_FLOORS: tuple[tuple[str, ...], ...] = (
+    ("kernel", "provenance"),
+    ("arrays", "commits", "stills"),
+    ("diff", "workspace"),
+    ("history", "resolver"),
+    ("formatters", "sidebar"),
+    ("magic",),
+    ("__init__",),
+)
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+WIDGET_FLOOR_OF = {room: floor for floor, rooms in enumerate(WIDGET_FLOORS) for room in rooms}
 FACADES = FLOORS[10]  # thin public modules; together they are one room
 
 #: The only files that may name asyncio: everything else is plain functions.
@@ -132,6 +143,21 @@ def test_imports_go_down_or_stay_in_the_room() -> None:
             same_room = other == room or {other, room} <= set(FACADES)
             if not same_room and FLOOR_OF.get(other, 99) >= FLOOR_OF.get(room, 99):
                 problems.append(f"{_where(module, line)}: {room} may not import {target}")
+    _complain(problems)
+
+
+def test_imports_of_the_widgets_go_down_or_stay_in_the_room() -> None:
+    problems = []
+    for module in (name for name in MODULES if name.split(".")[0] == "icechunk_widgets"):
+        floor = WIDGET_FLOOR_OF.get(_room(module))
+        if floor is None:
+            problems.append(f"{module}: add its room to WIDGET_FLOORS")
+            continue
+        for target, line in _imports(module):
+            if target.split(".")[0] != "icechunk_widgets" or _room(target) == _room(module):
+                continue
+            if WIDGET_FLOOR_OF.get(_room(target), 99) >= floor:
+                problems.append(f"{_where(module, line)}: {_room(module)} may not import {target}")
     _complain(problems)
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from icechunk_widgets import ConflictResolver, Diff, History
-from icechunk_widgets.chunk_refs import repository_of
+from icechunk_widgets.arrays.chunk_refs import repository_of
 from tests.widgets.scenes import clash, climate
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import icechunk
-from icechunk_widgets.base import BaseWidget
-from icechunk_widgets.diff import Diff
-from icechunk_widgets.history import History
+from icechunk_widgets.diff.widget import Diff
+from icechunk_widgets.history.widget import History
+from icechunk_widgets.kernel.widget import BaseWidget
 from tests.widgets.scenes import array, climate, commit_value
 
 

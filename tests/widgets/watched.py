@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from icechunk_widgets.resolver import ConflictResolver
+from icechunk_widgets.resolver.widget import ConflictResolver
 
 
 class Watched(ConflictResolver):

@@ -1,0 +1,79 @@
+"""By how much chunks differ between two states, for the chunks that somebody looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from icechunk import IcechunkError
+from icechunk_widgets.arrays.nodes import ArrayShape, array_shape
+from icechunk_widgets.arrays.pictures import Side, difference, read
+from icechunk_widgets.kernel.faults import ChunkUnreadable
+
+MOST_CHUNKS = 64
+
+
+def magnitudes(one: Side, two: Side, chunks: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    """Compare chunks of two states; both are read.
+
+    Parameters
+    ----------
+    one, two : Side
+        The states of an array.
+    chunks : sequence of (sequence of int)
+        Coordinates, at most 64 of them.
+
+    Returns
+    -------
+    list of dict
+        Per chunk ``equal`` (all values alike; None where that cannot be said) and ``largest``
+        (the largest absolute difference; None without two numbers to compare).
+    """
+    shapes = array_shape(one.session, one.path), array_shape(two.session, two.path)
+    if shapes[0] is None or shapes[1] is None or shapes[0].chunks != shapes[1].chunks:
+        return [{"equal": None, "largest": None} for _ in chunks[:MOST_CHUNKS]]
+    told = []
+    for chunk in chunks[:MOST_CHUNKS]:
+        try:
+            told.append(_compare(one, two, shapes[0], shapes[1], chunk))
+        except ChunkUnreadable:  # the others can be compared all the same
+            told.append({"equal": None, "largest": None})
+        except IcechunkError:
+            raise
+        except Exception:  # whatever a codec raises
+            told.append({"equal": None, "largest": None})
+    return told
+
+
+def _compare(
+    one: Side, two: Side, first: ArrayShape, second: ArrayShape, chunk: Sequence[int]
+) -> dict[str, Any]:
+    region = [
+        (int(c) * length, min((int(c) + 1) * length, max(sizes)))
+        for c, length, *sizes in zip(chunk, first.chunks, first.shape, second.shape, strict=True)
+    ]
+    if any(start >= stop for start, stop in region):
+        return {"equal": None, "largest": None}
+    blocks = [
+        read(side.session, side.path, region, shape.chunks)
+        for side, shape in ((one, first), (two, second))
+    ]
+    told = difference(*blocks)
+    equal = same_values(_stored(one, region), _stored(two, region))
+    return {"equal": equal, "largest": None if told is None else told["max_abs"]}
+
+
+def _stored(side: Side, region: list[tuple[int, int]]) -> NDArray[Any]:
+    array = zarr.open_array(side.session.store, path=side.path, mode="r")
+    return np.asarray(array[tuple(slice(start, stop) for start, stop in region)])
+
+
+def same_values(one: NDArray[Any], two: NDArray[Any]) -> bool:
+    """Whether two blocks hold the same values; missing ones (NaN, NaT) are alike."""
+    if one.shape != two.shape or one.dtype != two.dtype:
+        return False
+    return bool(np.array_equal(one, two, equal_nan=one.dtype.kind in "fcmM"))

@@ -1,0 +1,230 @@
+"""Merge what two sides did to one chunk, cell by cell.
+
+A cell that one side changed against the base is that side's; a cell that both changed, to different
+values, is taken from the side that was chosen for such cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from icechunk import ErrorKind, Session
+from icechunk_widgets.arrays.nodes import ArrayShape, array_shape
+from icechunk_widgets.kernel.faults import reading, refusal
+
+Region = list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How many cells of a chunk each side changed against the base.
+
+    Attributes
+    ----------
+    ours, theirs : int
+        Changed by one side only.
+    both : int
+        Changed by both, to different values.
+    alike : int
+        Changed by both, to the same value.
+    """
+
+    ours: int
+    theirs: int
+    both: int
+    alike: int
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Values to write once the session stands on the other side's commit.
+
+    Attributes
+    ----------
+    path : str
+        The array.
+    region : list of (int, int)
+        Element range along each axis.
+    values : ndarray
+        Of the array's data type.
+    """
+
+    path: str
+    region: Region
+    values: NDArray[Any]
+
+
+def differs(one: NDArray[Any], two: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where two blocks hold different values; missing ones (NaN, NaT) are alike."""
+    unequal: NDArray[np.bool_] = np.asarray(one != two, dtype=bool)
+    if one.dtype.kind in "fcmM":
+        missing = np.isnat if one.dtype.kind in "mM" else np.isnan
+        unequal &= ~(missing(one) & missing(two))
+    return unequal
+
+
+def merge(
+    base: NDArray[Any],
+    ours: NDArray[Any],
+    theirs: NDArray[Any],
+    side: Literal["ours", "theirs"] = "ours",
+) -> tuple[NDArray[Any], Cells]:
+    """Merge three blocks of one shape and data type.
+
+    Parameters
+    ----------
+    base, ours, theirs : ndarray
+        The values before, and on both sides.
+    side : str
+        Whose value a cell gets that both changed differently.
+
+    Returns
+    -------
+    ndarray, Cells
+        The merged values, and who changed how many cells.
+    """
+    mine, its, apart = differs(ours, base), differs(theirs, base), differs(ours, theirs)
+    both = mine & its & apart
+    take = mine & (~its | (both if side == "ours" else False))
+    merged = np.where(take, ours, theirs).astype(theirs.dtype, copy=False)
+    count = np.count_nonzero
+    return merged, Cells(
+        ours=int(count(mine & ~its)),
+        theirs=int(count(its & ~mine)),
+        both=int(count(both)),
+        alike=int(count(mine & its & ~apart)),
+    )
+
+
+class Chunks:
+    """The chunks of an array on the three sides.
+
+    Parameters
+    ----------
+    sessions : mapping of str to Session
+        ``ours``, ``theirs`` and ``base``.
+    path : str
+        The array.
+
+    Raises
+    ------
+    IcechunkError
+        When the sides do not hold the same kind of array.
+    """
+
+    def __init__(self, sessions: Mapping[str, Session], path: str) -> None:
+        self.path = path
+        shapes = {side: array_shape(session, path) for side, session in sessions.items()}
+        held = set(shapes.values())
+        first = shapes["theirs"]
+        if first is None or len(held) != 1:
+            raise refusal(
+                f"the array at `{path}` is not of one shape, chunking and type on all sides",
+                "decide these chunks as a whole",
+                ErrorKind.NOT_ALLOWED,
+            )
+        self.shape: ArrayShape = first
+        self._arrays = {
+            side: zarr.open_array(session.store, path=path, mode="r")
+            for side, session in sessions.items()
+        }
+
+    def region(self, chunk: Sequence[int]) -> Region:
+        """Element range of a chunk, within the array."""
+        return [
+            (c * length, min((c + 1) * length, size))
+            for c, length, size in zip(
+                map(int, chunk), self.shape.chunks, self.shape.shape, strict=True
+            )
+        ]
+
+    def values(self, side: str, chunk: Sequence[int]) -> NDArray[Any]:
+        """The values of a chunk on one side."""
+        return self._at(side, tuple(slice(*span) for span in self.region(chunk)))
+
+    def _at(self, side: str, where: tuple[slice, ...]) -> NDArray[Any]:
+        with reading(self.path):
+            return np.asarray(self._arrays[side][where])
+
+    def merged(
+        self, chunk: Sequence[int], side: Literal["ours", "theirs"] = "ours"
+    ) -> tuple[NDArray[Any], Cells]:
+        """The merged values of a chunk, and who changed how many cells."""
+        return self.merged_at(tuple(slice(*span) for span in self.region(chunk)), side)
+
+    def merged_at(
+        self, where: tuple[slice, ...], side: Literal["ours", "theirs"] = "ours"
+    ) -> tuple[NDArray[Any], Cells]:
+        """The merged values of any region, and who changed how many cells there."""
+        base, ours, theirs = (self._at(name, where) for name in ("base", "ours", "theirs"))
+        return merge(base, ours, theirs, side)
+
+
+def spread(
+    path: str, grid: Sequence[int], runs: Sequence[int], side: Literal["ours", "theirs"]
+) -> list[tuple[str, list[int], Literal["ours", "theirs"]]]:
+    """What `merges` wants, from runs over the chunk grid.
+
+    Parameters
+    ----------
+    path : str
+        The array.
+    grid : sequence of int
+        Chunks along each axis.
+    runs : sequence of int
+        ``[start, length, ...]``, row-major.
+    side : str
+        Whose value a cell gets that both changed.
+    """
+    pairs = np.asarray(runs, np.int64).reshape(-1, 2)
+    flat = [np.arange(start, start + length) for start, length in pairs.tolist()]
+    if not flat:
+        return []
+    if not grid:
+        return [(path, [], side)]
+    coords = np.stack(np.unravel_index(np.concatenate(flat), tuple(grid)), axis=1)
+    return [(path, chunk, side) for chunk in coords.tolist()]
+
+
+def merges(
+    sessions: Mapping[str, Session],
+    wanted: Sequence[tuple[str, Sequence[int], Literal["ours", "theirs"]]],
+) -> list[Merged]:
+    """Work out merged chunks, while the session still has its own values.
+
+    Parameters
+    ----------
+    sessions : mapping of str to Session
+        ``ours``, ``theirs`` and ``base``.
+    wanted : sequence of (str, sequence of int, str)
+        Array, chunk, and whose value a cell gets that both changed.
+    """
+    arrays: dict[str, Chunks] = {}
+    done = []
+    for path, chunk, side in wanted:
+        if path not in arrays:
+            arrays[path] = Chunks(sessions, path)
+        held = arrays[path]
+        done.append(Merged(path, held.region(chunk), held.merged(chunk, side)[0]))
+    return done
+
+
+def write(session: Session, merged: Sequence[Merged]) -> None:
+    """Write merged chunks into a session that has taken the other side's.
+
+    Parameters
+    ----------
+    session : Session
+        After the rebase.
+    merged : sequence of Merged
+        From `merges`.
+    """
+    for one in merged:
+        array = zarr.open_array(session.store, path=one.path, mode="r+")
+        array[tuple(slice(start, stop) for start, stop in one.region)] = one.values

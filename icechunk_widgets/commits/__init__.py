@@ -1,0 +1,1 @@
+"""What commits are: facts, columns of many, the tree of one."""

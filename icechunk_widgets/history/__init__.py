@@ -1,0 +1,1 @@
+"""The branch graph, and what can be done from it."""

@@ -1,0 +1,1 @@
+"""Between a view and its widget: requests, answers, errors, and pages without a kernel."""

@@ -1,0 +1,1 @@
+"""The conflicts of a rebase, decided by a person."""

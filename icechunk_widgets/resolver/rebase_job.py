@@ -1,0 +1,157 @@
+"""The last step of a resolution: rebase as decided, commit, and try again when the branch moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from icechunk import (
+    Conflict,
+    ConflictError,
+    ErrorKind,
+    RebaseFailedError,
+    Session,
+    SessionStateError,
+)
+from icechunk_widgets.arrays.merging import Merged, merges, write
+from icechunk_widgets.commits.facts import count_changes
+from icechunk_widgets.kernel.plain import plural, short
+from icechunk_widgets.resolver.seen_solver import SeenOnly
+from icechunk_widgets.resolver.survey import Survey
+
+MOST_ATTEMPTS = 100
+CLOSED = (
+    "this session was committed elsewhere, nothing can be rebased with it any more; save the "
+    "decisions, another session that wrote the same can take them"
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a rebase ended.
+
+    Attributes
+    ----------
+    status : str
+        ``committed``; ``rebased`` when nothing of ours was left to commit; ``pending`` when the
+        branch moved and there is more to decide.
+    snapshot_id : str
+        The new snapshot, or the tip.
+    text : str
+        One sentence for a person.
+    """
+
+    status: str
+    snapshot_id: str
+    text: str
+
+
+class Desk(Protocol):
+    """Where the decisions lie; `look_again` brings them up to date.
+
+    Attributes
+    ----------
+    unwritten : list of Merged
+        Chunks merged cell by cell whose values are in no session yet.
+    """
+
+    unwritten: list[Merged]
+
+    def look_again(self, more: list[Conflict]) -> Survey:
+        """Survey the session again, keeping the decisions that are still valid."""
+        ...
+
+
+def complete(
+    session: Session,
+    desk: Desk,
+    message: str,
+    metadata: dict[str, Any] | None,
+    progress: Callable[[str, int, int], None],
+) -> Outcome:
+    """Rebase and commit; runs on a worker thread.
+
+    Parameters
+    ----------
+    session : Session
+        With uncommitted changes.
+    desk : Desk
+        The decisions.
+    message, metadata
+        Of the commit.
+    progress : callable
+        Told about every stage: name, done, total.
+
+    Raises
+    ------
+    IcechunkError
+        When a decision cannot be carried out, or the commit fails; the session keeps its changes.
+    """
+    if session.read_only:
+        raise SessionStateError(CLOSED, ErrorKind.READ_ONLY_SESSION)
+    more: list[Conflict] = []
+    stuck: list[Any] = []
+    for _ in range(MOST_ATTEMPTS):
+        progress("Looking for new commits", 0, 3)
+        _write(session, desk)
+        survey = desk.look_again(more)
+        plan = survey.plan
+        if plan.undecided:
+            return Outcome(
+                "pending",
+                "",
+                f"{survey.branch} has moved to {short(survey.tip)}: "
+                f"{plural(plan.undecided, 'decision')} more. Decisions that still hold are kept.",
+            )
+        progress("Rebasing", 1, 3)
+        try:
+            _rebase(session, desk, survey)
+        except RebaseFailedError as error:
+            met = [error.snapshot, plan.decisions(), session.snapshot_id]
+            if met == stuck:
+                raise
+            stuck, more = met, error.conflicts
+            continue
+        if not count_changes(session.status()):
+            return _nothing_left(session, survey)
+        progress("Writing the commit", 2, 3)
+        try:
+            snapshot_id = session.commit(message, metadata)
+        except ConflictError as error:
+            if error.kind != ErrorKind.COMMIT_CONFLICT:
+                raise
+            more = []
+            continue
+        return Outcome("committed", snapshot_id, f"Rebased and committed to {survey.branch}.")
+    raise ConflictError(
+        message=f"the branch moved {MOST_ATTEMPTS} times while rebasing; complete again when "
+        "fewer writers are at work",
+        kind=ErrorKind.UPDATE_ATTEMPTS_EXHAUSTED,
+    )
+
+
+def _rebase(session: Session, desk: Desk, survey: Survey) -> None:
+    """Rebase as decided, and write what was merged cell by cell."""
+    plan = survey.plan
+    # Read before the rebase, which drops our values of these chunks.
+    desk.unwritten = merges(survey.sessions, plan.merges())
+    try:
+        session.rebase(SeenOnly(plan.decisions(), survey.base, survey.tip))
+    except BaseException:
+        if session.snapshot_id == survey.base:
+            desk.unwritten = []  # nothing was passed, and nothing dropped
+        else:
+            _write(session, desk)
+        raise
+    _write(session, desk)
+
+
+def _write(session: Session, desk: Desk) -> None:
+    write(session, desk.unwritten)
+    desk.unwritten = []
+
+
+def _nothing_left(session: Session, survey: Survey) -> Outcome:
+    text = f"Rebased onto {survey.branch}; nothing of this session was left to commit."
+    return Outcome("rebased", session.snapshot_id, text)

@@ -1,0 +1,56 @@
+"""Decisions as a Python program that takes them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def script(
+    decisions: list[dict[str, Any]],
+    message: str,
+    tip: str,
+    merged: Sequence[tuple[str, Sequence[int], Sequence[int], str]] = (),
+) -> str:
+    """Python text; `session` in it is the session to rebase.
+
+    Parameters
+    ----------
+    decisions : list of dict
+        As `icechunk.DecisionSolver` takes them.
+    message : str
+        Commit message.
+    tip : str
+        Snapshot that the decisions were made against.
+    merged : sequence of (str, sequence of int, sequence of int, str)
+        Chunks to merge cell by cell, as `icechunk_widgets.arrays.merging.spread` takes them.
+    """
+    before = [
+        "from icechunk_widgets.arrays.merging import merges, spread, write",
+        "",
+        "sides = {",
+        '    "ours": session,',
+        f'    "theirs": session.at_snapshot({tip!r}),',
+        '    "base": session.at_snapshot(session.snapshot_id),',
+        "}",
+        "merged = merges(",
+        "    sides,",
+        "    [",
+        *(f"        *spread{one!r}," for one in merged),
+        "    ],",
+        ")",
+    ]
+    lines = [
+        "import icechunk",
+        "",
+        f"# decided against snapshot {tip}",
+        "decisions = [",
+        *(f"    {decision!r}," for decision in decisions),
+        "]",
+        *(before if merged else []),
+        "session.rebase(icechunk.DecisionSolver(decisions))",
+        *(["write(session, merged)"] if merged else []),
+        f"session.commit({message!r})",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,490 @@
+"""`ConflictResolver`: decide the conflicts of a rebase chunk by chunk, then rebase and commit."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import traitlets
+
+from icechunk import Conflict, ConflictType, ErrorKind, IcechunkError, Session, SessionStateError
+from icechunk_widgets.arrays.pictures import preview
+from icechunk_widgets.kernel.faults import describe, refusal
+from icechunk_widgets.kernel.plain import plural, short
+from icechunk_widgets.kernel.saved_page import Request, chunks_at, in_turn
+from icechunk_widgets.kernel.widget import STATIC, Reply, answers
+from icechunk_widgets.resolver.branch_news import news
+from icechunk_widgets.resolver.node_conflict import describe as describe_node
+from icechunk_widgets.resolver.node_conflict import keys_of_merge
+from icechunk_widgets.resolver.outcome import result
+from icechunk_widgets.resolver.rebase_job import Outcome, complete
+from icechunk_widgets.resolver.script import script
+from icechunk_widgets.resolver.survey import Survey
+from icechunk_widgets.resolver.tools import ResolverTools
+from icechunk_widgets.stills import pictures, tables
+
+SIDES = ("ours", "theirs", "base", "result")
+_SAVED_CHUNKS = 500
+
+
+class ConflictResolver(ResolverTools):
+    """See what both sides did, choose, and commit.
+
+    Nothing is changed until `complete`.  The session stays usable meanwhile; should it or the
+    branch move on, `complete` looks again and asks only about what is new.
+
+    Parameters
+    ----------
+    session : Session
+        A writable session on a branch that has moved since it was opened.
+    message : str
+        Commit message, when none is given at the end.
+    metadata : dict, optional
+        Commit metadata.
+    **traits
+        ``title``.
+
+    Attributes
+    ----------
+    status : str
+        ``pending``, ``working``, ``rebased``, ``committed``, ``failed`` or ``cancelled``.
+    undecided, total : int
+        Decisions left, and all of them.
+    snapshot_id : str or None
+        The new snapshot, once committed.
+    result : str
+        How it ended, in a sentence.
+
+    Raises
+    ------
+    SessionStateError
+        For a session that cannot be rebased.
+
+    Examples
+    --------
+    >>> resolver = ConflictResolver(session)                            # doctest: +SKIP
+    >>> resolver.decide("/SST", "theirs")                               # doctest: +SKIP
+    >>> resolver.decide("/SST", "ours", chunks=[(0, 1, 2)])             # doctest: +SKIP
+    >>> resolver.complete("Merge both corrections")                     # doctest: +SKIP
+    """
+
+    _esm = STATIC / "resolver.js"
+    _css = STATIC / "resolver.css"
+
+    status = traitlets.Unicode("pending").tag(sync=True)
+    undecided = traitlets.Int(0).tag(sync=True)
+    total = traitlets.Int(0).tag(sync=True)
+
+    def __init__(
+        self,
+        session: Session,
+        message: str = "",
+        *,
+        metadata: dict[str, Any] | None = None,
+        **traits: Any,
+    ) -> None:
+        if not isinstance(session, Session):
+            raise TypeError(f"session must be an icechunk.Session, not {type(session).__name__}")
+        self._session = session
+        self._survey = Survey.of(session)
+        self.unwritten = []
+        self._message = message
+        self._metadata = metadata
+        self._worker: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self._listeners: list[Callable[[ConflictResolver], None]] = []
+        self._news = ""
+        self.snapshot_id: str | None = None
+        self.result = ""
+        traits.setdefault("title", "Resolve conflicts")
+        super().__init__(**traits)
+        self._count()
+
+    def _count(self) -> None:
+        plan = self._survey.plan
+        self.total, self.undecided = plan.total, plan.undecided
+
+    # -- what there is ---------------------------------------------------------------------------
+
+    @property
+    def conflicts(self) -> list[dict[str, Any]]:
+        """The conflicts and what is decided about them, as the view lists them."""
+        with self.lock:
+            return self._survey.plan.rows()
+
+    @property
+    def decisions(self) -> list[dict[str, Any]]:
+        """What was decided, as `icechunk.DecisionSolver` takes it."""
+        with self.lock:
+            return self._survey.plan.decisions()
+
+    @property
+    def merges(self) -> list[tuple[str, list[int], Literal["ours", "theirs"]]]:
+        """Chunks merged cell by cell, which `decisions` calls theirs: path, coordinates, side."""
+        with self.lock:
+            return self._survey.plan.merges()
+
+    @answers("conflicts")
+    def payload(self) -> dict[str, Any]:
+        """Everything the view lists."""
+        with self.lock:
+            return {**self._survey.payload(), "message": self._message or self._default_message}
+
+    @answers("chunk_map")
+    def chunk_map(self, path: str) -> Reply:
+        """Geometry of an array in conflict and the state of every chunk of it."""
+        with self.lock:
+            held, cells = self._survey.chunk_map(path)
+        return held, [cells]
+
+    @answers("preview")
+    def preview(
+        self,
+        path: str,
+        chunk: list[int],
+        sides: list[str] | None = None,
+        index: list[int] | None = None,
+    ) -> Reply:
+        """Pictures of one chunk on every side, and of what it will be where that is decided."""
+        survey = self._survey
+        wanted = [name for name in sides or SIDES if name in SIDES]
+        held = [survey.side(name, path) for name in wanted if name != "result"]
+        outcome = result(survey, path, chunk) if "result" in wanted else None
+        return preview(path, chunk, [*held, *([outcome] if outcome else [])], index)
+
+    @answers("node_conflict")
+    def _node_conflict_reply(self, path: str, type: str) -> dict[str, Any]:
+        with self.lock:
+            survey = self._survey
+            return describe_node(survey, survey.plan.find(path, type))
+
+    @answers("script")
+    def _script_reply(self) -> dict[str, str]:
+        return {"text": self.script()}
+
+    def script(self) -> str:
+        """The decisions so far as a Python program."""
+        with self.lock:
+            plan, text = self._survey.plan, self._message or self._default_message
+            return script(plan.decisions(), text, self._survey.tip, plan.merge_runs())
+
+    @property
+    def _default_message(self) -> str:
+        return f"Merge a session into {self._survey.branch}"
+
+    # -- deciding --------------------------------------------------------------------------------
+
+    def decide(
+        self,
+        path: str,
+        choice: str | None,
+        chunks: Sequence[Sequence[int]] | None = None,
+        *,
+        type: ConflictType | str | None = None,
+        keys: dict[str, str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        new_path: str | None = None,
+    ) -> None:
+        """Decide all of a conflict, or some chunks of it.
+
+        Parameters
+        ----------
+        path : str
+            Path of the node.
+        choice : str or None
+            ``"ours"``, ``"theirs"``, ``"base"``; for chunks also ``"merge-ours"`` and
+            ``"merge-theirs"`` (every cell from the side that changed it, and from the named one
+            where both did); for nodes also ``"merge"``, ``"custom"`` and ``"rename"``
+            where `icechunk.conflicts.CHOICES` offers them; None makes it undecided again.
+        chunks : sequence of (sequence of int), optional
+            Coordinates of conflicting chunks; all by default.
+        type : ConflictType or str, optional
+            Needed when a node has several conflicts.
+        keys : dict of str to str, optional
+            For ``"merge"``: ``"ours"``, ``"theirs"`` or ``"base"`` for every key that both sides
+            changed, by JSON Pointer such as ``/attributes/units``.
+        metadata : dict, optional
+            The whole ``zarr.json`` for ``"custom"``.
+        new_path : str, optional
+            For ``"rename"``.
+
+        Raises
+        ------
+        InvalidInputError
+            When there is no such conflict, choice or conflicting chunk.
+        """
+        given = {"metadata": metadata, "new_path": new_path}
+        extra = {name: value for name, value in given.items() if value is not None}
+        self._decide(path, type, choice, chunks=chunks, keys=keys, extra=extra)
+        self.refresh()
+
+    @answers("decide")
+    def _decide_reply(
+        self,
+        path: str,
+        type: str,
+        choice: str | None,
+        runs: list[int] | None = None,
+        keys: dict[str, str] | None = None,
+        new_path: str | None = None,
+    ) -> dict[str, Any]:
+        extra = {} if new_path is None else {"new_path": new_path}
+        return self._decide(path, type, choice, runs=runs, keys=keys, extra=extra)
+
+    def _decide(
+        self,
+        path: str,
+        kind: ConflictType | str | None,
+        choice: str | None,
+        *,
+        keys: dict[str, str] | None = None,
+        **which: Any,
+    ) -> dict[str, Any]:
+        with self.lock:
+            self._check_open()
+            plan = self._survey.plan
+            entry = plan.find(path, kind)
+            if choice == "merge":
+                which["extra"] = keys_of_merge(self._survey, entry, keys)
+            if which.get("chunks") is not None and not entry.is_chunks:
+                raise refusal(
+                    f"{entry.key[0].name} at `{path}` is about the whole node", "leave out `chunks`"
+                )
+            plan.decide(entry, choice, **which)
+            self._count()
+            return plan.summary()
+
+    @answers("undo")
+    def _undo_reply(self) -> dict[str, Any]:
+        return self._travel("undo")
+
+    @answers("redo")
+    def _redo_reply(self) -> dict[str, Any]:
+        return self._travel("redo")
+
+    def undo(self) -> bool:
+        """Take back the last decision; False when there is none."""
+        before = self._survey.plan.can_undo
+        self._travel("undo")
+        self.refresh()
+        return before
+
+    def redo(self) -> bool:
+        """Take a decision again that was taken back; False when there is none."""
+        before = self._survey.plan.can_redo
+        self._travel("redo")
+        self.refresh()
+        return before
+
+    def _travel(self, way: str) -> dict[str, Any]:
+        with self.lock:
+            self._check_open()
+            plan = self._survey.plan
+            plan.undo() if way == "undo" else plan.redo()
+            self._count()
+            return plan.summary()
+
+    def _check_open(self) -> None:
+        if self.status == "working":
+            raise refusal("the rebase is running", "wait until it has finished")
+        if self.status in ("committed", "rebased", "cancelled"):
+            raise refusal(
+                f"this resolution is over ({self.status})",
+                "start another with `ConflictResolver(session)`",
+            )
+        self.status = "pending"
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def complete(self, message: str | None = None, wait: bool = True) -> str | None:
+        """Rebase as decided and commit, on a worker thread.
+
+        Parameters
+        ----------
+        message : str, optional
+            Commit message; the one given at the start by default.
+        wait : bool
+            Return when it is done; else at once, and `status` tells.
+
+        Returns
+        -------
+        str or None
+            The new snapshot (the tip when nothing of ours was left); None when not waiting.
+
+        Raises
+        ------
+        SessionStateError
+            Kind ``uncommitted-changes`` when decisions are missing, also when the branch moved
+            again and brought new conflicts.
+        IcechunkError
+            What stopped the rebase or the commit; the session keeps its changes.
+        """
+        self._start(message)
+        worker = self._worker
+        if not wait or worker is None:
+            return None
+        worker.join()
+        if self._failure is not None:
+            raise self._failure
+        if self.status == "pending":
+            raise self._incomplete()
+        return self.snapshot_id
+
+    @answers("complete")
+    def _complete_reply(self, message: str | None = None) -> dict[str, str]:
+        return {"job": self._start(message)}
+
+    def _start(self, message: str | None) -> str:
+        job = uuid.uuid4().hex
+        with self.lock:
+            self._check_open()
+            if self._survey.plan.undecided:
+                raise self._incomplete()
+            text = message or self._message or self._default_message
+            self.status, self._failure, self.result = "working", None, ""
+            # the worker's messages belong to the cell or request that started it
+            context = contextvars.copy_context()
+            self._worker = threading.Thread(
+                target=context.run,
+                args=(self._work, job, text),
+                name="icechunk-rebase",
+                daemon=True,
+            )
+            self._worker.start()
+        return job
+
+    def _incomplete(self) -> IcechunkError:
+        plan = self._survey.plan
+        return SessionStateError(
+            f"{plan.undecided} of {plural(plan.total, 'decision')} are missing; decide the "
+            "conflicts that `conflicts` lists as undecided",
+            ErrorKind.UNCOMMITTED_CHANGES,
+        )
+
+    def _work(self, job: str, message: str) -> None:
+        def progress(stage: str, done: int, total: int) -> None:
+            self.push("progress", job=job, stage=stage, done=done, total=total)
+
+        try:
+            outcome = complete(self._session, self, message, self._metadata, progress)
+        except BaseException as error:
+            self._fail(job, error)
+            return
+        self._finish(job, outcome)
+
+    def look_again(self, more: list[Conflict]) -> Survey:
+        """Survey the session again, keeping the decisions that are still valid."""
+        with self.lock:
+            self._survey = self._survey.renewed(more)
+            self._count()
+            return self._survey
+
+    @answers("look")
+    def _look_reply(self) -> dict[str, Any]:
+        """Tell the views, once, when the branch or the session has moved."""
+        if self.status in ("pending", "failed"):
+            found = news(self._session, self._survey)
+            with self.lock:
+                told, self._news = self._news, found[0] if found else ""
+            if found and found[0] != told:
+                self.push("moved", notice=found[1], closed=found[0] == "closed")
+        return {}
+
+    @answers("renew")
+    def renew(self) -> dict[str, Any]:
+        """Look for new commits now; decisions whose two sides are as they were are kept."""
+        with self.lock:
+            self._check_open()
+            survey = self.look_again([])
+            left = plural(survey.plan.undecided, "decision")
+        notice = f"{survey.branch} is at {short(survey.tip)}: {left} left."
+        self.push("state", notice=notice)
+        return {}
+
+    def _fail(self, job: str, error: BaseException) -> None:
+        told = describe(error)
+        with self.lock:
+            self._failure, self.status = error, "failed"
+            self.result = f"{told['message']}. {told['hint']}" if told["hint"] else told["message"]
+        self.push("done", job=job, ok=False, error=told)
+
+    def _finish(self, job: str, outcome: Outcome) -> None:
+        with self.lock:
+            self.result = outcome.text
+            if outcome.status != "pending":
+                self.snapshot_id = outcome.snapshot_id
+                self._tell()
+            self.status = outcome.status
+        if outcome.status == "pending":
+            self.push("state", job=job, notice=outcome.text)
+        else:
+            self.push("done", job=job, ok=True, snapshot=outcome.snapshot_id, message=outcome.text)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            try:
+                listener(self)
+            except Exception as error:
+                # The commit stands whatever a listener makes of it.
+                describe(error)
+
+    def when_done(self, listener: Callable[[ConflictResolver], None]) -> None:
+        """Call a function, on the worker thread, once the changes are in the branch."""
+        with self.lock:
+            self._listeners.append(listener)
+
+    @answers("cancel")
+    def cancel(self) -> dict[str, Any]:
+        """Give up; the session keeps its changes and stays where it was."""
+        with self.lock:
+            self._check_open()
+            self.status = "cancelled"
+        return {}
+
+    # -- without a kernel ------------------------------------------------------------------------
+
+    def saved_requests(self) -> Iterable[Request]:
+        """The conflicts, their maps, and the values of conflicting chunks."""
+        yield "conflicts", {}
+        yield "script", {}
+        with self.lock:
+            held = [entry for entry in self._survey.plan.entries if entry.is_chunks]
+            nodes = [entry for entry in self._survey.plan.entries if not entry.is_chunks]
+        for entry in held:
+            yield "chunk_map", {"path": entry.path}
+        for entry in nodes:
+            yield "node_conflict", {"path": entry.path, "type": entry.key[0].name}
+        chunks = [chunks_at(entry.path, entry.grid, entry.positions) for entry in held]
+        for path, chunk in in_turn(chunks, _SAVED_CHUNKS):
+            yield "preview", {"path": path, "chunk": chunk, "sides": list(SIDES), "index": None}
+
+    def static_html(self) -> str:
+        """The conflicts as a table, and a map of the array with most of them."""
+        with self.lock:
+            payload = self.payload()
+            chunked = [item for item in payload["conflicts"] if item["kind"] == "chunks"]
+            picture = ""
+            if chunked:
+                path = max(chunked, key=lambda item: int(item["chunks"]))["path"]
+                held, cells = self._survey.chunk_map(path)
+                picture = pictures.map_picture(
+                    cells, held, pictures.RESOLVER_COLOURS, pictures.RESOLVER_NAMES
+                )
+                first = self._survey.plan.find(path, "ChunkDoubleUpdate").coords[0].tolist()
+                picture += pictures.chunk_pictures(*self.preview(path, first))
+        return tables.conflicts_html(payload, self.title, picture)
+
+    def __repr__(self) -> str:
+        with self.lock:
+            rows = self._survey.plan.rows()
+        head = f"ConflictResolver: {self.status}, {self.undecided} of {self.total} undecided"
+        lines = [
+            f"  {row['path'] or '(repository)'}: {row['title']}"
+            + (f", {plural(row['chunks'], 'chunk')}" if row["kind"] == "chunks" else "")
+            + (f", {row['undecided']} left" if row["undecided"] else ", decided")
+            for row in rows
+        ]
+        return "\n".join([head, *lines, *([self.result] if self.result else [])])

@@ -1,0 +1,169 @@
+"""The repository and session that the commands work on: variables of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+import icechunk
+from icechunk import ErrorKind, Repository, RepositoryConfig, Session, Storage
+from icechunk_widgets.arrays.chunk_refs import same_repository
+from icechunk_widgets.kernel.faults import refusal
+
+if TYPE_CHECKING:
+    from icechunk.cli.places import At
+    from icechunk_widgets.provenance import Cell
+
+
+class Workspace:
+    """``repo``, ``session`` and ``store`` among the user's variables.
+
+    Parameters
+    ----------
+    namespace : mutable mapping
+        The variables.
+    cell : callable, optional
+        Tells which cell runs.
+    """
+
+    def __init__(
+        self,
+        namespace: MutableMapping[str, Any],
+        cell: Callable[[], Cell | None] = lambda: None,
+    ) -> None:
+        self.names = namespace
+        self._cell = cell
+
+    @property
+    def repo(self) -> Repository:
+        """The repository.
+
+        Raises
+        ------
+        IcechunkError
+            When none is open.
+        """
+        held = self.names.get("repo")
+        if isinstance(held, Repository):
+            return held
+        session = self.names.get("session")
+        others = [
+            value
+            for name, value in list(self.names.items())
+            if name[:1] != "_" and type(value) is Repository
+        ]
+        if isinstance(session, Session):
+            others = [repo for repo in others if same_repository(session, repo)] or others
+        places = {repo.storage.identity for repo in others}
+        if len(places) == 1:
+            return others[0]
+        if others:
+            raise refusal(
+                "there are several repositories among the variables",
+                "assign the one to work on to `repo`",
+            )
+        raise refusal(
+            "no repository is open",
+            "`%icechunk init PATH` makes one, `%icechunk open PATH` opens one",
+            ErrorKind.REPOSITORY_NOT_FOUND,
+        )
+
+    @property
+    def held_session(self) -> Session | None:
+        """The session, if there is one of this repository."""
+        held = self.names.get("session")
+        if isinstance(held, Session) and same_repository(held, self.repo):
+            return held
+        return None
+
+    @property
+    def at(self) -> At:
+        """Where verbs work that the shell command has too."""
+        from icechunk.cli.places import At
+
+        return At(self.repo, self.held_session)
+
+    def metadata(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Metadata of a commit: what was given, and where it comes from."""
+        from icechunk_widgets.provenance import provenance, with_provenance
+
+        found = provenance(self.names, self._cell())
+        return with_provenance(given, self.repo.default_commit_metadata(), found)
+
+    @property
+    def session(self) -> Session:
+        """The session; one on ``main`` is opened when there is none."""
+        held = self.held_session
+        if held is None:
+            self.bind(self.repo, self.repo.writable_session("main"))
+            held = self.held_session
+            assert held is not None
+        return held
+
+    @property
+    def writable(self) -> Session:
+        """The session, which must be on a branch.
+
+        Raises
+        ------
+        IcechunkError
+            When it is read-only.
+        """
+        session = self.session
+        if session.read_only or session.branch is None:
+            raise refusal(
+                "the session is read-only",
+                "`%icechunk checkout BRANCH` opens one that can be changed",
+                ErrorKind.READ_ONLY_SESSION,
+            )
+        return session
+
+    def bind(self, repo: Repository, session: Session) -> None:
+        """Make a repository and a session the current ones."""
+        self.names.update(repo=repo, session=session, store=session.store)
+
+    def follow(self, session: Session, branch: str) -> None:
+        """After a commit: go on with a fresh session on the branch, unless another is current."""
+        held = self.names.get("session")
+        if not isinstance(held, Session) or held == session:
+            repo = self.repo
+            self.bind(repo, repo.writable_session(branch))
+
+    def check_clean(self, discard: bool) -> None:
+        """Refuse to lose uncommitted changes.
+
+        Raises
+        ------
+        IcechunkError
+            Kind ``uncommitted-changes``.
+        """
+        held = self.names.get("session")
+        if isinstance(held, Session) and held.has_uncommitted_changes and not discard:
+            raise refusal(
+                "the session has uncommitted changes",
+                "commit them first (`%icechunk commit MESSAGE`), or add --discard to give them up",
+                ErrorKind.UNCOMMITTED_CHANGES,
+            )
+
+    def locate(self, place: str) -> tuple[Storage, RepositoryConfig | None]:
+        """Storage and settings that a word on the command line means.
+
+        Parameters
+        ----------
+        place : str
+            Name of a variable holding a `Storage`, ``memory``, an alias of the shell command, a
+            URL (credentials from the environment), or a folder.
+
+        Raises
+        ------
+        IcechunkError
+            For a URL of an unknown kind.
+        """
+        from icechunk.cli.places import locate
+
+        held = self.names.get(place) if place.isidentifier() else None
+        if isinstance(held, Storage):
+            return held, None
+        if place in ("memory", "memory:", "memory://"):
+            return icechunk.in_memory_storage(), None
+        return locate(place)
