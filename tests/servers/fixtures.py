@@ -115,9 +115,14 @@ def web_server(
             pytest.skip("no nginx: scripts/servers.sh installs it where it may")
         for part in (folder, *folder.parents[:3]):
             part.chmod(part.stat().st_mode | 0o055)
-        server = Server([program, "-p", str(folder), "-c", str(folder / "conf")], folder / "log")
         (folder / "t").mkdir()
-        (folder / "conf").write_text(NGINX.format(folder=folder, port=server.port))
+        server = Server(
+            [program, "-p", str(folder), "-c", str(folder / "conf")],
+            folder / "log",
+            prepare=lambda port: (folder / "conf").write_text(
+                NGINX.format(folder=folder, port=port)
+            ),
+        )
     else:
         command = [sys.executable, str(HERE / "ranges.py"), "{port}", str(folder / "root")]
         server = Server(command, folder / "log")

@@ -11,13 +11,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 PATIENCE = 60.0
 """Seconds a server may take to answer; a loaded machine is slow at unexpected moments."""
+TRIES = 3
 
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -49,36 +50,53 @@ class Server:
         File for what it prints.
     environment
         Variables on top of the present ones.
+    prepare
+        Told the port before the command runs.
     """
 
     def __init__(
-        self, command: Sequence[str], log: Path, environment: dict[str, str] | None = None
+        self,
+        command: Sequence[str],
+        log: Path,
+        environment: dict[str, str] | None = None,
+        prepare: Callable[[int], object] = lambda port: None,
     ) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [word.replace("{port}", str(self.port)) for word in command]
+        self.port, self.url = 0, ""
+        self._command = list(command)
         self._environment = {**os.environ, **(environment or {})}
         self._log = log
+        self._prepare = prepare
 
     def __enter__(self) -> Self:
+        # between finding a port and listening on it, somebody else may take it
+        for _ in range(TRIES):
+            self._start()
+            if self._comes_up():
+                return self
+            self.stop()
+        raise RuntimeError(f"{self._command[0]} does not answer: {self._log.read_text()[-2000:]}")
+
+    def _start(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._prepare(self.port)
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                self._command,
+                [word.replace("{port}", str(self.port)) for word in self._command],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self._environment,
                 start_new_session=True,
                 preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             )
+
+    def _comes_up(self) -> bool:
         give_up = time.monotonic() + PATIENCE
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > give_up:
-                self.stop()
-                raise RuntimeError(
-                    f"{self._command[0]} does not answer: {self._log.read_text()[-2000:]}"
-                )
+                return False
             time.sleep(0.05)
-        return self
+        return True
 
     def _answers(self) -> bool:
         try:
