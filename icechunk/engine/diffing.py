@@ -15,8 +15,9 @@ from icechunk.model.snapshot_table import SnapshotRecord
 def status(transaction: Transaction) -> Diff:
     """What a session changed since its base."""
     builder = DiffBuilder()
-    builder.add(transaction_log(transaction.base.id, transaction.changes))
-    return builder.build(transaction.base.nodes, transaction.tree)
+    with transaction.lock:  # others may be writing
+        builder.add(transaction_log(transaction.base.id, transaction.changes))
+        return builder.build(transaction.base.nodes, transaction.tree)
 
 
 def diff(ctx: RepoContext, before: ObjectId, after: ObjectId, *, any_states: bool = False) -> Diff:

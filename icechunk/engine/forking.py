@@ -98,23 +98,25 @@ def merge_children(into: Transaction, children: list[Transaction], *, last_wins:
     """
     for child in children:
         check_mergeable(into, child, any_base=last_wins)
+    children = [child for child in children if not child.changes.is_empty]
+    if not children:
+        return
     same = partial(equal_bytes, into.ctx.storage)
 
-    def united() -> ChangeSet:
-        changes = into.changes.copy()
+    def united(changes: ChangeSet) -> ChangeSet:
         for child in children:
-            if not child.changes.is_empty:
-                known = None if last_wins else into.shared_with(child)
-                merge(changes, child.changes, into.tree, known, same)
+            known = None if last_wins else into.shared_with(child)
+            merge(changes, child.changes, into.tree, known, same)
         return changes
 
     # Chunks may have to be read: not with the lock held, unless the session does not stand still.
     with into.lock:
-        before = into.revision
-    changes = united()
+        before, changes = into.revision, into.changes.copy()
+    changes = united(changes)
     with into.lock:
         into.check_writable()
-        into.replace_changes(changes if into.revision == before else united())
+        still = into.revision == before
+        into.replace_changes(changes if still else united(into.changes.copy()))
 
 
 @dataclass(frozen=True, slots=True)

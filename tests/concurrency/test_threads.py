@@ -318,3 +318,36 @@ def test_sessions_that_skip_unchanged_chunks_from_many_threads(skip, tmp_path):
     assert session.has_uncommitted_changes is not skip
     array = zarr.open_array(session.store, path="a", mode="r")
     np.testing.assert_array_equal(array[:], values)
+
+
+def test_a_session_takes_in_forks_while_others_write_it() -> None:
+    """Dask's threads write one fork and merge others into it at the same time."""
+    repo = icechunk.Repository.create(icechunk.in_memory_storage())
+    session = repo.writable_session("main")
+    root = zarr.create_group(session.store)
+    names = [f"a{number}" for number in range(60)]
+    for name in (*names, "merged"):
+        root.create_array(name, shape=(60,), chunks=(1,), dtype="i4", fill_value=0)
+    session.commit("arrays")
+    fork = repo.writable_session("main").fork()
+    others = []
+    for number in range(60):
+        other = repo.writable_session("main").fork()
+        zarr.open_array(other.store, path="merged")[number] = 1
+        others.append(other)
+
+    def write() -> None:
+        group = zarr.open_group(fork.store)
+        for name in names:
+            group[name][:3] = 1
+
+    def merge() -> None:
+        for other in others:
+            fork.merge(other)
+
+    together(write, merge)
+    back = repo.writable_session("main")
+    back.merge(fork)
+    group = zarr.open_group(back.store)
+    assert group["merged"][:].tolist() == [1] * 60
+    assert all(group[name][:4].tolist() == [1, 1, 1, 0] for name in names)
