@@ -82,7 +82,7 @@ def test_the_main_job_with_the_mouse(
     expect(counter).to_contain_text("4 of 4")
     expect(complete).to_be_disabled()
     expect(resolver.get_by_test_id("ick-message")).to_have_value("SST: cooler sensors")
-    assert grid.get_attribute("data-flip-y") == "true"  # latitudes: north is up
+    expect(grid).to_have_attribute("data-flip-y", "true")  # latitudes: north is up
     south, north = cell_of(grid, 0, 0), cell_of(grid, 2, 0)
     assert north["y"] < south["y"]
     for side in ("ours", "theirs", "base"):
@@ -196,7 +196,7 @@ def test_cells_are_merged_by_a_rule_and_by_hand(lab: Lab, notebooks: Path) -> No
     resolver = notebook.output(1).get_by_test_id("ick-resolver")
     counter = resolver.get_by_test_id("ick-counter")
     expect(resolver.get_by_test_id("ick-cells")).to_contain_text("I changed 1, they 1, both 0")
-    resolver.locator("summary").click()
+    resolver.locator("summary", has_text="Rules").click()
     resolver.get_by_test_id("ick-rule").select_option("merge-where-apart")
     expect(resolver.get_by_test_id("ick-takes")).to_contain_text("takes 1 of 2 undecided chunks")
     expect(counter).to_contain_text("2 of 2")
