@@ -1,7 +1,9 @@
 /** Lines of the commit graph. */
 
 import { type LaneLayout, NOT_LISTED, ROOT } from "../core/lanes";
-import { ROW } from "./historylist";
+
+/** Height of a row, in CSS pixels. */
+export const ROW = 28;
 
 /** The line from a commit down its lane and over to its parent. */
 export function edgePath(

@@ -1,6 +1,6 @@
 /** The history of a repository: lanes, refs, search, details of one commit, comparison of two. */
 
-import { Commits, UNKNOWN } from "../core/commits";
+import { Commits, SESSION_ROW, UNKNOWN } from "../core/commits";
 import { button, closest, h, listen, say, fill } from "../core/dom";
 import { asHostError, type Host, isSilent } from "../core/host";
 import type { CommitReply, DiffReply, HistoryReply } from "../core/protocol";
@@ -10,7 +10,7 @@ import { commitActions } from "./commitactions";
 import { ComparisonBelow } from "./comparison";
 import { commitTree } from "./committree";
 import { createFrame, type Dispose, savedAt } from "./frame";
-import { HistoryList, SESSION_ROW } from "./historylist";
+import { HistoryList } from "./historylist";
 import { SESSION, verdictDetails } from "./rebases";
 import { watch } from "./watch";
 

@@ -12,14 +12,11 @@ import { plural } from "../core/text";
 import { Activity } from "./activity";
 import { CommitTexts } from "./committexts";
 import { type Frame, onWidth, uid } from "./frame";
-import { edgePath } from "./graphedge";
+import { edgePath, ROW } from "./graphedge";
 import { Rebases, SESSION } from "./rebases";
 import { commitRow, runRow, sessionRow } from "./historyrows";
 import { refLabel } from "./reflabel";
 
-export { SESSION_ROW };
-
-export const ROW = 28;
 const LANE = 16;
 const PAD = 12;
 const MAX_ROWS = 16;
