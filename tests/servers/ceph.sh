@@ -3,9 +3,11 @@
 # ACCESS_KEY and SECRET_KEY are those of its one user. Runs in the foreground until it is ended.
 set -eu
 port=$1 folder=$2
-monitor=$((port > 60000 ? port - 1001 : port + 1001))
+monitor=$((10000 + port % 20000)) # below the ports that systems give to clients
 conf=$folder/ceph.conf
 id=$(cat /proc/sys/kernel/random/uuid)
+trap 'trap - TERM EXIT; kill 0' TERM INT EXIT # the monitor and the store go with the gateway
+rm -rf "$folder/mon" "$folder/osd" "$folder/run" "$folder/gateway"
 mkdir -p "$folder/mon" "$folder/osd" "$folder/run" "$folder/gateway"
 
 cat >"$conf" <<CONF
@@ -77,6 +79,5 @@ until_true store_is_up
 
 radosgw-admin -c "$conf" -n client.rgw.a user create --uid=test --display-name=test \
     --access-key="$ACCESS_KEY" --secret-key="$SECRET_KEY" >/dev/null
-trap 'trap - TERM EXIT; kill 0' TERM INT EXIT # the monitor and the store go with the gateway
 radosgw -c "$conf" -n client.rgw.a -f &
 wait $!

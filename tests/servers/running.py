@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PATIENCE = 60.0
+PATIENCE = 45.0
 """Seconds a server may take to answer; a loaded machine is slow at unexpected moments."""
-TRIES = 3
+TRIES = 2
 
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
