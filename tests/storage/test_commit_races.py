@@ -11,8 +11,9 @@ import textwrap
 import pytest
 
 import icechunk
+from icechunk.storage import fsspec_storage
 from icechunk.storage.base import Storage
-from tests.servers.places import AzurePlace, S3Place
+from tests.servers.places import AzurePlace, S3Place, fresh
 
 PROCESSES, COMMITS = 8, 25
 
@@ -69,6 +70,13 @@ class TestRaces:
 
     def test_radosgw(self, radosgw: S3Place) -> None:
         race(radosgw.storage())
+
+    def test_google_by_gcsfs(self, fake_gcs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        # a search for a kind of bucket that emulators do not know takes a minute
+        monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        pytest.importorskip("gcsfs", reason="no gcsfs: it belongs to the test extra")
+        options = {"endpoint_url": fake_gcs, "token": "anon"}
+        race(fsspec_storage(f"gs://testbucket/{fresh()}", storage_options=options))
 
 
 def test_a_small_race(moto: S3Place) -> None:
