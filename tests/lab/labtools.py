@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -59,6 +60,9 @@ SETTINGS = {
     },
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
+
+#: What a chunk grid says of its rows once the map is there: keys typed before go nowhere.
+MAP = re.compile("[1-9]")
 
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.lab.labtools import ROOT, Lab, Notebook, write_notebook
+from tests.lab.labtools import MAP, ROOT, Lab, Notebook, write_notebook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,6 +155,7 @@ def test_keys_and_names_are_settled_without_the_mouse(lab: Lab, notebooks: Path)
     go_to("changed the array's metadata")
     press("ick-keep-ours")
     go_to("wrote the same chunks")
+    expect(resolver.get_by_test_id("ick-grid")).to_have_attribute("data-grid-rows", MAP)
     tab_to(page, resolver.get_by_test_id("ick-grid"))
     page.keyboard.press("m")
     result = resolver.get_by_test_id("ick-preview-result")
@@ -185,6 +186,7 @@ def test_a_conflict_is_settled_without_the_mouse(lab: Lab, notebook: Notebook) -
 
     resolver.locator("[role=listbox]").focus()
     grid = resolver.get_by_test_id("ick-grid")
+    expect(grid).to_have_attribute("data-grid-rows", MAP)
     tab_to(page, grid)
     page.keyboard.press("t")
     expect(counter).to_contain_text("1 of 2")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.lab.labtools import ARTIFACTS, ROOT, Lab, LabError
+from tests.lab.labtools import ARTIFACTS, MAP, ROOT, Lab, LabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,9 @@ def test_the_resolver_in_marimo(marimo: Marimo, browser: Browser) -> None:
         resolver = lab.page.get_by_test_id("ick-resolver")
         counter = resolver.get_by_test_id("ick-counter")
         expect(counter).to_contain_text("2 of 2", timeout=60_000)
-        resolver.get_by_test_id("ick-grid").focus()
+        grid = resolver.get_by_test_id("ick-grid")
+        expect(grid).to_have_attribute("data-grid-rows", MAP)
+        grid.focus()
         lab.page.keyboard.type("ot")
         expect(counter).to_contain_text("All 2 chunks decided")
         expect(resolver.get_by_test_id("ick-message")).to_have_value("Merged in marimo")

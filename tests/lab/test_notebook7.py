@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from tests.lab.labtools import Lab
+from tests.lab.labtools import MAP, Lab
 from tests.lab.story import copy_quickstart, in_both_themes
 
 FOCUSABLE = "[tabindex='0'], button:not(:disabled), select, summary, input"
@@ -38,6 +38,7 @@ def test_the_main_job_by_keyboard(notebook7: Lab) -> None:
     counter = resolver.get_by_test_id("ick-counter")
     expect(counter).to_contain_text("4 of 4")
     grid = resolver.get_by_test_id("ick-grid")
+    expect(grid).to_have_attribute("data-grid-rows", MAP)
     lab.page.wait_for_timeout(800)
     grid.focus()
     lab.page.keyboard.type("aax")  # no keys of ours
