@@ -82,7 +82,11 @@ def wanted(ctx: RepoContext, base: Snapshot) -> Iterator[ManifestInfo]:
 
 def _begin(ctx: RepoContext, base: Snapshot) -> None:
     """Find out what to fetch and share it out to a few threads."""
-    infos = list(wanted(ctx, base))
+    try:
+        infos = list(wanted(ctx, base))
+    except IcechunkError:
+        _log.debug("a preload condition could not be applied", exc_info=True)
+        return
     for share in (infos[k::_AT_ONCE] for k in range(1, _AT_ONCE)):
         if share:
             start(_fetch, ctx, share)

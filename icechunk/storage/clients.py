@@ -242,6 +242,31 @@ def _split(options: Mapping[str, str] | None) -> tuple[Any, Any]:
     return service, client
 
 
+def _bucket_store(
+    service: str,
+    kind: Any,
+    bucket: str,
+    prefix: str | None,
+    config: Any,
+    client: Any,
+    limits: StorageTuning,
+    provider: Any,
+) -> ObjectStore:
+    """Make a client of a bucket or container from what its service was told."""
+    made: ObjectStore = _built(
+        service,
+        lambda: kind(
+            bucket,
+            prefix=prefix,
+            config=config,
+            client_options=client,
+            retry_config=_retry(limits),
+            credential_provider=provider,
+        ),
+    )
+    return made
+
+
 # --------------------------------------------------------------------------- S3
 
 
@@ -270,18 +295,7 @@ def _s3(
         allow_http=options.allow_http,
         stall=_stall(options.network_stream_timeout_seconds),
     )
-    made: ObjectStore = _built(
-        "S3",
-        lambda: S3Store(
-            bucket,
-            prefix=prefix,
-            config=config,
-            client_options=client,
-            retry_config=_retry(limits),
-            credential_provider=provider,
-        ),
-    )
-    return made
+    return _bucket_store("S3", S3Store, bucket, prefix, config, client, limits, provider)
 
 
 def _stall(seconds: int | None) -> timedelta:
@@ -384,18 +398,10 @@ def _gcs(
         provider = GcsRefresher(credentials)
     elif isinstance(credentials, GcsCredentials.Static):
         config.update(_gcs_static(credentials.credentials))
-    made: ObjectStore = _built(
-        "Google Cloud Storage",
-        lambda: GCSStore(
-            bucket,
-            prefix=prefix,
-            config=config,
-            client_options=_client(limits, requests, allow_http=False, over=client),
-            retry_config=_retry(limits),
-            credential_provider=provider,
-        ),
+    options = _client(limits, requests, allow_http=False, over=client)
+    return _bucket_store(
+        "Google Cloud Storage", GCSStore, bucket, prefix, config, options, limits, provider
     )
-    return made
 
 
 def _gcs_static(credentials: GcsStaticCredentials) -> dict[str, Any]:
@@ -433,18 +439,8 @@ def _azure(
         provider = AzureRefresher(credentials)
     elif isinstance(credentials, AzureCredentials.Static):
         config.update(_azure_static(credentials.credentials))
-    made: ObjectStore = _built(
-        "Azure",
-        lambda: AzureStore(
-            container,
-            prefix=prefix,
-            config=config,
-            client_options=_client(limits, requests, allow_http=False, over=client),
-            retry_config=_retry(limits),
-            credential_provider=provider,
-        ),
-    )
-    return made
+    options = _client(limits, requests, allow_http=False, over=client)
+    return _bucket_store("Azure", AzureStore, container, prefix, config, options, limits, provider)
 
 
 def _azure_static(credentials: AzureStaticCredentials) -> dict[str, Any]:

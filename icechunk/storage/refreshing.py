@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,7 +35,7 @@ def s3_answer(pair: S3StaticCredentials) -> dict[str, Any]:
     }
 
 
-class _Refresher:
+class _Refresher(ABC):
     """Calls a refresh function when there is no value yet, or its end is near.
 
     Callable without arguments, from any thread; two threads never call the function at once.
@@ -69,8 +70,9 @@ class _Refresher:
                 self._renew_at = self._due(self._value)
             return self._answer(self._value)
 
+    @abstractmethod
     def _answer(self, value: Any) -> dict[str, Any]:
-        raise NotImplementedError
+        """Express the value as the client wants it."""
 
 
 class S3Refresher(_Refresher):

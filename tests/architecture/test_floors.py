@@ -51,7 +51,7 @@ WIDGET_FLOOR_OF = {room: floor for floor, rooms in enumerate(WIDGET_FLOORS) for 
 FACADES = FLOORS[10]  # thin public modules; together they are one room
 
 #: The only files that may name asyncio: everything else is plain functions.
-ASYNC_SEAM = ("ground/runtime.py", "storage/", "engine/payload.py", "store/zarr_store.py")
+ASYNC_SEAM = ("ground/runtime.py", "storage/", "assets/virtual_joined.py", "store/zarr_store.py")
 
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60  # without its docstring

@@ -240,7 +240,7 @@ def test_neighbours_may_have_a_little_between_them(web: Any) -> None:
 def test_a_large_chunk_is_read_by_several_requests(
     web: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("icechunk.engine.payload._PART", 64 * 1024)
+    monkeypatch.setattr("icechunk.assets.virtual_joined._PART", 64 * 1024)
     place = web_place(web)
     numbers_of = np.random.default_rng(5).random(100_000, "f4")
     location = place.put("x.bin", b"8 bytes." + numbers_of.tobytes())

@@ -1,5 +1,6 @@
-/** Lines of the commit graph. */
+/** Lines and dots of the commit graph. */
 
+import { s } from "../core/dom";
 import { type LaneLayout, NOT_LISTED, ROOT } from "../core/lanes";
 
 /** Height of a row, in CSS pixels. */
@@ -24,4 +25,19 @@ export function edgePath(
   if (y1 - ROW > height + ROW) return `M${x0} ${y0}V${height + ROW}`;
   const bend = y1 - ROW;
   return `M${x0} ${Math.min(y0, bend)}V${bend}C${x0} ${bend + ROW * 0.7} ${x1} ${bend + ROW * 0.3} ${x1} ${y1}`;
+}
+
+/** The dot of a commit, three small ones for a folded run; a chosen commit has a ring. */
+export function dotsOf(
+  kind: "commit" | "session" | "run",
+  cx: number,
+  cy: number,
+  colour: string,
+  chosen: boolean,
+): SVGElement[] {
+  if (kind === "run")
+    return [-6, 0, 6].map((dy) => s("circle", { cx, cy: cy + dy, r: 2, class: "ick-dot", fill: colour }));
+  const shape = kind === "session" ? "ick-dot ick-hollow" : "ick-dot";
+  const dot = s("circle", { cx, cy, r: 4.5, class: shape, fill: colour, color: colour });
+  return chosen ? [s("circle", { cx, cy, r: 8, class: "ick-halo", stroke: colour }), dot] : [dot];
 }

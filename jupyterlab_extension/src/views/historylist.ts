@@ -12,7 +12,7 @@ import { plural } from "../core/text";
 import { Activity } from "./activity";
 import { CommitTexts } from "./committexts";
 import { type Frame, onWidth, uid } from "./frame";
-import { edgePath, ROW } from "./graphedge";
+import { dotsOf, edgePath, ROW } from "./graphedge";
 import { Rebases, SESSION } from "./rebases";
 import { commitRow, runRow, sessionRow } from "./historyrows";
 import { refLabel } from "./reflabel";
@@ -480,24 +480,8 @@ export class HistoryList {
           }),
         );
       if (i < from || i > to) continue;
-      if (this.run(i)) {
-        for (const dy of [-6, 0, 6])
-          dots.push(s("circle", { cx: x(lane), cy: y(i) + dy, r: 2, class: "ick-dot", fill: colour }));
-        continue;
-      }
-      const chosen = this.selected.includes(this.idAt(i)!);
-      if (chosen)
-        dots.push(s("circle", { cx: x(lane), cy: y(i), r: 8, class: "ick-halo", stroke: colour }));
-      dots.push(
-        s("circle", {
-          cx: x(lane),
-          cy: y(i),
-          r: 4.5,
-          class: session ? "ick-dot ick-hollow" : "ick-dot",
-          fill: colour,
-          color: colour,
-        }),
-      );
+      const kind = this.run(i) ? "run" : session ? "session" : "commit";
+      dots.push(...dotsOf(kind, x(lane), y(i), colour, this.selected.includes(this.idAt(i)!)));
     }
     this.graph.append(...dots);
   }

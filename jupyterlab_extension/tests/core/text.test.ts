@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { contrast, inkOn, LINE_COLOURS, MAP_SIZE, mapIndex, OKABE_ITO, parseCss, parseHex, viridis } from "../../src/core/colour";
-import { chunkMap } from "../../dev/fake-host";
+import { chunkMap } from "../../dev/replies";
 import { coordinate, coverage, plural, short } from "../../src/core/text";
 import { absoluteTime, relativeTime } from "../../src/core/time";
 
