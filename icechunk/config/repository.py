@@ -178,6 +178,10 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
+OWN_FIELDS = ("skip_unchanged_chunks", "pack_chunks", "share_manifests")
+"""Fields that the format does not know (readers of it pass over them): written only where set."""
+
+
 class RepositoryConfig(
     Value,
     path="icechunk.config.RepositoryConfig",
@@ -226,6 +230,16 @@ class RepositoryConfig(
         does not hold, records no change (off when unset). Such a write costs a read of that chunk
         where the lengths are equal. Chunks that the base keeps by virtual reference are always
         written. An addition of this library: others that save the configuration drop it.
+    pack_chunks : bool, optional
+        Append chunks to objects that hold many of them, where the storage can append (on when
+        unset). Switched off, every chunk above the inline threshold becomes an object of its own,
+        as tools that count or serve objects expect. Chunks written before stay where they are. An
+        addition of this library: others that save the configuration drop it.
+    share_manifests : bool, optional
+        Keep the references of several small arrays in one manifest file (on when unset). Switched
+        off, every array has manifests of its own from the next commit that changes it on, or from
+        `Repository.rewrite_manifests` on. An addition of this library: others that save the
+        configuration drop it.
     """
 
     inline_chunk_threshold_bytes: int | None = unsigned(16, default=None, in_force=512)
@@ -250,12 +264,13 @@ class RepositoryConfig(
     skip_unchanged_chunks: bool | None = instance_of(
         bool, default=None, in_force=False, kw_only=True
     )
+    pack_chunks: bool | None = instance_of(bool, default=None, in_force=True, kw_only=True)
+    share_manifests: bool | None = instance_of(bool, default=None, in_force=True, kw_only=True)
 
     def _entries(self) -> Iterable[Entry]:
-        """Show what is not the reference library's only where it is set."""
-        own = self.skip_unchanged_chunks
-        shown = super()._entries()
-        return shown if own is None else [*shown, Entry("skip_unchanged_chunks", own)]
+        """Show the fields that only this library has where they are set."""
+        own = ((name, getattr(self, name)) for name in OWN_FIELDS)
+        return [*super()._entries(), *(Entry(name, held) for name, held in own if held is not None)]
 
     @staticmethod
     def default() -> RepositoryConfig:

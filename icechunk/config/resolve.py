@@ -9,7 +9,7 @@ from typing import Any
 from icechunk.config.containers import VirtualChunkContainer
 from icechunk.config.manifests import SplitRules
 from icechunk.config.preload import ManifestPreloadCondition
-from icechunk.config.repository import RepositoryConfig
+from icechunk.config.repository import OWN_FIELDS, RepositoryConfig
 from icechunk.config.storage import StorageRetriesSettings, StorageSettings
 from icechunk.config.values import Value, merged
 
@@ -105,6 +105,10 @@ class Settings:
         Longest URL prefix first.
     skip_unchanged_chunks : bool
         Whether writing what the base holds is no change.
+    pack_chunks : bool
+        Whether chunks are appended to objects that hold many of them.
+    share_manifests : bool
+        Whether small arrays share manifest files.
     """
 
     inline_threshold: int
@@ -128,6 +132,8 @@ class Settings:
     storage: StorageTuning
     containers: tuple[VirtualChunkContainer, ...] = field(default=())
     skip_unchanged_chunks: bool = False
+    pack_chunks: bool = True
+    share_manifests: bool = True
 
 
 def effective(value: Value, name: str) -> Any:
@@ -227,5 +233,5 @@ def resolve(config: RepositoryConfig | None) -> Settings:
         ),
         storage=storage_tuning(config.storage),
         containers=tuple(sorted(containers, key=lambda c: len(c.url_prefix), reverse=True)),
-        skip_unchanged_chunks=effective(config, "skip_unchanged_chunks"),
+        **{name: effective(config, name) for name in OWN_FIELDS},
     )

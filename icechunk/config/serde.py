@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from icechunk.config.containers import ObjectStoreConfig, VirtualChunkContainer
 from icechunk.config.manifests import UNSPLIT, ManifestSplittingConfig
 from icechunk.config.preload import ManifestPreloadCondition
-from icechunk.config.repository import CompressionAlgorithm, RepositoryConfig
+from icechunk.config.repository import OWN_FIELDS, CompressionAlgorithm, RepositoryConfig
 from icechunk.config.splitting import ManifestSplitCondition, ManifestSplitDimCondition
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
 from icechunk.config.values import Value, Variant
@@ -69,9 +69,6 @@ _CONDITIONS: dict[str, str] = {
 _TAGS: dict[type[Variant], str] = {kind: tag for tag, kind in _STORES.items()}
 
 
-_OWN = {"skip_unchanged_chunks"}
-"""Fields that the format does not know (readers of it pass over them): written only where set."""
-
 # --------------------------------------------------------------------------- writing
 
 
@@ -122,7 +119,7 @@ def _struct(value: Value) -> dict[str, Any]:
     return {
         name: _written(getattr(value, name))
         for name in value._fields_
-        if name not in _OWN or getattr(value, name) is not None
+        if name not in OWN_FIELDS or getattr(value, name) is not None
     }
 
 

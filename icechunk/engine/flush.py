@@ -79,7 +79,7 @@ def flush(
     plan = plan_manifests(ctx, base, changed, changes)
     nodes = tree.base.edited(changed, changes.deleted)
     check_snapshot_size(nodes, len(plan.parts), message, metadata, ctx.assets.dialect)
-    written = _write_manifests(ctx.assets, plan.parts)
+    written = _write_manifests(ctx.assets, plan.parts, shared=ctx.settings.share_manifests)
     refs: dict[NodeId, list[ManifestRef]] = {node_id: list(r) for node_id, r in plan.kept.items()}
     for part, info in written:
         refs.setdefault(part.node_id, []).append(ManifestRef(info.id, part.extents))
@@ -112,8 +112,24 @@ def _commit_time(base: Snapshot) -> int:
     return at
 
 
-def _write_manifests(assets: Assets, parts: list[Part]) -> list[tuple[Part, ManifestInfo]]:
-    """Write the manifests, small arrays together."""
+def _write_manifests(
+    assets: Assets, parts: list[Part], *, shared: bool
+) -> list[tuple[Part, ManifestInfo]]:
+    """Write the manifests, small arrays together where manifests are shared."""
+    groups = _shared_groups(parts) if shared else [[part] for part in parts]
+
+    def write(group: list[Part]) -> ManifestInfo:
+        if isinstance(group[0].content, ManifestPatch):
+            return assets.write_patch(group[0].content)
+        tables = {p.node_id: p.content for p in group if isinstance(p.content, ChunkTable)}
+        return assets.write_manifest(tables)
+
+    infos = map_parallel(write, groups)
+    return [(part, info) for group, info in zip(groups, infos, strict=True) for part in group]
+
+
+def _shared_groups(parts: list[Part]) -> list[list[Part]]:
+    """Divide what has to be written into manifests, small arrays together."""
     groups: list[list[Part]] = []
     shared: list[Part] = []
     per_node: dict[NodeId, int] = {}
@@ -130,15 +146,7 @@ def _write_manifests(assets: Assets, parts: list[Part]) -> list[tuple[Part, Mani
             room = SHARED_MANIFEST_REFS
         shared.append(part)
         room -= part.refs
-
-    def write(group: list[Part]) -> ManifestInfo:
-        if isinstance(group[0].content, ManifestPatch):
-            return assets.write_patch(group[0].content)
-        tables = {p.node_id: p.content for p in group if isinstance(p.content, ChunkTable)}
-        return assets.write_manifest(tables)
-
-    infos = map_parallel(write, groups)
-    return [(part, info) for group, info in zip(groups, infos, strict=True) for part in group]
+    return groups
 
 
 def _with_manifests(node: NodeSnapshot, refs: dict[NodeId, list[ManifestRef]]) -> NodeSnapshot:

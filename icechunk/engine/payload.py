@@ -137,10 +137,13 @@ class ChunkWriter:
     ----------
     storage : Storage
         Where the objects go.
+    packing : bool
+        Append chunks to packs where the storage can; otherwise each is an object of its own.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, *, packing: bool = True) -> None:
         self._storage = storage
+        self._target = storage.pack_target_bytes if packing else 0
         self._lock = ProcessLock()
         self._pack: Pack | None = None
         self._pack_id: ObjectId | None = None
@@ -150,7 +153,7 @@ class ChunkWriter:
     def write(self, data: bytes | memoryview) -> tuple[ObjectId, int]:
         """Store a chunk; returns its object and its offset there."""
         length = len(data)
-        target = self._storage.pack_target_bytes
+        target = self._target
         if length * 4 <= target:
             pack, pack_id = self._open(length, target)
             if pack is not None:

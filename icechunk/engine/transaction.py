@@ -86,7 +86,7 @@ class Transaction:
         self.given_out: dict[ObjectId, ChangeSet] = {}  # by base: what forks of it already saw
         self.may_travel = 0  # how many `Session.allow_pickling` blocks are open
         self._committing = 0  # thread that commits or rebases, 0 when none does
-        self._writer = ChunkWriter(ctx.storage)
+        self._writer = ChunkWriter(ctx.storage, packing=ctx.settings.pack_chunks)
         self._readers: dict[str, ArrayReader] = {}
         self._base_chunks = BaseChunks(ctx.assets) if ctx.settings.skip_unchanged_chunks else None
         self.tree = TreeView(self.base.nodes, self.changes)
