@@ -99,6 +99,20 @@ def test_the_cut_off_is_exclusive_and_by_the_storages_time(repo: icechunk.Reposi
     assert repo.garbage_collect(FAR).snapshots_deleted == 1
 
 
+@pytest.mark.parametrize("kind", ["chunks", "manifests", "transactions"])
+def test_an_unreferenced_file_of_exactly_the_cut_off_time_stays(
+    repo: icechunk.Repository, kind: str
+) -> None:
+    key = f"{kind}/{id_text(new_object_id())}"
+    repo.storage.put(key, b"left over")
+    info = repo.storage.head(key)
+    assert info is not None
+    repo.garbage_collect(icechunk.ground.clock.to_datetime(info.modified))
+    assert repo.storage.head(key) is not None
+    repo.garbage_collect(icechunk.ground.clock.to_datetime(info.modified + 1))
+    assert repo.storage.head(key) is None
+
+
 def test_chunks_of_sessions_that_never_committed_go(repo: icechunk.Repository) -> None:
     before = count(repo)
     session = repo.writable_session("main")

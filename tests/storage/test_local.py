@@ -8,6 +8,7 @@ import pickle
 import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -267,3 +268,45 @@ def test_a_foreign_write_right_after_ours_is_told_and_tried_again(
     with pytest.warns(ConcurrentWriterWarning, match="does not take the lock"):
         assert storage.replace("repo", b"ours, made from base", version) is None
     assert storage.get("repo").data == b"theirs, made from base"
+
+
+def test_a_foreign_write_during_ours_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = local_filesystem_storage(tmp_path)
+    version = storage.create("repo", b"base")
+    assert version is not None
+    write = files.write_temporary
+
+    def foreign_writer_meanwhile(*args: Any, **named: Any) -> str:
+        made = write(*args, **named)
+        (tmp_path / "foreign").write_bytes(b"theirs")
+        os.replace(tmp_path / "foreign", tmp_path / "repo")
+        return made
+
+    monkeypatch.setattr(files, "write_temporary", foreign_writer_meanwhile)
+    assert storage.replace("repo", b"ours, made from base", version) is None
+    assert storage.get("repo").data == b"theirs"
+    assert sorted(files_below(tmp_path)) == [LOCK_NAME, "repo"]
+
+
+def test_each_new_name_is_synced_with_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash after the call must not lose the directory entry (POSIX fsync of the folder)."""
+    storage = local_filesystem_storage(tmp_path)
+    synced: list[str] = []
+    flush = files.flush_folder
+
+    def recorded(path: str) -> None:
+        names = os.listdir(path)
+        synced.append(f"{os.path.relpath(path, tmp_path)} with {sorted(names)}")
+        flush(path)
+
+    monkeypatch.setattr(files, "flush_folder", recorded)
+    version = storage.create("refs/repo", b"one")
+    assert version is not None
+    assert "refs with ['repo']" in synced
+    synced.clear()
+    assert storage.replace("refs/repo", b"two", version) is not None
+    assert "refs with ['repo']" in synced

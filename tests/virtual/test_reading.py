@@ -237,6 +237,33 @@ def test_neighbours_may_have_a_little_between_them(web: Any) -> None:
     ]
 
 
+def test_each_of_several_neighbours_is_checked_by_its_own_checksum(web: Any) -> None:
+    place = web_place(web)
+    location = place.put("x.bin", body())
+    good = etag_of(place, "x.bin")
+    session = place.repository().writable_session("main")
+    new_array(session, 4, 10)
+    tags = [good, good, '"of a former version"', good]
+    specs = [
+        icechunk.VirtualChunkSpec([k], location, 8 + 40 * k, 40, etag_checksum=tag)
+        for k, tag in enumerate(tags)
+    ]
+    session.store.set_virtual_refs("a", specs)
+    array = zarr.open_array(session.store, path="a", mode="r")
+    np.testing.assert_array_equal(array[:20], numbers()[:20])
+
+    async def read_all() -> list[Any]:
+        reads = [session.store.get(f"a/c/{k}", PROTOTYPE) for k in range(4)]
+        return await asyncio.gather(*reads, return_exceptions=True)
+
+    for k, found in enumerate(asyncio.run(read_all())):
+        if k == 2:
+            assert isinstance(found, icechunk.IcechunkError)
+            assert found.kind == "virtual-chunk-modified"
+        else:
+            assert found.to_bytes() == numbers()[10 * k : 10 * k + 10].tobytes()
+
+
 def test_a_large_chunk_is_read_by_several_requests(
     web: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
