@@ -77,6 +77,10 @@ class Assets:
         assert isinstance(loaded, Snapshot)
         return loaded
 
+    def held_snapshot(self, snapshot_id: ObjectId) -> Snapshot | None:
+        """Snapshot that is in memory already, or None."""
+        return self._snapshots.get(snapshot_id)
+
     def record(self, snapshot_id: ObjectId, *, anew: bool = False) -> SnapshotRecord:
         """What a snapshot file says of its commit; the parent only in files of spec 1.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -18,7 +20,7 @@ from icechunk.storage.base import Storage
 _NETWORK_RETRIES = Retries(max_tries=5, initial_backoff_ms=100, max_backoff_ms=10_000)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class RepoContext:
     """Everything that the sessions of one repository handle share.
 
@@ -34,6 +36,8 @@ class RepoContext:
         Credentials of the virtual chunk containers that may be read, by URL prefix.
     virtual : VirtualChunks
         What reads them.
+    token : str
+        Names this handle in pickles: all copies of one handle in a process are one handle.
     """
 
     storage: Storage
@@ -44,6 +48,7 @@ class RepoContext:
     default_metadata: dict[str, Any] = field(default_factory=dict)
     authorized: dict[str, Any] = field(default_factory=dict)
     virtual: VirtualChunks = field(init=False, repr=False, compare=False)
+    token: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -53,9 +58,11 @@ class RepoContext:
             tuning = replace(tuning, retries=_NETWORK_RETRIES)
         virtual = VirtualChunks(settings.containers, self.authorized, tuning)
         object.__setattr__(self, "virtual", virtual)
+        object.__setattr__(self, "token", os.urandom(16).hex())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return unpickle, (
+            self.token,
             self.storage,
             self.config,
             self.ledger.spec_version,
@@ -87,16 +94,28 @@ def make_context(
 
 
 _unpickled: WeakValueDictionary[str, Assets] = WeakValueDictionary()
+_copies: WeakValueDictionary[str, RepoContext] = WeakValueDictionary()
+
+_latest: deque[RepoContext] = deque(maxlen=2)
+"""Stay when their last session goes: a worker's next task mostly reads the same repository, and
+writes to one other."""
 
 
 def unpickle(
+    token: str,
     storage: Storage,
     config: RepositoryConfig,
     spec_version: int,
     default_metadata: dict[str, Any],
     authorized: dict[str, Any],
 ) -> RepoContext:
-    """The handle again in this process; all copies that arrive here share one cache."""
+    """The handle again in this process; nothing is fetched for it.
+
+    Copies of one handle are one; copies of different handles on the same place share one cache.
+    """
+    known = _copies.get(token)
+    if known is not None:
+        return known
     ctx = make_context(
         storage,
         config,
@@ -107,4 +126,7 @@ def unpickle(
     recipe = f"{spec_version} {storage.identity} {ctx.settings!r}"
     shared = _unpickled.setdefault(recipe, ctx.assets)
     ledger = ctx.ledger.under(shared, ctx.settings)
-    return replace(ctx, assets=shared, storage=shared.storage, ledger=ledger)
+    copy = replace(ctx, assets=shared, storage=shared.storage, ledger=ledger)
+    object.__setattr__(copy, "token", token)
+    _latest.append(copy)
+    return _copies.setdefault(token, copy)

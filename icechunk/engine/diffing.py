@@ -16,7 +16,7 @@ def status(transaction: Transaction) -> Diff:
     """What a session changed since its base."""
     builder = DiffBuilder()
     with transaction.lock:  # others may be writing
-        builder.add(transaction_log(transaction.base.id, transaction.changes))
+        builder.add(transaction_log(transaction.base_id, transaction.changes))
         return builder.build(transaction.base.nodes, transaction.tree)
 
 

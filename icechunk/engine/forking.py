@@ -32,13 +32,13 @@ def fork(transaction: Transaction) -> Transaction:
     with transaction.lock:
         known = transaction.changes
         if known.is_empty:
-            base = transaction.base.id
+            base = transaction.base_id
         else:
             known = known.copy()
             base = write_detached(transaction, "fork", register=False).id
     child = Transaction(transaction.ctx, base, mode=SessionMode.writable)
-    child.origin = transaction.base.id if transaction.origin is None else transaction.origin
-    if base != transaction.base.id:
+    child.origin = transaction.base_id if transaction.origin is None else transaction.origin
+    if base != transaction.base_id:
         transaction.given_out[base] = known
     return child
 
@@ -78,11 +78,11 @@ def check_mergeable(into: Transaction, child: Transaction, *, any_base: bool = F
         )
     if child.mode is SessionMode.readonly or any_base:
         return
-    base = child.base.id if child.origin is None else child.origin
-    if base != (into.base.id if into.origin is None else into.origin):
+    base = child.base_id if child.origin is None else child.origin
+    if base != (into.base_id if into.origin is None else into.origin):
         raise ConflictError(
             message=f"cannot merge a session based on snapshot {id_text(base)} into one based on "
-            f"{id_text(into.base.id)}: what was committed in between would be undone silently; "
+            f"{id_text(into.base_id)}: what was committed in between would be undone silently; "
             "fork again from the present session",
             kind=ErrorKind.MERGE_FAILED,
         )
@@ -129,6 +129,7 @@ class SessionRecipe:
     branch: str | None
     origin: ObjectId | None
     changes: ChangeSet
+    may_travel: bool
 
     @classmethod
     def of(cls, transaction: Transaction) -> SessionRecipe:
@@ -138,17 +139,22 @@ class SessionRecipe:
             changes = transaction.changes.copy()
         return cls(
             transaction.ctx,
-            transaction.base.id,
+            transaction.base_id,
             transaction.mode,
             transaction.branch,
             transaction.origin,
             changes,
+            transaction.may_travel > 0,
         )
 
     def restore(self) -> Transaction:
-        """The transaction again, in this process."""
+        """The transaction again, in this process; nothing is fetched for it.
+
+        A copy made under `Session.allow_pickling` may be pickled again: it has to come back.
+        """
         again = Transaction(
             self.ctx, self.base, mode=self.mode, branch=self.branch, changes=self.changes
         )
         again.origin = self.origin
+        again.may_travel = int(self.may_travel)
         return again

@@ -1,4 +1,4 @@
-"""Manifests that a session is likely to need, fetched in the background when it opens."""
+"""What a session is likely to need, fetched in the background when it opens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ _log = logging.getLogger(__name__)
 
 
 def preloading(transaction: Transaction) -> Transaction:
-    """Begin to fetch the manifests that the configuration wants ahead, and return at once.
+    """Begin to fetch the base, and the manifests that the configuration wants ahead.
+
+    Returns at once; a use that comes before the base is there waits for the same request.
 
     What fails is fetched again, and reported, when the session needs it.
 
@@ -40,13 +42,15 @@ def preloading(transaction: Transaction) -> Transaction:
     Transaction
         The same.
     """
-    assets, base = transaction.ctx.assets, transaction.base
-    few = list(islice(base.manifests, _FEW))
-    if len(few) < _FEW and all(assets.held_manifest(each) is not None for each in few):
-        return transaction  # as after a small commit: asking costs less than a thread
-    if assets.may_preload(base.id):
+    assets = transaction.ctx.assets
+    base = assets.held_snapshot(transaction.base_id)
+    if base is not None:
+        few = list(islice(base.manifests, _FEW))
+        if len(few) < _FEW and all(assets.held_manifest(each) is not None for each in few):
+            return transaction  # as after a small commit: asking costs less than a thread
+    if assets.may_preload(transaction.base_id):
         with suppress(RuntimeError):  # an interpreter that ends starts no more threads
-            start(_begin, transaction.ctx, base)
+            start(_begin, transaction)
     return transaction
 
 
@@ -80,12 +84,13 @@ def wanted(ctx: RepoContext, base: Snapshot) -> Iterator[ManifestInfo]:
                     yield info
 
 
-def _begin(ctx: RepoContext, base: Snapshot) -> None:
-    """Find out what to fetch and share it out to a few threads."""
+def _begin(transaction: Transaction) -> None:
+    """Fetch the base, find out what else to fetch and share it out to a few threads."""
+    ctx = transaction.ctx
     try:
-        infos = list(wanted(ctx, base))
-    except IcechunkError:
-        _log.debug("a preload condition could not be applied", exc_info=True)
+        infos = list(wanted(ctx, transaction.base))
+    except (IcechunkError, OSError):
+        _log.debug("nothing could be loaded ahead", exc_info=True)
         return
     for share in (infos[k::_AT_ONCE] for k in range(1, _AT_ONCE)):
         if share:

@@ -34,6 +34,10 @@ class NotHeld:
         self.decode = decode
 
 
+BASE_NOT_HELD = NotHeld(-1)
+"""The same before any manifest: the base snapshot must be fetched first."""
+
+
 class ArrayReader:
     """Where the chunks of one array are, as a session sees them.
 

@@ -115,7 +115,7 @@ def plan(transaction: Transaction) -> ConflictReport:
     _check(transaction)
     found: list[Conflict] = []
     first: ObjectId | None = None
-    tip = transaction.base.id
+    tip = transaction.base_id
     for record in _to_replay(transaction):
         theirs = transaction.ctx.assets.snapshot(record.id)
         for log in _logs(transaction, record):
@@ -127,7 +127,7 @@ def plan(transaction: Transaction) -> ConflictReport:
     assert transaction.branch is not None
     return ConflictReport(
         branch=transaction.branch,
-        base=id_text(transaction.base.id),
+        base=id_text(transaction.base_id),
         tip=id_text(tip),
         snapshot=None if first is None else id_text(first),
         conflicts=_united(found),
@@ -152,7 +152,7 @@ def _to_replay(transaction: Transaction) -> list[SnapshotRecord]:
         return []
     newer: list[SnapshotRecord] = []
     for record in history:
-        if record.id == transaction.base.id:
+        if record.id == transaction.base_id:
             return newer[::-1]
         newer.append(record)
     # The branch was reset to a history without our base: all of it is replayed but the root,

@@ -30,6 +30,7 @@ from icechunk.ground.paths import check_path
 from icechunk.ledger.capabilities import Capability
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.nodes import NodeSnapshot
+from icechunk.model.snapshot import Snapshot
 from icechunk.model.zarr_meta import parse_node
 
 Coords = tuple[int, ...]
@@ -52,6 +53,9 @@ class Transaction:
 
     Reads take no lock: the base is immutable, and edits are looked up in dictionaries.  The lock
     guards the recording of changes and is never held while bytes move.
+
+    Making one reads nothing: the base snapshot is fetched when it is first needed, so that a
+    process that only passes a session on does not have to reach the storage.
 
     Parameters
     ----------
@@ -79,17 +83,69 @@ class Transaction:
         self.branch = branch
         self.revision = 0
         self.changes = ChangeSet() if changes is None else changes
-        self.base = ctx.assets.snapshot(snapshot_id)
-        self.opened_at = self.base  # what both sides of a conflict started from
+        self.base_id = snapshot_id
+        self._base: Snapshot | None = None
+        self._opened_at: Snapshot | None = None
+        self._tree: TreeView | None = None
         self.lock = ProcessLock(settled=True)
         self.origin: ObjectId | None = None  # of a fork: the base of the session it came from
         self.given_out: dict[ObjectId, ChangeSet] = {}  # by base: what forks of it already saw
         self.may_travel = 0  # how many `Session.allow_pickling` blocks are open
+        self._sealed = 0  # revision up to which every chunk is known to be durable
         self._committing = 0  # thread that commits or rebases, 0 when none does
         self._writer = ChunkWriter(ctx.storage, packing=ctx.settings.pack_chunks)
         self._readers: dict[str, ArrayReader] = {}
         self._base_chunks = BaseChunks(ctx.assets) if ctx.settings.skip_unchanged_chunks else None
-        self.tree = TreeView(self.base.nodes, self.changes)
+
+    # -- the base --------------------------------------------------------------------------------
+
+    @property
+    def base_held(self) -> bool:
+        """Whether the base snapshot is in memory, so that nothing has to be fetched for it."""
+        return self._base is not None
+
+    @property
+    def base(self) -> Snapshot:
+        """Base snapshot; fetched on first use.
+
+        Raises
+        ------
+        StorageError
+            When the storage cannot be reached, or the snapshot is gone; the next use tries again.
+        """
+        base = self._base
+        return self.fetch_base() if base is None else base
+
+    @property
+    def opened_at(self) -> Snapshot:
+        """First base of this transaction: what both sides of a conflict started from."""
+        if self._opened_at is None:
+            self.fetch_base()
+        assert self._opened_at is not None
+        return self._opened_at
+
+    @property
+    def tree(self) -> TreeView:
+        """The hierarchy as the session sees it."""
+        tree = self._tree
+        if tree is None:
+            self.fetch_base()
+            with self.lock:
+                tree = self._tree
+                if tree is None:
+                    tree = self._tree = TreeView(self.base.nodes, self.changes)
+        return tree
+
+    def fetch_base(self) -> Snapshot:
+        """The base snapshot, after fetching it where that was not done yet; see `base`."""
+        if self._base is not None:
+            return self._base
+        loaded = self.ctx.assets.snapshot(self.base_id)
+        with self.lock:
+            # Another thread may have been first, and have moved the base since.
+            if self._base is None:
+                self._base = self._opened_at = loaded
+            return self._base
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -158,6 +214,7 @@ class Transaction:
         check_path(path)
         rectilinear = Capability.RECTILINEAR_GRIDS in self.ctx.ledger.capabilities
         array = parse_node(document, rectilinear=rectilinear)
+        self.fetch_base()  # not with the lock held
         with self.lock:
             self.check_writable()
             node = self.tree.get(path)
@@ -178,6 +235,7 @@ class Transaction:
 
     def delete_node(self, path: str) -> None:
         """Remove the node at an absolute path and everything below; a missing one is fine."""
+        self.fetch_base()  # not with the lock held
         with self.lock:
             node = self.tree.get(path)
             doomed = [] if node is not None and node.is_array else self.tree.below(path)
@@ -298,6 +356,7 @@ class Transaction:
                 "abandon this one and call `Repository.rearrange_session`",
                 ErrorKind.NON_REARRANGE_SESSION,
             )
+        self.fetch_base()  # not with the lock held
         with self.lock:
             self._check_not_committing()
             self.changes.moves = self.changes.moves.then(self.tree.base, source, target)
@@ -305,7 +364,7 @@ class Transaction:
 
     def shared_with(self, child: Transaction) -> ChangeSet:
         """Changes that a child of this transaction saw in its base, and may write over."""
-        return self.given_out.get(child.base.id, ChangeSet())
+        return self.given_out.get(child.base_id, ChangeSet())
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -317,19 +376,20 @@ class Transaction:
 
     def move_base(self, snapshot_id: ObjectId, changes: ChangeSet | None = None) -> None:
         """Continue from another base, with the same changes unless others are given."""
+        self.fetch_base()  # the first base must be known before another takes its place
         base = self.ctx.assets.snapshot(snapshot_id)
         with self.lock:
             if changes is None:
                 changes = self.changes
             # Nodes that others made below a moved group move with it.
             moves = changes.moves.again(base.nodes)
-            self.base, self.changes = base, changes
+            self._base, self.base_id, self.changes = base, base.id, changes
             self.changes.moves = moves
             self._rebuild()
 
     def _rebuild(self) -> None:
         self._readers = {}
-        self.tree = TreeView(self.base.nodes, self.changes)
+        self._tree = None if self._base is None else TreeView(self._base.nodes, self.changes)
         self.revision += 1
 
     @contextmanager
@@ -373,11 +433,16 @@ class Transaction:
             _log.warning("files of an abandoned commit stay until garbage collection")
 
     def seal(self) -> None:
-        """Make every chunk written so far durable, before references to them leave the process."""
+        """Make every chunk written so far durable, before references to them leave the process.
+
+        A copy that arrived in this process and was not written to needs nothing of the storage.
+        """
         self._writer.close()
         with self.lock:
-            objects = list(self.changes.objects)
-        self.ctx.storage.sync([chunk_key(object_id) for object_id in objects])
+            objects, revision = list(self.changes.objects), self.revision
+        if revision != self._sealed:
+            self.ctx.storage.sync([chunk_key(object_id) for object_id in objects])
+            self._sealed = revision
 
 
 def missing_node(path: str) -> NodeNotFoundError:

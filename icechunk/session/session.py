@@ -113,7 +113,7 @@ class Session(Hierarchy, Shown):
     @property
     def snapshot_id(self) -> str:
         """Id of the base snapshot."""
-        return id_text(self._transaction.base.id)
+        return id_text(self._transaction.base_id)
 
     @property
     def branch(self) -> str | None:

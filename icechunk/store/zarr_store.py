@@ -12,7 +12,7 @@ from zarr.core.sync import SyncMixin
 
 from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, fetch, place, read_virtual
-from icechunk.engine.reader import NotHeld
+from icechunk.engine.reader import BASE_NOT_HELD, NotHeld
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.ground.errors import ErrorKind, InvalidInputError, ReadOnlyError, SessionStateError
 from icechunk.ground.ids import id_text
@@ -101,7 +101,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
 
     def _entries(self) -> Iterable[Entry]:
         branch = self._transaction.branch
-        snapshot_id = Label(id_text(self._transaction.base.id))
+        snapshot_id = Label(id_text(self._transaction.base_id))
         entries = [Entry("read_only", self._read_only), Entry("snapshot_id", snapshot_id)]
         if self._transaction.mode is not SessionMode.readonly:
             entries.append(Entry("branch", None if branch is None else Label(branch)))
@@ -111,7 +111,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         # On one line: Zarr puts it into the displays of groups and arrays.
         transaction = self._transaction
         where = f"{transaction.branch} @ " if transaction.branch else ""
-        return f"<icechunk.IcechunkStore {where}{id_text(transaction.base.id)}>"
+        return f"<icechunk.IcechunkStore {where}{id_text(transaction.base_id)}>"
 
     __str__ = __repr__
 
@@ -127,7 +127,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         return (
             "icechunk",
             transaction.ctx.storage.identity,
-            transaction.base.id,
+            transaction.base_id,
             transaction.revision,
             token,
         )
@@ -142,6 +142,8 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
 
     def _locate(self, key: str) -> bytes | Location | NotHeld | None:
         """Metadata bytes or place of a key; None where there is nothing."""
+        if not (self._transaction.base_held or self._transaction.ctx.storage.blocking_ok):
+            return BASE_NOT_HELD
         try:
             path, coords = split(key)
         except InvalidInputError:
@@ -155,6 +157,9 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         return None if reader is None else reader.locate(coords)
 
     def _load(self, key: str, missing: NotHeld) -> None:
+        if missing is BASE_NOT_HELD:
+            self._transaction.fetch_base()
+            return
         reader = self._transaction.reader(split(key)[0])
         if reader is not None:
             reader.load(missing.part, decode=missing.decode)
@@ -346,7 +351,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
 
     async def delete(self, key: str) -> None:
         """Remove a key; deleting what does not exist, or cannot, does nothing."""
-        if self._transaction.compares:
+        if self._transaction.compares or not self._transaction.base_held:
             await offload(self.delete_sync, key)
         else:
             self.delete_sync(key)

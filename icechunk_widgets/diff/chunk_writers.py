@@ -60,7 +60,7 @@ def writers(
         place = tuple(int(c) for c in chunk)
         told["uncommitted"] = edits is not None and edits.find(place) is not None
     assets = transaction.ctx.assets
-    start = transaction.base.id if after is None else parse_object_id(after)
+    start = transaction.base_id if after is None else parse_object_id(after)
     end = time.monotonic() + seconds
     for record in transaction.ctx.ledger.ancestry(start):
         if after is not None and record.id == start:

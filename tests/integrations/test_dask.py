@@ -129,6 +129,34 @@ def test_a_cluster_of_processes(repo: Repository) -> None:
         check(repo)
 
 
+def write_one(session: Any, name: str, value: float) -> Any:
+    zarr.open_group(session.store, mode="r+")[name][0, 0] = value
+    return session
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.filterwarnings("ignore:`Session.allow_pickling`:DeprecationWarning")
+def test_copies_made_under_allow_pickling_come_back_from_a_cluster(repo: Repository) -> None:
+    distributed = pytest.importorskip("distributed")
+    session = repo.writable_session("main")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+        session.allow_pickling(),
+    ):
+        work = [client.submit(write_one, session, *each) for each in (("a", 3.0), ("b", 4.0))]
+        copies = client.gather(work)
+        passed_on = client.submit(write_one, copies[0], "b", 5.0)  # sent once more
+        assert passed_on.result(timeout=90).has_uncommitted_changes
+    session.merge(*copies)
+    session.commit("cluster")
+    found = [array[0, 0] for array in arrays(repo.readonly_session("main"), "r")]
+    assert found == [3.0, 4.0]
+
+
 def test_a_fork_that_lost_a_race_for_a_chunk_is_not_merged(repo: Repository) -> None:
     session = repo.writable_session("main")
     forks = [session.fork(), session.fork()]

@@ -22,7 +22,7 @@ def test_files_of_a_future_version_are_refused_with_advice(
     data[36] = 3
     storage.put(key, bytes(data))
     with pytest.raises(icechunk.FormatError) as caught:
-        icechunk.Repository.open(storage).readonly_session("main")
+        icechunk.Repository.open(storage).readonly_session("main").status()
     assert caught.value.kind == "unsupported-spec-version"
     assert "version 3" in str(caught.value)
     assert "upgrade the icechunk library" in str(caught.value)
