@@ -1,23 +1,30 @@
-"""Virtual chunks on web servers: ranges over kept connections, redirects that carry no secrets.
+"""Virtual chunks on web servers: ranges over pooled connections, redirects without secrets.
 
 A redirect to another host is followed without the headers of the container and without the name
-and password of the URL: they were meant for the host that they were given for.
+and password of the URL: they were given for the first host only. urllib3 keeps the connections and
+speaks to proxies; retries and redirects are decided here, because every answer must be checked
+against the reference before its body is used.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import email.utils
-import http.client
 import random
-import ssl
 import time
-import weakref
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
+
+import urllib3
+from urllib3.exceptions import (
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    SSLError,
+)
+from urllib3.exceptions import TimeoutError as RequestTimeoutError
 
 from icechunk._version import API_VERSION
 from icechunk.assets.virtual_object import (
@@ -38,65 +45,25 @@ from icechunk.model.chunk_table import Location
 from icechunk.model.virtual_urls import escaped
 
 Origin = tuple[str, str, int]
-"""Scheme, host and port: whom a connection talks to, and whom secrets were given for."""
-
-_Kept = dict[Origin, list[http.client.HTTPConnection]]
+"""Scheme, host and port: the server that a connection talks to and that secrets belong to."""
 
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = 10
 _MOVED = {301, 302, 303, 307, 308}
 _AGAIN = {408, 425, 429, 499, 500, 502, 503, 504}
-_IDLE = 64  # connections kept per origin
+_POOL = 64  # connections kept per origin
 _SKIPPED = 1024 * 1024  # bytes read at a time where a server ignores ranges
+_PART = 4 * 1024 * 1024  # bytes of a body copied at a time
 _LARGE = 64 * 1024 * 1024
 """Reads of more bytes look first whether the object is that long."""
 _REST = 64 * 1024  # bytes that are cheaper to read than a connection is to make
 _CONNECT, _STALL = 5.0, 60.0  # seconds
-_BROKEN = (http.client.HTTPException, OSError)
+_BROKEN = (HTTPError, OSError)
 
 
 def origin_of(parts: SplitResult) -> Origin:
-    """Whom a URL talks to."""
+    """Return the server that a URL names."""
     return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS[parts.scheme]
-
-
-class _Idle:
-    """Connections that wait for the next request; closed when nobody wants them any more."""
-
-    def __init__(self) -> None:
-        self._kept: _Kept = {}
-        # Not __del__: in a cycle the sockets might be finalised first, and complain.
-        weakref.finalize(self, _close, self._kept)
-
-    def take(self, origin: Origin) -> http.client.HTTPConnection | None:
-        """A kept connection, None where there is none."""
-        try:
-            return self._kept.setdefault(origin, []).pop()
-        except IndexError:
-            return None
-
-    def keep(self, origin: Origin, connection: http.client.HTTPConnection) -> None:
-        """Take a connection back."""
-        kept = self._kept.setdefault(origin, [])
-        if len(kept) < _IDLE:
-            kept.append(connection)
-        else:
-            connection.close()
-
-
-def _close(kept: _Kept) -> None:
-    for connections in kept.values():
-        for connection in connections:
-            connection.close()
-
-
-class _Answer(NamedTuple):
-    """What came back, with its body still to be read."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: http.client.HTTPResponse
-    done: Callable[[], None]
 
 
 class _Again(Exception):
@@ -134,11 +101,12 @@ class WebServer:
         self.tuning = tuning
         self._unchecked = options.get("allow_invalid_certificates", "").lower() in ("true", "1")
         self._proxy = options.get("proxy_url")
-        self._idle = PerProcess(_Idle)
-        self._context: ssl.SSLContext | None = None
+        self._pools: PerProcess[dict[str | None, urllib3.PoolManager]] = PerProcess(dict)
         read, connect = tuning.read_timeout_ms, tuning.connect_timeout_ms
-        self._stall = _STALL if read is None else max(read, 1) / 1000
-        self._connect = _CONNECT if connect is None else max(connect, 1) / 1000
+        self._timeout = urllib3.Timeout(
+            connect=_CONNECT if connect is None else max(connect, 1) / 1000,
+            read=_STALL if read is None else max(read, 1) / 1000,
+        )
 
     def object(self, url: str) -> WebObject:
         """What a URL leads to; nothing is opened yet."""
@@ -147,77 +115,48 @@ class WebServer:
 
     # -- connections -----------------------------------------------------------------------------
 
-    def _new(self, origin: Origin) -> http.client.HTTPConnection:
-        scheme, host, port = origin
-        proxy = self._proxy_of(scheme, host, port)
-        target = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
-        made: http.client.HTTPConnection
-        if scheme == "https":
-            if self._context is None:
-                self._context = ssl.create_default_context()
-                if self._unchecked:
-                    self._context.check_hostname = False
-                    self._context.verify_mode = ssl.CERT_NONE
-            made = http.client.HTTPSConnection(
-                *target, timeout=self._connect, context=self._context
-            )
-            if proxy:
-                made.set_tunnel(host, port, _authorization(proxy, "Proxy-Authorization"))
-        else:
-            made = http.client.HTTPConnection(*target, timeout=self._connect)
-        made.connect()
-        if made.sock is not None:
-            made.sock.settimeout(self._stall)
-        return made
+    def _pool(self, parts: SplitResult) -> urllib3.PoolManager:
+        """Return the connections to a server, through the proxy that is set for it."""
+        proxy = self._proxy_of(*origin_of(parts))
+        pools = self._pools.get()
+        pool = pools.get(proxy)
+        if pool is None:
+            common: dict[str, Any] = {
+                "maxsize": _POOL,
+                "timeout": self._timeout,
+                "cert_reqs": "CERT_NONE" if self._unchecked else "CERT_REQUIRED",
+                "assert_hostname": False if self._unchecked else None,
+            }
+            if proxy is None:
+                pool = urllib3.PoolManager(**common)
+            else:
+                secret = _authorization(urlsplit(proxy), "Proxy-Authorization")
+                pool = urllib3.ProxyManager(proxy, proxy_headers=secret, **common)
+            pool = pools.setdefault(proxy, pool)
+        return pool
 
-    def _proxy_of(self, scheme: str, host: str, port: int) -> SplitResult | None:
+    def _proxy_of(self, scheme: str, host: str, port: int) -> str | None:
         known = getproxies_environment()
         found = self._proxy or known.get(scheme) or known.get("all")
         if not found or (not self._proxy and proxy_bypass(f"{host}:{port}")):
             return None
-        return urlsplit(found if "://" in found else f"http://{found}")
+        return found if "://" in found else f"http://{found}"
 
-    def _ask(self, parts: SplitResult, headers: dict[str, str]) -> _Answer:
-        """Send one request; a kept connection that has died meanwhile is replaced."""
-        origin = origin_of(parts)
+    def _ask(self, parts: SplitResult, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """Send one request; the body is still to be read."""
+        pool, (scheme, host, port) = self._pool(parts), origin_of(parts)
+        how: dict[str, Any] = {"redirect": False, "retries": False, "preload_content": False}
+        if isinstance(pool, urllib3.ProxyManager) and scheme == "http":
+            address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
+            return pool.urlopen("GET", address, headers=headers, decode_content=False, **how)
+        # A pool of one host takes the target as it is; `PoolManager.urlopen` would resolve `/./`.
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        proxy = self._proxy_of(*origin) if parts.scheme == "http" else None
-        if proxy:
-            host = parts.netloc.rpartition("@")[2]
-            target = f"http://{host}{target}"
-            headers = {**headers, **_authorization(proxy, "Proxy-Authorization")}
-        idle = self._idle.get()
-        while True:
-            kept = idle.take(origin)
-            connection = kept or self._new(origin)
-            try:
-                connection.request("GET", target, headers=headers)
-                body = connection.getresponse()
-            except _BROKEN:
-                connection.close()
-                if kept is None:
-                    raise
-                continue
-
-            def done(
-                body: http.client.HTTPResponse = body,
-                connection: http.client.HTTPConnection = connection,
-            ) -> None:
-                """Keep the connection if its answer was read to the end, or nearly."""
-                if body.length is not None and body.length <= _REST:
-                    with contextlib.suppress(*_BROKEN):
-                        body.read()
-                if body.isclosed() and not body.will_close:
-                    idle.keep(origin, connection)
-                else:
-                    body.close()
-                    connection.close()
-
-            return _Answer(body.status, body.headers, body, done)
+        one_host = pool.connection_from_host(host, port, scheme)
+        return one_host.urlopen("GET", target, headers=headers, decode_content=False, **how)
 
     # -- requests --------------------------------------------------------------------------------
 
-    def fetch(self, url: str, offset: int, size: int) -> _Answer:
+    def fetch(self, url: str, offset: int, size: int) -> urllib3.BaseHTTPResponse:
         """Ask for a range and follow redirects, with secrets for the first host only."""
         here, first = _address(url, url)
         wanted = {
@@ -237,7 +176,7 @@ class WebServer:
             goal = answer.headers.get("Location")
             if answer.status not in _MOVED or goal is None:
                 return answer
-            answer.done()
+            _release(answer)
             there, _ = _address(goal, url, here.geturl())
             if (here.scheme, there.scheme) == ("https", "http"):
                 raise _not_followed(url, there.geturl())
@@ -299,10 +238,10 @@ class WebObject(VirtualObject):
                 return self._try(place, offset, target)
             except _Again as error:
                 why, pause = str(error), error.wait
-            except ssl.SSLCertVerificationError as error:
+            except SSLError as error:
                 raise fetch_failed(
                     self.url,
-                    f"the server's certificate is not valid ({error.verify_message})",
+                    f"the server's certificate is not valid ({_reason(error)})",
                     "Check the address, or the certificates of this machine",
                 ) from None
             except _BROKEN as error:
@@ -320,19 +259,22 @@ class WebObject(VirtualObject):
         answer = self._server.fetch(self.url, offset, size)
         try:
             skip = self._begins(answer, place, offset, size)
-            while skip:
-                skip -= len(answer.body.read(min(skip, _SKIPPED)) or b"") or skip
+            while skip and (passed := answer.read(min(skip, _SKIPPED))):
+                skip -= len(passed)
             got = 0
-            while got < size and (more := answer.body.readinto(target[got:])):
-                got += more
+            while got < size and (part := answer.read(min(size - got, _PART))):
+                target[got : got + len(part)] = part
+                got += len(part)
             if got < size:
-                if answer.body.length:
-                    raise _Again("the answer broke off")
                 raise too_short(self.url, offset, size, got)
+        except ProtocolError:
+            raise _Again("the answer broke off") from None
         finally:
-            answer.done()
+            _release(answer)
 
-    def _begins(self, answer: _Answer, place: Location, offset: int, size: int) -> int:
+    def _begins(
+        self, answer: urllib3.BaseHTTPResponse, place: Location, offset: int, size: int
+    ) -> int:
         """Check the head of an answer; returns how many bytes come before the range."""
         status, headers = answer.status, answer.headers
         if status in _AGAIN:
@@ -367,13 +309,35 @@ class WebObject(VirtualObject):
         return 0
 
 
-def _status(answer: _Answer) -> str:
-    return f"{answer.status} {answer.body.reason}".strip()
+def _release(answer: urllib3.BaseHTTPResponse) -> None:
+    """Give a connection back if its answer was read to the end, or nearly; else close it."""
+    left = answer.length_remaining
+    if left is not None and left <= _REST:
+        answer.drain_conn()
+        answer.release_conn()
+    else:
+        answer.close()
+
+
+def _status(answer: urllib3.BaseHTTPResponse) -> str:
+    return f"{answer.status} {answer.reason or ''}".strip()
+
+
+def _reason(error: BaseException) -> str:
+    """Return what OpenSSL says of a certificate."""
+    cause = error.args[0] if error.args else error
+    return str(getattr(cause, "verify_message", "") or type(cause).__name__)
 
 
 def _said(error: Exception) -> str:
-    """What went wrong with a connection, without addresses."""
-    if isinstance(error, TimeoutError):
-        return "no answer within the time limit"
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"the connection failed ({text or type(error).__name__})"
+    """Say what went wrong with a connection, without addresses."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"the connection failed ({cause.strerror})"
+        if isinstance(cause, TimeoutError | RequestTimeoutError) and not isinstance(
+            cause, NewConnectionError
+        ):
+            return "no answer within the time limit"
+        cause = cause.__cause__ or cause.__context__
+    return f"the connection failed ({type(error).__name__})"
