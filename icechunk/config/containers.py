@@ -283,6 +283,17 @@ class VirtualChunkContainer(
         self._fill((), {**given, **kwargs})
         vars(self)["_bare_scheme_ok"] = old_order
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        vars(self).pop("_stored", None)
+        super().__setattr__(name, value)
+
+    def _came_from_storage(self) -> None:
+        """Mark one as read from a repository: what early versions stored is not user input."""
+        vars(self)["_stored"] = True
+
+    def _is_stored(self) -> bool:
+        return bool(vars(self).get("_stored", False))
+
     def _accepts_bare_scheme(self) -> bool:
         return bool(vars(self).get("_bare_scheme_ok", False))
 
@@ -298,7 +309,8 @@ def validate_container(container: VirtualChunkContainer) -> None:
     Parameters
     ----------
     container : VirtualChunkContainer
-        What to check. Containers read from a stored configuration are not checked.
+        What to check. Containers read from a stored configuration pass as long as they are not
+        changed: early versions stored some that are refused today.
 
     Raises
     ------
@@ -306,6 +318,8 @@ def validate_container(container: VirtualChunkContainer) -> None:
         When the prefix does not end in ``/``, names no host (for files: no path), does not fit the
         store, or when the name is empty or contains ``/``.
     """
+    if container._is_stored():
+        return
     name, prefix = container.name, container.url_prefix
     if name is not None and (not name or "/" in name):
         raise ValueError(

@@ -343,10 +343,13 @@ def _read_sizes(raw: Any, where: str) -> list[Any]:
 def _read_containers(raw: Any, where: str) -> dict[str, VirtualChunkContainer]:
     if not isinstance(raw, Mapping):
         raise TypeError(f"expected a map, found {raw!r}")
-    return {
+    containers = {
         str(key): _read(VirtualChunkContainer, value, f"{where}[{key!r}]")
         for key, value in raw.items()
     }
+    for container in containers.values():
+        container._came_from_storage()
+    return containers
 
 
 _READERS: dict[tuple[type[Value], str], Callable[[Any, str], Any]] = {

@@ -58,7 +58,7 @@ _FAMILIES: tuple[_Family, ...] = (
 """Kinds of stores, the credentials that fit them, and what to write instead of None."""
 
 
-def check_containers(config: RepositoryConfig | None) -> None:
+def check_containers(config: RepositoryConfig) -> None:
     """Refuse a configuration with a virtual chunk container that cannot work.
 
     Raises
@@ -66,9 +66,8 @@ def check_containers(config: RepositoryConfig | None) -> None:
     ValueError
         See `icechunk.config.containers.validate_container`.
     """
-    if config is not None:
-        for container in (config.virtual_chunk_containers or {}).values():
-            validate_container(container)
+    for container in (config.virtual_chunk_containers or {}).values():
+        validate_container(container)
 
 
 def authorisation(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
+from icechunk.config.fields import expect
 from icechunk.config.flags import Attribution
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.resolve import resolve
@@ -78,11 +80,8 @@ class Opening:
         ConflictError
             Kind ``repo-info-updated`` when somebody else made a repository here first.
         """
-        _check_storage(storage)
-        check_containers(config)
-        version = 2 if spec_version is None else int(spec_version)
-        if version not in (1, 2):
-            raise ValueError(f"Unsupported version {version}")
+        _check_arguments(storage, config, attribution)
+        version = _version(spec_version)
         effective = _with_storage_defaults(config, storage)
         access = authorisation(effective, authorize_virtual_chunk_access, virtual_chunk_credentials)
         ledger = create_ledger(
@@ -141,8 +140,7 @@ class Opening:
         larger ones are refused. Decoding takes up to 25 times that limit for hierarchies, about
         twice for everything else.
         """
-        _check_storage(storage)
-        check_containers(config)
+        _check_arguments(storage, config, attribution)
         given = RepositoryConfig() if config is None else config
         ledger, plain = open_with_config(storage, resolve(given))
         stored = RepositoryConfig() if plain is None else from_plain(plain)
@@ -170,7 +168,8 @@ class Opening:
         virtual_chunk_credentials: Mapping[str, Any] | None = None,
     ) -> Self:
         """Open the repository in a storage, or make one where there is none."""
-        _check_storage(storage)
+        _check_arguments(storage, config, attribution)
+        _version(create_version)
         if detect(storage) is not None:
             return cls.open(
                 storage,
@@ -327,6 +326,32 @@ def _check_storage(storage: object) -> None:
             f"'{type(storage).__name__}' object is not an instance of 'Storage'; make one with "
             "e.g. `icechunk.local_filesystem_storage(path)`"
         )
+
+
+def _check_arguments(
+    storage: object, config: RepositoryConfig | None, attribution: Attribution | None
+) -> None:
+    """Refuse what no handle can be made of, before anything is asked of the storage."""
+    _check_storage(storage)
+    if config is not None:
+        expect("config", config, RepositoryConfig)
+        check_containers(config)
+    if attribution is not None:
+        expect("attribution", attribution, Attribution)
+
+
+def _version(given: SpecVersion | int | None) -> int:
+    """Format version to write."""
+    try:
+        version = 2 if given is None else operator.index(given)
+    except TypeError:
+        raise ValueError(
+            f"Couldn't parse a valid version from {given!r}; give 1, 2 or a member of "
+            "`icechunk.SpecVersion`"
+        ) from None
+    if version not in (1, 2):
+        raise ValueError(f"Unsupported version {version}; give 1 or 2")
+    return version
 
 
 def _with_storage_defaults(config: RepositoryConfig | None, storage: Storage) -> RepositoryConfig:

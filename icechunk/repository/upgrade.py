@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from icechunk.engine.context import make_context
+from icechunk.ledger.open import ledger_of
 from icechunk.repository.repository import Repository
 
 
@@ -47,6 +49,7 @@ def upgrade_icechunk_repository(
     from icechunk.maintenance.migrate import upgrade  # loaded when it is asked for
 
     ctx, attribution = repo._ctx, repo._attribution
+    was_old = ctx.ledger.spec_version == 1
     upgrade(
         ctx,
         dry_run=dry_run,
@@ -55,11 +58,18 @@ def upgrade_icechunk_repository(
     )
     if dry_run:
         return Repository(ctx, attribution)
-    fresh = Repository.open(ctx.storage, ctx.config, ctx.authorized, attribution)
-    fresh.set_default_commit_metadata(ctx.default_metadata)
-    if ctx.ledger.spec_version == 1:
+    if was_old:
         repo.__class__ = _Retired
-    return fresh
+    # Nothing may fail from here on: the repository is upgraded. What the old handle holds was
+    # checked when it was opened; what early versions stored would not pass the checks of today.
+    fresh = make_context(
+        ctx.storage,
+        ctx.config,
+        ledger_of(2, ctx.storage, ctx.settings),
+        default_metadata=ctx.default_metadata,
+        authorized=ctx.authorized,
+    )
+    return Repository(fresh, attribution)
 
 
 class _Retired(Repository):
