@@ -3,6 +3,7 @@
 # make test    everything: checks, tests, browser tests, front-end tests
 # make check   ruff, mypy --strict, tsc --strict
 # make bench   the benchmarks (BENCH="--case get --rounds 5")
+# make mutation   mutants of the parts that must not lose data (MUTATION="--target commit")
 # make clean   remove what the other targets made
 #
 # Works on a bare Debian or Ubuntu with Python 3.11+, as root or not. PYTHON=... names an
@@ -14,6 +15,7 @@ ORACLE_V1 ?= .oracle-v1
 ORACLE_1_0 ?= .oracle-1.0
 ORACLE_2_0 ?= .oracle-2.0
 NEWEST ?= .newest
+COSMIC ?= .mutation
 JOBS   ?= 2
 PYTEST ?=
 RUN    := $(VENV)/bin/python
@@ -24,7 +26,7 @@ export PYTHON CHROMIUM
 INSTALL_INPUTS := pyproject.toml hatch_build.py icechunk/_version.py \
 	$(shell find jupyterlab_extension/labextension -type f 2>/dev/null)
 
-.PHONY: help demo lab test check env test-env oracle servers newest browser front test-python test-newest test-lab test-front bench clean
+.PHONY: help demo lab test check env test-env oracle servers newest browser front test-python test-newest test-lab test-front bench mutation clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -103,8 +105,13 @@ bench: test-env newest
 	@if test -x $(NEWEST)/bin/python; then python=$(NEWEST)/bin/python; else python=$(RUN); fi; \
 	    set -x; $$python benchmarks/run.py --reference $(ORACLE)/bin/python $(BENCH)
 
+# Not part of `make test`: each mutant runs the tests of its part, minutes to hours in all.
+mutation: test-env
+	@test -x $(COSMIC)/bin/cosmic-ray || { $(RUN) -m venv $(COSMIC) && $(COSMIC)/bin/pip install -q cosmic-ray; }
+	$(COSMIC)/bin/python scripts/mutation.py --python $(abspath $(RUN)) $(MUTATION)
+
 clean:
-	rm -rf $(VENV) $(ORACLE) $(ORACLE_V1) $(ORACLE_1_0) $(ORACLE_2_0) $(NEWEST) .servers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(COSMIC) $(VENV) $(ORACLE) $(ORACLE_V1) $(ORACLE_1_0) $(ORACLE_2_0) $(NEWEST) .servers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf tests/lab/artifacts benchmarks/results examples/output
 	rm -rf jupyterlab_extension/node_modules jupyterlab_extension/lib
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
