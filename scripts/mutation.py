@@ -1,7 +1,7 @@
 """Mutation testing of the parts that must not lose data: `make mutation`.
 
-Copies the tracked files to a temporary folder, changes one operator, constant or condition there at a
-time (cosmic-ray), and runs the tests of that part. A mutant that no test notices is printed as a
+Copies the tracked files to a temporary folder, changes one operator, constant or condition there at
+a time (cosmic-ray), and runs the tests of that part. A mutant that no test notices is printed as a
 diff: it is a missing test, or code without effect. `scripts/mutation.toml` names the parts.
 
 Options: `--target NAME` (repeatable; default all), `--mutants N` drawn per target with a fixed seed
