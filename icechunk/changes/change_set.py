@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from icechunk.changes.chunk_edits import ChunkEdits
 from icechunk.changes.moves import Moves
 from icechunk.ground.ids import NodeId, ObjectId, new_node_id
-from icechunk.ground.paths import is_below, parent_and_name
-from icechunk.model.nodes import ArrayData, NodeSnapshot
+from icechunk.ground.paths import join, parent_and_name
+from icechunk.model.nodes import ArrayData, NodeSnapshot, add_to_parents
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,7 @@ class ChangeSet:
     def insert(self, node: NodeSnapshot) -> None:
         """Make a node that has its id already."""
         self.new[node.path] = node
-        if node.path != "/":
-            parent, name = parent_and_name(node.path)
-            self._new_children.setdefault(parent, {})[name] = None
+        add_to_parents(self._new_children, node.path)
 
     def update(self, node: NodeSnapshot, user_data: bytes, array: ArrayData | None) -> None:
         """Replace the metadata of a node as the session sees it."""
@@ -93,12 +91,17 @@ class ChangeSet:
         self.chunks.pop(node.id, None)
         if node.path in self.new:
             del self.new[node.path]
-            if node.path != "/":
-                parent, name = parent_and_name(node.path)
-                self._new_children[parent].pop(name, None)
+            self._leave_parents(node.path)
         else:
             self.updated.pop(node.id, None)
             self.deleted[node.id] = DeletedNode(node.id, node.path, node.is_array)
+
+    def _leave_parents(self, path: str) -> None:
+        """Take a path out of `_new_children`, with parents that lead nowhere else."""
+        while path != "/" and path not in self.new and not self._new_children.get(path):
+            self._new_children.pop(path, None)
+            path, name = parent_and_name(path)
+            del self._new_children[path][name]
 
     def edits(self, node: NodeSnapshot) -> ChunkEdits:
         """Chunk edits of an array, made on first use."""
@@ -135,12 +138,17 @@ class ChangeSet:
         )
 
     def new_children(self, path: str) -> list[str]:
-        """Names of the nodes that the session made directly below a path."""
+        """Names directly below a path that are, or lead to, nodes that the session made."""
         return list(self._new_children.get(path, ()))
 
     def new_below(self, path: str) -> Iterator[NodeSnapshot]:
         """Nodes that the session made below a path."""
-        return (node for candidate, node in self.new.items() if is_below(candidate, path))
+        pending = [path]
+        while pending:
+            parent = pending.pop()
+            children = [join(parent, name) for name in self.new_children(parent)]
+            yield from (self.new[child] for child in children if child in self.new)
+            pending += children
 
     def deleted_paths(self) -> dict[str, DeletedNode]:
         """The removed nodes by path."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.ground.ids import NodeId
+from icechunk.ground.paths import join
 from icechunk.model.nodes import NodeSnapshot, NodeTable
 
 
@@ -69,19 +70,17 @@ class TreeView:
         return sorted(mine.values(), key=lambda node: node.path)
 
     def children(self, path: str) -> list[str]:
-        """Names of the nodes directly below a path."""
-        own = self.changes.new_children(path)
-        below = self.base.children(path)
-        if not self.changes.deleted:
-            return [*below, *own]
-        prefix = "/" if path == "/" else path + "/"
-        taken = set(own)
-        kept = [
-            name
-            for name in below
-            if name not in taken and self._seen(self.base.get(prefix + name)) is not None
-        ]
-        return [*kept, *own]
+        """Names directly below a path, those that only lead to a node further down included."""
+        kept = self.base.children(path)
+        if self.changes.deleted:
+            kept = [name for name in kept if self._leads_to_base(join(path, name))]
+        return list(dict.fromkeys([*kept, *self.changes.new_children(path)]))
+
+    def _leads_to_base(self, path: str) -> bool:
+        """Whether a node of the base is left at or below a path."""
+        return self._seen(self.base.get(path)) is not None or any(
+            self._seen(node) is not None for node in self.base.below(path)
+        )
 
     def below(self, path: str) -> list[NodeSnapshot]:
         """Every proper descendant of a path."""

@@ -95,6 +95,8 @@ class ArrayReader:
 
     def locate(self, coords: Coords) -> Location | NotHeld | None:
         """Where a chunk is; None where there is none; `NotHeld` when `load` must come first."""
+        if len(coords) != len(self._bounds):
+            return None
         edits = self._edits.get(self.node.id)
         if edits is not None:
             found = edits.find(coords)

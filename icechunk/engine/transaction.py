@@ -213,7 +213,7 @@ class Transaction:
         self.check_writable()
         check_path(path)
         rectilinear = Capability.RECTILINEAR_GRIDS in self.ctx.ledger.capabilities
-        array = parse_node(document, rectilinear=rectilinear)
+        array = parse_node(document, rectilinear=rectilinear, foreign_keys=False)
         self.fetch_base()  # not with the lock held
         with self.lock:
             self.check_writable()
@@ -238,7 +238,7 @@ class Transaction:
         self.fetch_base()  # not with the lock held
         with self.lock:
             node = self.tree.get(path)
-            doomed = [] if node is not None and node.is_array else self.tree.below(path)
+            doomed = self.tree.below(path)
             if node is not None:
                 doomed.append(node)
             if not doomed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,6 +68,20 @@ class NodeSnapshot:
     def is_array(self) -> bool:
         """Whether the node is an array."""
         return self.array is not None
+
+
+def add_to_parents(children: dict[str, dict[str, None]], path: str) -> None:
+    """Enter a path into the names below its parent, and the parent below its own, up to the root.
+
+    Nodes do not need a parent: a path that is none itself may lead to one.
+    """
+    while path != "/":
+        parent, name = parent_and_name(path)
+        names = children.setdefault(parent, {})
+        if name in names:
+            return
+        names[name] = None
+        path = parent
 
 
 class NodeSource(Protocol):
@@ -149,9 +164,9 @@ class NodeTable:
         return list(self._own.values()), self._source, self._rows
 
     @cached_property
-    def _order(self) -> dict[str, None]:
+    def _order(self) -> list[str]:
         """Paths by their raw bytes."""
-        return dict.fromkeys(sorted((*self._own, *self._rows), key=str.encode))
+        return sorted((*self._own, *self._rows), key=str.encode)
 
     def __len__(self) -> int:
         return len(self._own) + len(self._rows)
@@ -195,25 +210,25 @@ class NodeTable:
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
-        children: dict[str, list[str]] = {}
+        children: dict[str, dict[str, None]] = {}
         for path in self._order:
-            if path != "/":
-                parent, name = parent_and_name(path)
-                children.setdefault(parent, []).append(name)
-        return children
+            add_to_parents(children, path)
+        return {parent: list(names) for parent, names in children.items()}
 
     def children(self, path: str) -> list[str]:
-        """Names of the nodes directly below a path."""
+        """Names directly below a path, those that only lead to a node further down included."""
         return self._children.get(path, [])
 
     def below(self, path: str) -> Iterator[NodeSnapshot]:
         """Every proper descendant of a path."""
         prefix = path if path == "/" else path + "/"
-        return (
-            self._at(candidate)
-            for candidate in self._order
-            if candidate.startswith(prefix) and candidate != path
-        )
+        raw = prefix.encode("utf-8", "surrogatepass")  # asking for what no file can hold is fine
+        order = self._order
+        for place in range(bisect_left(order, raw, key=str.encode), len(order)):
+            if not order[place].startswith(prefix):
+                return
+            if order[place] != path:
+                yield self._at(order[place])
 
     def manifest_ids(self) -> set[ObjectId]:
         """Every manifest that a node refers to."""

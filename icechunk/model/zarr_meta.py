@@ -21,7 +21,9 @@ def _bad_array(why: str) -> InvalidInputError:
     return InvalidInputError(f"Invalid array metadata: {why}", ErrorKind.INVALID_ARRAY_METADATA)
 
 
-def parse_node(document: bytes, *, rectilinear: bool = True) -> ArrayData | None:
+def parse_node(
+    document: bytes, *, rectilinear: bool = True, foreign_keys: bool = True
+) -> ArrayData | None:
     """Check a ``zarr.json`` and return what a snapshot records of it; None for a group.
 
     Parameters
@@ -30,13 +32,16 @@ def parse_node(document: bytes, *, rectilinear: bool = True) -> ArrayData | None
         The file.
     rectilinear : bool
         Whether the repository can hold arrays with chunks of different sizes.
+    foreign_keys : bool
+        Whether the array may name its chunks in another way than Icechunk does. Other
+        implementations accept such arrays, so that committed ones exist; none can fill them.
 
     Raises
     ------
     InvalidInputError
         Kind ``bad-metadata`` when the bytes are not JSON of a Zarr v3 group or array, or have a
-        rectilinear grid where there can be none; ``invalid-array-metadata`` when the shape or
-        chunk grid cannot be used.
+        rectilinear grid where there can be none; ``invalid-array-metadata`` when the shape,
+        chunk grid or chunk key encoding cannot be used.
     """
     try:
         meta = json.loads(document)
@@ -64,7 +69,28 @@ def parse_node(document: bytes, *, rectilinear: bool = True) -> ArrayData | None
             "in icechunk format version 1. Please use spec_version=2 or higher.`",
             ErrorKind.BAD_METADATA,
         )
+    if not foreign_keys:
+        _check_key_encoding(meta.get("chunk_key_encoding", "default"))
     return _array_data(meta)
+
+
+def _check_key_encoding(encoding: object) -> None:
+    """Refuse all but the default encoding with its default separator.
+
+    Icechunk finds chunks by coordinates and knows one spelling of them as keys, in which also all
+    other implementations look for them: an array that asks for another could not be read there.
+    """
+    named = {"name": encoding} if isinstance(encoding, str) else encoding
+    if isinstance(named, dict) and named.get("name") == "default":
+        configuration = named.get("configuration")
+        if configuration is None or configuration == {}:
+            return
+        if isinstance(configuration, dict) and configuration.get("separator", "/") == "/":
+            return
+    raise _bad_array(
+        f"chunk key encoding {json.dumps(encoding)} is not supported, Icechunk knows chunks by "
+        'keys such as `c/0/1` only; use `chunk_key_encoding={"name": "default", "separator": "/"}`'
+    )
 
 
 def _array_data(meta: dict[str, Any]) -> ArrayData:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from icechunk.config.fields import expect
 from icechunk.engine.transaction import Transaction
 from icechunk.ground.errors import InvalidInputError
 from icechunk.ground.ids import id_text
@@ -51,6 +52,7 @@ class ChunkBatches:
             empty for inline ones); offsets and lengths there in bytes, uint64 of shape ``(n,)``;
             the bytes of inline chunks, dict by row of the batch.
         """
+        expect("array_path", array_path, str)
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         return AsyncCloseableIterator(self._batches(f"/{array_path.lstrip('/')}", batch_size))

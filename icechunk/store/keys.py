@@ -12,12 +12,17 @@ METADATA = "zarr.json"
 _V2_NAMES = frozenset({".zarray", ".zgroup", ".zattrs", ".zmetadata"})
 
 
+_MAX_DIGITS = 10  # of a chunk coordinate, which is a 32-bit number
+
+
 @lru_cache(maxsize=65536)
-def _coords(text: str) -> Coords | None:
+def chunk_coords(text: str) -> Coords | None:
     """Coordinates of ``0/1/2``; None for anything that Zarr would not write."""
     parts = text.split("/")
     for part in parts:
-        if not (part.isascii() and part.isdigit()) or (part[0] == "0" and len(part) > 1):
+        if not (part.isascii() and part.isdigit() and len(part) <= _MAX_DIGITS):
+            return None
+        if part[0] == "0" and len(part) > 1:
             return None
     return tuple(map(int, parts))
 
@@ -27,19 +32,23 @@ def split(key: str) -> tuple[str, Coords | None]:
 
     Raises
     ------
+    TypeError
+        For a key that is not a `str`.
     InvalidInputError
         Kind ``invalid-key`` for anything but a Zarr v3 metadata or chunk key.
     """
+    if not isinstance(key, str):
+        raise TypeError(f"a key must be a str, not {type(key).__name__}")
     at = key.rfind("/c/")
     if at > 0:
-        coords = _coords(key[at + 3 :])
+        coords = chunk_coords(key[at + 3 :])
         if coords is not None:
             return _path(key, at), coords
     if key == METADATA:
         return "/", None
     if key.endswith("/zarr.json") and len(key) > 10:
         return _path(key, len(key) - 10), None
-    if key.startswith("c/") and (coords := _coords(key[2:])) is not None:
+    if key.startswith("c/") and (coords := chunk_coords(key[2:])) is not None:
         return "/", coords
     if key == "c":
         return "/", ()
@@ -82,4 +91,6 @@ def chunk_prefix(path: str) -> str:
 
 def prefix_path(prefix: str) -> str:
     """Absolute path of a listing prefix; a trailing slash does not matter."""
+    if not isinstance(prefix, str):
+        raise TypeError(f"a prefix must be a str, not {type(prefix).__name__}")
     return "/" + prefix.strip("/")

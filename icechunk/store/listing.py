@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from icechunk.ground.errors import ErrorKind, InvalidInputError
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.coordinates import Coords
 from icechunk.model.nodes import NodeSnapshot
-from icechunk.store.keys import METADATA, chunk_prefix, metadata_key, prefix_path
+from icechunk.store.keys import METADATA, chunk_coords, chunk_prefix, metadata_key, prefix_path
 
 
 def keys_below(transaction: Transaction, prefix: str) -> Iterator[str]:
@@ -24,11 +24,16 @@ def keys_below(transaction: Transaction, prefix: str) -> Iterator[str]:
     """
     path = prefix_path(prefix)
     nodes = _nodes(transaction, path)
-    if not nodes and path != "/":
-        yield from _chunk_keys_under(transaction, path)
-        return
+    inside = _within_array(transaction, path)
+    if not nodes and inside is None and path != "/":
+        raise InvalidInputError(
+            f"bad key prefix ({path[1:]}): Only prefixes pointing to a group or array are allowed",
+            ErrorKind.BAD_KEY_PREFIX,
+        )
     for node in nodes:
         yield metadata_key(node.path)
+    if inside is not None:
+        yield from _format(chunk_prefix(inside[0].path), inside[1])
     for node in nodes:
         if node.array is not None and (
             node.array.manifests or node.id in transaction.changes.chunks
@@ -39,7 +44,7 @@ def keys_below(transaction: Transaction, prefix: str) -> Iterator[str]:
 def _nodes(transaction: Transaction, path: str) -> list[NodeSnapshot]:
     """The node at a path and all below."""
     node = transaction.node(path)
-    below = [] if node is not None and node.is_array else list(transaction.tree.below(path))
+    below = transaction.tree.below(path)
     return below if node is None else [node, *below]
 
 
@@ -55,68 +60,63 @@ def _format(prefix: str, coords: Coords) -> Iterator[str]:
     return (f"{prefix}/{'/'.join(map(str, row))}" for row in coords.tolist())
 
 
-def _chunk_keys_under(transaction: Transaction, path: str) -> Iterator[str]:
-    found = _within_array(transaction, path)
-    if found is None:
-        raise InvalidInputError(
-            f"bad key prefix ({path[1:]}): Only prefixes pointing to a group or array are allowed",
-            ErrorKind.BAD_KEY_PREFIX,
-        )
-    node, coords, _ = found
-    return _format(chunk_prefix(node.path), coords)
-
-
 def _within_array(transaction: Transaction, path: str) -> tuple[NodeSnapshot, Coords, int] | None:
     """Array, chunk coordinates and depth of a prefix such as ``/a/c/0``; None for no such."""
     head, mark, tail = (path + "/").rpartition("/c/")
     if not mark:
         return None
     node = transaction.node(head or "/")
-    given = [part for part in tail.split("/") if part]
-    if node is None or not node.is_array or not all(part.isdigit() for part in given):
+    given = chunk_coords(tail[:-1]) if tail else ()
+    if node is None or not node.is_array or given is None:
         return None
     coords = transaction.array_reader(node.path).table().coords()
-    for axis, part in enumerate(given):
+    for axis, position in enumerate(given):
         if axis >= coords.shape[1]:
             return node, coords[:0], len(given)
-        coords = coords[coords[:, axis] == int(part)]
+        coords = coords[coords[:, axis] == position]
     return node, coords, len(given)
 
 
-def names_in(transaction: Transaction, prefix: str) -> Iterator[str]:
-    """Names directly below a prefix; nothing for a path that does not exist."""
+def names_in(transaction: Transaction, prefix: str) -> Iterable[str]:
+    """Names directly below a prefix; nothing for a path that does not exist.
+
+    Every array has a ``c``, also before a chunk is written, as with the reference library: to
+    find out whether there is a chunk would take the array's manifests.
+
+    Returns
+    -------
+    iterable of str
+        A list where nothing has to be fetched for it, else an iterator that fetches when asked.
+    """
     path = prefix_path(prefix)
+    names = _names(transaction, path)
+    return list(names) if transaction.base_held and "/c/" not in f"{path}/" else names
+
+
+def _names(transaction: Transaction, path: str) -> Iterator[str]:
     node = transaction.node(path)
-    if node is not None and node.is_array:
-        yield METADATA
-        if len(transaction.array_reader(path).table()):
-            yield "c"
-        return
-    if node is not None:
-        yield METADATA
-    children = transaction.tree.children(path)
-    yield from children
-    if node is None and not children:
-        found = _within_array(transaction, path)
-        if found is not None and found[2] < found[1].shape[1]:
-            yield from map(str, np.unique(found[1][:, found[2]]).tolist())
+    own = [] if node is None else [METADATA, "c"] if node.is_array else [METADATA]
+    names = dict.fromkeys([*own, *transaction.tree.children(path)])
+    yield from names
+    inside = _within_array(transaction, path)
+    if inside is not None and inside[2] < inside[1].shape[1]:
+        positions = map(str, np.unique(inside[1][:, inside[2]]).tolist())
+        yield from (position for position in positions if position not in names)
 
 
 def size_below(transaction: Transaction, prefix: str) -> int:
     """Stored bytes of every key below a prefix."""
     path = prefix_path(prefix)
     nodes = _nodes(transaction, path)
-    if not nodes:
-        found = _within_array(transaction, path)
-        if found is None:
-            return 0
-        node, coords, _ = found
-        table = transaction.array_reader(node.path).table()
-        return _size(table.select(table.find_many(coords)))
     total = sum(len(node.user_data) for node in nodes)
-    return total + sum(
+    total += sum(
         _size(transaction.array_reader(node.path).table()) for node in nodes if node.is_array
     )
+    inside = _within_array(transaction, path)
+    if inside is not None:
+        table = transaction.array_reader(inside[0].path).table()
+        total += _size(table.select(table.find_many(inside[1])))
+    return total
 
 
 def _size(table: ChunkTable) -> int:
@@ -124,15 +124,13 @@ def _size(table: ChunkTable) -> int:
 
 
 def delete_below(transaction: Transaction, prefix: str) -> None:
-    """Remove the node at a prefix and everything below, or the chunks under a chunk prefix."""
+    """Remove the node at a prefix, everything below, and the chunks under a chunk prefix."""
     path = prefix_path(prefix)
-    if _nodes(transaction, path):
-        transaction.delete_node(path)
-        return
-    found = _within_array(transaction, path)
-    if found is not None:
-        for coords in found[1].tolist():
-            transaction.delete_chunk(found[0].path, tuple(coords))
+    inside = _within_array(transaction, path)
+    transaction.delete_node(path)
+    if inside is not None:
+        for coords in inside[1].tolist():
+            transaction.delete_chunk(inside[0].path, tuple(coords))
 
 
 def is_empty(transaction: Transaction, prefix: str) -> bool:
@@ -140,5 +138,5 @@ def is_empty(transaction: Transaction, prefix: str) -> bool:
     path = prefix_path(prefix)
     if _nodes(transaction, path):
         return False
-    found = _within_array(transaction, path)
-    return found is None or not len(found[1])
+    inside = _within_array(transaction, path)
+    return inside is None or not len(inside[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.ground.errors import ErrorKind, InvalidInputError, ReadOnlyError, SessionStateError
 from icechunk.ground.ids import id_text
 from icechunk.ground.runtime import offload
+from icechunk.ground.streams import AsyncCloseableIterator
 from icechunk.model.chunk_table import VIRTUAL, Location
 from icechunk.store import listing
 from icechunk.store.chunk_batches import ChunkBatches
@@ -39,27 +40,6 @@ class HasTransaction(Protocol):
     def read_only(self) -> bool:
         """Whether the session takes no writes."""
         ...
-
-
-class KeyIterator:
-    """Keys one by one, for ``for`` and ``async for`` alike."""
-
-    def __init__(self, keys: Iterator[str]) -> None:
-        self._keys = keys
-
-    def __iter__(self) -> Iterator[str]:
-        return self._keys
-
-    def __aiter__(self) -> AsyncIterator[str]:
-        return self._pages()
-
-    async def _pages(self) -> AsyncIterator[str]:
-        for key in self._keys:
-            yield key
-
-    async def aclose(self) -> None:
-        """Stop early."""
-        self._keys = iter(())
 
 
 class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
@@ -280,19 +260,22 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
 
     def set_sync(self, key: str, value: Buffer) -> None:
         """`set` without an event loop (Zarr's synchronous store protocol)."""
-        self._check_store_writable()
         if not isinstance(value, Buffer):
             raise TypeError(
                 f"IcechunkStore.set(): `value` must be a Buffer instance. Got an instance of "
                 f"{type(value)} instead."
             )
-        if is_v2(key):
+        self._check_store_writable()
+        try:
+            path, coords = split(key)
+        except InvalidInputError:
+            if not is_v2(key):
+                raise
             raise SessionStateError(
                 f"store method `set` is not implemented by Icechunk for Zarr v2 keys such as "
                 f"`{key}`; create Zarr v3 groups and arrays (`zarr_format=3`)",
                 ErrorKind.UNIMPLEMENTED,
-            )
-        path, coords = split(key)
+            ) from None
         if coords is None:
             self._transaction.set_metadata(path, value.to_bytes())
         else:
@@ -337,9 +320,12 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
 
     def delete_sync(self, key: str) -> None:
         """`delete` without an event loop (Zarr's synchronous store protocol)."""
-        if is_v2(key):
-            return
-        path, coords = split(key)
+        try:
+            path, coords = split(key)
+        except InvalidInputError:
+            if is_v2(key):
+                return
+            raise
         if coords is not None:
             reader = self._transaction.reader(path)
             if reader is not None and reader.in_grid(coords):
@@ -373,11 +359,11 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
 
     # -- listing ---------------------------------------------------------------------------------
 
-    def list(self) -> Any:
+    def list(self) -> AsyncCloseableIterator[str]:
         """Every key; metadata first."""
-        return KeyIterator(listing.keys_below(self._transaction, ""))
+        return AsyncCloseableIterator(listing.keys_below(self._transaction, ""))
 
-    def list_prefix(self, prefix: str) -> Any:
+    def list_prefix(self, prefix: str) -> AsyncCloseableIterator[str]:
         """Every key at and below a node, from the root.
 
         Raises
@@ -385,11 +371,14 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         InvalidInputError
             Kind ``bad-key-prefix``, on iteration, for a prefix that names no node.
         """
-        return KeyIterator(listing.keys_below(self._transaction, prefix))
+        return AsyncCloseableIterator(listing.keys_below(self._transaction, prefix))
 
-    def list_dir(self, prefix: str) -> Any:
-        """Names directly below a path; nothing for one that does not exist."""
-        return KeyIterator(listing.names_in(self._transaction, prefix))
+    def list_dir(self, prefix: str) -> AsyncCloseableIterator[str]:
+        """Names directly below a path; nothing for one that does not exist.
+
+        Those of an array hold ``c``, whether or not a chunk was written.
+        """
+        return AsyncCloseableIterator(listing.names_in(self._transaction, prefix))
 
     # -- capabilities ----------------------------------------------------------------------------
 

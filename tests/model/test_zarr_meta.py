@@ -46,6 +46,48 @@ def test_the_largest_grid_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
+    "encoding",
+    [
+        {"name": "v2", "configuration": {"separator": "."}},
+        {"name": "v2", "configuration": {"separator": "/"}},
+        {"name": "v2"},
+        "v2",
+        {"name": "default", "configuration": {"separator": "."}},
+        {"name": "default", "configuration": ["/"]},
+        {"name": "suffix", "configuration": {"suffix": ".tiff"}},
+        {},
+        None,
+        5,
+    ],
+)
+def test_arrays_whose_chunks_have_other_keys_are_refused(encoding: Any) -> None:
+    document = json.dumps(
+        {**json.loads(array_doc([4], [2])), "chunk_key_encoding": encoding}
+    ).encode()
+    with pytest.raises(icechunk.InvalidInputError, match="chunk_key_encoding=") as caught:
+        parse_node(document, foreign_keys=False)
+    assert caught.value.kind == "invalid-array-metadata"
+    assert json.dumps(encoding) in str(caught.value)
+    assert parse_node(document) is not None  # committed ones stay what they are
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "default",
+        {"name": "default"},
+        {"name": "default", "configuration": {}},
+        {"name": "default", "configuration": {"separator": "/"}},
+    ],
+)
+def test_every_spelling_of_the_default_chunk_keys_is_taken(encoding: Any) -> None:
+    document = {**json.loads(array_doc([4], [2])), "chunk_key_encoding": encoding}
+    array = parse_node(json.dumps(document).encode(), foreign_keys=False)
+    assert array is not None
+    assert array.num_chunks == (2,)
+
+
+@pytest.mark.parametrize(
     "document",
     [
         b"",

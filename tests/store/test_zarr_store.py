@@ -12,6 +12,7 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 from zarr.core.buffer import cpu
 
 import icechunk
+from tests.oracle import run_reference
 from tests.repositories import grid_array, read, with_grid
 from tests.store.documents import GROUP, array_document
 
@@ -63,6 +64,7 @@ def test_bad_writes_are_refused_and_change_nothing(store, key, data, error, kind
         {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 1]}}},
         {"dimension_names": ["x", "y"]},
         {"dimension_names": [3]},
+        {"chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}}},
         {"codecs": None, "data_type": None, "fill_value": None, "node_type": "table"},
     ],
 )
@@ -208,3 +210,46 @@ def test_many_loops_and_threads_at_once(tmp_path):
 def test_arrays_and_groups_print_on_one_line(store):
     array = grid_array(store)
     assert "\n" not in repr(array)
+
+
+@pytest.mark.parametrize(
+    ("name", "separator"), [("v2", "."), ("v2", "/"), ("default", "."), ("default", "/")]
+)
+def test_an_array_that_is_made_can_be_filled(store, name, separator):
+    group = zarr.create_group(store)
+    encoding = {"name": name, "separator": separator}
+    if (name, separator) == ("default", "/"):
+        array = group.create_array("x", shape=4, dtype="i4", chunk_key_encoding=encoding)
+        array[:] = 7
+        assert array[:].tolist() == [7] * 4
+    else:
+        with pytest.raises(icechunk.InvalidInputError, match="chunk_key_encoding"):
+            group.create_array("x", shape=4, dtype="i4", chunk_key_encoding=encoding)
+        assert list(group) == []
+
+
+@pytest.mark.oracle
+def test_arrays_of_the_reference_with_other_chunk_keys_stay_readable_as_nodes(tmp_path):
+    run_reference(
+        """
+        import icechunk, zarr
+        repo = icechunk.Repository.create(icechunk.local_filesystem_storage(args[0]))
+        session = repo.writable_session("main")
+        group = zarr.create_group(session.store)
+        keys = {"name": "v2", "separator": "."}
+        group.create_array("x", shape=4, dtype="i4", chunk_key_encoding=keys)
+        group.create_array("y", shape=4, dtype="i4")[:] = 3
+        session.commit("made")
+        """,
+        tmp_path / "repo",
+    )
+    repo = icechunk.Repository.open(icechunk.local_filesystem_storage(tmp_path / "repo"))
+    session = repo.writable_session("main")
+    group = zarr.open_group(session.store, mode="a")
+    assert group["x"].shape == (4,)
+    with pytest.raises(icechunk.InvalidInputError, match="invalid zarr key"):
+        group["x"][:]
+    del group["x"]
+    group["y"].attrs["units"] = "m"
+    session.commit("without it")
+    assert sorted(zarr.open_group(repo.readonly_session("main").store, mode="r")) == ["y"]
