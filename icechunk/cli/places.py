@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from icechunk.cli.aliases import Aliases, Entry
@@ -13,6 +11,7 @@ from icechunk.cli.failures import refusal
 from icechunk.cli.urls import bucket_of, storage_at, texts, with_endpoint
 from icechunk.config.repository import RepositoryConfig
 from icechunk.ground.errors import ErrorKind, IcechunkError, NotFoundError, RefNotFoundError
+from icechunk.ground.folders import local_path
 from icechunk.repository import Repository
 from icechunk.session import Session
 from icechunk.storage import (
@@ -140,10 +139,8 @@ def entry_of(place: str, config: RepositoryConfig | None = None) -> Entry:
 
 def _folder_of(place: str) -> str | None:
     """The absolute path of a folder, given as a path or a file URL; None for other URLs."""
-    scheme, mark, rest = place.partition("://")
-    if mark and scheme != "file":
-        return None
-    return str(Path(os.path.expanduser(rest if mark else place)).absolute())
+    scheme, mark, _ = place.partition("://")
+    return None if mark and scheme.lower() != "file" else local_path(place)
 
 
 def locate(place: str) -> tuple[Storage, RepositoryConfig | None]:

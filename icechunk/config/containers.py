@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeAlias, overload
 from icechunk.config.fields import Field, converted, expect, instance_of
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
 from icechunk.config.values import Value, Variant
+from icechunk.ground.folders import local_path
 
 
 class ObjectStoreConfig(Variant, path="icechunk.config.ObjectStoreConfig"):
@@ -232,9 +233,9 @@ def local_filesystem_store(path: str) -> ObjectStoreConfig.LocalFileSystem:
     Parameters
     ----------
     path : str
-        Directory below which all files lie.
+        Directory below which all files lie; ``~`` and ``file:`` URLs are turned into paths.
     """
-    return _LocalFileSystem(path)
+    return _LocalFileSystem(local_path(path))
 
 
 class VirtualChunkContainer(
@@ -331,8 +332,12 @@ def validate_container(container: VirtualChunkContainer) -> None:
             f"{prefix!r} would also match longer names, give {prefix + '/'!r}"
         )
     parts = _URL.fullmatch(prefix)
-    if parts is None:
-        raise ValueError(f"relative URL without a base; {prefix!r} needs a scheme such as s3://")
+    if parts is None or (parts[1].lower() == "file" and parts[2].startswith(("~", "."))):
+        what = "relative URL without a base; "
+        if isinstance(container.store, ObjectStoreConfig.LocalFileSystem):
+            url = Path(local_path(prefix)).as_uri()
+            raise ValueError(f"{what}{prefix!r} is no absolute URL, give {url + '/'!r}")
+        raise ValueError(f"{what}{prefix!r} needs a scheme such as s3://")
     scheme, host, path = parts[1].lower(), parts[2], parts[3]
     if not container.store._serves(scheme):
         fitting = ", ".join(sorted(container.store._schemes_)) or "none"

@@ -13,6 +13,7 @@ from icechunk.conflicts.detector import detect, past
 from icechunk.conflicts.model import ConflictSolver, ConflictType, Patched, Unsolvable
 from icechunk.conflicts.resolution import Draft
 from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.ground.folders import local_path
 
 if TYPE_CHECKING:
     from icechunk.changes.change_set import ChangeSet
@@ -130,12 +131,12 @@ class DecisionSolver(ConflictSolver):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the decisions to a file, to use them again."""
-        Path(path).write_text(self.to_json(), encoding="utf-8")
+        Path(local_path(path)).write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> DecisionSolver:
         """Read a file written by `save`."""
-        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        return cls.from_json(Path(local_path(path)).read_text(encoding="utf-8"))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DecisionSolver) and self._decisions == other._decisions

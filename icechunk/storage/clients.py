@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from os.path import expanduser
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -411,7 +412,11 @@ def _gcs_static(credentials: GcsStaticCredentials) -> dict[str, Any]:
         GcsStaticCredentials.ApplicationCredentials: "application_credentials",
         GcsStaticCredentials.BearerToken: "bearer_token",
     }
-    return {names[type(credentials)]: credentials[0]}
+    files = GcsStaticCredentials.ServiceAccount, GcsStaticCredentials.ApplicationCredentials
+    given = credentials[0]
+    return {
+        names[type(credentials)]: expanduser(given) if isinstance(credentials, files) else given
+    }
 
 
 # --------------------------------------------------------------------------- Azure

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from icechunk.config.choosing import azure_credentials, gcs_credentials
+from icechunk.ground.folders import local_path
 from icechunk.storage import buckets, web
 from icechunk.storage.base import Storage
 from icechunk.storage.constructors import register
@@ -36,12 +37,17 @@ def local_filesystem_storage(path: str | os.PathLike[str], *, durable: bool = Tr
     ----------
     path : str or path-like
         The folder; made when the repository is created. A relative path counts from the present
-        working directory. ``~`` is not expanded, and URLs are not understood.
+        working directory, ``~`` is a home folder, and ``file:///folder`` is a path too.
     durable : bool
         True: a commit returns once it would survive a power cut. False: never wait for the disk,
         for scratch data; a crash of the program is still harmless, a crash of the machine is not.
+
+    Raises
+    ------
+    InvalidInputError
+        Kind ``cannot-parse-url`` for a URL of another kind; the message names what takes it.
     """
-    return LocalStorage(path, durable=durable)
+    return LocalStorage(local_path(path), durable=durable)
 
 
 def gcs_storage(

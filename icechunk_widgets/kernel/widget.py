@@ -13,6 +13,7 @@ import anywidget
 import numpy as np
 import traitlets
 
+from icechunk.ground.folders import local_path
 from icechunk_widgets.kernel import saved_page
 from icechunk_widgets.kernel.faults import describe
 from icechunk_widgets.kernel.plain import iso, plain
@@ -173,7 +174,7 @@ class BaseWidget(anywidget.AnyWidget):
             self.static_html(),
         )
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            Path(local_path(path)).write_text(text, encoding="utf-8")
         return text
 
     def saved_requests(self) -> Iterable[saved_page.Request]:

@@ -203,12 +203,13 @@ class TestPaths:
         storage.put("a", b"x")
         assert (tmp_path / "some/repo/a").read_bytes() == b"x"
 
-    def test_tilde_is_an_ordinary_name(
+    def test_tilde_is_the_home_folder(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
         monkeypatch.chdir(tmp_path)
-        local_filesystem_storage("~").put("a", b"x")
-        assert files_below(tmp_path) == ["~/a"]
+        local_filesystem_storage("~/repo").put("a", b"x")
+        assert files_below(tmp_path) == ["home/repo/a"]
 
     def test_wrong_types_are_refused(self) -> None:
         with pytest.raises(TypeError):
