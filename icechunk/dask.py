@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 import dask.array as da
 import numpy as np
 from dask.base import compute
+from dask.utils import SerializableLock
 
-from icechunk.distributed import extract_session, merge_sessions
+from icechunk._dask_blocks import need_lock, parts_of
+from icechunk.distributed import extract_session, in_session, merge_sessions
 from icechunk.session import ForkSession, Session
 
 if TYPE_CHECKING:
@@ -113,8 +115,11 @@ def store_dask(
 ) -> ForkSession:
     """Write dask arrays into Zarr arrays of a fork.
 
-    Works with the threaded, the process and the distributed scheduler.  The chunks of every
-    source must not share a chunk (or shard) of its target.
+    Works with the threaded, the process and the distributed scheduler.  Two blocks that share a
+    chunk (or shard) of a target would each store it without the other's part.  On threads they are
+    therefore written one after another, which is slower; processes and clusters refuse them before
+    anything is written.  ``dask.array.to_zarr`` and ``dask.array.store`` do not go through here:
+    blocks that share a chunk must not be written by them without a lock.
 
     Parameters
     ----------
@@ -126,12 +131,12 @@ def store_dask(
     targets : list of zarr.Array
         Where to write it, one per source, opened in the store of a `ForkSession`.
     regions : list of tuple of slice, optional
-        Part of each target; all of it by default.
+        Part of each target, of the shape of its source; all of it by default.
     split_every : int, optional
         How many forks are merged at a time.
     **store_kwargs
-        ``lock`` for ``dask.array.store`` (none by default), others for ``dask.compute``, e.g.
-        ``scheduler``.
+        ``lock`` for ``dask.array.store`` (by default one is used where blocks share a chunk),
+        others for ``dask.compute``, e.g. ``scheduler``.
 
     Returns
     -------
@@ -142,12 +147,20 @@ def store_dask(
     ------
     TypeError
         When a target belongs to a session that is not a fork.
+    InvalidInputError
+        Kind ``shared-chunk`` when blocks share a chunk or shard and the scheduler does not run on
+        the threads of this process, or when two sources write the same cells; ``invalid-region``
+        when sources, targets and regions do not fit together.  Nothing has been written then.
     ValueError
-        When the numbers of sources, targets and regions differ, or there are none.
+        When there are no sources.
     """
     if not sources:
         raise ValueError("not enough arrays to store: expected at least one source, got none")
     places = [extract_session(target) for target in targets]
+    parts = parts_of(sources, targets, regions)
+    lock = store_kwargs.pop("lock", False)
+    if need_lock(parts, **store_kwargs) and not lock:
+        lock = SerializableLock()
     if session is not None:
         fork = session.fork()
         targets = [in_session(target, fork) for target in targets]
@@ -160,8 +173,8 @@ def store_dask(
     stored = da.store(
         sources,
         cast(Any, list(targets)),
-        regions=regions,
-        lock=store_kwargs.pop("lock", False),
+        regions=cast(Any, [part.region for part in parts]),
+        lock=lock,
         compute=False,
         return_stored=True,
         load_stored=False,
@@ -174,13 +187,3 @@ def store_dask(
     if session is not None:
         session.merge(merged)
     return merged
-
-
-def in_session(array: zarr.Array[Any], session: Session) -> zarr.Array[Any]:
-    """The same array, run-time configuration included, reading and writing in another session."""
-    import zarr
-
-    found: zarr.Array[Any] = zarr.open_array(
-        session.store, path=array.path, zarr_format=3, mode="r+"
-    )
-    return found.with_config(array.config)

@@ -91,3 +91,19 @@ def _flat(nested: Any) -> Iterator[Any]:
             yield from _flat(item)
         else:
             yield item
+
+
+def in_session(array: zarr.Array[Any], session: Session) -> zarr.Array[Any]:
+    """The same array, run-time configuration included, reading and writing in another session."""
+    import zarr
+
+    found: zarr.Array[Any] = zarr.open_array(
+        session.store, path=array.path, zarr_format=3, mode="r+"
+    )
+    if hasattr(found, "with_config"):
+        return found.with_config(array.config)
+    # zarr before 3.1.6 keeps the configuration to itself, and takes it when an array is made.
+    config = array._async_array._config
+    return zarr.Array(
+        zarr.AsyncArray(metadata=found.metadata, store_path=found.store_path, config=config)
+    )

@@ -12,8 +12,10 @@ from typing import Any, Literal, cast, overload
 
 from xarray import DataArray, Dataset
 from xarray.backends.common import ArrayWriter
-from xarray.backends.zarr import ZarrStore
 
+from icechunk._xarray_store import GroupStore
+from icechunk.distributed import in_session
+from icechunk.engine.forking import adopt, draft
 from icechunk.session import ForkSession, Session
 from icechunk.store import IcechunkStore
 
@@ -96,24 +98,6 @@ class LazyArrayWriter(ArrayWriter):
         self.eager_sources, self.eager_targets, self.eager_regions = [], [], []
 
 
-class _GroupStore(ZarrStore):
-    """Xarray's view of a group, which leaves alone what the dataset to be written left alone."""
-
-    undecoded: frozenset[str] = frozenset()
-
-    def open_store_variable(self, name: str) -> Any:
-        """Variable as it is stored.
-
-        Before it appends, xarray decodes the stored variables to find their encoding. That fails
-        for time axes it cannot decode (a climatology in the year 0), even if the dataset was
-        opened with ``decode_times=False`` and so needs no such encoding.
-        """
-        variable = super().open_store_variable(name)  # type: ignore[no-untyped-call]
-        if name in self.undecoded:
-            variable.attrs.pop("units", None)
-        return variable
-
-
 @dataclass
 class XarrayDatasetWriter:
     """Writes one dataset in three steps: metadata, data in memory, dask arrays.
@@ -156,7 +140,8 @@ class XarrayDatasetWriter:
         _check_names(self.dataset)
         # Arguments that not every supported xarray knows are only passed when they are used.
         optional: dict[str, Any] = {"align_chunks": True} if self.align_chunks else {}
-        self.xarray_store = _GroupStore.open_group(
+        region = dict(region) if isinstance(region, Mapping) else region  # xarray completes it
+        self.xarray_store = GroupStore.open_group(
             store=self.store,
             group=group,
             mode=_choose_mode(mode, append_dim, region),
@@ -229,6 +214,21 @@ class XarrayDatasetWriter:
         )
         writer.sources, writer.targets, writer.regions = [], [], []
         return fork
+
+    def _check_blocks(self, options: Mapping[str, Any]) -> None:
+        """Refuse dask blocks that would overwrite each other's part of a chunk."""
+        writer = self.writer
+        if writer.sources:
+            from icechunk._dask_blocks import need_lock, parts_of
+
+            parts = parts_of(writer.sources, writer.targets, writer.regions)
+            need_lock(parts, of_xarray=True, **options)
+
+    def _move_to(self, store: IcechunkStore) -> None:
+        """Write the values to the same arrays in the store of another session."""
+        self.store, writer = store, self.writer
+        writer.targets = [in_session(array, store.session) for array in writer.targets]
+        writer.eager_targets = [in_session(array, store.session) for array in writer.eager_targets]
 
     def _check_initialized(self) -> None:
         if not self._initialized:
@@ -327,7 +327,9 @@ def to_icechunk(
         existing variables only.  By default ``"a"`` with `append_dim`, ``"r+"`` with `region`,
         otherwise ``"w-"``.
     safe_chunks : bool
-        Refuse to write when several dask chunks would go into one Zarr chunk.
+        Refuse to write when several dask chunks would go into one Zarr chunk or shard.  With
+        False they are written one after another on threads, and still refused on processes and
+        clusters, where one of the writes would be lost.
     align_chunks : bool
         Rechunk dask arrays to fit the Zarr chunks.
     append_dim : hashable, optional
@@ -346,17 +348,42 @@ def to_icechunk(
     ValueError
         When the arguments contradict each other or the data does not fit the arrays, as
         ``Dataset.to_zarr`` does.
+    InvalidInputError
+        A ``ValueError``, of kind ``shared-chunk`` for dask chunks as above; ``encoding-mismatch``
+        when the values would be read back as others, because the encoding of the existing arrays
+        cannot hold them (hourly times where days are stored as integers), or when the arrays that
+        are appended to differ in length.  Dask arrays are judged by their type alone.
     TypeError
         When `obj` is neither a Dataset nor a DataArray.
+
+    Notes
+    -----
+    What is refused changes nothing in the session.  ``Dataset.to_zarr(session.store)`` makes no
+    such checks: xarray's ``safe_chunks=False`` loses writes there.
     """
     store = session if isinstance(session, IcechunkStore) else session.store
-    writer = XarrayDatasetWriter(
-        _as_dataset(obj), store=store, safe_chunks=safe_chunks, align_chunks=align_chunks
-    )
-    writer._open_group(group=group, mode=mode, append_dim=append_dim, region=region)
-    writer.write_metadata(encoding)
+    options = chunkmanager_store_kwargs or {}
+
+    def prepared(store: IcechunkStore) -> XarrayDatasetWriter:
+        writer = XarrayDatasetWriter(
+            _as_dataset(obj), store=store, safe_chunks=safe_chunks, align_chunks=align_chunks
+        )
+        writer._open_group(group=group, mode=mode, append_dim=append_dim, region=region)
+        writer.write_metadata(encoding)
+        writer._check_blocks(options)
+        return writer
+
+    # What is refused half way must not leave arrays resized or a group emptied: the hierarchy is
+    # changed in a draft, which the session takes over when all checks have passed.
+    transaction = store.session._transaction
+    drafted, revision = draft(transaction)
+    writer = prepared(IcechunkStore(Session(drafted), store.read_only))
+    if adopt(transaction, drafted, revision):
+        writer._move_to(store)
+    else:  # another thread wrote to the session meanwhile
+        writer = prepared(store)
     writer.write_eager()
-    writer.write_lazy(chunkmanager_store_kwargs, split_every)
+    writer.write_lazy(options, split_every)
 
 
 def _as_dataset(obj: DataArray | Dataset) -> Dataset:

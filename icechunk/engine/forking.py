@@ -43,6 +43,40 @@ def fork(transaction: Transaction) -> Transaction:
     return child
 
 
+def draft(transaction: Transaction) -> tuple[Transaction, int]:
+    """A copy of a transaction to try changes of the hierarchy in, and the revision it is made of.
+
+    What fails half way leaves the transaction as it was; what succeeds is taken over by `adopt`.
+    """
+    with transaction.lock:
+        revision, changes = transaction.revision, transaction.changes.copy()
+    copy = Transaction(
+        transaction.ctx,
+        transaction.base.id,
+        mode=transaction.mode,
+        branch=transaction.branch,
+        changes=changes,
+    )
+    copy.origin = transaction.origin
+    return copy, revision
+
+
+def adopt(transaction: Transaction, drafted: Transaction, revision: int) -> bool:
+    """Take over the changes of a draft; False when the transaction changed since it was made.
+
+    Raises
+    ------
+    ReadOnlyError, SessionStateError
+        When `transaction` takes no writes.
+    """
+    with transaction.lock:
+        transaction.check_writable()
+        if transaction.revision != revision or transaction.base.id != drafted.base.id:
+            return False
+        transaction.replace_changes(drafted.changes)
+    return True
+
+
 def check_mergeable(into: Transaction, child: Transaction, *, any_base: bool = False) -> None:
     """Raise unless a child's changes can be added to a transaction.
 

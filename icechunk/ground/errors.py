@@ -88,6 +88,9 @@ class ErrorKind(StrEnum):
     BAD_SNAPSHOT_CHAIN_FOR_DIFF = "bad-snapshot-chain-for-diff"
     INVALID_COMMIT_CONFIGURATION = "invalid-commit-configuration"
     INVALID_MANIFEST_SPLIT_INDEX = "invalid-manifest-split-index"
+    SHARED_CHUNK = "shared-chunk"
+    ENCODING_MISMATCH = "encoding-mismatch"
+    INVALID_REGION = "invalid-region"
     # State
     NO_CHANGES_TO_COMMIT = "no-changes-to-commit"
     COMMIT_NOT_ALLOWED = "commit-not-allowed"

@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("session",),
     ("repository",),
     ("xarray", "dask", "distributed", "virtual", "credentials", "snapshots", "ops", "types",
-     "about", "vendor", "_exceptions"),
+     "about", "vendor", "_exceptions", "_dask_blocks", "_xarray_store"),
     ("cli", "testing", "__init__", "__main__"),
     ("_icechunk_python",),
 )  # fmt: skip

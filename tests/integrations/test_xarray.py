@@ -274,10 +274,10 @@ def test_dask_chunks_that_share_a_stored_chunk_are_refused(repo: Repository) -> 
     xr.testing.assert_equal(stored(session), small().compute() * 4)
 
 
-def test_processes_that_share_a_stored_chunk_do_not_lose_it_silently(repo: Repository) -> None:
+def test_processes_that_share_a_stored_chunk_are_refused(repo: Repository) -> None:
     session = repo.writable_session("main")
     to_icechunk(small(), session)
-    with pytest.raises(icechunk.ConflictError, match="both wrote chunks of /a") as caught:
+    with pytest.raises(icechunk.InvalidInputError, match="to one Zarr chunk") as caught:
         to_icechunk(
             small().chunk({"x": 3, "y": 6}) * 3,
             session,
@@ -285,7 +285,7 @@ def test_processes_that_share_a_stored_chunk_do_not_lose_it_silently(repo: Repos
             safe_chunks=False,
             chunkmanager_store_kwargs={"scheduler": "processes"},
         )
-    assert caught.value.kind == "merge-failed"
+    assert caught.value.kind == "shared-chunk"
 
 
 # what is passed
