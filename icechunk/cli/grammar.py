@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -68,7 +68,13 @@ class Verb:
         return f"{self.summary}\n\n{self.about}".strip()
 
 
-class Moment(click.ParamType[datetime]):
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[datetime]
+else:
+    _ParamType = click.ParamType  # older releases take no type parameter
+
+
+class Moment(_ParamType):
     """A time: ISO 8601 (UTC unless it says otherwise), or how long ago."""
 
     name = "TIME"
