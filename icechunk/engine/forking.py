@@ -52,7 +52,7 @@ def draft(transaction: Transaction) -> tuple[Transaction, int]:
         revision, changes = transaction.revision, transaction.changes.copy()
     copy = Transaction(
         transaction.ctx,
-        transaction.base.id,
+        transaction.base_id,
         mode=transaction.mode,
         branch=transaction.branch,
         changes=changes,
@@ -71,7 +71,7 @@ def adopt(transaction: Transaction, drafted: Transaction, revision: int) -> bool
     """
     with transaction.lock:
         transaction.check_writable()
-        if transaction.revision != revision or transaction.base.id != drafted.base.id:
+        if transaction.revision != revision or transaction.base_id != drafted.base_id:
             return False
         transaction.replace_changes(drafted.changes)
     return True
