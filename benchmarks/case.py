@@ -65,8 +65,12 @@ class Case:
         Who takes part.
     prepare
         (implementation, folder, size): runs once, not measured; None where there is nothing to do.
+    seed
+        (folder, size): runs once, not measured, by ours; everybody gets a copy of the folder.
     measure
-        The same arguments: runs once per round, in a process of its own.
+        The same arguments as `prepare`: runs once per round, in a process of its own.
+    clock
+        Which seconds goal and limit are about: "cpu" where other work would disturb "wall".
     """
 
     name: str
@@ -77,8 +81,10 @@ class Case:
     implementations: Sequence[Implementation]
     measure: Callable[[Implementation, Path, int], Sample]
     prepare: Callable[[Implementation, Path, int], None] | None = None
+    seed: Callable[[Path, int], None] | None = None
     goal: float | None = None
     limit: float | None = None
+    clock: Literal["wall", "cpu"] = "wall"
 
 
 class Stopwatch:

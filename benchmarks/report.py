@@ -22,10 +22,10 @@ def seconds(value: float) -> str:
     return f"{value * 1e9:.3g} ns"
 
 
-def ratios(samples: Mapping[str, Sequence[Sample]], name: str) -> list[float]:
+def ratios(case: Case, samples: Mapping[str, Sequence[Sample]], name: str) -> list[float]:
     """Return, round by round, how many times faster than the reference `name` was."""
     return [
-        theirs.wall / ours.wall
+        getattr(theirs, case.clock) / getattr(ours, case.clock)
         for theirs, ours in zip(samples.get("reference", ()), samples[name], strict=False)
     ]
 
@@ -35,11 +35,11 @@ def verdict(case: Case, samples: Mapping[str, Sequence[Sample]]) -> tuple[str, b
     if not samples.get("ours"):
         return "", False
     if case.limit is not None:
-        wall = statistics.median(sample.wall for sample in samples["ours"])
-        met = wall <= case.limit
+        took = statistics.median(getattr(sample, case.clock) for sample in samples["ours"])
+        met = took <= case.limit
         return f"Limit {seconds(case.limit)}: {'met' if met else 'MISSED'}.", not met
     if case.goal is not None and samples.get("reference"):
-        ratio = statistics.median(ratios(samples, "ours"))
+        ratio = statistics.median(ratios(case, samples, "ours"))
         met = ratio >= case.goal
         return f"Goal x{case.goal:g}: {'met' if met else 'MISSED'} (x{ratio:.3g}).", not met
     return "", False
@@ -54,7 +54,14 @@ def _extra(runs: Sequence[Sample], name: str) -> str:
 def table(case: Case, size: int, samples: Mapping[str, Sequence[Sample]]) -> str:
     """Return one case as a Markdown section."""
     extras = sorted({name for runs in samples.values() for run in runs for name in run.extra})
-    head = ["implementation", "wall", "CPU", *extras, "peak RSS", "x reference (min to max)"]
+    head = [
+        "implementation",
+        "wall",
+        "CPU",
+        *extras,
+        "peak RSS",
+        f"x reference, {case.clock} (min to max)",
+    ]
     lines = [
         f"### `{case.name}`: {case.title}",
         "",
@@ -64,7 +71,7 @@ def table(case: Case, size: int, samples: Mapping[str, Sequence[Sample]]) -> str
         "|---" * len(head) + "|",
     ]
     for name, runs in samples.items():
-        times = ratios(samples, name)
+        times = ratios(case, samples, name)
         spread = (
             ""
             if not times or name == "reference"
@@ -105,7 +112,7 @@ def document(
                 "size": size,
                 "goal": case.goal,
                 "limit": case.limit,
-                "ratios": {who: ratios(samples, who) for who in samples},
+                "ratios": {who: ratios(case, samples, who) for who in samples},
                 "samples": {who: [*map(dataclasses.asdict, runs)] for who, runs in samples.items()},
             }
             for name, (case, size, samples) in results.items()

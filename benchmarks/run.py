@@ -92,6 +92,11 @@ def measure(case: Case, machine: Machine, rounds: int, size: int) -> dict[str, l
     try:
         for name in present:
             machine.run("prepare", case, name, size)
+        if case.seed is not None:
+            machine.run("seed", case, "ours", size)
+            for name in present:
+                if name != "ours":
+                    shutil.copytree(machine.folder(case, "ours"), machine.folder(case, name))
         for number in range(rounds):
             turn = number % len(present)
             for name in present[turn:] + present[:turn]:
@@ -140,6 +145,8 @@ def main() -> None:
         for name in given.case or list(CASES):
             case = CASES[name]
             if not any(map(machine.python, case.implementations)):
+                continue
+            if case.seed is not None and given.without_ours:
                 continue
             size = max(3, round(case.size * given.scale)) if case.size > 1 else 1
             results[name] = (case, size, measure(case, machine, given.rounds, size))

@@ -18,7 +18,7 @@ from cases import CASES
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("step", choices=["prepare", "measure", "versions"])
+    parser.add_argument("step", choices=["prepare", "seed", "measure", "versions"])
     parser.add_argument("--case", choices=sorted(CASES))
     parser.add_argument("--implementation")
     parser.add_argument("--folder", type=Path)
@@ -31,6 +31,11 @@ def main() -> None:
     if given.step == "prepare":
         if case.prepare is not None:
             case.prepare(given.implementation, given.folder, given.size)
+        print("null")
+        return
+    if given.step == "seed":
+        if case.seed is not None:
+            case.seed(given.folder, given.size)
         print("null")
         return
     sample = case.measure(given.implementation, given.folder, given.size)

@@ -97,6 +97,26 @@ def _list(implementation: Implementation, folder: Path, references: int) -> Samp
     return watch.sample()
 
 
+def _locations(implementation: Implementation, folder: Path, references: int) -> Sample:
+    """URLs of all virtual chunks."""
+    session = open_repository(implementation, folder, _config()).readonly_session("main")
+    with stopwatch() as watch:
+        found = session.all_virtual_chunk_locations()
+    if len(found) != _grid(references)[0] ** 3:
+        raise SystemExit(f"{len(found)} locations listed")
+    return watch.sample()
+
+
+def _iterate(implementation: Implementation, folder: Path, references: int) -> Sample:
+    """Batches of all references, as the iterator gives them."""
+    store = open_repository(implementation, folder, _config()).readonly_session("main").store
+    with stopwatch() as watch:
+        count = sum(len(batch[0]) for batch in store.array_chunk_iterator("/a"))
+    if count != _grid(references)[0] ** 3:
+        raise SystemExit(f"{count} references listed")
+    return watch.sample()
+
+
 def _change(implementation: Implementation, folder: Path, references: int) -> Sample:
     """Change one chunk of the array and commit; a new session, nothing in memory."""
     session = open_repository(implementation, folder, _config()).writable_session("main")
@@ -163,6 +183,24 @@ CASES = tuple(
             prepare=functools.partial(_prepare, files=files),
             measure=_change,
             goal=10.0 if suffix == "" else 8.0,
+        ),
+        *(
+            Case(
+                name=f"refs-{name}{suffix}",
+                title=f"{title} of 1,000,000 virtual references ({_words(suffix)})",
+                state=f"{_WHERE}; snapshot in memory, manifest not",
+                place="memory",
+                size=1_000_000,
+                implementations=_SIDES,
+                prepare=functools.partial(_prepare, files=files),
+                measure=measure,
+                goal=5.0,
+                clock="cpu",
+            )
+            for name, title, measure in (
+                ("locations", "all_virtual_chunk_locations", _locations),
+                ("iterate", "array_chunk_iterator", _iterate),
+            )
         ),
     )
 )
