@@ -76,11 +76,13 @@ def _grow(implementation: Implementation, folder: Path, commits: int) -> None:
 
 def _collect_nothing(implementation: Implementation, folder: Path, commits: int) -> Sample:
     """Look for garbage in a copy of a history where there is none."""
-    repository = open_repository(implementation, _copied(folder))
+    copy = _copied(folder)
+    repository = open_repository(implementation, copy)
     with stopwatch() as watch:
         summary = repository.garbage_collect(FAR)
     if summary.snapshots_deleted or summary.chunks_deleted:
         raise SystemExit("something was deleted")
+    shutil.rmtree(copy)
     return watch.sample()
 
 

@@ -10,7 +10,7 @@ from icechunk.config.resolve import Settings
 from icechunk.format.dialect import Dialect
 from icechunk.format.manifest import Manifest, decode_manifest, encode_manifest
 from icechunk.format.manifest_patch import ManifestPatch
-from icechunk.format.snapshot import decode_record, decode_snapshot, encode_snapshot
+from icechunk.format.snapshot import decode_record, decode_snapshot, encode_and_keep
 from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
 from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.ground.ids import NodeId, ObjectId, id_text, new_object_id
@@ -193,9 +193,9 @@ class Assets:
         pending.result()
 
     def _write_snapshot(self, snapshot: Snapshot) -> None:
-        data = encode_snapshot(snapshot, dialect=self.dialect, level=self._level)
+        data, kept = encode_and_keep(snapshot, dialect=self.dialect, level=self._level)
         self.storage.put(snapshot_key(snapshot.id), data)
-        self._snapshots.put(snapshot.id, snapshot, len(snapshot.nodes) + 1)
+        self._snapshots.put(snapshot.id, kept, len(kept.nodes) + 1)
 
     def _write_log(self, log: TransactionLog) -> None:
         data = encode_transaction_log(log, dialect=self.dialect, level=self._level)

@@ -162,7 +162,9 @@ def _referenced(
     nodes: NodeTable, known: dict[ObjectId, ManifestInfo]
 ) -> dict[ObjectId, ManifestInfo]:
     """Every manifest that a node refers to."""
-    used = sorted(nodes.manifest_ids())
+    used = nodes.manifest_ids()
+    if used == known.keys():
+        return known
     for manifest_id in used:
         if manifest_id not in known:
             raise FormatError(

@@ -25,10 +25,14 @@ from __future__ import annotations
 import struct as _struct
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from icechunk.ground.errors import ErrorKind, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
 IDENTIFIER = b"Ichk"
 """File identifier at bytes 4..8 of every payload."""
@@ -215,6 +219,26 @@ class Builder:
             f"<{count + 1}I", count, *[here - 4 * k - target for k, target in enumerate(refs)]
         )
         return self._place(raw, size, 4)
+
+    def offset_column(self, refs: NDArray[np.int64]) -> int:
+        """Add a vector of many strings or tables given by their refs."""
+        count = len(refs)
+        size = 4 + 4 * count
+        words = np.empty(count + 1, "<u4")
+        words[0] = count
+        words[1:] = (self._size + -(self._size + size) % 4 + size - 4) - 4 * np.arange(count) - refs
+        return self._place(words.tobytes(), size, 4)
+
+    def mark(self) -> int:
+        """Mark for `joined`."""
+        return len(self._parts)
+
+    def joined(self, mark: int) -> bytes:
+        """What was added since a mark as one block of a multiple of 8 bytes."""
+        self._place(b"", 0, 8)
+        raw = b"".join(reversed(self._parts[mark:]))
+        self._parts[mark:] = [raw]
+        return raw
 
     def block(self, raw: Raw, entry: int, align: int = 8) -> int:
         """Add a self-contained block made elsewhere (`flat_bulk`).

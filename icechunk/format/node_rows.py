@@ -1,13 +1,15 @@
-"""The nodes of a snapshot file, decoded one by one when somebody asks for them.
+"""The nodes of a snapshot file, decoded one by one when they are asked for, copied as bytes.
 
 Opening a hierarchy of thousands of arrays to read one of them has to cost little more than finding
 it: paths, ids and what the format demands of every node are read for all nodes at once, as numpy
-columns; the rest of a node waits.
+columns; the rest of a node waits.  A commit copies the bytes of the nodes that did not change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,61 +32,129 @@ _MANIFESTS = 2  # slot of an array's manifests
 # Distance, table and its four required fields.
 _SMALLEST_NODE = 32
 
+_NOTE = struct.Struct("<8sQQ")
+_MARK = b"ic-nodes"
+NOTE_SIZE = _NOTE.size
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Encoded nodes, as they are copied from file to file: the end of a payload.
+
+    Nothing in it refers to what is before it, so that it can be put behind other things.  Objects
+    in it are named by their distance from its end, which stays when more is put in front.
+
+    Attributes
+    ----------
+    parts : tuple of bytes
+        The oldest first, which is the last in the file; each a multiple of 8 bytes.
+    size : int
+        Bytes in all.
+    live : int
+        About how many of them are in use.
+    """
+
+    parts: tuple[bytes | memoryview, ...]
+    size: int
+    live: int
+
 
 class StoredNodes:
-    """Nodes in the payload of a snapshot file; implements `NodeSource`.
+    """Nodes in the form of a snapshot file; implements `NodeSource`.
+
+    Attributes
+    ----------
+    spec_version : int
+        Version of the file.
+    paths : list of str
+        Path of each row, increasing.
+    ids : list of NodeId
+        Id of each row.
+    region : Region
+        Where the rows are.
+    refs : int64 array, shape (n,)
+        Distance of each row's table from the end of the region.
 
     Parameters
     ----------
-    root : Table
-        The `Snapshot` table.
-    spec_version : int
-        Version of the file.
-
-    Raises
-    ------
-    FormatError
-        For nodes outside the payload, missing fields, paths or ids that repeat, relative paths.
-        What else may be wrong with a node shows when it is decoded.
+    body : Body
+        A payload whose end is the oldest part of the region.
+    end : int
+        Position of the end of the region in it.
+    known : dict of int to NodeSnapshot
+        Nodes that are decoded already, by their distance from the end; all of those that are not
+        in the body.
     """
 
-    def __init__(self, root: Table, spec_version: int) -> None:
-        self.body = root.body
+    def __init__(
+        self,
+        spec_version: int,
+        paths: list[str],
+        ids: list[NodeId],
+        region: Region,
+        refs: NDArray[np.int64],
+        body: Body,
+        end: int,
+        known: dict[int, NodeSnapshot],
+    ) -> None:
         self.spec_version = spec_version
+        self.paths = paths
+        self.ids = ids
+        self.region = region
+        self.refs = refs
+        self.body = body
+        self.end = end
+        # Kept, so that the payload's budget is spent once per node: many nodes may share parts.
+        self.known = known
+
+    @classmethod
+    def read(cls, root: Table, spec_version: int) -> StoredNodes:
+        """Nodes of a snapshot file.
+
+        Parameters
+        ----------
+        root : Table
+            The `Snapshot` table.
+        spec_version : int
+            Version of the file.
+
+        Raises
+        ------
+        FormatError
+            For nodes outside the payload, missing fields, paths or ids that repeat, relative
+            paths.  What else may be wrong with a node shows when it is decoded.
+        """
+        body = root.body
         span = root.vector(_NODES, 4)
         if span is None:
             root.fail("a snapshot without a list of nodes")
-        if span[1] * _SMALLEST_NODE > root.body.size:
+        if span[1] * _SMALLEST_NODE > body.size:
             root.fail("the nodes overlap each other")
         table = TableColumn.of_vector(root, _NODES)
         for slot in (_ID, _PATH, _USER_DATA, _DATA):
             table.require(slot)
-        self._kinds = table.u8(_TYPE)
-        if len(self._kinds) and not np.isin(self._kinds, (ARRAY, GROUP)).all():
+        kinds = table.u8(_TYPE)
+        if len(kinds) and not np.isin(kinds, (ARRAY, GROUP)).all():
             root.fail("a node of unknown type")
-        self.positions = table.positions
-        self._nodes: dict[int, NodeSnapshot] = {}
-        self._data = table.targets(_DATA)
+        positions = table.positions
         raw = table.structs(_ID, NODE_ID_SIZE).tobytes()
-        self._ids = [NodeId(raw[at : at + NODE_ID_SIZE]) for at in range(0, len(raw), NODE_ID_SIZE)]
-        self._paths = _texts(root.body, *table.vectors(_PATH, 1))
-        if len(set(self._paths)) != len(self._paths):
+        ids = [NodeId(raw[at : at + NODE_ID_SIZE]) for at in range(0, len(raw), NODE_ID_SIZE)]
+        starts, lengths = table.vectors(_PATH, 1)
+        paths = _texts(body, starts, lengths)
+        if len(set(paths)) != len(paths):
             root.fail("two nodes have one path")
-        if len(set(self._ids)) != len(self._ids):
+        if len(set(ids)) != len(ids):
             root.fail("two nodes have one id")
-        for path in self._paths:
+        for path in paths:
             if not path.startswith("/"):
                 root.fail(f"node path {path!r} is not absolute")
-
-    @property
-    def paths(self) -> Sequence[str]:
-        """Path of each row."""
-        return self._paths
-
-    @property
-    def ids(self) -> Sequence[NodeId]:
-        """Id of each row."""
-        return self._ids
+        low = min(int(column.min(initial=body.size)) for column in (positions, starts))
+        region, end = _region_of(body, low)
+        order = sorted(range(len(paths)), key=paths.__getitem__)
+        if order != list(range(len(paths))):  # as some writers sort them
+            paths, ids = [paths[row] for row in order], [ids[row] for row in order]
+            positions = positions[order]
+        return cls(spec_version, paths, ids, region, end - positions, body, end, {})
 
     def node(self, row: int) -> NodeSnapshot:
         """Node of a row.
@@ -94,17 +164,22 @@ class StoredNodes:
         FormatError
             When its part of the file is damaged.
         """
-        # Kept, so that the payload's budget is spent once per node: many nodes may share parts.
-        node = self._nodes.get(row)
+        distance = int(self.refs[row])
+        node = self.known.get(distance)
         if node is None:
-            node = self._nodes[row] = _read_node(Table(self.body, int(self.positions[row])))
+            node = self.known[distance] = _read_node(Table(self.body, self.end - distance))
         return node
 
-    def manifest_ids(self, rows: Sequence[int]) -> set[ObjectId]:
-        """Manifests that some rows refer to."""
-        index = np.asarray(rows, np.int64)
-        index = index[self._kinds[index] == ARRAY]
-        arrays = TableColumn(self.body, self._data[index])
+    def manifest_uses(self, rows: NDArray[np.int64]) -> Counter[ObjectId]:
+        """Manifests that some rows refer to, and how often."""
+        in_body = self.refs[rows] <= len(self.region.parts[0])
+        uses = Counter(
+            ref.object_id
+            for row in rows[~in_body].tolist()
+            for ref in getattr(self.node(row).array, "manifests", ())
+        )
+        nodes = TableColumn(self.body, self.end - self.refs[rows[in_body]])
+        arrays = TableColumn(self.body, nodes.targets(_DATA)[nodes.u8(_TYPE) == ARRAY])
         arrays.require(_MANIFESTS)
         start, count = arrays.vectors(_MANIFESTS, 4)
         if int(count.sum()) * 4 > self.body.size:
@@ -114,7 +189,34 @@ class StoredNodes:
         refs.require(0)
         ids = refs.structs(0, OBJECT_ID_SIZE)
         raw = np.ascontiguousarray(ids).view(f"V{OBJECT_ID_SIZE}").reshape(-1).tolist()
-        return {ObjectId(bytes(id)) for id in raw}
+        uses.update(ObjectId(bytes(id)) for id in raw)
+        return uses
+
+
+def region_note(region: Region) -> bytes:
+    """What is written behind the nodes, so that the next writer need not copy what is in front."""
+    return _NOTE.pack(_MARK, region.size, region.live)
+
+
+def _region_of(body: Body, low: int) -> tuple[Region, int]:
+    """The region of nodes that a payload ends with, and the position of its end.
+
+    Parameters
+    ----------
+    low : int
+        Position of the first thing that is known to belong to a node.
+    """
+    end, size, live = body.size, body.size, body.size
+    if end > NOTE_SIZE:
+        mark, noted, used = _NOTE.unpack_from(body.data, end - NOTE_SIZE)
+        if mark == _MARK and noted % 8 == 0 and end - NOTE_SIZE - noted <= low and used <= noted:
+            end -= NOTE_SIZE
+            size, live = noted, used
+    start = max(end - size, 0)
+    pad = bytes(-(end - start) % 8)
+    raw = memoryview(body.data)[start:end]
+    part = b"".join((raw, pad)) if pad else raw
+    return Region((part,), len(part), live), end + len(pad)
 
 
 def _u32(body: Body, at: NDArray[np.int64]) -> NDArray[np.uint32]:

@@ -11,10 +11,18 @@ from collections.abc import Callable, Hashable
 import numpy as np
 
 from icechunk.format.dialect import Dialect
+from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import Builder, ref, struct, u8, u32, u64
-from icechunk.format.node_rows import ARRAY, GROUP, StoredNodes
-from icechunk.format.patch_note import note, read_note
+from icechunk.format.node_rows import (
+    ARRAY,
+    GROUP,
+    NOTE_SIZE,
+    Region,
+    StoredNodes,
+    region_note,
+)
 from icechunk.ground.errors import ErrorKind, FormatError, InvalidInputError
+from icechunk.ground.ids import id_text
 from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot
 from icechunk.model.snapshot import Snapshot
 
@@ -40,8 +48,10 @@ class NodeWriter:
         self._dialect = dialect
         self._shared: dict[Hashable, int] = {}
 
-    def write(self) -> list[int]:
-        """Return the refs of all nodes, in the order of their paths.
+    def write(self) -> StoredNodes:
+        """Add all nodes; return them in their encoded form.
+
+        They have to be the first that is added to the builder.
 
         Raises
         ------
@@ -50,21 +60,48 @@ class NodeWriter:
         InvalidInputError
             Kind ``invalid-array-metadata`` for arrays that the format cannot describe.
         """
-        own, source, rows = self._snapshot.nodes.parts()
+        table, builder = self._snapshot.nodes, self._builder
+        own, source, rows = table.parts()
+        kept = len(table) - len(own)
         if not isinstance(source, StoredNodes) or not can_be_copied(
-            source, len(own), rows, self._dialect
+            source, len(own), kept, self._dialect
         ):
-            return [self._node(node) for node in self._snapshot.nodes]
-        missing = source.manifest_ids(list(rows.values())) - self._snapshot.manifests.keys()
-        if missing:
-            raise _unlisted(f"one of {len(rows)} unchanged nodes")
-        used, size = read_note(source.body)
-        copy = b"".join((source.body.data[:used], bytes(-used % 8), note(size)))
-        base = self._builder.block(copy, 0, 8)
-        places = source.positions.tolist()
-        refs = {path: base - places[row] for path, row in rows.items()}
-        refs |= {node.path: self._node(node) for node in own}
-        return [refs[path] for path in sorted(refs, key=str.encode)]
+            return self._anew(own)
+        if not table.manifest_ids() <= self._snapshot.manifests.keys():
+            raise _unlisted(f"one of {kept} unchanged nodes")
+        note = bytearray(NOTE_SIZE)
+        base = builder.block(note, 0)
+        for part in source.region.parts:
+            builder.block(part, 0)
+        refs, known = source.refs[rows], source.known.copy()
+        mark = builder.mark()
+        for path, node in own.items():
+            refs[table.row(path)] = distance = self._node(node) - base
+            known[distance] = node
+        fresh = builder.joined(mark)
+        former = source.region
+        region = Region(
+            (*former.parts, fresh),
+            former.size + len(fresh),
+            former.live * kept // max(len(source.paths), 1) + len(fresh),
+        )
+        note[:] = region_note(region)
+        version, paths, ids = self._dialect.spec_version, table.paths, table.ids
+        return StoredNodes(version, paths, ids, region, refs, source.body, source.end, known)
+
+    def _anew(self, changed: dict[str, NodeSnapshot]) -> StoredNodes:
+        """Write every node; keep those that changed decoded."""
+        table, builder = self._snapshot.nodes, self._builder
+        mark = builder.mark()
+        refs = np.fromiter(map(self._node, table), np.int64, len(table))
+        raw = builder.joined(mark)
+        known = {int(refs[table.row(path)]): node for path, node in changed.items()}
+        version, size = self._dialect.spec_version, len(raw)
+        region, body = (
+            Region((raw,), size, size),
+            Body(raw, f"nodes of {id_text(self._snapshot.id)}"),
+        )
+        return StoredNodes(version, table.paths, table.ids, region, refs, body, size, known)
 
     def _once(self, key: Hashable, make: Callable[[], int]) -> int:
         """Ref of a part that equal nodes share."""
@@ -132,16 +169,13 @@ class NodeWriter:
         return builder.table({0: struct(item.object_id), 1: ref(boxes)})
 
 
-def can_be_copied(
-    source: StoredNodes, changed: int, rows: dict[str, int], dialect: Dialect
-) -> bool:
-    """Whether the file of the unchanged nodes may be part of the new one, with little waste."""
-    used, size = read_note(source.body)
+def can_be_copied(source: StoredNodes, changed: int, kept: int, dialect: Dialect) -> bool:
+    """Whether the bytes of the unchanged nodes may be part of the new file, with little waste."""
+    live = source.region.live * kept // max(len(source.paths), 1)
     return (
         source.spec_version == dialect.spec_version
-        and changed * 4 <= len(rows)
-        and len(rows) * 4 >= len(source.paths) * 3
-        and used - size <= size // 4
+        and changed * 4 <= kept
+        and source.region.size - live <= live // 4
     )
 
 

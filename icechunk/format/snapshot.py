@@ -8,6 +8,7 @@ writers sorted paths by segments.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def decode_snapshot(data: bytes, *, name: str) -> Snapshot:
         flushed_at=record.flushed_at,
         message=record.message,
         metadata=record.metadata,
-        nodes=NodeTable.stored(StoredNodes(root, dialect.spec_version)),
+        nodes=NodeTable.stored(StoredNodes.read(root, dialect.spec_version)),
         manifests={info.id: info for info in _read_infos(root)},
     )
 
@@ -145,16 +146,24 @@ def encode_snapshot(snapshot: Snapshot, *, dialect: Dialect = V2, level: int = 3
     InvalidInputError
         Kind ``invalid-array-metadata`` for arrays that the format cannot describe.
     """
+    return encode_and_keep(snapshot, dialect=dialect, level=level)[0]
+
+
+def encode_and_keep(
+    snapshot: Snapshot, *, dialect: Dialect = V2, level: int = 3
+) -> tuple[bytes, Snapshot]:
+    """Bytes of a snapshot file, and the same snapshot with its nodes encoded for the next one."""
     builder = Builder()
     infos = [snapshot.manifests[key] for key in sorted(snapshot.manifests)]
     nodes = NodeWriter(builder, snapshot, dialect).write()
+    start = builder.size  # the nodes end before it, where they are the only thing there is
     tables = _write_info_tables(builder, infos) if dialect.manifest_info_tables else None
     structs = b"" if dialect.manifest_info_tables else _info_structs(infos)
     root = builder.table(
         {
             0: struct(snapshot.id),
             1: struct(snapshot.parent_id if dialect.parent_in_snapshot else None),
-            2: ref(builder.offset_vector(nodes)),
+            2: ref(builder.offset_column(nodes.refs + (start - nodes.region.size))),
             3: u64(snapshot.flushed_at),
             4: ref(builder.string(snapshot.message)),
             5: ref(_write_metadata(builder, snapshot.metadata, dialect)),
@@ -162,7 +171,8 @@ def encode_snapshot(snapshot: Snapshot, *, dialect: Dialect = V2, level: int = 3
             7: ref(tables),
         }
     )
-    return pack(FileType.SNAPSHOT, dialect.spec_version, builder.finish(root), level)
+    data = pack(FileType.SNAPSHOT, dialect.spec_version, builder.finish_parts(root), level)
+    return data, replace(snapshot, nodes=snapshot.nodes.kept_in(nodes))
 
 
 def check_snapshot_size(
@@ -192,11 +202,11 @@ def check_snapshot_size(
     FormatError
         Kind ``serialization``.
     """
-    own, source, rows = nodes.parts()
-    size = sum(map(_node_bytes, own)) + _MANIFEST_BYTES * manifests
+    own, source, _ = nodes.parts()
+    size = sum(map(_node_bytes, own.values())) + _MANIFEST_BYTES * manifests
     size += len(message) + sum(len(dialect.encode_value(value)) for value in metadata.values())
     if isinstance(source, StoredNodes):
-        size += source.body.size * len(rows) // max(len(source.paths), 1)
+        size += source.region.live * (len(nodes) - len(own)) // max(len(source.paths), 1)
     if size > MAX_BODY:
         raise FormatError(
             f"the snapshot would need about {size} bytes, the format allows {MAX_BODY}. Keep fewer "
