@@ -29,6 +29,16 @@ _VALUES |= {char.lower(): value for char, value in _VALUES.items()}
 _VALUES |= {"O": 0, "o": 0, "I": 1, "i": 1, "L": 1, "l": 1}
 
 
+def _shifts(size: int) -> tuple[int, int, range]:
+    """Characters, bits to add, and shifts to each pair of digits, of an id of so many bytes."""
+    chars = -(-size * 8 // 5)
+    bits = -(-chars // 2) * 10
+    return chars, bits - size * 8, range(bits - 10, -1, -10)
+
+
+_SHIFTS = {size: _shifts(size) for size in range(OBJECT_ID_SIZE + 1)}
+
+
 def new_object_id() -> ObjectId:
     """Fresh random id of a snapshot, manifest, chunk or transaction log."""
     return ObjectId(os.urandom(OBJECT_ID_SIZE))
@@ -41,12 +51,9 @@ def new_node_id() -> NodeId:
 
 def id_text(raw: bytes) -> str:
     """Crockford base-32 text of an id (20 characters for 12 bytes, 13 for 8)."""
-    bits = len(raw) * 8
-    chars = -(-bits // 5)
-    pairs = -(-chars // 2)
-    number = int.from_bytes(raw, "big") << (pairs * 10 - bits)
-    text = "".join([_PAIRS[(number >> shift) & 1023] for shift in range(pairs * 10 - 10, -1, -10)])
-    return text[:chars]
+    chars, spare, shifts = _SHIFTS[len(raw)]
+    number = int.from_bytes(raw, "big") << spare
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in shifts])[:chars]
 
 
 def _decode(text: str, size: int) -> bytes | None:

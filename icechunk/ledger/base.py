@@ -106,7 +106,7 @@ class Ledger(ABC):
         """Branches, tags and every snapshot they reach, newest first, all at one instant."""
 
     @abstractmethod
-    def branch_ancestry(self, name: str) -> list[SnapshotRecord]:
+    def branch_ancestry(self, name: str) -> Iterable[SnapshotRecord]:
         """The tip of a branch and its ancestors, newest first, at one instant."""
 
     @abstractmethod

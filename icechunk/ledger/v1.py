@@ -312,8 +312,8 @@ class FileLedger(Ledger):
     def ancestry(self, snapshot_id: ObjectId) -> Iterator[SnapshotRecord]:
         return Lineage(self._assets).back_from(self.snapshot(snapshot_id))
 
-    def branch_ancestry(self, name: str) -> list[SnapshotRecord]:
-        return list(self.ancestry(self.branch_tip(name)))
+    def branch_ancestry(self, name: str) -> Iterator[SnapshotRecord]:
+        return self.ancestry(self.branch_tip(name))
 
     def commits(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ from icechunk.ground.errors import (
 from icechunk.ground.ids import ObjectId, id_text, new_object_id
 from icechunk.ledger.base import Ledger, Transition
 from icechunk.ledger.capabilities import Capability
+from icechunk.model.lazy_record import Walk
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.storage.base import Storage
@@ -156,12 +157,12 @@ class RepoLedger(Ledger):
             )
         return record
 
-    def ancestry(self, snapshot_id: ObjectId) -> Sequence[SnapshotRecord]:
-        return self.state().line(snapshot_id)
+    def ancestry(self, snapshot_id: ObjectId) -> Walk:
+        return self.state().ancestry(snapshot_id)
 
-    def branch_ancestry(self, name: str) -> list[SnapshotRecord]:
+    def branch_ancestry(self, name: str) -> Walk:
         state = self.state()
-        return list(state.ancestry(state.branch_tip(name)))
+        return state.ancestry(state.branch_tip(name))
 
     def commits(
         self,

@@ -1,12 +1,14 @@
-"""Rows of a snapshot table as records whose parts are made when somebody asks for them.
+"""Rows of a snapshot table as records whose parts are made when they are asked for.
 
 Listing a history of 10,000 commits touches each of them; decoding ids, messages and metadata that
-nobody looks at would cost many times the listing itself.
+nobody looks at would cost many times the listing itself, and walking it to its end many times what
+the first ten of a log cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, overload
 
 import numpy as np
@@ -57,40 +59,89 @@ class LazyRecord(SnapshotRecord):
         return SnapshotRecord, self._content()
 
 
-class LazyRecords(Sequence[SnapshotRecord]):
+class Walk(Sequence[SnapshotRecord]):
+    """Records that an iterator gives, as a sequence: it goes only as far as it is asked to.
+
+    Parameters
+    ----------
+    records : iterable of SnapshotRecord
+        A walk back through a history.
+    """
+
+    __slots__ = ("_found", "_more")
+
+    def __init__(self, records: Iterable[Any]) -> None:
+        self._found: list[Any] = []
+        self._more = iter(records)
+
+    def reach(self, count: int) -> int:
+        """Walk until there are so many records; return how many there are, at most `count`."""
+        if len(self._found) < count:
+            self._found.extend(islice(self._more, count - len(self._found)))
+        return min(len(self._found), count)
+
+    def _made(self, item: Any) -> SnapshotRecord:
+        """Record of what the iterator gave."""
+        record: SnapshotRecord = item
+        return record
+
+    def value(self, at: int, name: str) -> Any:
+        """One attribute of one record that was reached."""
+        return getattr(self._found[at], name)
+
+    def column(self, name: str, which: range) -> list[Any] | None:
+        """One attribute of many records, decoded at once; None where they are records already."""
+        return None
+
+    def __iter__(self) -> Iterator[SnapshotRecord]:
+        at = 0
+        while at < self.reach(at + 1):
+            yield self._made(self._found[at])
+            at += 1
+
+    def __len__(self) -> int:
+        self._found.extend(self._more)
+        return len(self._found)
+
+    @overload
+    def __getitem__(self, index: int) -> SnapshotRecord: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[SnapshotRecord]: ...
+
+    def __getitem__(self, index: int | slice) -> SnapshotRecord | list[SnapshotRecord]:
+        if isinstance(index, slice):
+            return [self._made(self._found[at]) for at in range(*index.indices(len(self)))]
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < self.reach(index + 1):
+            raise IndexError(f"no commit {index} in this history")
+        return self._made(self._found[index])
+
+
+class LazyRecords(Walk):
     """Records of some rows, each made when it is asked for.
 
     Parameters
     ----------
     table : SnapshotTable
         Where they are.
-    rows : list of int
+    rows : iterable of int
         Which ones.
     """
 
-    __slots__ = ("_rows", "_table")
+    __slots__ = ("_table",)
 
-    def __init__(self, table: SnapshotTable, rows: list[int]) -> None:
+    def __init__(self, table: SnapshotTable, rows: Iterable[int]) -> None:
+        super().__init__(rows)
         self._table = table
-        self._rows = rows
 
-    def __len__(self) -> int:
-        return len(self._rows)
+    def _made(self, item: int) -> SnapshotRecord:
+        return lazy_record(self._table, item)
 
-    @overload
-    def __getitem__(self, index: int) -> SnapshotRecord: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[SnapshotRecord]: ...
-
-    def __getitem__(self, index: int | slice) -> SnapshotRecord | Sequence[SnapshotRecord]:
-        rows = self._rows[index]
-        if isinstance(rows, list):
-            return LazyRecords(self._table, rows)
-        return lazy_record(self._table, rows)
-
-    def __iter__(self) -> Iterator[SnapshotRecord]:
-        return (lazy_record(self._table, row) for row in self._rows)
+    def value(self, at: int, name: str) -> Any:
+        """One attribute of one row that was reached, without its record."""
+        return _READ[name](self._table, self._found[at])
 
     def column(self, name: str, which: range) -> list[Any] | None:
         """One attribute of many records, decoded at once.
@@ -109,7 +160,7 @@ class LazyRecords(Sequence[SnapshotRecord]):
             None for anything else.
         """
         read = _COLUMNS.get(name)
-        rows = np.array(self._rows[which.start : which.stop], np.int64)
+        rows = np.array(self._found[which.start : self.reach(which.stop)], np.int64)
         return None if read is None else read(self._table, rows)
 
 

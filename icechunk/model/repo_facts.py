@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from icechunk.ground.errors import (
     SessionStateError,
     SnapshotNotFoundError,
 )
-from icechunk.model.lazy_record import LazyRecords, lazy_record
+from icechunk.model.lazy_record import LazyRecords, Walk
 
 if TYPE_CHECKING:
     from icechunk.ground.ids import ObjectId
@@ -99,53 +99,22 @@ class RepoFacts:
         """What is known of a snapshot, None when it is not in the repository."""
         return self.snapshots.get(snapshot_id)
 
-    def ancestry(self, snapshot_id: ObjectId) -> Iterator[SnapshotRecord]:
+    def ancestry(self, snapshot_id: ObjectId) -> Walk:
         """Snapshots from a snapshot, itself first, back to the root of its history.
 
-        Raises
-        ------
-        SnapshotNotFoundError
-            At the call, not at the first step.
-        """
-        rows = self.snapshots.lineage(self.snapshots.row_of(snapshot_id))
-        return (lazy_record(self.snapshots, row) for row in rows)
-
-    def line(self, snapshot_id: ObjectId) -> Sequence[SnapshotRecord]:
-        """All of `ancestry`, as a sequence that makes a record whenever one is asked for.
+        Returns
+        -------
+        Walk
+            It goes as far as it is asked to; a `FormatError` is raised there when the history goes
+            round in a circle.
 
         Raises
         ------
         SnapshotNotFoundError
             There is no such snapshot.
-        FormatError
-            When the history goes round in a circle.
         """
-        return LazyRecords(self.snapshots, self.snapshots.line(self.snapshots.row_of(snapshot_id)))
-
-    def ancestor_ids(self, snapshot_id: ObjectId) -> Iterator[ObjectId]:
-        """Ids of `ancestry`, without making the records."""
         rows = self.snapshots.lineage(self.snapshots.row_of(snapshot_id))
-        return (self.snapshots.id_at(row) for row in rows)
-
-    def is_ancestor(self, ancestor: ObjectId, of: ObjectId) -> bool:
-        """Whether `ancestor` is a proper ancestor of the snapshot `of`."""
-        wanted = self.snapshots.row_of(ancestor)
-        start = self.snapshots.row_of(of)
-        return start != wanted and any(row == wanted for row in self.snapshots.lineage(start))
-
-    def commits_between(self, tip: ObjectId, base: ObjectId) -> list[SnapshotRecord]:
-        """Snapshots from `tip` back to, without, `base`; newest first.
-
-        The whole history of `tip`, root included, when `base` is not in it (the branch was
-        reset), also when `base` is no longer in the repository.
-        """
-        stop = self.snapshots.find(base)
-        rows = []
-        for row in self.snapshots.lineage(self.snapshots.row_of(tip)):
-            if row == stop:
-                break
-            rows.append(row)
-        return [lazy_record(self.snapshots, row) for row in rows]
+        return LazyRecords(self.snapshots, rows)
 
     def as_of(self, branch: str, at: int) -> SnapshotRecord:
         """Newest snapshot of a branch written at or before a time.
@@ -169,13 +138,6 @@ class RepoFacts:
     def flag(self, name: str) -> bool:
         """Whether a feature is on."""
         return flag_id(name) not in self.flags_disabled
-
-    def flag_setting(self, name: str) -> bool | None:
-        """Explicit setting of a feature flag, None for the default."""
-        number = flag_id(name)
-        if number in self.flags_enabled:
-            return True
-        return False if number in self.flags_disabled else None
 
     def require_writable(self, what: str | None = None) -> None:
         """Refuse when the repository's status does not allow changes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.ground.clock import to_datetime
 from icechunk.ground.ids import id_text
+from icechunk.model.lazy_record import Walk
 from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.snapshot_table import SnapshotRecord
 
@@ -22,7 +23,7 @@ class Listing:
 
     def __init__(
         self,
-        records: Sequence[SnapshotRecord],
+        records: Walk,
         find_manifests: Callable[[str], list[ManifestFileInfo]] | None,
     ) -> None:
         self.records = records
@@ -71,17 +72,20 @@ class SnapshotInfo(Shown):
         """
         info = object.__new__(cls)
         content = info.__dict__
-        content["_listing"] = Listing((record,), find_manifests)
+        records = Walk((record,))
+        records.reach(1)
+        content["_listing"] = Listing(records, find_manifests)
         content["_at"] = 0
         return info
 
     def __getattr__(self, name: str) -> Any:
-        make = _FROM_RECORD.get(name)
-        listing = self.__dict__.get("_listing")
-        if make is None or listing is None:
+        content = self.__dict__
+        listing = content.get("_listing")
+        if name not in _FROM_RECORD or listing is None:
             raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
         listing.asked.add(name)
-        value = self.__dict__[name] = make(listing.records[self.__dict__["_at"]])
+        source, make = _FROM_RECORD[name]
+        value = content[name] = make(listing.records.value(content["_at"], source))
         return value
 
     @property
@@ -118,16 +122,17 @@ class SnapshotInfo(Shown):
         return str(self)
 
 
-def _parent(record: SnapshotRecord) -> str | None:
-    return None if record.parent_id is None else id_text(record.parent_id)
+def _parent(raw: bytes | None) -> str | None:
+    return None if raw is None else id_text(raw)
 
 
-_FROM_RECORD: dict[str, Callable[[SnapshotRecord], Any]] = {
-    "id": lambda record: id_text(record.id),
-    "parent_id": _parent,
-    "written_at": lambda record: to_datetime(record.flushed_at),
-    "message": lambda record: record.message,
-    "metadata": lambda record: dict(record.metadata),
+_FROM_RECORD: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "id": ("id", id_text),
+    "parent_id": ("parent_id", _parent),
+    "written_at": ("flushed_at", to_datetime),
+    "message": ("message", str),
+    "metadata": ("metadata", dict),
 }
+"""Attribute of the record, and what is made of it."""
 
 SnapshotInfo.__module__ = "icechunk"

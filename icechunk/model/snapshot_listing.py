@@ -6,49 +6,40 @@ ones, say their messages, is decoded for the next ones many at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
-from icechunk.model.lazy_record import LazyRecords
+from icechunk.model.lazy_record import Walk
 from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.snapshot_info import Listing, SnapshotInfo
-from icechunk.model.snapshot_table import SnapshotRecord
 
 _FIRST, _MOST = 16, 1024
 """Commits made at once, in the beginning and at most."""
 
 
 def infos(
-    records: Sequence[SnapshotRecord], find_manifests: Callable[[str], list[ManifestFileInfo]]
+    records: Walk, find_manifests: Callable[[str], list[ManifestFileInfo]]
 ) -> Iterator[SnapshotInfo]:
     """Public forms of commits.
 
     Parameters
     ----------
-    records : sequence of SnapshotRecord
-        Quickest from `LazyRecords`.
+    records : Walk
+        They are walked a block at a time.
     find_manifests : callable
         Lists the manifests of a snapshot id.
     """
     listing = Listing(records, find_manifests)
     new = object.__new__
     start, size = 0, _FIRST
-    while start < len(records):
-        block = range(start, min(start + size, len(records)))
+    while start < (stop := records.reach(start + size)):
+        block = range(start, stop)
         made = [new(SnapshotInfo) for _ in block]
         contents = [info.__dict__ for info in made]
         for at, content in zip(block, contents, strict=True):
             content["_listing"] = listing
             content["_at"] = at
         for name in sorted(listing.asked):
-            for content, value in zip(contents, _column(records, name, block), strict=False):
+            for content, value in zip(contents, records.column(name, block) or (), strict=False):
                 content[name] = value
         yield from made
         start, size = block.stop, min(2 * size, _MOST)
-
-
-def _column(records: Sequence[SnapshotRecord], name: str, block: range) -> list[Any]:
-    """One attribute of a block of commits, nothing where it cannot be had at once."""
-    if not isinstance(records, LazyRecords):
-        return []
-    return records.column(name, block) or []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
@@ -14,6 +14,7 @@ from icechunk.ground.errors import ErrorKind, SnapshotNotFoundError
 from icechunk.ground.ids import ObjectId, id_text, parse_object_id
 from icechunk.ground.runtime import twin
 from icechunk.model.diff import Diff
+from icechunk.model.lazy_record import Walk
 from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.snapshot_info import SnapshotInfo
 from icechunk.model.snapshot_listing import infos
@@ -26,16 +27,20 @@ SELECTORS = "Must provide one of branch, tag, or snapshot_id"
 
 
 class AncestryIterator(Sequence[SnapshotInfo]):
-    """Snapshots newest first: an iterator, an asynchronous iterator and a sequence in one."""
+    """Snapshots newest first: an iterator, an asynchronous iterator and a sequence in one.
+
+    The history is walked as far as it is asked for; its length is known once all of it was walked.
+    """
 
     def __init__(
         self,
-        records: Sequence[SnapshotRecord],
+        records: Iterable[SnapshotRecord],
         find_manifests: Callable[[str], list[ManifestFileInfo]],
     ) -> None:
-        self._records = records
+        self._records = records if isinstance(records, Walk) else Walk(records)
         self._find = find_manifests
         self._next = 0
+        self._stopped = False
 
     def _info(self, record: SnapshotRecord) -> SnapshotInfo:
         return SnapshotInfo.of(record, self._find)
@@ -55,10 +60,10 @@ class AncestryIterator(Sequence[SnapshotInfo]):
         return self._info(self._records[index])
 
     def __iter__(self) -> Iterator[SnapshotInfo]:
-        return self if self._next else infos(self._records, self._find)
+        return self if self._next or self._stopped else infos(self._records, self._find)
 
     def __next__(self) -> SnapshotInfo:
-        if self._next >= len(self._records):
+        if self._stopped or self._next >= self._records.reach(self._next + 1):
             raise StopIteration
         self._next += 1
         return self._info(self._records[self._next - 1])
@@ -74,7 +79,7 @@ class AncestryIterator(Sequence[SnapshotInfo]):
 
     async def aclose(self) -> None:
         """Stop early."""
-        self._next = len(self._records)
+        self._stopped = True
 
 
 def _manifests(ctx: RepoContext, snapshot_id: str) -> list[ManifestFileInfo]:
@@ -144,12 +149,13 @@ class History:
         """
         if snapshot is not None and snapshot_id is not None:
             raise ValueError(SELECTORS)
-        start = self._resolve(branch, tag, snapshot_id if snapshot is None else snapshot)
-        find = partial(_manifests, self._ctx)
-        records = self._ctx.ledger.ancestry(start)
-        if not isinstance(records, Sequence):
-            records = list(records)
-        return AncestryIterator(records, find)
+        snapshot_id = snapshot_id if snapshot is None else snapshot
+        ledger = self._ctx.ledger
+        if branch is not None and tag is None and snapshot_id is None:
+            records = ledger.branch_ancestry(branch)
+        else:
+            records = ledger.ancestry(self._resolve(branch, tag, snapshot_id))
+        return AncestryIterator(records, partial(_manifests, self._ctx))
 
     def async_ancestry(
         self,

@@ -46,6 +46,10 @@ _FLUSHES = 16  # in flight: a journal writes many of them at the price of one
 _DELETES = 8
 _DELETE_BATCH = 256
 _QUICK = 1e-4  # seconds to delete a file where nothing is gained by threads
+_SECOND_NS = 1_000_000_000
+_TICK_NS = _SECOND_NS // 10  # ten times the coarsest clock that kernels stamp files with
+_COARSE_NS = 4 * _SECOND_NS  # where times are whole seconds, or two of them as on FAT
+_State = tuple[str, int, int, int, int, int]
 _PATHS = 4096
 _LARGE, _FAR = 2**26, 2**40
 """Reads of more bytes, or from further on, are checked against the size of the file first."""
@@ -84,6 +88,7 @@ class LocalStorage(Storage):
         self._swept: set[str] = set()
         self._flushes = Flushes() if durable else None
         self._recent: tuple[bytes, Version] | None = None
+        self._read: tuple[_State, bytes] | None = None  # what was read last of the mutable files
 
     def __reduce__(self) -> tuple[object, tuple[str, bool]]:
         return _restore, (self._root, self._durable)
@@ -162,12 +167,30 @@ class LocalStorage(Storage):
         """Read a whole file."""
         path = self._path_of(key)
         try:
-            data = files.read_all(path)
+            data = files.read_all(path) if "/" in key else self._read_mutable(path)
         except _NO_FILE:
             raise missing(key, self._root) from None
         except OSError as error:
             raise files.failed(error, "read", path) from error
         return Fetched(data, lambda: self._version_of(data))
+
+    def _read_mutable(self, path: str) -> bytes:
+        """Read a file that gets replaced; not again while it is the same one.
+
+        Two changes within the resolution of a file's times look like none. What was read is
+        therefore kept only of a file that had not been changed for longer than that.
+        """
+        with open(path, "rb", buffering=0) as file:
+            found = os.fstat(file.fileno())  # of the open file: network file systems ask the server
+            changed = max(found.st_mtime_ns, found.st_ctime_ns)
+            state = path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, changed
+            if self._read is not None and self._read[0] == state:
+                return self._read[1]
+            data = file.readall()
+        fine = found.st_mtime_ns % _SECOND_NS != 0
+        settled = changed + (_TICK_NS if fine else _COARSE_NS) < time.time_ns()
+        self._read = (state, data) if settled else None
+        return data
 
     def read_range(self, key: str, offset: int, length: int) -> bytes | memoryview:
         """Read exactly `length` bytes from `offset` on; files read in the middle stay open."""

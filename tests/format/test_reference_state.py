@@ -16,6 +16,7 @@ from icechunk.format.txlog import encode_transaction_log
 from icechunk.ground.clock import now_us, to_datetime
 from icechunk.ground.ids import ObjectId, id_text, parse_object_id
 from icechunk.model import updates as u
+from icechunk.model.repo_facts import FLAG_IDS
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk.model.txlog import TransactionLog
@@ -185,7 +186,12 @@ def told(state: RepoState) -> dict[str, Any]:
         "log": [update(entry) for entry in state.updates],
         "metadata": state.metadata,
         "flags": {
-            name: state.flag_setting(name) for name in ("move_node", "create_tag", "delete_tag")
+            name: True
+            if number in state.flags_enabled
+            else False
+            if number in state.flags_disabled
+            else None
+            for name, number in FLAG_IDS.items()
         },
         "status": [state.status.availability, state.status.reason],
     }

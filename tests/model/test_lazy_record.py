@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 
 from icechunk.format.repo_info import decode_repo, encode_repo
-from icechunk.model.lazy_record import lazy_record
+from icechunk.ground.ids import ObjectId
+from icechunk.model.lazy_record import Walk, lazy_record
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_info import SnapshotInfo
+from icechunk.model.snapshot_table import SnapshotRecord
 from tests.model.states import states
 
 
@@ -47,10 +50,33 @@ def test_public_forms_survive_copies(state: RepoState) -> None:
 @given(states())
 def test_lines_of_records(state: RepoState) -> None:
     for target in state.branches.values():
-        line = state.line(target)
-        wanted = list(state.ancestry(target))
+        line = state.ancestry(target)
+        wanted = [
+            state.snapshots.record(row)
+            for row in state.snapshots.line(state.snapshots.row_of(target))
+        ]
         assert list(line) == wanted
         assert len(line) == len(wanted)
         assert list(line[1:]) == wanted[1:]
         assert line[-1] == wanted[-1]
         assert wanted[0] in line
+
+
+def test_a_walk_goes_no_further_than_it_is_asked_to() -> None:
+    passed: list[int] = []
+
+    def rows() -> Iterator[SnapshotRecord]:
+        for number in range(9):
+            passed.append(number)
+            yield SnapshotRecord(ObjectId(bytes([number]) * 12), None, number, "m")
+
+    walk = Walk(rows())
+    assert passed == []
+    assert walk[2].flushed_at == 2
+    assert passed == [0, 1, 2]
+    assert [record.flushed_at for record, _ in zip(walk, range(4), strict=False)] == [0, 1, 2, 3]
+    assert len(passed) <= 5
+    assert walk[-1].flushed_at == 8
+    assert len(walk) == 9
+    with pytest.raises(IndexError):
+        walk[9]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from icechunk.format.repo_info import decode_repo, encode_repo
 from icechunk.ground.ids import new_object_id
-from icechunk.model.lazy_record import LazyRecords
+from icechunk.model.lazy_record import LazyRecords, Walk
 from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_info import SnapshotInfo
@@ -89,7 +89,7 @@ def test_metadata_of_two_commits_are_two_objects() -> None:
 
 def test_plain_records_are_listed_too() -> None:
     records = _history(40)
-    found = [info.message for info in infos(records, _none)]
+    found = [info.message for info in infos(Walk(records), _none)]
     assert found == [record.message for record in records]
 
 

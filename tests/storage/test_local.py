@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -311,3 +312,35 @@ def test_each_new_name_is_synced_with_its_folder(
     synced.clear()
     assert storage.replace("refs/repo", b"two", version) is not None
     assert "refs with ['repo']" in synced
+
+
+def test_a_mutable_file_is_read_again_once_it_changes(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path, durable=False)
+    storage.create("repo", b"first")
+    path = tmp_path / "repo"
+    old = path.stat().st_mtime - HOUR
+    for content in (b"other", b"third", b"x"):
+        os.utime(path, (old + 0.123, old + 0.123))
+        before = storage.get("repo")
+        assert storage.get("repo").data == before.data
+        path.write_bytes(content)  # in place, as a program that knows nothing of locks may do it
+        after = storage.get("repo")
+        assert after.data == content
+        assert after.version != before.version
+        assert storage.replace("repo", b"lost", before.version) is None
+        assert path.read_bytes() == content
+
+
+def test_an_old_mutable_file_is_not_read_again(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path, durable=False)
+    storage.create("repo", b"first")
+    found = [storage.get("repo").data]
+    deadline = time.monotonic() + 30
+    while found[-1] is not storage.get("repo").data:  # until it is older than a tick
+        found.append(storage.get("repo").data)
+        assert time.monotonic() < deadline
+    os.replace(shutil.copy(tmp_path / "repo", tmp_path / "copy"), tmp_path / "repo")
+    assert storage.get("repo").data == b"first"
+    (tmp_path / "repo").unlink()
+    with pytest.raises(StorageError):
+        storage.get("repo")
