@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from icechunk.assets.cache import WeightedCache
@@ -20,6 +21,8 @@ from icechunk.model.snapshot import ManifestInfo, Snapshot
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.model.txlog import TransactionLog
 from icechunk.storage.base import Storage
+
+_log = logging.getLogger(__name__)
 
 _RECORDS = 100_000
 """Commits of spec 1 whose records are kept; a record is about a kilobyte."""
@@ -43,10 +46,19 @@ class Assets:
         Compression level and cache sizes.
     dialect : Dialect
         How new files are written.
+    keeps : bool
+        The caches are meant to hold what is read; False where they are off for one walk.
     """
 
-    def __init__(self, storage: Storage, settings: Settings, dialect: Dialect) -> None:
+    def __init__(
+        self, storage: Storage, settings: Settings, dialect: Dialect, *, keeps: bool = True
+    ) -> None:
         self.storage = storage
+        self._limits = {
+            "num_snapshot_nodes": settings.num_snapshot_nodes,
+            "num_chunk_refs": settings.num_chunk_refs,
+        }
+        self._warned = set() if keeps else set(self._limits)
         self.dialect = dialect
         self._level = settings.compression_level
         self._snapshots: WeightedCache[ObjectId, Snapshot] = WeightedCache(
@@ -68,9 +80,11 @@ class Assets:
         key = snapshot_key(snapshot_id)
 
         def load() -> Snapshot:
-            snapshot = decode_snapshot(self.storage.get(key).data, name=key)
+            snapshot = decode_snapshot(self._read(key), name=key)
             _check_id(snapshot.id, snapshot_id, key)
-            self._snapshots.put(snapshot_id, snapshot, len(snapshot.nodes) + 1)
+            count = len(snapshot.nodes)
+            if not self._snapshots.put(snapshot_id, snapshot, count + 1):
+                self._warn_too_small("snapshot", f"{count} nodes", "num_snapshot_nodes")
             return snapshot
 
         loaded = self._flights.run(key, load)
@@ -95,7 +109,7 @@ class Assets:
         if held is not None:
             return held
         key = snapshot_key(snapshot_id)
-        record = decode_record(self.storage.get(key).data, name=key)
+        record = decode_record(self._read(key), name=key)
         _check_id(record.id, snapshot_id, key)
         self._records.put(snapshot_id, record, 1)
         return record
@@ -136,7 +150,7 @@ class Assets:
         key = manifest_key(manifest_id)
 
         def load() -> Manifest:
-            manifest = decode_manifest(self.storage.get(key).data, name=key)
+            manifest = decode_manifest(self._read(key), name=key)
             _check_id(manifest.id, manifest_id, key)
             if manifest.num_chunk_refs < num_chunk_refs:
                 raise FormatError(
@@ -145,7 +159,9 @@ class Assets:
                     "or use another snapshot",
                     ErrorKind.DESERIALIZATION,
                 )
-            self._manifests.put(manifest_id, manifest, manifest.num_chunk_refs + 1)
+            count = manifest.num_chunk_refs
+            if not self._manifests.put(manifest_id, manifest, count + 1):
+                self._warn_too_small("manifest", f"{count} chunk references", "num_chunk_refs")
             return manifest
 
         loaded = self._flights.run(key, load)
@@ -158,11 +174,26 @@ class Assets:
         if held is not None:
             return held
         key = log_key(snapshot_id)
-        log = decode_transaction_log(self.storage.get(key).data, name=key)
+        log = decode_transaction_log(self._read(key), name=key)
         _check_id(log.id, snapshot_id, key)
         weight = sum(len(chunks) for chunks in log.updated_chunks.values()) + 1
         self._logs.put(snapshot_id, log, weight)
         return log
+
+    def _read(self, key: str) -> bytes:
+        """Fetch a file that is not in memory."""
+        _log.debug("cache miss key=%s", key)
+        return self.storage.get(key).data
+
+    def _warn_too_small(self, kind: str, size: str, field: str) -> None:
+        """Warn, once for each cache, that a file is fetched again whenever it is needed."""
+        if field not in self._warned:
+            self._warned.add(field)
+            _log.warning(
+                "A %s of %s does not fit into its cache (%s=%d), so it is fetched whenever it is "
+                "needed. Increase `%s` of `CachingConfig`",
+                kind, size, field, self._limits[field], field,
+            )  # fmt: skip
 
     def write_manifest(self, arrays: Mapping[NodeId, ChunkTable]) -> ManifestInfo:
         """Write the references of some arrays as one new manifest."""

@@ -36,19 +36,20 @@ class WeightedCache(Generic[K, V]):
             self._items.move_to_end(key)
             return item[0]
 
-    def put(self, key: K, value: V, weight: int) -> None:
-        """Keep a value; one heavier than the whole cache is not kept."""
+    def put(self, key: K, value: V, weight: int) -> bool:
+        """Keep a value; False for one heavier than the whole cache, which is not kept."""
         with self._lock:
             former = self._items.pop(key, None)
             if former is not None:
                 self._weight -= former[1]
             if weight > self._capacity:
-                return
+                return False
             self._items[key] = value, weight
             self._weight += weight
             while self._weight > self._capacity:
                 _, (_, dropped) = self._items.popitem(last=False)
                 self._weight -= dropped
+        return True
 
     def __len__(self) -> int:
         return len(self._items)

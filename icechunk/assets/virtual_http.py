@@ -43,6 +43,7 @@ from icechunk.ground.errors import StorageError
 from icechunk.ground.runtime import PerProcess
 from icechunk.model.chunk_table import Location
 from icechunk.model.virtual_urls import escaped
+from icechunk.storage.requests import REQUESTS
 
 Origin = tuple[str, str, int]
 """Scheme, host and port: the server that a connection talks to and that secrets belong to."""
@@ -250,7 +251,10 @@ class WebObject(VirtualObject):
                 raise fetch_failed(
                     self.url, why, "Check the address and the network, or try again later"
                 )
-            time.sleep(min(max(pause, wait * random.uniform(0.5, 1.0)), 60.0))
+            pause = min(max(pause, wait * random.uniform(0.5, 1.0)), 60.0)
+            tries = retries.max_tries - left
+            REQUESTS.info("retry key=%s tries=%d wait_ms=%d", shown(self.url), tries, pause * 1000)
+            time.sleep(pause)
             wait = min(wait * 2, retries.max_backoff_ms / 1000)
         raise AssertionError("unreachable")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from typing import Any
 from urllib.parse import unquote
 
 from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
 from icechunk.ground.runtime import offload
 from icechunk.model.chunk_table import Location
+from icechunk.storage.requests import watch
 
 Read = bytes | memoryview
 
@@ -30,6 +32,10 @@ class VirtualObject(ABC):
 
     def __init__(self, url: str) -> None:
         self.url = url
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        watch(cls, ("read", "read_async", "read_into"), _request)
 
     @abstractmethod
     def read(self, place: Location, offset: int, size: int) -> Read:
@@ -65,6 +71,12 @@ _QUERY = re.compile(r"\?[^#]*")
 def shown(url: str) -> str:
     """A URL as messages show it: without user names, passwords and signatures of the query."""
     return _QUERY.sub("?…", _USER.sub(r"\1…@", url))
+
+
+def _request(found: VirtualObject, given: tuple[Any, ...]) -> dict[str, Any]:
+    """Tell what the log says of a request."""
+    size = given[2]
+    return {"key": shown(found.url), "bytes": size if isinstance(size, int) else len(size)}
 
 
 def fetch_failed(url: str, why: str, advice: str) -> StorageError:

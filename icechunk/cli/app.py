@@ -15,12 +15,15 @@ from icechunk.cli import (
     upkeep_commands,
 )
 from icechunk.cli.grammar import VERBS
+from icechunk.cli.settings import Settings
 from icechunk.cli.shell import HELP, Commands
+from icechunk.config.logs import read_filter, set_logs_filter
 
 
 @click.group(cls=Commands, context_settings=HELP)
 @click.version_option(__version__, "--version", message="icechunk %(version)s")
-def app() -> None:
+@click.option("--log", metavar="FILTER", help="Log to standard error: debug, info, ...")
+def app(log: str | None) -> None:
     """Look at and look after Icechunk repositories.
 
     PLACE is an alias of the configuration file (icechunk config list), a folder or a URL. REF is a
@@ -32,6 +35,13 @@ def app() -> None:
 
     The same verbs, without PLACE, work in notebooks: %icechunk help.
     """
+    if log is None:
+        Settings().apply_log()
+        return
+    _, complaints = read_filter(log)
+    if complaints:
+        raise click.BadParameter(complaints[0], param_hint="--log")
+    set_logs_filter(log)
 
 
 for _room in (

@@ -347,7 +347,8 @@ _ALL_VERBS = (
         ),
         Needs.NOTHING,
         about="user.name and user.email go into the metadata of a notebook's commits; "
-        "provenance (on or off) says whether notebook, cell, versions and git commit do.",
+        "provenance (on or off) says whether notebook, cell, versions and git commit do. log (such "
+        "as debug, or warn,icechunk.storage=debug) is what is written to standard error.",
     ),
     Verb("help", "Explain a verb, or list them.", (word("words", nargs=-1),), Needs.NOTHING),
 )  # fmt: skip

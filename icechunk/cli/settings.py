@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import yaml
 
 from icechunk.cli.aliases import config_path
 from icechunk.cli.failures import refusal
-from icechunk.ground.errors import ErrorKind
+from icechunk.config.logs import read_filter, set_logs_filter
+from icechunk.ground.errors import ErrorKind, IcechunkError
 
 DEFAULTS: dict[str, str | bool | None] = {
     "user.name": None,
     "user.email": None,
     "provenance": True,
+    "log": None,
 }
 """Settings and what they are when nobody set them."""
 
@@ -55,12 +58,12 @@ class Settings:
         return self.all()[key]
 
     def put(self, key: str, value: str) -> None:
-        """Set one; a switch is ``on`` or ``off``.
+        """Set one; a switch is ``on`` or ``off``. A log filter holds at once.
 
         Raises
         ------
         IcechunkError
-            For a key that is none, or a switch set to something else.
+            For a key that is none, a switch set to something else, or a filter that cannot be read.
         """
         _check(key)
         given: str | bool = value
@@ -70,12 +73,30 @@ class Settings:
                     f"`{key}` cannot be `{value}`", "write on or off", ErrorKind.NOT_ALLOWED
                 )
             given = _SWITCH[value.lower()]
+        if key == "log":
+            _check_filter(value)
         self._write({**self._read(), key: given})
+        if key == "log":
+            set_logs_filter(value)
 
     def forget(self, key: str) -> None:
         """Back to the default."""
         _check(key)
         self._write({name: value for name, value in self._read().items() if name != key})
+        if key == "log":
+            set_logs_filter(None)
+
+    def apply_log(self) -> None:
+        """Log what the setting asks for when a program starts, unless ``ICECHUNK_LOG`` is set.
+
+        A file that cannot be read is left to the commands that need it: they say what is wrong.
+        """
+        if "ICECHUNK_LOG" in os.environ:
+            return
+        with suppress(IcechunkError):
+            held = self.all()["log"]
+            if held is not None:
+                set_logs_filter(str(held))
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -95,6 +116,17 @@ class Settings:
         draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         draft.write_text(yaml.safe_dump(held, allow_unicode=True), encoding="utf-8")
         draft.replace(self.path)
+
+
+def _check_filter(text: str) -> None:
+    """Refuse a log filter that cannot be read."""
+    _, complaints = read_filter(text)
+    if complaints:
+        raise refusal(
+            f"`log` cannot be `{text}`",
+            f"{complaints[0]}. Write a level such as debug, or icechunk.storage=debug",
+            ErrorKind.NOT_ALLOWED,
+        )
 
 
 def _check(key: str) -> None:

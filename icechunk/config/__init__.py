@@ -52,3 +52,5 @@ __all__ = [
     "shutdown_telemetry",
     "to_dict",
 ]
+
+initialize_logs()  # every public name loads this room, so it happens before anything is logged

@@ -2,19 +2,23 @@
 
 ``ICECHUNK_LOG`` holds directives such as ``warn`` or ``info,icechunk.storage=debug``;
 ``ICECHUNK_NO_LOGS`` leaves logging alone; ``ICECHUNK_LOG_TO_STDOUT`` writes to standard output.
+
+Level ``info`` shows commits, rebases, retries and slow requests, ``debug`` also every request and
+every metadata file that is not in a cache.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
-from typing import TextIO
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TextIO
 
 _ROOT = "icechunk"
 _DEFAULT = "warn"
-_LEVELS = {
+LEVELS = {
     "off": logging.CRITICAL + 1,
     "error": logging.ERROR,
     "warn": logging.WARNING,
@@ -22,12 +26,16 @@ _LEVELS = {
     "debug": logging.DEBUG,
     "trace": logging.DEBUG - 5,
 }
-_DIRECTIVE = re.compile(r"(?:(?P<target>[A-Za-z_][\w.:-]*)=)?(?P<level>[A-Za-z]+)")
+"""Levels of filters, as `logging` counts them."""
+_PACKAGE = Path(__file__).parent.parent
+_ALIKE = 0.65
+"""Similarity from which a name is taken for a misspelt one."""
+
 _adjusted: set[str] = set()
 
 
 class _ConsoleHandler(logging.StreamHandler[TextIO]):
-    """Writes to the present standard stream, unless the application has set up logging itself."""
+    """Writes to the present standard stream, unless the application's own handler does."""
 
     @property
     def stream(self) -> TextIO:
@@ -39,14 +47,26 @@ class _ConsoleHandler(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, once."""
-        if not logging.getLogger().handlers:
+        root = logging.getLogger()
+        passed_on = logging.getLogger(_ROOT).propagate
+        if not (passed_on and any(_prints(handler, record) for handler in root.handlers)):
             super().emit(record)
+
+
+def _prints(handler: logging.Handler, record: logging.LogRecord) -> bool:
+    """Whether a handler shows a record where a person reads it, as those of `basicConfig` do."""
+    stream: Any = getattr(handler, "stream", None)
+    if stream is None:  # rich's handler
+        stream = getattr(getattr(handler, "console", None), "file", None)
+    standard = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    return record.levelno >= handler.level and any(stream is one for one in standard if one)
 
 
 def initialize_logs() -> None:
     """Prepare log output as the environment asks; called when icechunk is imported.
 
-    Nothing happens when ``ICECHUNK_NO_LOGS`` is set. Handlers on the root logger take precedence.
+    Lines go to standard error (standard output with ``ICECHUNK_LOG_TO_STDOUT``), except those that
+    a handler of the root logger prints there. Nothing happens when ``ICECHUNK_NO_LOGS`` is set.
     """
     if "ICECHUNK_NO_LOGS" in os.environ:
         return
@@ -64,28 +84,107 @@ def set_logs_filter(log_filter_directive: str | None) -> None:
     Parameters
     ----------
     log_filter_directive : str or None
-        Comma-separated ``level`` or ``target=level``, e.g. ``warn,icechunk.store=trace``; levels
-        are off, error, warn, info, debug and trace. None reads ``ICECHUNK_LOG`` again.
+        Comma-separated ``level``, ``target=level`` or ``target`` (everything from there), e.g.
+        ``warn,icechunk.storage=debug``. Levels are off, error, warn, info, debug and trace, or 0
+        to 5; targets are modules, with dots or double colons. None reads ``ICECHUNK_LOG`` again.
         A directive that cannot be read is reported on standard error and ignored.
+
+    Examples
+    --------
+    >>> icechunk.set_logs_filter("info,icechunk.storage=debug")  # doctest: +SKIP
     """
     text = log_filter_directive
     if text is None:
         text = os.environ.get("ICECHUNK_LOG", _DEFAULT)
-    levels = {_ROOT: _LEVELS[_DEFAULT]}
-    for directive in filter(None, map(str.strip, text.split(","))):
-        parts = _DIRECTIVE.fullmatch(directive)
-        level = _LEVELS.get(parts["level"].lower()) if parts else None
-        if parts is None or level is None:
-            print(f"icechunk: ignoring the log directive {directive!r}", file=sys.stderr)
-            continue
-        target = (parts["target"] or _ROOT).replace("::", ".")
-        if target.split(".")[0] == _ROOT:
-            levels[target] = level
+    levels, complaints = read_filter(text)
+    for complaint in complaints:
+        print(f"icechunk: {complaint}", file=sys.stderr)
     for name in _adjusted - levels.keys():
         logging.getLogger(name).setLevel(logging.NOTSET)
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     _adjusted.update(levels)
+
+
+def _nearest(word: str, words: Iterable[str], least: float = 0.6) -> str:
+    """Suggest the word that was probably meant; empty where none is alike."""
+    import difflib  # only for what was misspelt: importing it takes time
+
+    near = difflib.get_close_matches(word, sorted(words), 1, least)
+    return f", did you mean `{near[0]}`?" if near else ""
+
+
+def read_filter(text: str) -> tuple[dict[str, int], list[str]]:
+    """Read the directives of a filter.
+
+    Parameters
+    ----------
+    text : str
+        As `set_logs_filter` takes it.
+
+    Returns
+    -------
+    levels : dict of str to int
+        Level by name of a logger; ``icechunk`` is always among them.
+    complaints : list of str
+        One sentence on each directive that was ignored.
+    """
+    levels = {_ROOT: LEVELS[_DEFAULT]}
+    complaints: list[str] = []
+    for directive in filter(None, map(str.strip, text.split(","))):
+        target, equals, level = (part.strip() for part in directive.partition("="))
+        if not equals and _level(target) is not None:
+            target, level = "", target
+        target = target.replace("::", ".")
+        found = _level(level or "trace")
+        problem = _problem(target, bool(equals), level, found)
+        if problem:
+            complaints.append(f"ignoring the log directive {directive!r}: {problem}")
+        elif found is not None and (not target or target.split(".")[0] == _ROOT):
+            levels[target or _ROOT] = found
+    return levels, complaints
+
+
+def _level(word: str) -> int | None:
+    if word in ("0", "1", "2", "3", "4", "5"):
+        return [*LEVELS.values()][int(word)]
+    return LEVELS.get(word.lower())
+
+
+def _problem(target: str, has_level: bool, level: str, found: int | None) -> str | None:
+    """Say what is wrong with a directive; targets of other libraries are left alone."""
+    if found is None:
+        hint = _nearest(level.lower(), LEVELS)
+        return f"{level!r} is no level ({', '.join(LEVELS)}, or 0 to 5){hint}"
+    if not target:
+        return "it has no target; write `level` or `target=level`" if has_level else None
+    head, *inner = target.split(".")
+    if head == _ROOT:
+        return _unknown_module(target, inner)
+    hint = _nearest(head.lower(), (_ROOT,) if has_level else (_ROOT, *LEVELS), _ALIKE)
+    if hint:
+        return f"{target!r} is neither a level nor a logger below icechunk{hint}"
+    if not has_level:
+        return f"{target!r} is neither a level ({', '.join(LEVELS)}) nor a logger below icechunk"
+    return None
+
+
+def _unknown_module(target: str, inner: list[str]) -> str | None:
+    """Say that a target is no module of this package."""
+    folder = _PACKAGE
+    for name in inner:
+        here = {entry.name.removesuffix(".py") for entry in _entries(folder)}
+        if name not in here:
+            return f"there is no module {target!r}{_nearest(name, here)}"
+        folder /= name
+    return None
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Modules and rooms of a folder; none where the package is not in a folder."""
+    if not folder.is_dir():
+        return []
+    return [entry for entry in folder.iterdir() if entry.is_dir() or entry.suffix == ".py"]
 
 
 def shutdown_telemetry() -> None:

@@ -7,6 +7,7 @@ in the first two and escaped in the third.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
@@ -79,6 +80,14 @@ class Label:
 
     def __str__(self) -> str:
         return self._text
+
+
+_USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#@]*@")
+
+
+def public_url(url: str) -> str:
+    """Return a URL without user name, password and query, which may hold a signature."""
+    return _USER.sub(r"\1", url.partition("?")[0])
 
 
 def mask(secret: str | None, keep: int = 0) -> Masked | None:

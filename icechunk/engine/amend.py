@@ -10,6 +10,7 @@ from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.moves import composed
 from icechunk.changes.to_log import transaction_log
 from icechunk.engine.commit import check_committable, publish
+from icechunk.engine.logged import logged
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
 from icechunk.ground.errors import ErrorKind, SessionStateError
@@ -19,6 +20,7 @@ from icechunk.model.coordinates import Coords, sorted_unique
 from icechunk.model.txlog import TransactionLog
 
 
+@logged("amend")
 def amend(
     transaction: Transaction,
     message: str,

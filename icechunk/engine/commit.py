@@ -8,6 +8,7 @@ from typing import Any
 from icechunk.changes.change_set import ChangeSet
 from icechunk.conflicts.model import ConflictSolver
 from icechunk.engine.flush import flush
+from icechunk.engine.logged import logged
 from icechunk.engine.presence import secured
 from icechunk.engine.rebase import rebase
 from icechunk.engine.transaction import SessionMode, Transaction
@@ -38,6 +39,7 @@ class ForkedSessionError(SessionStateError, TypeError):
     __module__ = "icechunk"
 
 
+@logged("commit")
 def commit(
     transaction: Transaction,
     message: str,
@@ -135,6 +137,7 @@ def _as_new_tip(transaction: Transaction) -> Register:
     return register
 
 
+@logged("flush")
 def flush_detached(
     transaction: Transaction, message: str, metadata: dict[str, Any] | None
 ) -> ObjectId:

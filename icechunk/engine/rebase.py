@@ -17,6 +17,7 @@ from icechunk.conflicts.model import (
     Patched,
     Unsolvable,
 )
+from icechunk.engine.logged import logged
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.ground.errors import (
@@ -72,6 +73,7 @@ class OwnView(TreeView):
         return table.select(rows[rows >= 0])
 
 
+@logged("rebase")
 def rebase(transaction: Transaction, solver: ConflictSolver) -> None:
     """Move a transaction's base to the tip of its branch.
 

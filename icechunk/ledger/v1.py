@@ -8,6 +8,7 @@ where no lock keeps an upgrade from coming between.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,6 +38,8 @@ from icechunk.ledger.lineage import Lineage
 from icechunk.model.repo_state import MAIN
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.storage.base import Fetched
+
+_log = logging.getLogger(__name__)
 
 _IMMEDIATE_TRIES = 5
 """Lost races answered at once before backing off."""
@@ -145,6 +148,7 @@ class FileLedger(Ledger):
                 wait = min(wait * 2, settings.update_max_backoff_ms / 1000)
             if self._guarded(key, attempt):
                 return
+            _log.info("retry key=%s tries=%d cause=changed-meanwhile", key, number + 1)
         raise ConflictError(
             message=f"repository cannot be updated after {settings.update_max_tries} attempts, "
             f"too many concurrent changes of branch `{name}`; try again",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ from icechunk.model.lazy_record import Walk
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.storage.base import Storage
+
+_log = logging.getLogger(__name__)
 
 _IMMEDIATE_TRIES = 5
 """Lost races answered at once before backing off."""
@@ -104,6 +107,7 @@ class RepoLedger(Ledger):
                 new = self._try(transition)
             if new is not None:
                 return new
+            _log.info("retry key=%s tries=%d cause=changed-meanwhile", REPO, attempt + 1)
         raise ConflictError(
             message=f"repository cannot be updated after {settings.update_max_tries} attempts, "
             "too many concurrent changes; try again",

@@ -19,6 +19,7 @@ from itertools import islice
 from icechunk.assets.layout import REPO
 from icechunk.engine.context import RepoContext
 from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.ground.timing import timed
 from icechunk.ledger.capabilities import Capability
 from icechunk.maintenance.limits import Limits
 from icechunk.maintenance.pruning import collection
@@ -75,6 +76,7 @@ _PHASES = (
 )
 
 
+@timed(_log, "garbage-collect")
 def garbage_collect(
     ctx: RepoContext,
     older_than: int,
@@ -280,6 +282,9 @@ class _Collection:
                 if error.kind != ErrorKind.THROTTLED or attempt == _PATIENCE:
                     return error
             self.summary.throttled_batches += 1
+            _log.info(
+                "retry delete of %d objects tries=%d cause=throttled", len(batch), attempt + 1
+            )
             time.sleep(random.uniform(wait / 2, wait))
             wait *= 2
         return None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
 from icechunk.engine.context import RepoContext
 from icechunk.ground.ids import ObjectId
+from icechunk.ground.timing import timed
 from icechunk.ledger.capabilities import Capability
 from icechunk.maintenance.pruning import Cut, expiration
 from icechunk.model.repo_state import RepoState
 from icechunk.model.updates import ExpirationRan
 
+_log = logging.getLogger(__name__)
 
+
+@timed(_log, "expire")
 def expire_snapshots(
     ctx: RepoContext, older_than: int, *, delete_branches: bool, delete_tags: bool
 ) -> set[ObjectId]:

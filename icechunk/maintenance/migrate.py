@@ -32,6 +32,7 @@ from icechunk.ground.errors import (
     SnapshotNotFoundError,
 )
 from icechunk.ground.ids import ObjectId, id_text
+from icechunk.ground.timing import timed
 from icechunk.ledger.open import V1_MARK, detect
 from icechunk.ledger.v1 import FileLedger
 from icechunk.ledger.v2 import RepoLedger
@@ -42,6 +43,7 @@ from icechunk.model.snapshot_table import SnapshotRecord
 _log = logging.getLogger(__name__)
 
 
+@timed(_log, "upgrade")
 def upgrade(
     ctx: RepoContext,
     *,

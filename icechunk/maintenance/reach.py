@@ -145,7 +145,7 @@ def private_assets(ctx: RepoContext) -> Assets:
     would push it all out.
     """
     nothing = replace(ctx.settings, num_snapshot_nodes=0, num_chunk_refs=0)
-    return Assets(ctx.storage, nothing, ctx.assets.dialect)
+    return Assets(ctx.storage, nothing, ctx.assets.dialect, keeps=False)
 
 
 class Explorer:

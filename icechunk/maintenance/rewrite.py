@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
@@ -16,11 +17,15 @@ from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
 from icechunk.ground.ids import ObjectId
+from icechunk.ground.timing import timed
 from icechunk.ledger.capabilities import Capability
 from icechunk.model.snapshot import Snapshot
 from icechunk.model.txlog import TransactionLog
 
+_log = logging.getLogger(__name__)
 
+
+@timed(_log, "rewrite-manifests")
 def rewrite_manifests(
     ctx: RepoContext,
     branch: str,

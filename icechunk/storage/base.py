@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import Any, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 from icechunk.config.rendering import Entry, Shown
 from icechunk.config.resolve import StorageTuning
@@ -22,6 +22,7 @@ from icechunk.ground.clock import to_datetime
 from icechunk.ground.errors import ErrorKind, InvalidInputError, ReadOnlyError, StorageError
 from icechunk.ground.runtime import offload
 from icechunk.storage.constructors import StorageConstructors
+from icechunk.storage.requests import watch
 
 Data = bytes | bytearray | memoryview
 """What can be written."""
@@ -129,7 +130,18 @@ class Pack(ABC):
     power loss after `Storage.sync` of the pack's key, which may be called at any time.
     """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "key")
+
+    key: str
+    """Name of the object, for log lines."""
+
+    delegates: ClassVar[bool] = False
+    """Another pack writes the bytes, and logs it."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.delegates:
+            watch(cls, ("append",), _pack_request)
 
     @abstractmethod
     def append(self, data: Data) -> int:
@@ -155,6 +167,30 @@ class Pack(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what the pack holds open. An append that was already under way still succeeds."""
+
+
+REQUESTS = (
+    "get", "read_range", "read_range_async", "read_into", "put", "put_async", "create", "replace",
+    "head", "list", "delete", "sync", "open_pack",
+)  # fmt: skip
+"""Methods of a storage that send requests."""
+
+
+def _request(storage: Storage, given: tuple[Any, ...]) -> dict[str, Any]:
+    """Tell what the log says of a request: names and sizes, no contents."""
+    facts: dict[str, Any] = {"storage": storage.identity}
+    what, *more = given
+    if isinstance(what, str):
+        facts["key"] = what
+    elif isinstance(what, Sequence):
+        facts |= {"key": what[0] if what else "", "objects": len(what)}
+    data = next((part for part in more if isinstance(part, Data)), None)
+    facts["bytes"] = 0 if data is None else memoryview(data).nbytes
+    return facts
+
+
+def _pack_request(pack: Pack, given: tuple[Any, ...]) -> dict[str, Any]:
+    return {"key": getattr(pack, "key", ""), "bytes": memoryview(given[0]).nbytes}
 
 
 def segments(key: str) -> list[str]:
@@ -218,6 +254,14 @@ class Storage(StorageConstructors, Shown, ABC):
 
     read_only: bool = False
     """Nothing can be written here."""
+
+    delegates: ClassVar[bool] = False
+    """Another storage sends the requests, and logs them."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.delegates:
+            watch(cls, REQUESTS, _request)
 
     @property
     @abstractmethod

@@ -9,7 +9,7 @@ from typing import Any
 
 from icechunk.config.containers import ObjectStoreConfig
 from icechunk.config.credentials import AzureCredentials, GcsCredentials, S3Credentials
-from icechunk.config.rendering import Label
+from icechunk.config.rendering import Label, public_url
 from icechunk.config.storage import S3Options
 from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
 from icechunk.storage.base import Storage
@@ -185,13 +185,13 @@ def _s3(
     for name in ("region", "endpoint_url"):
         value = getattr(told, name)
         if value is not None:
-            lines.append((name, Label(value)))
+            lines.append((name, Label(public_url(value))))
     lines += [
         (name, True)
         for name in ("allow_http", "anonymous", "force_path_style", "requester_pays")
         if getattr(told, name)
     ]
-    endpoint = f" at {options.endpoint_url}" if options.endpoint_url else ""
+    endpoint = f" at {public_url(options.endpoint_url)}" if options.endpoint_url else ""
     return ObjectStorage(
         ObjectStoreConfig.S3(options),
         bucket,

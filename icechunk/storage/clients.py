@@ -23,6 +23,7 @@ from icechunk.config.credentials import (
     GcsStaticCredentials,
     S3Credentials,
 )
+from icechunk.config.rendering import public_url
 from icechunk.config.resolve import StorageTuning, storage_tuning
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
 from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
@@ -335,13 +336,13 @@ def _s3_address(options: S3Options, bucket: str) -> dict[str, Any]:
         parts = urlsplit(endpoint.rstrip("/"))
         if not parts.scheme or not parts.hostname:
             raise StorageError(
-                f"storage configuration error: endpoint_url {endpoint!r} is not a URL; "
+                f"storage configuration error: endpoint_url {public_url(endpoint)!r} is not a URL; "
                 "write it like https://host:port",
                 ErrorKind.STORAGE_CONFIG,
             )
         if parts.scheme == "http" and not options.allow_http:
             raise StorageError(
-                f"storage configuration error: {endpoint} is not encrypted; "
+                f"storage configuration error: {public_url(endpoint)} is not encrypted; "
                 "give allow_http=True if that is intended",
                 ErrorKind.STORAGE_CONFIG,
             )

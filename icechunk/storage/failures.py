@@ -14,7 +14,9 @@ from typing import NamedTuple, TypeVar
 
 from icechunk.config.resolve import Retries
 from icechunk.ground.errors import ErrorKind, IcechunkError, StorageError
+from icechunk.ground.timing import outcome_of, pairs
 from icechunk.storage.base import missing
+from icechunk.storage.requests import REQUESTS
 
 T = TypeVar("T")
 
@@ -213,7 +215,7 @@ def guarded(
     translate
         Makes the error to raise, as `translated` does.
     """
-    for wait in [*(waits(retries) if retries else ()), None]:
+    for tries, wait in enumerate([*(waits(retries) if retries else ()), None], 1):
         try:
             return call()
         except Exception as error:  # whatever a client raises is this boundary's matter
@@ -221,8 +223,27 @@ def guarded(
             again = wait is not None and unanswered(error)
         if not again or wait is None:
             break
+        log_retry(key, where, tries, wait, failure)
         time.sleep(wait)
     raise failure
+
+
+def log_retry(key: str, where: str, tries: int, wait: float, failure: BaseException) -> None:
+    """Log at level INFO that a request is repeated.
+
+    Parameters
+    ----------
+    key, where
+        The object and the storage, without secrets.
+    tries
+        How often it was sent so far.
+    wait
+        Seconds until it is sent again.
+    failure
+        Why; its message is not logged.
+    """
+    facts = {"key": key, "tries": tries, "wait_ms": round(wait * 1000), "storage": where}
+    REQUESTS.info("retry %s", pairs({**facts, "cause": outcome_of(failure)}))
 
 
 def waits(retries: Retries) -> Iterator[float]:

@@ -234,8 +234,7 @@ class FsspecStorage(Storage):
         def look() -> Seen | None:
             return self._present(lambda: self._door.look(file), key)
 
-        what = f"`{key}` in {self.identity}"
-        return settle(send, look, expected, self._tuning.retries, what)
+        return settle(send, look, expected, self._tuning.retries, key, self.identity)
 
     def _outcome(self, error: Exception, key: str) -> Exception:
         """Return what a failed conditional write means."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from icechunk.config.resolve import Retries
 from icechunk.ground.clock import from_datetime
 from icechunk.storage.base import ObjectInfo
-from icechunk.storage.failures import guarded, translated, unanswered, waits
+from icechunk.storage.failures import guarded, log_retry, translated, unanswered, waits
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -40,6 +40,7 @@ def listed(
     """
     pauses = waits(retries)
     last: str | None = None
+    repeated = 0
     pages = _begun(client, folder, where, last)
     while True:
         page: Any
@@ -59,6 +60,8 @@ def listed(
             continue
         if pause is None:
             raise failure
+        repeated += 1
+        log_retry(folder, where, repeated, pause, failure)
         time.sleep(pause)
         pages = _begun(client, folder, where, last)  # a listing that failed has ended
 

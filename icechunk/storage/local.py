@@ -436,12 +436,14 @@ class LocalStorage(Storage):
         path = self._path_of(key)
         try:
             try:
-                return LocalPack(path, self._flushes)
+                pack = LocalPack(path, self._flushes)
             except FileNotFoundError:
                 self._make_folder_of(path)
-                return LocalPack(path, self._flushes)
+                pack = LocalPack(path, self._flushes)
         except OSError as error:
             raise files.failed(error, "begin pack", path) from error
+        pack.key = key
+        return pack
 
     # -- durability and locks ------------------------------------------------------------------
 

@@ -389,7 +389,8 @@ class ObjectStorage(Storage):
             lambda: self._look(key),
             expected,
             self._tuning.retries,
-            f"`{key}` in {self._identity}",
+            key,
+            self._identity,
         )
 
     def _send(self, key: str, data: Data, mode: Any, write_id: str | None) -> Version:

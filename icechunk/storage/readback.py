@@ -16,7 +16,7 @@ from typing import NamedTuple
 from icechunk.config.resolve import Retries
 from icechunk.ground.errors import ErrorKind, IcechunkError, StorageError
 from icechunk.storage.base import Version
-from icechunk.storage.failures import waits
+from icechunk.storage.failures import log_retry, waits
 
 WRITE_ID = "icechunkwriteid"
 """Name of the metadata entry; the reference library uses the same."""
@@ -58,7 +58,8 @@ def settle(
     look: Callable[[], Seen | None],
     expected: Version | None,
     retries: Retries,
-    what: str,
+    key: str,
+    where: str,
 ) -> Version | None:
     """Write conditionally and find out for certain what became of it.
 
@@ -73,8 +74,8 @@ def settle(
         Version that the write replaces; None when it must not exist.
     retries
         How often to repeat a write that was refused although nothing stands in its way.
-    what
-        The object, for error messages.
+    key, where
+        The object and the storage, for messages.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def settle(
     """
     write_id = secrets.token_hex(16)
     unclear: UnclearError | None = None
-    for wait in [*[*waits(retries)][:_MOST_REFUSALS], None]:
+    for tries, wait in enumerate([*[*waits(retries)][:_MOST_REFUSALS], None], 1):
         try:
             return send(write_id)
         except RefusedError:
@@ -98,13 +99,15 @@ def settle(
         if unclear is not None and not unclear.repeat:
             break
         if wait is not None:
+            cause = RefusedError() if unclear is None else unclear.failure
+            log_retry(key, where, tries, wait, cause)
             time.sleep(wait)
     if unclear is not None:
         raise unclear.failure
     raise StorageError(
-        f"object store error: {what} is refused again and again although nothing stands in its "
-        "way: this store does not do conditional writes as it should. Use a store that does, or "
-        "give them up with unsafe_use_conditional_create/update=False in the storage settings "
-        "where only one process writes at a time",
+        f"object store error: `{key}` in {where} is refused again and again although nothing "
+        "stands in its way: this store does not do conditional writes as it should. Use a store "
+        "that does, or give them up with unsafe_use_conditional_create/update=False in the "
+        "storage settings where only one process writes at a time",
         ErrorKind.OBJECT_STORE,
     )

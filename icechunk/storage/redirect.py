@@ -44,6 +44,7 @@ class RedirectStorage(Storage):
     """
 
     read_only = True
+    delegates = True
 
     def __init__(self, url: str, tuning: StorageTuning | None = None) -> None:
         self._url = url

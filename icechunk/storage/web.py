@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from icechunk.config.containers import ObjectStoreConfig
-from icechunk.config.rendering import Label
+from icechunk.config.rendering import Label, public_url
 from icechunk.config.resolve import StorageTuning
 from icechunk.ground.errors import ErrorKind, StorageError
 from icechunk.storage.base import ObjectInfo, Version, folder_of
@@ -81,10 +81,10 @@ def http(
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise StorageError(
-            f"cannot parse URL {_shown(base_url)!r}: give one like https://host/path",
+            f"cannot parse URL {public_url(base_url)!r}: give one like https://host/path",
             ErrorKind.CANNOT_PARSE_URL,
         )
-    shown = _shown(base_url)
+    shown = public_url(base_url)
     return HttpStorage(
         ObjectStoreConfig.Http(
             None if config is None else dict(config), None if headers is None else dict(headers)
@@ -95,12 +95,3 @@ def http(
         identity=shown,
         shown=(("type", Label("HTTP")), ("url", Label(shown))),
     )
-
-
-def _shown(url: str) -> str:
-    """Return a URL without user name, password and query."""
-    return url.partition("?")[0].replace(f"{urlsplit(url).netloc}", _host(url), 1)
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2]

@@ -42,6 +42,8 @@ class StorageWrapper(Storage):
         The storage that keeps the bytes.
     """
 
+    delegates = True
+
     def __init__(self, inner: Storage) -> None:
         self.inner = inner
         self.blocking_ok = inner.blocking_ok
@@ -147,11 +149,13 @@ class StorageWrapper(Storage):
 class _Pack(Pack):
     """A pack whose appends go through its storage's `around`."""
 
+    delegates = True
+
     def __init__(self, owner: StorageWrapper, key: str, inner: Pack) -> None:
-        self._owner, self._key, self._inner = owner, key, inner
+        self._owner, self.key, self._inner = owner, key, inner
 
     def append(self, data: Data) -> int:
-        call = Call("append", (self._key,), len(data))
+        call = Call("append", (self.key,), len(data))
         return self._owner.around(call, lambda: self._inner.append(data))
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from icechunk.cli.settings import Settings
 from icechunk_widgets.magic.cells import Cells
 from icechunk_widgets.magic.completion import complete
 from icechunk_widgets.magic.parser import UsageError, parse
@@ -24,6 +25,7 @@ def register(ipython: Any) -> None:
     from IPython.core.error import UsageError as ShownError
 
     unregister(ipython)
+    Settings().apply_log()
     cells = Cells(ipython)
 
     def icechunk(line: str, cell: str | None = None) -> Any:

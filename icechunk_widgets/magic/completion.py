@@ -11,6 +11,7 @@ from icechunk import Repository
 from icechunk.cli.aliases import Aliases
 from icechunk.cli.grammar import VERBS
 from icechunk.cli.settings import DEFAULTS
+from icechunk.config.logs import LEVELS
 from icechunk_widgets.magic.parser import command_of
 from icechunk_widgets.workspace import Workspace
 
@@ -57,7 +58,7 @@ def complete(line: str, namespace: MutableMapping[str, Any]) -> list[str]:
     if place is None:
         return []
     try:
-        return _offered(place, verb, typed, Workspace(namespace))
+        return _offered(place, finished, typed, Workspace(namespace))
     except Exception:
         return []  # a key press must not raise
 
@@ -84,12 +85,17 @@ def _place(params: list[click.Parameter], finished: list[str]) -> click.Paramete
     return arguments[-1] if arguments and arguments[-1].nargs == -1 else None
 
 
-def _offered(place: click.Parameter, verb: str, typed: str, space: Workspace) -> list[str]:
+def _offered(
+    place: click.Parameter, finished: list[str], typed: str, space: Workspace
+) -> list[str]:
     """Values of a word that begin as it was typed."""
+    verb = finished[0]
     if isinstance(place.type, click.Choice):
         return _beginning(typed, map(str, place.type.choices))
     if verb == "config":
-        return _beginning(typed, DEFAULTS if place.name != "value" else ("on", "off"))
+        if place.name != "value":
+            return _beginning(typed, DEFAULTS)
+        return _beginning(typed, LEVELS if finished[1:2] == ["log"] else ("on", "off"))
     if place.name == "place":
         return _beginning(typed, _places(space))
     if place.name in ("path", "where"):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+import icechunk
 from icechunk.cli.aliases import Aliases, Entry, config_path
 from icechunk.config import RepositoryConfig
 from tests.cli.commands import Commands, run_script
@@ -133,9 +135,39 @@ def test_the_reference_command_reads_the_file_and_the_repository(
     assert "theirs" in icechunk_command("branch", "list", "mine").out
 
 
+@pytest.fixture
+def _logs_as_before() -> Iterator[None]:
+    yield
+    icechunk.set_logs_filter(None)
+
+
+@pytest.mark.usefixtures("_logs_as_before")
+def test_logs_are_asked_for_by_a_setting_and_for_one_command(
+    icechunk_command: Commands, place: str, config_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ICECHUNK_LOG", raising=False)
+    assert "key=repo" not in icechunk_command("branch", "list", place).err
+    once = icechunk_command("--log", "icechunk.storage=debug", "branch", "list", place, "--json")
+    assert "icechunk.storage.requests: get key=repo" in once.err
+    assert "main" in once.json["branches"], "log lines are not part of the answer"
+    icechunk.set_logs_filter(None)
+    assert icechunk_command("config", "log", "debug").out == "log is debug\n"
+    icechunk.set_logs_filter(None)  # as in a later process
+    assert "get key=repo" in icechunk_command("branch", "list", place).err
+    icechunk_command("config", "--unset", "log")
+    assert "get key=repo" not in icechunk_command("branch", "list", place).err
+    for words in (("config", "log", "debgu"), ("--log", "debgu", "branch", "list", place)):
+        wrong = icechunk_command(*words)
+        assert wrong.status != 0
+        assert "did you mean `debug`?" in wrong.err
+    assert icechunk_command("config", "log", "--json").json == {"log": None}
+    (config_home / "icechunk" / "settings.yaml").write_text("a: [")
+    assert icechunk_command("branch", "list", place).status == 0
+
+
 def test_settings(icechunk_command: Commands, config_home: Path) -> None:
     shown = icechunk_command("config", "--json").json
-    assert shown == {"user.name": None, "user.email": None, "provenance": True}
+    assert shown == {"user.name": None, "user.email": None, "provenance": True, "log": None}
     assert icechunk_command("config", "user.name", "Ana Añez").out == "user.name is Ana Añez\n"
     assert icechunk_command("config", "user.name").out == "Ana Añez\n"
     icechunk_command("config", "provenance", "off")

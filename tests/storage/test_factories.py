@@ -136,6 +136,7 @@ SECRETS = {
         "access_key_id": "AKIAHIDDEN",
         "secret_access_key": "hidden1",
         "session_token": "hidden2",
+        "endpoint_url": "https://me:hidden3@h?t=hidden4",
     },
     "gcs_storage": {"bucket": "b", "prefix": "p", "bearer_token": "hidden1"},
     "azure_storage": {

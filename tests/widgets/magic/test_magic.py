@@ -453,8 +453,31 @@ def test_rebase_of_a_part(with_data: Cell) -> None:
     assert "nothing to do" in repr(cell("rebase --dry-run"))
 
 
+def test_logs_are_switched_by_a_setting(
+    cell: Cell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ICECHUNK_LOG", raising=False)
+    cell.names["repo"] = climate()
+    cell("status")
+    try:
+        cell("config log debug")
+        cell.names["repo"].list_branches()
+        assert "icechunk.storage.requests: get key=repo" in capsys.readouterr().err
+        assert "did you mean `info`" in cell.fails("config log inf")
+        cell("config --unset log")
+        cell.names["repo"].list_branches()
+        assert capsys.readouterr().err == ""
+    finally:
+        icechunk.set_logs_filter(None)
+
+
 def test_settings(cell: Cell) -> None:
-    assert cell("config").data == {"user.name": None, "user.email": None, "provenance": True}
+    assert cell("config").data == {
+        "user.name": None,
+        "user.email": None,
+        "provenance": True,
+        "log": None,
+    }
     cell("config user.name 'Ana Añez'")
     cell("config provenance off")
     assert cell("config")["user.name"] == "Ana Añez"
