@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
 
 from icechunk.changes.chunk_edits import ChunkEdits
 from icechunk.changes.moves import Moves
 from icechunk.ground.ids import NodeId, ObjectId, new_node_id
-from icechunk.ground.paths import join, parent_and_name
+from icechunk.ground.paths import is_below, join, parent_and_name
+from icechunk.model.coordinates import inside
 from icechunk.model.nodes import ArrayData, NodeSnapshot, add_to_parents
+from icechunk.model.references import deletions
+
+Coords = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ class ChangeSet:
             array = replace(array, manifests=())
             assert node.array is not None
             former = self.kept.get(node.id, node.array.num_chunks)
-            if len(former) == len(array.num_chunks):
+            if len(former) == len(array.num_chunks) and node.path not in self.new:
                 self.kept[node.id] = tuple(map(min, former, array.num_chunks))
             edits = self.chunks.get(node.id)
             if edits is not None:
@@ -89,6 +96,7 @@ class ChangeSet:
     def remove(self, node: NodeSnapshot) -> None:
         """Remove one node as the session sees it."""
         self.chunks.pop(node.id, None)
+        self.kept.pop(node.id, None)
         if node.path in self.new:
             del self.new[node.path]
             self._leave_parents(node.path)
@@ -123,6 +131,55 @@ class ChangeSet:
         if not len(edits):
             del self.chunks[node_id]
         return True
+
+    def give_up(self, node_id: NodeId, coords: np.ndarray[Any, Any]) -> None:
+        """Record nothing about chunks (uint32, one row each): they are what they are in the base.
+
+        That holds for chunks which a resize removed, too, if they are on the array's grid now.
+        """
+        kept, node = self.kept.get(node_id), self.updated.get(node_id)
+        if kept is not None and node is not None and node.array is not None:
+            self._name_removed(node, node.array.num_chunks, kept)
+        edits = self.chunks.get(node_id)
+        if edits is not None:
+            edits.drop(coords)
+
+    def _name_removed(self, node: NodeSnapshot, grid: Coords, kept: Coords) -> None:
+        """Put single deletions in place of a smallest grid."""
+        if len(grid) != len(kept) or all(k >= n for k, n in zip(kept, grid, strict=True)):
+            return
+        boxes = [tuple((0, max(count, 1)) for count in counts) for counts in (grid, kept)]
+        cells = (
+            np.indices([high for _, high in boxes[0]]).reshape(len(grid), -1).T.astype(np.uint32)
+        )
+        cells = cells[~inside(cells, boxes[1])]
+        edits = self.edits(node)
+        edits.extend(deletions(cells[~edits.table().contains(cells)]))
+        self.kept[node.id] = grid
+
+    def drop_update(self, node_id: NodeId) -> None:
+        """Leave the metadata of a node of the base as it is there."""
+        self.updated.pop(node_id, None)
+        self.kept.pop(node_id, None)
+
+    def left_below(self, path: str, nodes: Iterable[NodeSnapshot]) -> list[DeletedNode]:
+        """What others made below a group that the session removed, to be removed with it.
+
+        Parameters
+        ----------
+        path : str
+            The group.
+        nodes : iterable of NodeSnapshot
+            Everything in the base.
+        """
+        again = self.new.get(path)
+        if path not in self.deleted_paths() or (again is not None and not again.is_array):
+            return []
+        return [
+            DeletedNode(node.id, node.path, node.is_array)
+            for node in nodes
+            if is_below(node.path, path) and node.id not in self.deleted
+        ]
 
     def copy(self) -> ChangeSet:
         """An independent copy, for a solver to edit."""

@@ -11,6 +11,8 @@ import numpy as np
 
 from icechunk.ground.ids import ObjectId
 from icechunk.model.chunk_table import INLINE, NATIVE, TOMBSTONE, ChunkTable, Location, TextColumn
+from icechunk.model.coordinates import inside
+from icechunk.model.references import deletions
 
 _NO_ID: Final = bytes(12)
 DELETED: Final = Location(TOMBSTONE, None, 0, 0, None, None, None, 0)
@@ -181,12 +183,17 @@ class ChunkEdits:
             self._layers = [_stack(self._layers)]
 
     def regrid(self, num_chunks: Coords) -> None:
-        """Continue under another chunk grid; edits outside it no longer exist."""
+        """Continue under another chunk grid.
+
+        What was written outside of it is removed and stays removed when the grid grows again; that
+        is recorded, since a commit's log must name every chunk that was removed.  Edits of an array
+        of another rank no longer exist.
+        """
         if num_chunks == self.num_chunks:
             return
-        bounds = tuple((0, max(count, 1)) for count in num_chunks)
         self._seal(num_chunks)
-        self._layers = [layer.within(bounds) for layer in self._layers]
+        rank = len(num_chunks)
+        self._layers = [cut(layer, num_chunks) for layer in self._layers if layer.ndim == rank]
 
     def drop(self, coords: np.ndarray[Any, Any]) -> None:
         """Forget the edits at these coordinates (uint32, one row per chunk)."""
@@ -233,6 +240,10 @@ class ChunkEdits:
         singles = self._singles
         return self.table().coords() if self._shown() else singles.coords()
 
+    def written(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
+        """Coordinates of what was written and not removed again, likewise."""
+        return _live(self.table())
+
     def find(self, coords: Coords) -> Location | None:
         """What the session recorded for a chunk: its place, `DELETED`, or None for nothing."""
         singles = self._singles
@@ -260,6 +271,17 @@ def _stack(layers: list[ChunkTable]) -> ChunkTable:
     for layer in layers[1:]:
         result = ChunkTable.merge(result, layer, keep_tombstones=True)
     return result
+
+
+def _live(table: ChunkTable) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    return table.coords(np.flatnonzero(table.kind != TOMBSTONE))
+
+
+def cut(table: ChunkTable, num_chunks: Coords) -> ChunkTable:
+    """Edits in which everything outside of a chunk grid is removed."""
+    outside = _live(table)
+    outside = outside[~inside(outside, tuple((0, max(count, 1)) for count in num_chunks))]
+    return ChunkTable.merge(table, deletions(outside), keep_tombstones=True)
 
 
 def _without(table: ChunkTable, coords: np.ndarray[Any, Any]) -> ChunkTable:

@@ -12,7 +12,7 @@ from icechunk.model.nodes import NodeSnapshot, NodeTable
 
 
 class TreeView:
-    """The hierarchy as a session sees it; implements `NodeReader`.
+    """The hierarchy as a session sees it; implements `ChangedReader`.
 
     Parameters
     ----------
@@ -22,9 +22,10 @@ class TreeView:
         Laid over the base; read live, never copied.  Its moves count as they are now.
     """
 
-    __slots__ = ("base", "changes")
+    __slots__ = ("_former", "base", "changes")
 
     def __init__(self, base: NodeTable, changes: ChangeSet) -> None:
+        self._former = base
         self.base = changes.moves.over(base)
         self.changes = changes
 
@@ -49,6 +50,10 @@ class TreeView:
         if found is None:
             found = next((n for n in self.changes.new.values() if n.id == node_id), None)
         return found
+
+    def former(self, node_id: NodeId) -> NodeSnapshot | None:
+        """The node in the snapshot that the changes lie over, or None."""
+        return self._former.by_id(node_id)
 
     def __iter__(self) -> Iterator[NodeSnapshot]:
         """Every node; those of the base in path order, then the session's own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from icechunk.conflicts.detector import detect, past
+from icechunk.conflicts.detector import detect, on_grid, past
 from icechunk.conflicts.model import (
     Conflict,
     ConflictSolver,
@@ -70,15 +70,24 @@ class BasicConflictSolver(ConflictSolver):
             for conflict in conflicts
         ):
             return Unsolvable(conflicts)
-        dropped = [conflict for conflict in conflicts if self._is_theirs(conflict)]
-        changes = current_changes.copy() if dropped else current_changes
-        for conflict in dropped:
+        theirs = [conflict for conflict in conflicts if self._is_theirs(conflict)]
+        doomed = [
+            node
+            for conflict in conflicts
+            if conflict.conflict_type is ConflictType.DeleteOfUpdatedGroup
+            for node in current_changes.left_below(conflict.path, previous_repo)
+        ]
+        changes = current_changes.copy() if theirs or doomed else current_changes
+        changes.deleted.update((node.id, node) for node in doomed)
+        for conflict in theirs:
             node = current_repo.get(conflict.path)
             assert node is not None
-            if conflict.chunk_array is not None:
-                changes.chunks[node.id].drop(conflict.chunk_array)
-            else:
-                del changes.updated[node.id]
+            if conflict.chunk_array is None:
+                changes.drop_update(node.id)
+                continue
+            if node.array is not None and not on_grid(conflict.chunk_array, node.array.num_chunks):
+                return Unsolvable(conflicts)  # our resize leaves no place for their chunks
+            changes.give_up(node.id, conflict.chunk_array)
         return past(previous_change, previous_repo, current_changes, changes)
 
     def _is_theirs(self, conflict: Conflict) -> bool:

@@ -75,8 +75,8 @@ class DecisionSolver(ConflictSolver):
         Raises
         ------
         InvalidInputError
-            When a decision cannot be carried out: our chunks do not fit the array any more, a
-            new path is taken, chunks are named for another number of dimensions.
+            When a decision cannot be carried out: our chunks do not fit the array any more, or
+            theirs ours, a new path is taken, chunks are named for another number of dimensions.
         """
         conflicts = detect(previous_change, previous_repo, current_changes, current_repo)
         if not conflicts:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from icechunk.conflicts.model import (
     Conflict,
     ConflictSolver,
@@ -15,13 +17,16 @@ from icechunk.conflicts.model import (
 from icechunk.ground.errors import IcechunkError
 from icechunk.ground.ids import NodeId
 from icechunk.ground.paths import ancestors
-from icechunk.model.coordinates import common
+from icechunk.model.coordinates import common, inside, sorted_unique
 from icechunk.model.nodes import NodeTable
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from icechunk.changes.change_set import ChangeSet
+    from icechunk.model.coordinates import Coords
     from icechunk.model.nodes import NodeSnapshot
-    from icechunk.model.protocols import ChunkReader, NodeReader
+    from icechunk.model.protocols import ChangedReader, ChunkReader, NodeReader
     from icechunk.model.txlog import TransactionLog
 
 
@@ -29,7 +34,7 @@ def detect(
     log: TransactionLog,
     previous_repo: NodeReader,
     changes: ChangeSet,
-    current_repo: NodeReader,
+    current_repo: ChangedReader,
 ) -> list[Conflict]:
     """Every conflict of a change set with one commit.
 
@@ -41,8 +46,9 @@ def detect(
         The hierarchy of that commit.
     changes : ChangeSet
         Our uncommitted changes; only read.
-    current_repo : NodeReader
-        The hierarchy as our session sees it; it names arrays that the commit no longer has.
+    current_repo : ChangedReader
+        The hierarchy as our session sees it, and as it was before our changes; it names arrays that
+        the commit no longer has.
 
     Returns
     -------
@@ -58,9 +64,10 @@ def detect(
     }
     updated = sorted(changes.updated.values(), key=lambda node: (not node.is_array, node.path))
     return [
-        *_new_nodes(previous_repo, changes),
+        *_new_nodes(previous_repo, changes, current_repo),
         *_updated_nodes(log, updated),
-        *_chunks(log, changes, dict(sorted(edited.items(), key=lambda item: item[1]))),
+        *_chunks(log, dict(sorted(edited.items(), key=lambda item: item[1]))),
+        *_chunks_of_both(log, previous_repo, changes, current_repo),
         *_deleted_nodes(log, previous_repo, changes),
     ]
 
@@ -88,7 +95,9 @@ def _path(node_id: NodeId, *readers: NodeReader) -> str:
     return ""
 
 
-def _new_nodes(previous_repo: NodeReader, changes: ChangeSet) -> Iterator[Conflict]:
+def _new_nodes(
+    previous_repo: NodeReader, changes: ChangeSet, current_repo: NodeReader
+) -> Iterator[Conflict]:
     paths = sorted(changes.new)
     for path in paths:
         existing = previous_repo.get(path)
@@ -96,13 +105,17 @@ def _new_nodes(previous_repo: NodeReader, changes: ChangeSet) -> Iterator[Confli
         # they made again as well would vanish without anybody having seen it.
         if existing is not None and existing.id not in changes.deleted:
             yield Conflict(ConflictType.NewNodeConflictsWithExistingNode, path)
-    arrays: dict[str, bool] = {}
+    unfit: dict[str, bool] = {}
     for path in paths:
         for ancestor in ancestors(path):
-            if ancestor not in arrays:
+            if ancestor not in unfit:
                 node = previous_repo.get(ancestor)
-                arrays[ancestor] = node is not None and node.is_array
-            if arrays[ancestor]:
+                if node is not None:
+                    unfit[ancestor] = node.is_array
+                else:  # a group that they deleted: our node would have no parent
+                    gone = ancestor not in changes.new
+                    unfit[ancestor] = gone and current_repo.get(ancestor) is not None
+            if unfit[ancestor]:
                 yield Conflict(ConflictType.NewNodeInInvalidGroup, ancestor)
                 break
 
@@ -120,27 +133,65 @@ def _updated_nodes(log: TransactionLog, updated: list[NodeSnapshot]) -> Iterator
             yield Conflict(ConflictType.ZarrMetadataUpdateOfDeletedGroup, node.path)
 
 
-def _chunks(
-    log: TransactionLog, changes: ChangeSet, edited: dict[NodeId, str]
-) -> Iterator[Conflict]:
+def _chunks(log: TransactionLog, edited: dict[NodeId, str]) -> Iterator[Conflict]:
     for node_id, path in edited.items():
         if node_id in log.deleted_arrays:
             yield Conflict(ConflictType.ChunksUpdatedInDeletedArray, path)
     for node_id, path in edited.items():
         if node_id in log.updated_arrays:
             yield Conflict(ConflictType.ChunksUpdatedInUpdatedArray, path)
-    for node_id, path in edited.items():
-        theirs = log.updated_chunks.get(node_id)
-        if theirs is not None:
-            coords = common(changes.chunks[node_id].coords(), theirs)
-            if len(coords):
-                yield Conflict.of_chunks(path, coords)
+
+
+def _chunks_of_both(
+    log: TransactionLog,
+    previous_repo: NodeReader,
+    changes: ChangeSet,
+    current_repo: ChangedReader,
+) -> Iterator[Conflict]:
+    """Chunks that both changed, those that one of them removed by a resize included."""
+    found: dict[str, Coords] = {}
+    for node_id in changes.chunks.keys() | changes.kept.keys():
+        edits, theirs = changes.chunks.get(node_id), log.updated_chunks.get(node_id)
+        ours = None if edits is None else edits.coords()
+        both = [] if ours is None or theirs is None else [common(ours, theirs)]
+        before = current_repo.former(node_id)
+        if before is not None and before.array is not None:
+            grid = before.array.num_chunks
+            # Our deletions beyond a smaller grid are among our edits only where Zarr made them.
+            both.append(_beyond(theirs, changes.kept.get(node_id), grid))
+            # Logs of earlier releases do not name the chunks that a resize removed.
+            after = previous_repo.by_id(node_id) if node_id in log.updated_arrays else None
+            if after is not None and after.array is not None and edits is not None:
+                both.append(_beyond(edits.written(), after.array.num_chunks, grid))
+        both = [coords for coords in both if len(coords)]
+        if both:
+            coords = both[0] if len(both) == 1 else sorted_unique(np.concatenate(both))
+            found[_path(node_id, current_repo, previous_repo)] = coords
+    for path in sorted(found):
+        yield Conflict.of_chunks(path, found[path])
+
+
+def _beyond(coords: Coords | None, grid: tuple[int, ...] | None, former: tuple[int, ...]) -> Coords:
+    """Coordinates on a former chunk grid that are not on the present one."""
+    if coords is None or grid is None or not coords.shape[1] == len(grid) == len(former):
+        return np.empty((0, len(former)), np.uint32)
+    return coords[_on(coords, former) & ~_on(coords, grid)]
+
+
+def _on(coords: Coords, grid: tuple[int, ...]) -> NDArray[np.bool_]:
+    return inside(coords, tuple((0, max(count, 1)) for count in grid))
+
+
+def on_grid(coords: Coords, grid: tuple[int, ...]) -> bool:
+    """Whether all coordinates are on a chunk grid of the same rank."""
+    return bool(_on(coords, grid).all())
 
 
 def _deleted_nodes(
     log: TransactionLog, previous_repo: NodeReader, changes: ChangeSet
 ) -> Iterator[Conflict]:
     deleted = sorted(changes.deleted.values(), key=lambda node: (not node.is_array, node.path))
+    filled = _filled_groups(log, previous_repo, changes) if deleted else set()
     for node in deleted:
         existing = previous_repo.get(node.path)
         if existing is None:
@@ -148,8 +199,26 @@ def _deleted_nodes(
         if node.is_array:
             if existing.id in log.updated_arrays or existing.id in log.updated_chunks:
                 yield Conflict(ConflictType.DeleteOfUpdatedArray, node.path)
-        elif existing.id in log.updated_groups:
+        elif existing.id in log.updated_groups or node.path in filled:
             yield Conflict(ConflictType.DeleteOfUpdatedGroup, node.path)
+
+
+def _filled_groups(log: TransactionLog, previous_repo: NodeReader, changes: ChangeSet) -> set[str]:
+    """Groups that we deleted and in which they made nodes: those would have no parent."""
+    filled = set()
+    for node_id in log.new_groups | log.new_arrays:
+        made = previous_repo.by_id(node_id)
+        if made is None or made.id in changes.deleted:
+            continue
+        for ancestor in ancestors(made.path):
+            again = changes.new.get(ancestor)
+            if again is not None and not again.is_array:
+                break
+            node = previous_repo.get(ancestor)
+            if node is not None and node.id in changes.deleted:
+                filled.add(ancestor)
+                break
+    return filled
 
 
 def past(

@@ -35,7 +35,7 @@ class ConflictType(Choice):
     NewNodeConflictsWithExistingNode = 1
     """We made a node where they have one."""
     NewNodeInInvalidGroup = 2
-    """We made a node below something that is an array for them; the path is the array's."""
+    """We made a node in a group that they deleted, or that is an array for them."""
     ZarrMetadataDoubleUpdate = 3
     """Both changed the metadata of a node."""
     ZarrMetadataUpdateOfDeletedArray = 4
@@ -51,7 +51,7 @@ class ConflictType(Choice):
     DeleteOfUpdatedArray = 9
     """We deleted an array they changed."""
     DeleteOfUpdatedGroup = 10
-    """We deleted a group they changed."""
+    """We deleted a group they changed, or made nodes in."""
     MoveOperationCannotBeRebased = 11
     """They moved nodes; nothing can be rebased over that."""
     # Names used before metadata conflicts were distinguished by the type of the node.

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from icechunk.changes.document_merge import merge
 from icechunk.conflicts.decision import Decision
-from icechunk.conflicts.document_merge import merge
 from icechunk.conflicts.model import Conflict, ConflictType
 from icechunk.ground.errors import ErrorKind, InvalidInputError
-from icechunk.ground.paths import ancestors, is_below, parent_and_name
-from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
+from icechunk.ground.paths import ROOT, ancestors, is_below, parent_and_name
+from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.coordinates import inside, member
+from icechunk.model.references import deletions
 from icechunk.model.zarr_meta import parse_node
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Draft:
         Conflicts that stay because our side was chosen.
     kept_chunks : dict of str to ndarray
         Likewise, coordinates by path.
+    given_up : dict of str to ndarray
+        Coordinates by path of chunks for which their side was chosen.
     decisions : dict of (ConflictType, str) to list of Decision
         All decisions, in the order they were made.
     contested : set of str
@@ -61,6 +64,7 @@ class Draft:
     met: set[Key] = field(default_factory=set)
     kept: set[Key] = field(default_factory=set)
     kept_chunks: dict[str, Coords] = field(default_factory=dict)
+    given_up: dict[str, Coords] = field(default_factory=dict)
 
     def settle(self, conflicts: Iterable[Conflict]) -> bool:
         """Work in what was decided about conflicts not met before; whether there were any."""
@@ -70,7 +74,8 @@ class Draft:
             if (conflict.conflict_type, conflict.path) not in self.met
         ]
         self.contested.update(c.path for c in fresh if c.conflict_type in _DELETES)
-        for conflict in fresh:
+        # Chunks first: whether our chunks fit an array depends on which of them are left.
+        for conflict in sorted(fresh, key=lambda conflict: conflict.chunk_array is None):
             self.met.add((conflict.conflict_type, conflict.path))
             self.apply(conflict)
         return bool(fresh)
@@ -96,7 +101,13 @@ class Draft:
             self._rename(decided[-1])
 
     def remainder(self, conflicts: Sequence[Conflict]) -> list[Conflict]:
-        """Those conflicts of the edited changes that nobody decided."""
+        """Those conflicts of the edited changes that nobody decided.
+
+        Raises
+        ------
+        InvalidInputError
+            For chunks that were to be theirs and cannot be.
+        """
         left = []
         for conflict in conflicts:
             coords = conflict.chunk_array
@@ -108,6 +119,13 @@ class Draft:
             kept = self.kept_chunks.get(conflict.path)
             if kept is not None:
                 undecided = coords[~member(coords, kept)]
+            given_up = self.given_up.get(conflict.path)
+            if given_up is not None and member(undecided, given_up).any():
+                raise InvalidInputError(
+                    f"their chunks of `{conflict.path}` have no place: our changes make the array "
+                    "smaller; choose 'ours' for them, or their metadata",
+                    ErrorKind.NOT_ALLOWED,
+                )
             if len(undecided):
                 left.append(Conflict.of_chunks(conflict.path, undecided))
         return left
@@ -122,6 +140,12 @@ class Draft:
     def _keep(self, decision: Decision) -> None:
         self.kept.add((decision.type, decision.path))
 
+    def _keep_deleted(self, decision: Decision) -> None:
+        """Delete a group with what they made in it."""
+        doomed = self.changes.left_below(decision.path, self.theirs)
+        self.changes.deleted.update((node.id, node) for node in doomed)
+        self._keep(decision)
+
     def _keep_chunks(self, decision: Decision) -> None:
         """Keep our chunks of an array that they described anew."""
         node = self._node(decision.path)
@@ -129,11 +153,9 @@ class Draft:
         edits = self.changes.chunks[node.id]
         if final is None or final.array is None:
             return
-        table = edits.table()
-        written = table.coords(np.flatnonzero(table.kind != TOMBSTONE))
         bounds = tuple((0, count) for count in final.array.num_chunks)
         same = _encoding(node.user_data) == _encoding(final.user_data)
-        if not same or not inside(written, bounds).all():
+        if not same or not inside(edits.written(), bounds).all():
             what = "chunk shape, data type or codecs differ" if not same else "it became smaller"
             raise InvalidInputError(
                 f"our chunks of `{decision.path}` do not fit the array any more: {what}; "
@@ -144,7 +166,7 @@ class Draft:
         self._keep(decision)
 
     def _drop_update(self, decision: Decision) -> None:
-        self.changes.updated.pop(self._node(decision.path).id, None)
+        self.changes.drop_update(self._node(decision.path).id)
 
     def _drop_chunks(self, decision: Decision) -> None:
         self.changes.chunks.pop(self._node(decision.path).id, None)
@@ -218,7 +240,10 @@ class Draft:
             if is_below(path, source)
             or (path == source and decision.type is not ConflictType.NewNodeInInvalidGroup)
         ]
+        # What we made below their array goes below the new path, which has to be a group.
         parent = parent_and_name(target)[0]
+        if decision.type is ConflictType.NewNodeInInvalidGroup:
+            parent = target
         group = self.changes.new.get(parent) or self.theirs.get(parent)
         if group is not None and group.id in self.changes.deleted:
             group = None
@@ -229,7 +254,7 @@ class Draft:
         else:
             why = ""
         for node in moving:
-            path = target + node.path[len(source) :]
+            path = _under(target, node.path[len(source) :])
             if path in self.changes.new or self.theirs.get(path) is not None:
                 why = f"`{path}` exists already"
         if why:
@@ -240,7 +265,7 @@ class Draft:
         for node in moving:
             edits = self.changes.chunks.get(node.id)
             self.changes.remove(node)
-            self.changes.insert(replace(node, path=target + node.path[len(source) :]))
+            self.changes.insert(replace(node, path=_under(target, node.path[len(source) :])))
             if edits is not None:
                 self.changes.chunks[node.id] = edits
 
@@ -248,8 +273,7 @@ class Draft:
 
     def _chunks(self, path: str, coords: Coords, decided: list[Decision]) -> None:
         node = self._node(path)
-        edits = self.changes.chunks.get(node.id)
-        if edits is None or node.array is None:
+        if node.array is None:
             return
         codes = np.zeros(len(coords), np.uint8)
         for decision in decided:
@@ -258,12 +282,15 @@ class Draft:
                 codes[:] = code
             else:
                 codes[decision.selection.mask(coords, node.array.num_chunks)] = code
-        edits.drop(coords[codes == _THEIRS])
+        self.given_up[path] = coords[codes == _THEIRS]
+        self.changes.give_up(node.id, self.given_up[path])
         base = coords[codes == _BASE]
         if len(base):
             former = self.ours.references(node.id, base)
             gone = base if not len(former) else base[~former.contains(base)]
-            edits.extend(ChunkTable.concat([former, _deletions(gone)], base.shape[1]))
+            self.changes.edits(node).extend(
+                ChunkTable.concat([former, deletions(gone)], base.shape[1])
+            )
         self.kept_chunks[path] = coords[(codes == _OURS) | (codes == _BASE)]
 
 
@@ -271,6 +298,7 @@ _Edit = Callable[[Draft, Decision], None]
 _DELETES = (ConflictType.DeleteOfUpdatedArray, ConflictType.DeleteOfUpdatedGroup)
 _KEEP: dict[ConflictType, _Edit] = {
     ConflictType.ChunksUpdatedInUpdatedArray: Draft._keep_chunks,
+    ConflictType.DeleteOfUpdatedGroup: Draft._keep_deleted,
 }
 _DROP: dict[ConflictType, _Edit] = {
     ConflictType.NewNodeConflictsWithExistingNode: Draft._drop_new,
@@ -285,12 +313,9 @@ _DROP: dict[ConflictType, _Edit] = {
 }
 
 
-def _deletions(coords: Coords) -> ChunkTable:
-    """Edits that remove chunks."""
-    count = len(coords)
-    return ChunkTable.from_columns(
-        coords, np.full(count, TOMBSTONE, np.uint8), None, None, np.zeros(count, np.uint64)
-    )
+def _under(path: str, rest: str) -> str:
+    """A path with the end of another one."""
+    return rest if path == ROOT else path + rest
 
 
 def _encoding(document: bytes) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from icechunk.changes.moves import composed
 from icechunk.changes.to_log import transaction_log
 from icechunk.engine.commit import check_committable, publish
 from icechunk.engine.logged import logged
+from icechunk.engine.removals import with_removals
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
 from icechunk.ground.errors import ErrorKind, SessionStateError
@@ -69,7 +70,8 @@ def _amend(transaction: Transaction, message: str, metadata: dict[str, Any] | No
         )
 
     def both(changes: ChangeSet) -> TransactionLog:
-        return united(former, transaction_log(base.id, changes))
+        complete = with_removals(changes, base, ctx.assets)
+        return united(former, transaction_log(base.id, complete))
 
     merged = {**ctx.default_metadata, **json_object(metadata)}
     return publish(transaction, message, merged, ctx.ledger.amend, both)

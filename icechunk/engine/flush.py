@@ -12,6 +12,7 @@ from icechunk.changes.overlay import TreeView
 from icechunk.changes.to_log import transaction_log
 from icechunk.engine.context import RepoContext
 from icechunk.engine.manifest_plan import Part, plan_manifests
+from icechunk.engine.removals import with_removals
 from icechunk.format.manifest_patch import ManifestPatch
 from icechunk.format.snapshot import check_snapshot_size
 from icechunk.format.txlog import check_log_size
@@ -72,6 +73,7 @@ def flush(
     """
     at = _commit_time(base)
     snapshot_id = new_object_id()
+    changes = with_removals(changes, base, ctx.assets)
     tree = TreeView(base.nodes, changes)
     log = transaction_log(snapshot_id, changes) if log is None else replace(log, id=snapshot_id)
     check_log_size(log)

@@ -31,7 +31,6 @@ from icechunk.ground.ids import NodeId, ObjectId, id_text
 from icechunk.model.chunk_table import ChunkTable, Location
 from icechunk.model.coordinates import Coords, bounding_box, sorted_unique
 from icechunk.model.extents import overlaps
-from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.model.txlog import TransactionLog
 
@@ -42,17 +41,12 @@ class OwnView(TreeView):
     Implements `ChunkReader`.
     """
 
-    __slots__ = ("_assets", "_former", "_origin")
+    __slots__ = ("_assets", "_origin")
 
     def __init__(self, transaction: Transaction, changes: ChangeSet) -> None:
         super().__init__(transaction.base.nodes, changes)
-        self._former = transaction.base.nodes
         self._origin = transaction.opened_at
         self._assets = transaction.ctx.assets
-
-    def former(self, node_id: NodeId) -> NodeSnapshot | None:
-        """The node in the commit that the changes lie over, or None."""
-        return self._former.by_id(node_id)
 
     def chunk(self, node_id: NodeId, coords: tuple[int, ...]) -> Location | None:
         """Where a chunk was, or None."""

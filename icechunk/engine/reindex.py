@@ -13,8 +13,9 @@ from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import Transaction
 from icechunk.ground.errors import ErrorKind, IcechunkError, InvalidInputError
 from icechunk.ground.paths import check_path
-from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
+from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.coordinates import Coords
+from icechunk.model.references import deletions
 
 _FARTHEST = 2**32
 
@@ -193,8 +194,5 @@ def _record(
     transaction: Transaction, reader: ArrayReader, placed: ChunkTable, vacated: Coords
 ) -> None:
     """Record the new places, and deletions of vacated ones that nothing moved to."""
-    count = len(vacated)
-    dead = ChunkTable.from_columns(
-        vacated, np.full(count, TOMBSTONE, np.uint8), None, None, np.zeros(count, np.uint64)
-    )
+    dead = deletions(vacated)
     transaction.set_references(reader.node, ChunkTable.merge(dead, placed, keep_tombstones=True))

@@ -27,12 +27,16 @@ class NodeReader(Protocol):
         ...
 
 
-class ChunkReader(NodeReader, Protocol):
-    """A hierarchy whose chunk references, and nodes before a change, can be looked up."""
+class ChangedReader(NodeReader, Protocol):
+    """A hierarchy whose nodes before our changes can be looked up."""
 
     def former(self, node_id: NodeId) -> NodeSnapshot | None:
         """The node as it was before our changes, or None."""
         ...
+
+
+class ChunkReader(ChangedReader, Protocol):
+    """A hierarchy whose chunk references, too, can be looked up."""
 
     def chunk(self, node_id: NodeId, coords: tuple[int, ...]) -> Location | None:
         """Where a chunk is, or None where it was never written."""

@@ -32,6 +32,13 @@ def same(
     return equal
 
 
+def deletions(coords: Coords) -> ChunkTable:
+    """Edits that remove the chunks at some coordinates (uint32, shape ``(n, d)``)."""
+    count = len(coords)
+    kinds = np.full(count, TOMBSTONE, np.uint8)
+    return ChunkTable.from_columns(coords, kinds, None, None, np.zeros(count, np.uint64))
+
+
 def clashing(one: ChunkTable, two: ChunkTable) -> Coords:
     """Coordinates that both tables hold, with different references; uint32, shape ``(n, d)``."""
     coords = two.coords()

@@ -14,12 +14,13 @@ import numpy as np
 from icechunk import IcechunkError, Repository, Session
 from icechunk.changes.change_set import ChangeSet, DeletedNode
 from icechunk.changes.chunk_edits import ChunkEdits
+from icechunk.changes.overlay import TreeView
 from icechunk.conflicts.detector import detect
 from icechunk.conflicts.model import Conflict
 from icechunk.ground.ids import NodeId, ObjectId
-from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
 from icechunk.model.coordinates import Coords, sorted_unique
 from icechunk.model.nodes import NodeTable
+from icechunk.model.references import deletions
 from icechunk.model.txlog import TransactionLog
 from icechunk_widgets.commits.columns import Listing
 from icechunk_widgets.kernel.faults import one_line
@@ -82,7 +83,8 @@ def of_branch(
             assets.snapshot(held.table.id_at(int(held.rows[place]))).nodes
             for place in (int(held.parents[ours[-1]]), ours[0], theirs[0])
         )
-        found = detect(united(logs[1]), goal, changes(united(logs[0]), base, tip), tip)
+        mine = changes(united(logs[0]), base, tip)
+        found = detect(united(logs[1]), goal, mine, TreeView(base, mine))
     except IcechunkError as error:
         return _told("unknown", one_line(error), ours, theirs)
     return _judged(found, onto, ours, theirs)
@@ -191,6 +193,8 @@ def changes(log: TransactionLog, base: NodeTable, tip: NodeTable) -> ChangeSet:
         node = tip.by_id(node_id)
         if node is not None and base.by_id(node_id) is not None:
             found.updated[node_id] = node
+            if node.array is not None:
+                found.kept[node_id] = node.array.num_chunks
     for node_id in log.deleted_groups | log.deleted_arrays:
         node = base.by_id(node_id)
         if node is not None and tip.by_id(node_id) is None:
@@ -200,7 +204,5 @@ def changes(log: TransactionLog, base: NodeTable, tip: NodeTable) -> ChangeSet:
         if node is None or node.array is None or not len(coords):
             continue
         edits = found.chunks[node_id] = ChunkEdits(node.array.num_chunks)
-        kind = np.full(len(coords), TOMBSTONE, np.uint8)
-        length = np.zeros(len(coords), np.uint64)
-        edits.extend(ChunkTable.from_columns(coords, kind, None, None, length))
+        edits.extend(deletions(coords))
     return found

@@ -30,7 +30,7 @@ _SETTLED: Final = ((OURS, (OURS,)), (THEIRS, (THEIRS, *MERGES)), (BASE, (BASE,))
 
 TITLES: Final = {
     ConflictType.NewNodeConflictsWithExistingNode: "Both sides made a node here",
-    ConflictType.NewNodeInInvalidGroup: "I made nodes inside; for them it is an array",
+    ConflictType.NewNodeInInvalidGroup: "I made nodes inside; they deleted it or made an array",
     ConflictType.ZarrMetadataDoubleUpdate: "Both sides changed the metadata",
     ConflictType.ZarrMetadataUpdateOfDeletedArray: "I changed the metadata; they deleted the array",
     ConflictType.ZarrMetadataUpdateOfDeletedGroup: "I changed the metadata; they deleted the group",

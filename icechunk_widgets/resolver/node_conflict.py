@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from icechunk import ConflictType, ErrorKind, InvalidInputError
-from icechunk.conflicts.document_merge import MISSING, KeyDifference, differences
+from icechunk.changes.document_merge import MISSING, KeyDifference, differences
 from icechunk_widgets.arrays.nodes import document
 from icechunk_widgets.kernel.plain import plain, plural
 from icechunk_widgets.resolver.conflict_entry import Entry

@@ -75,7 +75,8 @@ class Survey:
             "base": session.at_snapshot(report.base),
         }
         entries = [
-            _entry(session, number, conflict) for number, conflict in enumerate(met.values())
+            _entry(session, sessions["base"], number, conflict)
+            for number, conflict in enumerate(met.values())
         ]
         return cls(
             branch=report.branch,
@@ -180,11 +181,16 @@ class Survey:
         return held, cells
 
 
-def _entry(session: Session, number: int, conflict: Conflict) -> Entry:
+def _entry(session: Session, base: Session, number: int, conflict: Conflict) -> Entry:
     path = conflict.path
     table = references(session, path) if path else None
     found = session.store.get_sync(f"{path.strip('/')}/zarr.json".lstrip("/")) if path else None
-    shape = array_shape(session, path) if conflict.chunk_array is not None else None
+    shape = None
+    if conflict.chunk_array is not None:
+        shape = array_shape(session, path)
+        if shape is None or not inside(conflict.chunk_array, shape.grid).all():
+            # Our array is smaller now: the chunks in conflict are on the grid of the base.
+            shape = array_shape(base, path) or shape
     return Entry(
         number,
         conflict,

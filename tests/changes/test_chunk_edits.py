@@ -108,7 +108,7 @@ def test_dropped_edits_are_forgotten(steps, dropped):
     assert_same(edits, {c: value for c, value in model.items() if c not in dropped})
 
 
-def test_another_grid_keeps_what_lies_inside():
+def test_another_grid_keeps_what_lies_inside_and_removes_the_rest():
     edits = ChunkEdits((4, 4))
     edits.set_inline((1, 1), b"in")
     edits.set_inline((3, 3), b"out")
@@ -116,7 +116,11 @@ def test_another_grid_keeps_what_lies_inside():
     edits.set_inline((1, 4), b"new column")
     assert bytes(edits.find((1, 1)).inline) == b"in"
     assert bytes(edits.find((1, 4)).inline) == b"new column"
-    assert edits.table().coords().tolist() == [[1, 1], [1, 4]]
+    assert edits.table().coords().tolist() == [[1, 1], [1, 4], [3, 3]]
+    edits.regrid((6, 6))
+    assert edits.find((3, 3)) is DELETED
+    edits.regrid((4,))
+    assert not len(edits)
 
 
 def test_grids_beyond_64_bits():

@@ -76,6 +76,9 @@ class Person:
     def by_id(self, node_id: NodeId) -> NodeSnapshot | None:
         return self.view.by_id(node_id)
 
+    def former(self, node_id: NodeId) -> NodeSnapshot | None:
+        return self.view.former(node_id)
+
     def chunk(self, node_id: NodeId, coords: tuple[int, ...]) -> Location | None:
         data = self._chunks.get(node_id, {}).get(coords)
         if data is None:

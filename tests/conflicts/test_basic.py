@@ -133,3 +133,14 @@ def test_arguments_are_keywords_of_the_right_type() -> None:
         BasicConflictSolver(on_chunk_conflict=1)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         BasicConflictSolver(on_everything=VersionSelection.UseOurs)  # type: ignore[call-arg]
+
+
+def test_a_group_is_deleted_with_what_they_made_in_it(repo: Repository) -> None:
+    ours, theirs = repo.person(), repo.person()
+    ours.delete("/g")
+    theirs.make("/g/h/x")
+    changes = patched(ours, theirs)
+    assert "/g/h/x" in changes.deleted_paths()
+    assert "/g/h/x" not in ours.changes.deleted_paths()
+    conflict = Conflict(ConflictType.DeleteOfUpdatedGroup, "/g/h")
+    assert solve(ours, theirs, fail_on_delete_of_updated_group=True) == Unsolvable([conflict])

@@ -143,14 +143,56 @@ def test_deletes_of_what_they_changed(repo: Repository) -> None:
     ]
 
 
-def test_both_delete_or_one_adds_to_a_deleted_group(repo: Repository) -> None:
+def test_both_delete_and_one_adds_to_a_deleted_group(repo: Repository) -> None:
     ours, theirs = repo.person(), repo.person()
     theirs.delete("/a")
     theirs.delete("/g")
     ours.delete("/a")
+    assert found(ours, theirs) == found(theirs, ours) == []
     ours.make("/g/new")
-    assert found(ours, theirs) == []
-    assert found(theirs, ours) == []
+    ours.make("/g/h/new")
+    ours.make("/g/h/new/deeper")
+    assert found(ours, theirs) == [
+        ("NewNodeInInvalidGroup", "/g/h"),
+        ("NewNodeInInvalidGroup", "/g/h"),
+        ("NewNodeInInvalidGroup", "/g"),
+    ]
+    assert found(theirs, ours) == [("DeleteOfUpdatedGroup", "/g"), ("DeleteOfUpdatedGroup", "/g/h")]
+
+
+def test_a_group_that_one_made_again_takes_what_the_other_made_in_it(repo: Repository) -> None:
+    ours, theirs = repo.person(), repo.person()
+    theirs.delete("/g")
+    theirs.make("/g")
+    ours.make("/g/new")
+    assert found(ours, theirs) == found(theirs, ours) == []
+    theirs.delete("/g")
+    theirs.make("/g", array_document((2,)))
+    assert found(ours, theirs) == [("NewNodeInInvalidGroup", "/g")]
+    assert found(theirs, ours) == [("DeleteOfUpdatedGroup", "/g")]
+
+
+def test_chunks_removed_by_a_resize(repo: Repository) -> None:
+    ours, theirs = repo.person(), repo.person()
+    for shape in ((4, 2), (4, 4)):  # made smaller, and larger again, by metadata alone
+        ours.describe("/a", array_document(shape))
+        theirs.write("/a", (0, 0), (0, 3))
+        log, nodes = theirs.commit()
+        (conflict,) = detect(log, nodes, ours.changes, ours)
+        assert conflict == Conflict(ConflictType.ChunkDoubleUpdate, "/a", [[0, 3]])
+
+
+def test_logs_that_do_not_name_what_a_resize_removed(repo: Repository) -> None:
+    ours, theirs = repo.person(), repo.person()
+    theirs.describe("/a", array_document((4, 2)))
+    ours.write("/a", (0, 0), (0, 3))
+    ours.erase("/a", (1, 3))
+    log, nodes = theirs.commit()
+    assert log.updated_chunks == {}
+    assert detect(log, nodes, ours.changes, ours) == [
+        Conflict(ConflictType.ChunksUpdatedInUpdatedArray, "/a"),
+        Conflict(ConflictType.ChunkDoubleUpdate, "/a", [[0, 3]]),
+    ]
 
 
 def test_a_move_of_theirs_ends_the_search(repo: Repository) -> None:

@@ -108,7 +108,7 @@ def test_our_deletions_outside_a_smaller_array_do_not_matter(repo: Repository) -
     ours.write("/a", (0, 0))
     theirs.describe("/a", array_document((3, 4)))
     changes, _ = patched(ours, theirs, entry("/a", "ChunksUpdatedInUpdatedArray", "ours"))
-    assert edited(changes, repo.id("/a")) == {(0, 0)}
+    assert edited(changes, repo.id("/a")) == {(0, 0), (3, 3)}
 
 
 def test_our_metadata_saves_chunks_that_would_not_fit_theirs(repo: Repository) -> None:
@@ -268,3 +268,32 @@ def test_our_nodes_below_their_array(repo: Repository) -> None:
     assert sorted(moved.new) == ["/q", "/q/x", "/q/x/y"]
     split, _ = patched(ours, theirs, theirs_wins[0], entry("/p", below, "rename", new_path="/g/h"))
     assert sorted(split.new) == ["/g/h/x", "/g/h/x/y"]
+
+
+def test_our_nodes_in_a_group_that_they_deleted(repo: Repository) -> None:
+    ours, theirs = repo.person(), repo.person()
+    ours.make("/g/h/x")
+    ours.make("/g/h/x/y")
+    theirs.delete("/g")
+    kind = "NewNodeInInvalidGroup"
+    assert left(ours, theirs) == [(kind, "/g/h")] * 2
+    dropped, _ = patched(ours, theirs, entry("/g/h", kind, "theirs"))
+    assert dropped.is_empty
+    moved, _ = patched(ours, theirs, entry("/g/h", kind, "rename", new_path="/"))
+    assert sorted(moved.new) == ["/x", "/x/y"]
+    with pytest.raises(InvalidInputError, match="there is no group `/q`"):
+        solve(ours, theirs, entry("/g/h", kind, "rename", new_path="/q"))
+
+
+def test_their_nodes_in_a_group_that_we_deleted(repo: Repository) -> None:
+    ours, theirs = repo.person(), repo.person()
+    ours.delete("/g")
+    theirs.make("/g/h/x")
+    kind = "DeleteOfUpdatedGroup"
+    assert left(ours, theirs) == [(kind, "/g/h")]
+    gone, view = patched(ours, theirs, entry("/g/h", kind, "ours"))
+    assert all(view.get(path) is None for path in ("/g", "/g/h", "/g/h/x"))
+    assert {node.path for node in gone.deleted.values()} == {"/g", "/g/b", "/g/h", "/g/h/x"}
+    _, view = patched(ours, theirs, entry("/g/h", kind, "theirs"))
+    assert all(view.get(path) is not None for path in ("/g", "/g/h", "/g/h/x"))
+    assert view.get("/g/b") is None

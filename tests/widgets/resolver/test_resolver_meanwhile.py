@@ -151,3 +151,20 @@ def test_a_session_that_somebody_committed_meanwhile() -> None:
     with pytest.raises(SessionStateError):
         resolver.complete("x")
     assert resolver.status == "failed"
+
+
+def test_chunks_beyond_our_smaller_array() -> None:
+    repo = climate()
+    mine = repo.writable_session("main")
+    commit_value(repo, np.s_[2:, 3:, 4:], 5, "the last chunk")
+    array(mine).resize((2, 6, 8))
+    resolver = Watched(mine)
+    _, (raw,) = resolver.ask("chunk_map", path="/SST")
+    cells = np.frombuffer(raw, np.uint8).reshape(GRID)
+    assert cells[1].tolist() == [[5, 5], [5, 1]]  # only mine, and the one in conflict
+    resolver.decide("/SST", "theirs")
+    with pytest.raises(icechunk.InvalidInputError, match="no place"):
+        resolver.complete("x")
+    resolver.decide("/SST", "ours")
+    resolver.complete("smaller")
+    assert values(repo).shape == (2, 6, 8)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import icechunk
 from icechunk import DecisionSolver, InvalidInputError, RebaseFailedError
-from icechunk.conflicts.document_merge import MISSING, KeyDifference, differences, merge
+from icechunk.changes.document_merge import MISSING, KeyDifference, differences, merge
 
 BASE = {"shape": [4], "attributes": {"units": "K", "long name/short": "t", "n": 1}}
 
