@@ -163,12 +163,12 @@ class ChangeSet:
         self.kept.pop(node_id, None)
 
     def left_below(self, path: str, nodes: Iterable[NodeSnapshot]) -> list[DeletedNode]:
-        """What others made below a group that the session removed, to be removed with it.
+        """What others made below a node that the session removed, to be removed with it.
 
         Parameters
         ----------
         path : str
-            The group.
+            Of the removed node.
         nodes : iterable of NodeSnapshot
             Everything in the base.
         """

@@ -2,48 +2,71 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from icechunk.changes.change_set import ChangeSet
+from icechunk.changes.chunk_edits import cut
+from icechunk.changes.document_merge import differences
+from icechunk.changes.document_merge import merge as merge_documents
 from icechunk.changes.overlay import TreeView
 from icechunk.ground.errors import ConflictError, ErrorKind
 from icechunk.ground.ids import NodeId
+from icechunk.ground.paths import ROOT, join, parent_and_name
 from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
-from icechunk.model.coordinates import Coords
-from icechunk.model.nodes import NodeSnapshot
-from icechunk.model.references import clashing
+from icechunk.model.coordinates import Coords, inside, sorted_unique
+from icechunk.model.nodes import NodeSnapshot, NodeTable
+from icechunk.model.references import clashing, same
+from icechunk.model.zarr_meta import parse_node
 
 _NAMED = 10
+_FREE = ("attributes", "dimension_names", "shape")
+"""Keys of ``zarr.json`` that may change while others write chunks: bytes keep their meaning."""
 
 SameBytes = Callable[[ChunkTable, ChunkTable], "np.ndarray[Any, np.dtype[np.bool_]]"]
 """Which rows of two tables, chunk by chunk, refer to equal bytes in different places."""
 
 
-def merge(
-    into: ChangeSet,
-    other: ChangeSet,
-    tree: TreeView,
-    known: ChangeSet | None,
-    same: SameBytes,
-) -> None:
-    """Add another change set to one; both were made over the same hierarchy.
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """One side of a merge: a state, and what was changed since.
+
+    Attributes
+    ----------
+    nodes : NodeTable
+        The hierarchy at the fork, what the session had not committed included.
+    changes : ChangeSet
+        What the fork changed; removals by resizes are named chunk by chunk.
+    references : callable
+        All chunk references that an array of `nodes` had at the fork.
+    """
+
+    nodes: NodeTable
+    changes: ChangeSet
+    references: Callable[[NodeSnapshot], ChunkTable]
+
+
+def merge(into: ChangeSet, base: NodeTable, fork: Fork, same_bytes: SameBytes | None) -> None:
+    """Add the changes of a fork to those of a session.
+
+    Every node is compared in three states: at the fork, in the session now, in the fork now.  What
+    only one side changed is taken, what both changed alike is fine, the rest is a conflict.
 
     Parameters
     ----------
     into : ChangeSet
-        Receives the changes; untouched when anything collides.
-    other : ChangeSet
-        The fork's own changes.
-    tree : TreeView
-        The hierarchy of the receiving session, to name nodes.
-    known : ChangeSet or None
-        Changes that the receiving session had when it was forked: the fork may overwrite those.
-        None: it may overwrite all chunks.
-    same : callable
+        Receives the changes; to be thrown away when an error is raised.
+    base : NodeTable
+        The hierarchy that `into` lies over.
+    fork : Fork
+        What comes back.
+    same_bytes : callable or None
         Asked about the chunks that both wrote; of equal ones the receiver's reference stays.
+        None: chunks of the fork replace those of the session.
 
     Raises
     ------
@@ -51,12 +74,7 @@ def merge(
         Kind ``merge-failed``: both made the same node, changed the same metadata differently,
         removed what the other changed, or wrote the same chunk differently.
     """
-    seen = ChangeSet() if known is None else known
-    problems = [*_node_problems(into, other, seen), *_homeless(into, other, tree)]
-    twice: dict[NodeId, Coords] = {}
-    if known is not None:
-        problems += _lost_by_resizing(into, other, tree, known)
-        problems += _chunk_problems(into, other, tree, known, same, twice)
+    problems = _Merge(into, base, fork, same_bytes).run()
     if problems:
         raise ConflictError(
             message="cannot merge the forked sessions, both sides changed the same things: "
@@ -64,163 +82,245 @@ def merge(
             + ". Let every fork write chunks of its own (align the regions to chunks and shards)",
             kind=ErrorKind.MERGE_FAILED,
         )
-    for node in other.deleted.values():
-        made_here = into.new.get(node.path)
-        if made_here is not None and made_here.id == node.id:
-            into.remove(made_here)
-        elif node.id not in into.deleted:
-            into.deleted[node.id] = node
-            into.updated.pop(node.id, None)
-            into.chunks.pop(node.id, None)
-    for made in other.new.values():
-        into.insert(made)
-    for node_id, changed in other.updated.items():
-        _update(into, node_id, changed)
-    for node_id, edits in other.chunks.items():
-        mine = into.chunks.get(node_id)
+
+
+class _Merge:
+    """One fork on its way into a change set."""
+
+    def __init__(
+        self, into: ChangeSet, base: NodeTable, fork: Fork, same_bytes: SameBytes | None
+    ) -> None:
+        self._into = into
+        self._mine = TreeView(base, into)
+        self._made = {node.id: node.path for node in into.new.values()}
+        self._fork = fork
+        self._theirs = TreeView(fork.nodes, fork.changes)
+        self._same_bytes = same_bytes
+        self._problems: list[str] = []
+
+    def run(self) -> list[str]:
+        """Merge; what was in the way."""
+        changes = self._fork.changes
+        written = {node_id for node_id, edits in changes.chunks.items() if len(edits)}
+        for node_id in changes.updated.keys() | written:
+            before = self._fork.nodes.by_id(node_id)
+            if before is not None:  # else the fork made it
+                self._change(before)
+        self._delete()
+        for made in changes.new.values():
+            self._add(made)
+        self._find_orphans()
+        self._into.objects |= changes.objects
+        return self._problems
+
+    def _now(self, node_id: NodeId) -> NodeSnapshot | None:
+        """A node as the session has it, wherever it lives."""
+        path = self._made.get(node_id)
+        if path is None:
+            return self._mine.by_id(node_id)
+        node = self._into.new.get(path)
+        return node if node is not None and node.id == node_id else None
+
+    def _change(self, before: NodeSnapshot) -> None:
+        """Bring in other metadata and chunks of a node that was there at the fork."""
+        mine = self._now(before.id)
+        theirs = self._theirs.by_id(before.id)
+        assert theirs is not None
         if mine is None:
-            into.chunks[node_id] = edits.copy()
-        else:
-            table = edits.table()
-            if node_id in twice:
-                table = table.select(~_rows_at(table, twice[node_id]))
-            mine.extend(table)
-    for node_id, grid in other.kept.items():
-        former = into.kept.get(node_id, grid)
-        into.kept[node_id] = tuple(map(min, former, grid))
-    into.objects |= other.objects
-
-
-def _update(into: ChangeSet, node_id: NodeId, changed: NodeSnapshot) -> None:
-    made = into.new.get(changed.path)
-    if made is not None and made.id == node_id:
-        into.new[changed.path] = changed
-    else:
-        into.updated[node_id] = changed
-    edits = into.chunks.get(node_id)
-    if edits is not None and changed.array is not None:
-        edits.regrid(changed.array.num_chunks)
-
-
-def _node_problems(into: ChangeSet, other: ChangeSet, known: ChangeSet) -> list[str]:
-    problems = [
-        f"both created {path}"
-        for path, node in other.new.items()
-        if path in into.new and into.new[path].id != node.id
-    ]
-    # What the fork saw already is the state it went on from.
-    updated = {
-        node_id: node
-        for node_id, node in into.updated.items()
-        if node_id not in known.updated or known.updated[node_id].user_data != node.user_data
-    }
-    problems += [
-        f"both changed the metadata of {node.path}"
-        for node_id, node in other.updated.items()
-        if node_id in updated and updated[node_id].user_data != node.user_data
-    ]
-    problems += [
-        f"one deleted {node.path}, the other changed it"
-        for node_id, node in other.deleted.items()
-        if node_id in updated or _wrote_since(node_id, into, known)
-    ]
-    problems += [
-        f"one deleted {node.path}, the other changed it"
-        for node_id, node in into.deleted.items()
-        if node_id in other.updated or node_id in other.chunks
-    ]
-    return problems
-
-
-def _wrote_since(node_id: NodeId, into: ChangeSet, known: ChangeSet) -> bool:
-    now, before = into.chunks.get(node_id), known.chunks.get(node_id)
-    if now is None or before is None:
-        return now is not None
-    return len(_since(now.table(), before.table())) > 0
-
-
-def _homeless(into: ChangeSet, other: ChangeSet, tree: TreeView) -> list[str]:
-    """Changes of nodes that the receiving session does not have, e.g. over another base."""
-    made = {node.id for node in (*other.new.values(), *into.new.values())} | into.deleted.keys()
-    missing = [
-        node_id
-        for node_id in other.updated.keys() | other.chunks.keys()
-        if node_id not in made and tree.by_id(node_id) is None
-    ]
-    return [f"{len(missing)} nodes that one changed do not exist in the other"] if missing else []
-
-
-def _chunk_problems(
-    into: ChangeSet,
-    other: ChangeSet,
-    tree: TreeView,
-    known: ChangeSet,
-    same: SameBytes,
-    twice: dict[NodeId, Coords],
-) -> list[str]:
-    """What both wrote differently; what both wrote alike is noted in `twice`."""
-    problems = []
-    for node_id, edits in other.chunks.items():
-        mine = into.chunks.get(node_id)
-        if mine is None:
-            continue
-        mine_table = mine.table()
-        before = known.chunks.get(node_id)
-        if before is not None:
-            mine_table = _since(mine_table, before.table())
-        theirs = edits.table()
-        both = clashing(mine_table, theirs)
-        if len(both):
-            rows = mine_table.find_many(both), theirs.find_many(both)
-            equal = same(mine_table.select(rows[0]), theirs.select(rows[1]))
-            twice[node_id], both = both[equal], both[~equal]
-        if len(both):
-            node = tree.by_id(node_id)
-            shown = ", ".join(str(row) for row in both[:_NAMED].tolist())
-            more = len(both) - _NAMED
-            problems.append(
-                f"both wrote chunks of {node.path if node else 'an array'}: {shown}"
-                + (f" and {more} more" if more > 0 else "")
+            self._problems.append(
+                f"one deleted {before.path}, the other changed it"
+                if before.id in self._into.deleted
+                else "nodes that one changed do not exist in the other (deleted, or never made "
+                f"there): {before.path}"
             )
-    return problems
+            return
+        merged = self._document(before, mine, theirs)
+        if merged is None:
+            return
+        array = mine.array if merged == mine.user_data else parse_node(merged)
+        edits = self._fork.changes.chunks.get(before.id)
+        if array is not None and edits is not None:
+            table = self._fresh(before, mine, edits.table(), theirs)
+            self._into.edits(mine).extend(cut(table, array.num_chunks))
+        elif array is not None and before.array is not None:
+            self._fresh(before, mine, ChunkTable.empty(len(before.array.shape)), theirs)
+        if merged != mine.user_data:
+            self._into.update(mine, merged, array)
 
+    # -- metadata --------------------------------------------------------------------------------
 
-def _lost_by_resizing(
-    into: ChangeSet, other: ChangeSet, tree: TreeView, known: ChangeSet
-) -> list[str]:
-    """What one wrote where the other made the array smaller."""
-    problems = []
-    for shrunk, writer, before in ((other, into, known), (into, other, ChangeSet())):
-        for node_id, edits in writer.chunks.items():
-            node = shrunk.updated.get(node_id)
-            if node is None or node.array is None:
+    def _document(
+        self, before: NodeSnapshot, mine: NodeSnapshot, theirs: NodeSnapshot
+    ) -> bytes | None:
+        """The ``zarr.json`` that holds the changes of both sides; None where none does."""
+        if mine.user_data == theirs.user_data == before.user_data:
+            return mine.user_data
+        former, ours, its = (json.loads(node.user_data) for node in (before, mine, theirs))
+        old, own, new = (_encoding(document) for document in (former, ours, its))
+        if (new not in (old, own) and len(self._since(before, mine))) or (
+            own not in (old, new) and self._written(before.id)
+        ):
+            self._problems.append(
+                f"one changed how {before.path} is stored, the other wrote chunks of it"
+            )
+            return None
+        if not differences({}, former, its) or not differences({}, ours, its):
+            return mine.user_data
+        if not differences({}, former, ours):
+            return theirs.user_data
+        merged, left = merge_documents(former, ours, its, {})
+        if left or _encoding(merged) not in (own, new):
+            keys = ", ".join(difference.pointer for difference in left[:_NAMED])
+            self._problems.append(
+                f"both changed the metadata of {before.path}" + (f": {keys}" if keys else "")
+            )
+            return None
+        return json.dumps(merged).encode()
+
+    def _written(self, node_id: NodeId) -> bool:
+        edits = self._fork.changes.chunks.get(node_id)
+        return edits is not None and len(edits) > 0
+
+    # -- chunks ----------------------------------------------------------------------------------
+
+    def _since(self, before: NodeSnapshot, mine: NodeSnapshot) -> ChunkTable:
+        """Edits that the session made since the fork."""
+        edits = self._into.chunks.get(mine.id)
+        if before.array is None or edits is None or not len(edits):
+            return ChunkTable.empty(0 if mine.array is None else len(mine.array.shape))
+        now = edits.table()
+        return now.select(_differs(now, self._fork.references(before)))
+
+    def _fresh(
+        self, before: NodeSnapshot, mine: NodeSnapshot, theirs: ChunkTable, its: NodeSnapshot
+    ) -> ChunkTable:
+        """The fork's edits, without those that the session has as well."""
+        assert before.array is not None
+        assert mine.array is not None
+        assert its.array is not None
+        if self._same_bytes is None:
+            return theirs
+        grid = before.array.num_chunks
+        lost = [_beyond(theirs, grid, mine.array.num_chunks)]
+        if any(new < old for new, old in zip(its.array.num_chunks, grid, strict=False)):
+            lost.append(_beyond(self._since(before, mine), grid, its.array.num_chunks))
+        return self._clash(before, before.path, mine, theirs, lost)
+
+    def _clash(
+        self,
+        before: NodeSnapshot | None,
+        path: str,
+        mine: NodeSnapshot,
+        theirs: ChunkTable,
+        lost: list[Coords],
+    ) -> ChunkTable:
+        """Find what both sides wrote or removed differently; the edits without what they share."""
+        edits = self._into.chunks.get(mine.id)
+        if edits is not None and self._same_bytes is not None:
+            now = edits.table()
+            both = clashing(now, theirs)
+            if len(both) and before is not None:
+                held = now.select(_rows_at(now, both))
+                both = both[_differs(held, self._fork.references(before))]
+            rows = now.find_many(both), theirs.find_many(both)
+            gone = (now.kind[rows[0]] == TOMBSTONE) != (theirs.kind[rows[1]] == TOMBSTONE)
+            lost.append(both[gone])
+            both, rows = both[~gone], (rows[0][~gone], rows[1][~gone])
+            equal = self._same_bytes(now.select(rows[0]), theirs.select(rows[1]))
+            theirs = theirs.select(~_rows_at(theirs, both[equal]))
+            self._name(f"both wrote chunks of {path}", both[~equal])
+        lost = [coords for coords in lost if len(coords)]
+        if lost:
+            self._name(
+                f"one removed chunks or made {path} smaller, the other wrote chunks there",
+                sorted_unique(np.concatenate(lost)),
+            )
+        return theirs
+
+    def _name(self, problem: str, coords: Coords) -> None:
+        if len(coords):
+            shown = ", ".join(str(row) for row in coords[:_NAMED].tolist())
+            more = len(coords) - _NAMED
+            self._problems.append(f"{problem}: {shown}" + (f" and {more} more" if more > 0 else ""))
+
+    # -- nodes -----------------------------------------------------------------------------------
+
+    def _delete(self) -> None:
+        for gone in self._fork.changes.deleted.values():
+            mine, before = self._now(gone.id), self._fork.nodes.by_id(gone.id)
+            if mine is None or before is None:
                 continue
-            table = edits.table()
-            if node_id in before.chunks:
-                table = _since(table, before.chunks[node_id].table())
-            coords = table.coords()[table.kind != TOMBSTONE]
-            seen = None if shrunk is other else known.updated.get(node_id)
-            if seen is not None and seen.array == node.array:
-                continue  # it was that small when the fork was made
-            beyond = (coords >= np.maximum(node.array.num_chunks, 1)).any(axis=1)
-            base, kept = tree.base.by_id(node_id), shrunk.kept.get(node_id)
-            if base is not None and base.array is not None and kept is not None:
-                grid = np.array(base.array.num_chunks)
-                if len(grid) == len(kept) == coords.shape[1]:
-                    # made smaller, and larger again: what was beyond is gone all the same
-                    beyond |= ((coords >= np.maximum(kept, 1)) & (coords < grid)).any(axis=1)
-            if beyond.any():
-                lost = ", ".join(str(row) for row in coords[beyond][:_NAMED].tolist())
-                problems.append(
-                    f"one made {node.path} smaller, the other wrote chunks there: {lost}"
-                )
-    return problems
+            if not _alike(mine, before) or len(self._since(before, mine)):
+                self._problems.append(f"one deleted {gone.path}, the other changed it")
+            else:
+                self._into.remove(mine)
+
+    def _add(self, made: NodeSnapshot) -> None:
+        """Bring in a node that the fork made."""
+        mine = self._mine.get(made.path)
+        edits = self._fork.changes.chunks.get(made.id)
+        if mine is None:
+            self._into.insert(made)
+            if edits is not None:
+                self._into.chunks[made.id] = edits.copy()
+        elif mine.id == made.id:  # merged before
+            if not _alike(mine, made):
+                self._problems.append(f"both changed the metadata of {made.path}")
+            elif edits is not None:
+                table = edits.table()
+                fresh = self._clash(None, made.path, mine, table, [table.coords()[:0]])
+                self._into.edits(mine).extend(fresh)
+        elif mine.is_array or made.is_array or not _alike(mine, made):
+            self._problems.append(f"both created {made.path}")
+
+    def _find_orphans(self) -> None:
+        """Nodes whose parent the other side deleted, or replaced by an array."""
+        changes = self._fork.changes
+        for path in changes.new:
+            parent = ROOT if path == ROOT else parent_and_name(path)[0]
+            was = self._theirs.get(parent)
+            if path != ROOT and was is not None and self._lacks(parent, was.is_array):
+                self._problems.append(f"one deleted {parent}, the other made {path} in it")
+        for gone in changes.deleted.values():
+            children = self._mine.children(gone.path)
+            if children and self._lacks(gone.path, gone.is_array):
+                below = join(gone.path, children[0])
+                self._problems.append(f"one deleted {gone.path}, the other made {below}")
+
+    def _lacks(self, path: str, was_array: bool) -> bool:
+        """Whether what was made at or below a path has no parent any more."""
+        node = self._mine.get(path)
+        return node is None or (node.is_array and not was_array)
 
 
-def _since(now: ChunkTable, before: ChunkTable) -> ChunkTable:
-    """Rows of `now` that `before` does not hold identically."""
-    fresh = ~before.contains(now.coords())
-    return now.select(fresh | _rows_at(now, clashing(now, before)))
+def _alike(one: NodeSnapshot, two: NodeSnapshot) -> bool:
+    """Whether two nodes have the same metadata, however it is written."""
+    if one.user_data == two.user_data:
+        return True
+    return not differences({}, json.loads(one.user_data), json.loads(two.user_data))
+
+
+def _encoding(document: dict[str, Any]) -> dict[str, Any]:
+    """What must be equal for a chunk's bytes to mean the same values at the same place."""
+    return {key: value for key, value in document.items() if key not in _FREE}
+
+
+def _differs(now: ChunkTable, before: ChunkTable) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which edits are not what the references said before; shape ``(n,)``."""
+    rows = before.find_many(now.coords())
+    held = np.flatnonzero(rows >= 0)
+    changed: np.ndarray[Any, np.dtype[np.bool_]] = now.kind != TOMBSTONE
+    changed[held] = ~same(now, held, before, rows[held])
+    return changed
+
+
+def _beyond(table: ChunkTable, former: tuple[int, ...], grid: tuple[int, ...]) -> Coords:
+    """What was written on a former chunk grid and is not on the present one."""
+    coords = table.coords(np.flatnonzero(table.kind != TOMBSTONE))
+    if not coords.shape[1] == len(former) == len(grid):
+        return coords[:0]
+    on = [inside(coords, tuple((0, max(n, 1)) for n in axes)) for axes in (former, grid)]
+    return coords[on[0] & ~on[1]]
 
 
 def _rows_at(table: ChunkTable, coords: Coords) -> np.ndarray[Any, np.dtype[np.bool_]]:

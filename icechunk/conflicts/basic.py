@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from icechunk.model.txlog import TransactionLog
 
 
+_DELETES = (ConflictType.DeleteOfUpdatedArray, ConflictType.DeleteOfUpdatedGroup)
+
+
 class BasicConflictSolver(ConflictSolver):
     """Solve the conflicts that a general rule can settle.
 
@@ -74,7 +77,7 @@ class BasicConflictSolver(ConflictSolver):
         doomed = [
             node
             for conflict in conflicts
-            if conflict.conflict_type is ConflictType.DeleteOfUpdatedGroup
+            if conflict.conflict_type in _DELETES
             for node in current_changes.left_below(conflict.path, previous_repo)
         ]
         changes = current_changes.copy() if theirs or doomed else current_changes

@@ -112,7 +112,7 @@ def _new_nodes(
                 node = previous_repo.get(ancestor)
                 if node is not None:
                     unfit[ancestor] = node.is_array
-                else:  # a group that they deleted: our node would have no parent
+                else:  # they deleted it: our node would have no parent
                     gone = ancestor not in changes.new
                     unfit[ancestor] = gone and current_repo.get(ancestor) is not None
             if unfit[ancestor]:
@@ -191,20 +191,21 @@ def _deleted_nodes(
     log: TransactionLog, previous_repo: NodeReader, changes: ChangeSet
 ) -> Iterator[Conflict]:
     deleted = sorted(changes.deleted.values(), key=lambda node: (not node.is_array, node.path))
-    filled = _filled_groups(log, previous_repo, changes) if deleted else set()
+    filled = _filled(log, previous_repo, changes) if deleted else set()
     for node in deleted:
         existing = previous_repo.get(node.path)
         if existing is None:
             continue
         if node.is_array:
-            if existing.id in log.updated_arrays or existing.id in log.updated_chunks:
+            updated = existing.id in log.updated_arrays or existing.id in log.updated_chunks
+            if updated or node.path in filled:
                 yield Conflict(ConflictType.DeleteOfUpdatedArray, node.path)
         elif existing.id in log.updated_groups or node.path in filled:
             yield Conflict(ConflictType.DeleteOfUpdatedGroup, node.path)
 
 
-def _filled_groups(log: TransactionLog, previous_repo: NodeReader, changes: ChangeSet) -> set[str]:
-    """Groups that we deleted and in which they made nodes: those would have no parent."""
+def _filled(log: TransactionLog, previous_repo: NodeReader, changes: ChangeSet) -> set[str]:
+    """Nodes that we deleted and below which they made others: those would have no parent."""
     filled = set()
     for node_id in log.new_groups | log.new_arrays:
         made = previous_repo.by_id(node_id)

@@ -49,7 +49,7 @@ class ConflictType(Choice):
     ChunksUpdatedInUpdatedArray = 8
     """We wrote chunks of an array whose metadata they changed."""
     DeleteOfUpdatedArray = 9
-    """We deleted an array they changed."""
+    """We deleted an array they changed, or made nodes below."""
     DeleteOfUpdatedGroup = 10
     """We deleted a group they changed, or made nodes in."""
     MoveOperationCannotBeRebased = 11

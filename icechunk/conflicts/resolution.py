@@ -141,7 +141,7 @@ class Draft:
         self.kept.add((decision.type, decision.path))
 
     def _keep_deleted(self, decision: Decision) -> None:
-        """Delete a group with what they made in it."""
+        """Delete a node with what they made below it."""
         doomed = self.changes.left_below(decision.path, self.theirs)
         self.changes.deleted.update((node.id, node) for node in doomed)
         self._keep(decision)
@@ -298,6 +298,7 @@ _Edit = Callable[[Draft, Decision], None]
 _DELETES = (ConflictType.DeleteOfUpdatedArray, ConflictType.DeleteOfUpdatedGroup)
 _KEEP: dict[ConflictType, _Edit] = {
     ConflictType.ChunksUpdatedInUpdatedArray: Draft._keep_chunks,
+    ConflictType.DeleteOfUpdatedArray: Draft._keep_deleted,
     ConflictType.DeleteOfUpdatedGroup: Draft._keep_deleted,
 }
 _DROP: dict[ConflictType, _Edit] = {

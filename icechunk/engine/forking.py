@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from icechunk.assets.assets import Assets
 from icechunk.changes.change_set import ChangeSet
-from icechunk.changes.merge import merge
+from icechunk.changes.merge import Fork, merge
 from icechunk.engine.commit import write_detached
 from icechunk.engine.context import RepoContext
+from icechunk.engine.reader import ArrayReader
+from icechunk.engine.removals import with_removals
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.engine.unchanged import equal_bytes
 from icechunk.ground.errors import ConflictError, ErrorKind, SessionStateError
-from icechunk.ground.ids import ObjectId, id_text
+from icechunk.ground.ids import NodeId, ObjectId, id_text
+from icechunk.model.chunk_table import ChunkTable
+from icechunk.model.nodes import NodeSnapshot
+from icechunk.model.snapshot import Snapshot
 
 
 def fork(transaction: Transaction) -> Transaction:
@@ -30,16 +36,12 @@ def fork(transaction: Transaction) -> Transaction:
             ErrorKind.CANNOT_FORK_READ_ONLY_SESSION,
         )
     with transaction.lock:
-        known = transaction.changes
-        if known.is_empty:
+        if transaction.changes.is_empty:
             base = transaction.base_id
         else:
-            known = known.copy()
             base = write_detached(transaction, "fork", register=False).id
     child = Transaction(transaction.ctx, base, mode=SessionMode.writable)
     child.origin = transaction.base_id if transaction.origin is None else transaction.origin
-    if base != transaction.base_id:
-        transaction.given_out[base] = known
     return child
 
 
@@ -135,12 +137,13 @@ def merge_children(into: Transaction, children: list[Transaction], *, last_wins:
     children = [child for child in children if not child.changes.is_empty]
     if not children:
         return
-    same = partial(equal_bytes, into.ctx.storage)
+    same = None if last_wins else partial(equal_bytes, into.ctx.storage)
+    forks = _as_forks(children, into.ctx.assets)
 
     def united(changes: ChangeSet) -> ChangeSet:
-        for child in children:
-            known = None if last_wins else into.shared_with(child)
-            merge(changes, child.changes, into.tree, known, same)
+        changes = with_removals(changes, into.base, into.ctx.assets)
+        for one in forks:
+            merge(changes, into.base.nodes, one, same)
         return changes
 
     # Chunks may have to be read: not with the lock held, unless the session does not stand still.
@@ -151,6 +154,26 @@ def merge_children(into: Transaction, children: list[Transaction], *, last_wins:
         into.check_writable()
         still = into.revision == before
         into.replace_changes(changes if still else united(into.changes.copy()))
+
+
+def _as_forks(children: list[Transaction], assets: Assets) -> list[Fork]:
+    """The states that children started from, and what they changed since."""
+    tables: dict[tuple[ObjectId, NodeId], ChunkTable] = {}
+
+    def references(base: Snapshot, node: NodeSnapshot) -> ChunkTable:
+        key = base.id, node.id  # forks made together share their base
+        if key not in tables:
+            tables[key] = ArrayReader(node, base, None, assets).base_table()
+        return tables[key]
+
+    return [
+        Fork(
+            child.base.nodes,
+            with_removals(child.changes, child.base, assets),
+            partial(references, child.base),
+        )
+        for child in children
+    ]
 
 
 @dataclass(frozen=True, slots=True)

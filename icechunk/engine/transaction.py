@@ -89,7 +89,6 @@ class Transaction:
         self._tree: TreeView | None = None
         self.lock = ProcessLock(settled=True)
         self.origin: ObjectId | None = None  # of a fork: the base of the session it came from
-        self.given_out: dict[ObjectId, ChangeSet] = {}  # by base: what forks of it already saw
         self.may_travel = 0  # how many `Session.allow_pickling` blocks are open
         self._sealed = 0  # revision up to which every chunk is known to be durable
         self._committing = 0  # thread that commits or rebases, 0 when none does
@@ -361,10 +360,6 @@ class Transaction:
             self._check_not_committing()
             self.changes.moves = self.changes.moves.then(self.tree.base, source, target)
             self._rebuild()
-
-    def shared_with(self, child: Transaction) -> ChangeSet:
-        """Changes that a child of this transaction saw in its base, and may write over."""
-        return self.given_out.get(child.base_id, ChangeSet())
 
     # -- life ------------------------------------------------------------------------------------
 

@@ -361,3 +361,11 @@ def test_kinds_and_their_order_are_those_of_the_reference_library() -> None:
     assert [kind for kind, _, _ in found] == [kind for kind, _, _ in theirs_says]
     assert sorted(map(repr, found)) == sorted(map(repr, theirs_says))
     assert len({kind for kind, _, _ in found}) == 10
+
+
+def test_nodes_below_an_array_that_the_other_deleted(repo: Repository) -> None:
+    ours, theirs = repo.person(), repo.person()
+    theirs.delete("/a")
+    ours.make("/a/below")
+    assert found(ours, theirs) == [("NewNodeInInvalidGroup", "/a")]
+    assert found(theirs, ours) == [("DeleteOfUpdatedArray", "/a")]
