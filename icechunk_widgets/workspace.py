@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from icechunk_widgets.provenance import Cell
 
 
+def _show(shown: Any) -> None:
+    from IPython.display import display
+
+    display(shown)  # type: ignore[no-untyped-call]
+
+
 class Workspace:
     """``repo``, ``session`` and ``store`` among the user's variables.
 
@@ -24,15 +30,24 @@ class Workspace:
         The variables.
     cell : callable, optional
         Tells which cell runs.
+    show : callable, optional
+        Shows an object below the cell that runs; at once by default.
     """
 
     def __init__(
         self,
         namespace: MutableMapping[str, Any],
         cell: Callable[[], Cell | None] = lambda: None,
+        show: Callable[[Any], None] = _show,
     ) -> None:
         self.names = namespace
         self._cell = cell
+        self.show_below = show
+
+    @property
+    def cell(self) -> Cell | None:
+        """The cell that runs."""
+        return self._cell()
 
     @property
     def repo(self) -> Repository:
@@ -87,7 +102,7 @@ class Workspace:
         """Metadata of a commit: what was given, and where it comes from."""
         from icechunk_widgets.provenance import provenance, with_provenance
 
-        found = provenance(self.names, self._cell())
+        found = provenance(self.names, self.cell)
         return with_provenance(given, self.repo.default_commit_metadata(), found)
 
     @property

@@ -223,10 +223,13 @@ _ALL_VERBS = (
         (word("words", nargs=-1, metavar="MESSAGE [KEY=VALUE]..."), _MESSAGE, _ALL,
          flag("--amend", about="As the verb amend."),
          flag("--rebase", about="When the branch moved and nothing conflicts, rebase first."),
-         *_SIDES),
+         *_SIDES,
+         flag("--solve", about="When it conflicts, open the conflict resolver and go on.")),
         Needs.SESSION,
         about="Values are JSON where they can be. When the branch moved meanwhile, --ours or "
-        "--theirs settles chunks that both wrote; else the conflict resolver is shown.",
+        "--theirs settles chunks that both wrote; else nothing is committed, which is an error, "
+        "and the conflict resolver is shown below it. Until it is completed, verbs that write "
+        "refuse; `discard` gives the changes up.",
     ),
     Verb(
         "amend",
@@ -245,8 +248,8 @@ _ALL_VERBS = (
             _DRY,
         ),
         Needs.SESSION,
-        about="Conflicts that are left keep the session as it is; `solve` decides them chunk by "
-        "chunk.",
+        about="Conflicts that are left are an error and keep the session as it is; the conflict "
+        "resolver below it decides them chunk by chunk.",
     ),
     Verb(
         "solve",
@@ -347,8 +350,10 @@ _ALL_VERBS = (
         ),
         Needs.NOTHING,
         about="user.name and user.email go into the metadata of a notebook's commits; "
-        "provenance (on or off) says whether notebook, cell, versions and git commit do. log (such "
-        "as debug, or warn,icechunk.storage=debug) is what is written to standard error.",
+        "provenance (on or off) says whether notebook, cell, versions and git commit do. With "
+        "solve on, a conflict opens the resolver and the notebook goes on, as by `commit --solve`; "
+        "leave it off where notebooks run unattended. log (such as debug, or "
+        "warn,icechunk.storage=debug) is what is written to standard error.",
     ),
     Verb("help", "Explain a verb, or list them.", (word("words", nargs=-1),), Needs.NOTHING),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A person's settings: who they are, and what is recorded with their commits.
+"""A person's settings: who they are, what is recorded with their commits, what a conflict does.
 
 ``<configuration folder>/icechunk/settings.yaml``, a flat map; keys of others survive.
 """
@@ -22,6 +22,7 @@ DEFAULTS: dict[str, str | bool | None] = {
     "user.name": None,
     "user.email": None,
     "provenance": True,
+    "solve": False,
     "log": None,
 }
 """Settings and what they are when nobody set them."""

@@ -57,7 +57,8 @@ def gc(at: At, older_than: datetime, dry_run: bool, yes: bool) -> Answer:
     lines = [head, *(table(rows, indent="  ") if found else [])]
     lines += [f"error: {error}" for error in summary.delete_errors]
     data = {"dry_run": not really, "older_than": older_than, **counted}
-    return Answer(data, lines, "delete them" if found and not really and not dry_run else "")
+    waits = "delete them" if found and not really and not dry_run else ""
+    return Answer(data, lines, waits, bad=bool(summary.delete_errors or summary.skipped_phases))
 
 
 def expire(

@@ -1,7 +1,8 @@
 """``%icechunk``: repositories by short commands, in a notebook or an IPython console.
 
-Errors are one line on standard error, and stop the cell as any error does; there is no traceback of
-ours.  ``%%icechunk commit MESSAGE`` commits what a cell changes, and discards it when it fails.
+What was asked for and did not happen is an exception: it stops the cell, Run All, and programs
+that run notebooks.  It shows as one line, and a conflict with the resolver below it.
+``%%icechunk commit MESSAGE`` commits what a cell changes, and discards it when it fails.
 """
 
 from __future__ import annotations
@@ -12,18 +13,15 @@ from typing import Any
 from icechunk.cli.settings import Settings
 from icechunk_widgets.magic.cells import Cells
 from icechunk_widgets.magic.completion import complete
+from icechunk_widgets.magic.lines import NAME, on_one_line
 from icechunk_widgets.magic.parser import UsageError, parse
 from icechunk_widgets.magic.run import run, told
-
-NAME = "icechunk"
 
 __all__ = ["NAME", "UsageError", "complete", "parse", "register", "run", "told", "unregister"]
 
 
 def register(ipython: Any) -> None:
     """Add the magics and their completion to a shell."""
-    from IPython.core.error import UsageError as ShownError
-
     unregister(ipython)
     Settings().apply_log()
     cells = Cells(ipython)
@@ -34,9 +32,12 @@ def register(ipython: Any) -> None:
             ipython.run_cell(f"%%{NAME} {line}\n{cell}").raise_error()
             return None
         try:
-            return run(line, ipython.user_ns, cells.current) if cell is None else cells.begin(line)
+            if cell is not None:
+                return cells.begin(line)
+            return run(line, ipython.user_ns, cells.current, show=cells.show_below)
         except Exception as error:
-            raise ShownError(told(error)) from None
+            on_one_line(error, ipython)
+            raise
 
     def completer(_shell: Any, event: Any) -> list[str]:
         start = re.search(rf"%%?{NAME}\b", event.line)

@@ -13,13 +13,13 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from icechunk import ErrorKind, IcechunkError, Session
+from icechunk import ConflictError, ErrorKind, IcechunkError, Session
 from icechunk_widgets.commits.facts import count_changes
 from icechunk_widgets.kernel.faults import refusal
 from icechunk_widgets.kernel.plain import plural, short
-from icechunk_widgets.magic import committing
+from icechunk_widgets.magic import committing, open_conflicts
+from icechunk_widgets.magic.lines import ShowEach, on_one_line
 from icechunk_widgets.magic.parser import UsageError, message_and_metadata, parse
-from icechunk_widgets.magic.results import Note
 from icechunk_widgets.magic.run import told
 from icechunk_widgets.provenance import Cell
 from icechunk_widgets.workspace import Workspace
@@ -65,6 +65,7 @@ class _Pending:
     message: str | None
     given: dict[str, Any]
     solver: Any
+    solve: bool
 
 
 class Cells:
@@ -80,6 +81,8 @@ class Cells:
         self._shell = shell
         self._local = threading.local()
         self._pending: dict[int, _Pending] = {}
+        self._below: dict[int, list[Any]] = {}
+        self._show_each = ShowEach(self._interactivity)
 
     @property
     def _running(self) -> list[Any]:
@@ -97,12 +100,36 @@ class Cells:
         names = [getattr(one, "__name__", "") for one in transforms]
         place = names.index("cell_magic") if "cell_magic" in names else len(names)
         transforms.insert(place, transform)
+        self._shell.ast_transformers.append(self._show_each)
+        self._show_each.visit_running()
 
     def leave(self) -> None:
         """Listen no more."""
         self._shell.events.unregister("pre_run_cell", self.started)
         self._shell.events.unregister("post_run_cell", self.ended)
         self._shell.input_transformers_cleanup.remove(transform)
+        self._shell.ast_transformers.remove(self._show_each)
+
+    def _interactivity(self) -> str:
+        """Which statements the shell shows of what it is about to run."""
+        fresh, self._local.fresh = getattr(self._local, "fresh", False), False
+        return str(self._shell.ast_node_interactivity) if fresh else "none"
+
+    def show_result(self, result: Any) -> None:
+        """Show what a line answered that the shell itself does not show."""
+        from IPython import display
+
+        if result is not None:
+            display.display(result)  # type: ignore[no-untyped-call]
+
+    def show_below(self, shown: Any) -> None:
+        """Show something when the running cell ends, below its error; at once when none runs."""
+        if not self._running:
+            self.show_result(shown)
+            return
+        held = self._below.setdefault(id(self._running[-1]), [])
+        if not any(one is shown for one in held):
+            held.append(shown)
 
     def current(self) -> Cell | None:
         """The cell that runs, for the provenance of a commit."""
@@ -136,7 +163,8 @@ class Cells:
         message, given = message_and_metadata(words["words"], words["told"], optional=as_amend)
         asked = {name: words.get(name, False) for name in ("ours", "theirs", "rebase")}
         solver = committing.solver_of(**asked)
-        space = Workspace(self._shell.user_ns, self.current)
+        space = Workspace(self._shell.user_ns, self.current, self.show_below)
+        open_conflicts.check(space, verb, {})
         session = space.writable
         if session.has_uncommitted_changes:
             raise refusal(
@@ -148,11 +176,14 @@ class Cells:
         key = id(self._running[-1])
         if key in self._pending:
             raise UsageError("a cell ends in one commit; write %%icechunk once")
-        self._pending[key] = _Pending(space, session, as_amend, message, given, solver)
+        self._pending[key] = _Pending(
+            space, session, as_amend, message, given, solver, words.get("solve", False)
+        )
 
     def started(self, info: Any) -> None:
         """A cell begins (an event of the shell)."""
         self._running.append(info)
+        self._local.fresh = True  # the next module that is transformed is this cell
 
     def ended(self, result: Any) -> None:
         """A cell ended (an event of the shell); None when it was cancelled."""
@@ -168,48 +199,47 @@ class Cells:
             if failed:
                 _undo(pending)
                 return
-            problem = self._finish(pending)
-            if problem is not None:
-                result.error_in_exec = problem  # so that "run all" stops here
+            try:
+                self.show_result(_finish(pending))
+            except Exception as error:
+                self._fail(result, error, pending.session)
         finally:
+            shown = self._below.pop(id(info), ())
             while running and running.pop() is not info:
                 continue
+            for one in shown:
+                if not open_conflicts.settled(one):  # by the cell itself, once it caught the error
+                    self.show_result(one)
 
-    def _finish(self, pending: _Pending) -> BaseException | None:
-        """Commit; returns what kept it from that."""
-        from IPython.core.error import UsageError as ShownError
-
-        session = pending.session
-        if session.read_only:
-            _say("the cell committed by itself; there was nothing more to do")
-            return None
-        if not session.has_uncommitted_changes:
-            _say("the cell changed nothing, so nothing was committed")
-            return None
-        try:
-            result = self._stored(pending)
-        except Exception as error:
+    def _fail(self, result: Any, error: Exception, session: Session) -> None:
+        """Make the commit's failure that of the cell, as if its last line had raised it."""
+        text = None
+        if session.has_uncommitted_changes and not isinstance(error, ConflictError):
             line = told(error)
-            _say(f"the cell ran, its commit failed: {line}; its changes are kept in `session`")
-            return ShownError(line)
-        self._show(result)
-        if isinstance(result, Note):
-            return None
-        return ShownError("the branch moved; decide the conflicts below the cell")
+            text = f"the cell ran, its commit failed: {line}; its changes are kept in `session`"
+        on_one_line(error, self._shell, text)
+        result.error_in_exec = error
+        self._shell.last_execution_succeeded = False
+        self._shell.showtraceback((type(error), error, error.__traceback__))
 
-    @staticmethod
-    def _stored(pending: _Pending) -> Any:
-        space, session, given = pending.space, pending.session, pending.given
-        if pending.amend:
-            return committing.replace(space, session, pending.message, given)
-        assert pending.message is not None
-        return committing.store(space, session, pending.message, given, pending.solver)
 
-    @staticmethod
-    def _show(result: Any) -> None:
-        from IPython import display
-
-        display.display(result)  # type: ignore[no-untyped-call]
+def _finish(pending: _Pending) -> Any:
+    """Commit what a cell changed."""
+    space, session, given = pending.space, pending.session, pending.given
+    if session.read_only:
+        now = space.held_session
+        if now is not None and now.has_uncommitted_changes:
+            raise refusal(
+                "the cell committed by itself, and what it changed after that is not committed",
+                "`%icechunk commit MESSAGE` commits it",
+                ErrorKind.UNCOMMITTED_CHANGES,
+            )
+        _say("the cell committed by itself; there was nothing more to do")
+        return None
+    if pending.amend:
+        return committing.replace(space, session, pending.message, given)
+    assert pending.message is not None
+    return committing.store(space, session, pending.message, given, pending.solver, pending.solve)
 
 
 def _undo(pending: _Pending) -> None:

@@ -13,11 +13,13 @@ from icechunk import (
     ErrorKind,
     RebaseFailedError,
     Session,
+    SessionStateError,
     VersionSelection,
 )
 from icechunk.cli.output import Answer, Cell, table
-from icechunk_widgets.kernel.faults import refusal
+from icechunk.cli.settings import Settings
 from icechunk_widgets.kernel.plain import plural, short
+from icechunk_widgets.magic import open_conflicts
 from icechunk_widgets.magic.parser import UsageError, message_and_metadata
 from icechunk_widgets.magic.results import Note, Report
 from icechunk_widgets.magic.sided_solver import Sided, below
@@ -39,14 +41,15 @@ def commit(
     rebase: bool,
     ours: bool,
     theirs: bool,
+    solve: bool,
 ) -> Any:
-    """Commit; when the branch moved, offer the resolver."""
+    """Commit; a conflict is an error, with the resolver below it."""
     solver = solver_of(ours, theirs, rebase=rebase)
     if amend:
         return _amend(space, space.writable, words, told)
     message, given = message_and_metadata(words, told)
     assert message is not None
-    return store(space, space.writable, message, given, solver)
+    return store(space, space.writable, message, given, solver, solve)
 
 
 def store(
@@ -55,6 +58,7 @@ def store(
     message: str,
     given: dict[str, Any],
     solver: ConflictSolver | None = None,
+    solve: bool = False,
 ) -> Any:
     """Commit a session.
 
@@ -70,23 +74,38 @@ def store(
         Metadata that a person gave.
     solver : ConflictSolver, optional
         When the branch moved.
+    solve : bool
+        Return the resolver of a conflict instead of raising it.
 
     Returns
     -------
     Note or ConflictResolver
-        The resolver when the branch moved.
+
+    Raises
+    ------
+    ConflictError
+        When the branch moved, and the solver, if there is one, left conflicts.
+    SessionStateError
+        When there is nothing to commit: what was to be written went elsewhere, or nowhere.
     """
     name = session.branch
     assert name is not None
     metadata = space.metadata(given)
     try:
         snapshot_id = session.commit(message, metadata, rebase_with=solver)
-    except RebaseFailedError:
-        return _moved(space, session, message, metadata, " and what is left conflicts")
     except ConflictError as error:
-        if error.kind != ErrorKind.COMMIT_CONFLICT:
+        if error.kind not in (ErrorKind.COMMIT_CONFLICT, ErrorKind.REBASE_FAILED):
             raise
-        return _moved(space, session, message, metadata, "")
+        resolver = open_conflicts.open_resolver(space, session, message, metadata)
+        return _met(space, resolver, error, _moved(session, resolver, solver), solve)
+    except SessionStateError as error:
+        if error.kind != ErrorKind.NO_CHANGES_TO_COMMIT:
+            raise
+        raise SessionStateError(
+            "cannot commit, no changes made to the session; write through `store`, or where that "
+            "is no mistake put `if session.has_uncommitted_changes:` in front",
+            error.kind,
+        ) from None
     space.follow(session, name)
     text = f"committed {short(snapshot_id)} to {name}: {message}"
     return Note(text, snapshot_id=snapshot_id, branch=name)
@@ -118,42 +137,39 @@ def replace(space: Workspace, session: Session, message: str | None, given: dict
     except ConflictError as error:
         if error.kind != ErrorKind.COMMIT_CONFLICT:
             raise
-        raise refusal(
-            f"{name} moved on since this session was opened, its newest commit is another one now",
-            "`%icechunk commit MESSAGE` adds a commit instead",
-            ErrorKind.COMMIT_CONFLICT,
+        raise ConflictError(
+            message=f"{name} moved on since this session was opened, its newest commit is another "
+            "one now; `%icechunk commit MESSAGE` adds a commit instead",
+            kind=error.kind,
         ) from None
     space.follow(session, name)
     text = f"amended {short(former.id)}: {name} is at {short(snapshot_id)}: {said}"
     return Note(text, snapshot_id=snapshot_id, former=former.id, branch=name)
 
 
-def _moved(
-    space: Workspace, session: Session, message: str, metadata: dict[str, Any], why: str
-) -> Any:
-    resolver = _resolver(space, session, message, metadata)
+def _met(space: Workspace, resolver: Any, error: ConflictError, what: str, solve: bool) -> Any:
+    """Raise a conflict, with its resolver below; return the resolver where that was asked for."""
+    if solve or Settings().get("solve"):
+        print(f"icechunk: {what}")
+        return resolver
+    space.show_below(resolver)
+    raise ConflictError(error.expected_parent, error.actual_parent, what, error.kind) from None
+
+
+def _moved(session: Session, resolver: Any, solver: ConflictSolver | None) -> str:
+    """What kept a commit from its branch, and how to go on."""
     left = resolver.undecided
-    moved = f"icechunk: {session.branch} moved on since this session was opened{why}, "
-    if left:
-        print(
-            f"{moved}{plural(left, 'decision')} to take: decide below and complete, or run "
-            "`%icechunk commit` with --ours or --theirs"
+    moved = f"nothing is committed, {session.branch} moved on since this session was opened"
+    if not resolver.total:
+        return (
+            f"{moved} and nothing conflicts; complete the resolver, or `%icechunk commit "
+            "MESSAGE --rebase`"
         )
-    else:
-        print(f"{moved}nothing conflicts: complete below, or run `%icechunk commit` with --rebase")
-    return resolver
-
-
-def _resolver(
-    space: Workspace, session: Session, message: str, metadata: dict[str, Any] | None = None
-) -> Any:
-    from icechunk_widgets.resolver.widget import ConflictResolver
-
-    name = session.branch
-    assert name is not None
-    resolver = ConflictResolver(session, message, metadata=metadata)
-    resolver.when_done(lambda _: space.follow(session, name))
-    return resolver
+    moved += f"{', what is left conflicts' if solver else ''}, {plural(left, 'decision')} to take"
+    sides = "" if solver else ", or `%icechunk commit MESSAGE` with --ours or --theirs"
+    return (
+        f"{moved}; decide and complete in the resolver{sides}, or `%icechunk discard` your changes"
+    )
 
 
 def solver_of(
@@ -174,7 +190,7 @@ def solver_of(
 
 def rebase(
     space: Workspace, ours: bool, theirs: bool, where: tuple[str, ...], dry_run: bool
-) -> Note | Report:
+) -> Any:
     """Bring the session up to its branch."""
     solver = solver_of(ours, theirs, where)
     session = space.writable
@@ -186,11 +202,13 @@ def rebase(
     except RebaseFailedError as error:
         paths = sorted({conflict.path for conflict in error.conflicts})
         shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
-        raise refusal(
-            f"{plural(len(error.conflicts), 'conflict')} with {short(error.snapshot)} in {shown}",
-            "`%icechunk solve` decides them chunk by chunk, --ours or --theirs all at once",
-            ErrorKind.REBASE_FAILED,
-        ) from None
+        what = (
+            f"{plural(len(error.conflicts), 'conflict')} with {short(error.snapshot)} in {shown}, "
+            "nothing is rebased; decide and complete in the resolver, which commits (`%icechunk "
+            "solve` shows it again), or `%icechunk rebase` with --ours or --theirs"
+        )
+        resolver = open_conflicts.open_resolver(space, session, "", space.metadata({}))
+        return _met(space, resolver, error, what, False)
     if session.snapshot_id == before:
         return Note(f"{session.branch} has not moved: nothing to do", snapshot_id=before)
     text = f"rebased onto {session.branch} at {short(session.snapshot_id)}"
@@ -240,4 +258,4 @@ def solve(space: Workspace, words: tuple[str, ...], told: str | None) -> Any:
     """The resolver for the session."""
     message, given = message_and_metadata(words, told, optional=True)
     session = space.writable
-    return _resolver(space, session, message or "", space.metadata(given))
+    return open_conflicts.open_resolver(space, session, message or "", space.metadata(given))

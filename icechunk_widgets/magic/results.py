@@ -41,7 +41,7 @@ class Note:
 
 
 class Report:
-    """What a command found out, or would do.
+    """What a command found out or did, or what it would do.
 
     Parameters
     ----------
@@ -54,23 +54,17 @@ class Report:
         What was found out, of JSON types; where it is a map, its entries are attributes too.
     text : str
         The same for people.
-    done : bool
-        False when it waits for a yes.
     """
 
     def __init__(self, answer: Answer) -> None:
         self.data: Any = plain(answer.data)
-        lines = [str(line) for line in answer.lines]
-        if answer.pending:
-            lines.append(f"nothing was done; add --yes to {answer.pending}")
-        self.text = "\n".join(lines)
-        self.done = not answer.pending
+        self.text = "\n".join(str(line) for line in answer.lines)
 
     def __getattr__(self, name: str) -> Any:
         held = self.__dict__.get("data")
         if isinstance(held, dict) and name in held:
             return held[name]
-        offered = ", ".join(held) if isinstance(held, dict) else "data, text and done"
+        offered = ", ".join(held) if isinstance(held, dict) else "data and text"
         raise AttributeError(f"this result has no `{name}`; it has {offered}")
 
     def __getitem__(self, key: Any) -> Any:

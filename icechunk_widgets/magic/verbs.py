@@ -147,9 +147,10 @@ def reset(
     assert branch is not None
     repo = space.repo
     answer = ref_commands.reset(At(repo, space.session, branch), ref, expected, yes, dry_run)
-    if answer.data["done"]:
+    report = _done(space, answer)
+    if not dry_run:
         space.bind(repo, repo.writable_session(branch))
-    return Report(answer)
+    return report
 
 
 def gc(space: Workspace, yes: bool, **words: Any) -> Report:
@@ -161,7 +162,7 @@ def gc(space: Workspace, yes: bool, **words: Any) -> Report:
             "`%icechunk commit` or `%icechunk discard` them first",
             ErrorKind.UNCOMMITTED_CHANGES,
         )
-    return Report(upkeep_commands.gc(space.at, yes=yes, **words))
+    return _done(space, upkeep_commands.gc(space.at, yes=yes, **words))
 
 
 def discard(space: Workspace) -> Note:
@@ -186,9 +187,29 @@ def _of_the_shell(body: Callable[..., Answer]) -> Callable[..., Report]:
     """A verb that is the same in the shell."""
 
     def run(space: Workspace, **words: Any) -> Report:
-        return Report(body(space.at, **words))
+        return _done(space, body(space.at, **words))
 
     return run
+
+
+def _done(space: Workspace, answer: Answer) -> Report:
+    """The report of what was done.
+
+    Raises
+    ------
+    IcechunkError
+        For what waits for a yes, or went wrong: it did not happen.  The report is shown below.
+    """
+    report = Report(answer)
+    if answer.pending or answer.bad:
+        space.show_below(report)
+    if answer.pending:
+        raise refusal("nothing was done", f"add --yes to {answer.pending}")
+    if answer.bad:
+        raise refusal(
+            "not all of it was done", "mend the errors that the report lists, and run it again"
+        )
+    return report
 
 
 def doctor(space: Workspace, place: str | None, read_only: bool, timeout: float) -> StorageReport:

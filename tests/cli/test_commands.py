@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 import icechunk
+from icechunk.cli import upkeep_commands
+from icechunk.cli.places import At
+from icechunk_widgets.magic import run
 from tests.cli.commands import Commands
-from tests.repositories import read
+from tests.maintenance.histories import FAR
+from tests.maintenance.test_collect_failures import stubborn
+from tests.repositories import edit, read
 
 
 def test_create_and_init_make_repositories(icechunk_command: Commands, tmp_path: Path) -> None:
@@ -301,3 +306,46 @@ def test_verbs_of_a_session_are_explained(icechunk_command: Commands) -> None:
         assert f"type %icechunk {name} there" in done.err
         assert icechunk_command("help", name).out.startswith(f"%icechunk {name}, in notebooks: ")
     assert "nothing to push" in icechunk_command("push").err
+
+
+NOT_DONE = (
+    "init {place}", "repo create {place}", "branch {place} dev", "branch create {place} dev main",
+    "branch {place} new nowhere", "branch {place} -d dev", "branch {place} -d main",
+    "branch delete {place} nowhere", "tag {place} v1", "tag {place} -d v1",
+    "tag {place} -d nowhere", "tag delete {place} nowhere", "reset {place} main v1",
+    "reset {place} main nowhere",
+    "reset {place} main v1 --yes --from v1", "upgrade {place}", "gc {place} --older-than {now}",
+    "expire {place} --older-than {now} --delete-expired-tags", "config add {place}x/y {place}",
+    "config nothing on", "show {place} nowhere", "open {place}", "commit {place} message",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", NOT_DONE)
+def test_what_did_not_happen_has_an_exit_status(
+    icechunk_command: Commands, place: str, repo: icechunk.Repository, line: str
+) -> None:
+    session = repo.writable_session("main")  # flushed, and never committed: for gc to find
+    edit(session, (0, 0), 7.0)
+    session.flush("nobody's")
+    before = repo.list_branches(), repo.list_tags(), len(list(repo.ancestry(branch="main")))
+    if line.startswith("config add"):
+        icechunk_command("config", "add", f"{place}x/y", place)
+    now = datetime.now(UTC).isoformat()
+    done = icechunk_command(*line.format(place=place, now=now).split())
+    assert done.status in (1, 2)
+    assert done.err
+    after = repo.list_branches(), repo.list_tags(), len(list(repo.ancestry(branch="main")))
+    assert after == before
+
+
+def test_objects_that_stay_are_a_failure_of_gc() -> None:
+    storage, repo, gone = stubborn(2)
+    storage.stays = {f"snapshots/{gone[1]}"}
+    assert not upkeep_commands.gc(At(repo), FAR, dry_run=True, yes=False).bad
+    answer = upkeep_commands.gc(At(repo), FAR, dry_run=False, yes=True)
+    assert answer.bad  # which is exit status 1
+    names: dict[str, object] = {"repo": repo}
+    shown: list[object] = []
+    with pytest.raises(icechunk.IcechunkError, match="not all of it was done"):
+        run("gc --older-than 2100-01-01 --yes", names, show=shown.append)
+    assert "error: 1 of 1 objects not deleted" in repr(shown)

@@ -167,7 +167,13 @@ def test_logs_are_asked_for_by_a_setting_and_for_one_command(
 
 def test_settings(icechunk_command: Commands, config_home: Path) -> None:
     shown = icechunk_command("config", "--json").json
-    assert shown == {"user.name": None, "user.email": None, "provenance": True, "log": None}
+    assert shown == {
+        "user.name": None,
+        "user.email": None,
+        "provenance": True,
+        "solve": False,
+        "log": None,
+    }
     assert icechunk_command("config", "user.name", "Ana Añez").out == "user.name is Ana Añez\n"
     assert icechunk_command("config", "user.name").out == "Ana Añez\n"
     icechunk_command("config", "provenance", "off")

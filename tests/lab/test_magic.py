@@ -7,6 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.lab.labtools import Lab, write_notebook
+from tests.lab.story import in_both_themes
 
 CELLS = [
     "%load_ext icechunk\n%icechunk init transactions",
@@ -56,8 +57,9 @@ def test_a_cell_commits_or_takes_back_what_it_did(lab: Lab, notebooks: Path) -> 
     assert {"python", "zarr", "numpy"} <= set(told["provenance"]["packages"])
     lab.screenshot("magic", notebook.output(5))
 
-    notebook.run(6)
+    notebook.run(6, allow_error=True)
     expect(notebook.output(6)).to_contain_text("nothing was done; add --yes")
+    expect(notebook.output(6)).to_contain_text("let go of 1 commit")
     lab.page.evaluate(
         """async () => {
             window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2;
@@ -72,3 +74,57 @@ def test_a_cell_commits_or_takes_back_what_it_did(lab: Lab, notebooks: Path) -> 
     notebook.run(7, allow_error=True)
     expect(notebook.output(7)).to_contain_text("did you mean `commit`?")
     expect(notebook.output(7)).not_to_contain_text("Traceback")
+
+
+CONFLICT = [
+    "from tests.widgets.scenes import array, climate, commit_value, values\nrepo = climate()\n"
+    "%load_ext icechunk\n%icechunk status",
+    'array(session)[3] = 5\n%icechunk commit "in the middle"\n6 * 7',
+    "array(session)[:2] = -2\ncommit_value(repo, slice(0, 2), -1, 'theirs')\n"
+    '%icechunk commit "mine"\nprint("published")',
+    "later = 1",
+    "%icechunk tag v1",
+]
+
+
+def test_run_all_stops_at_a_conflict_and_goes_on_once_it_is_decided(
+    lab: Lab, notebooks: Path
+) -> None:
+    write_notebook(notebooks / "conflict.ipynb", CONFLICT)
+    notebook = lab.open("conflict.ipynb")
+    lab.command("notebook:run-all-cells")
+    notebook.wait_idle()
+    expect(notebook.cell(2)).to_contain_text("[3]")
+    note, value = notebook.outputs(1)
+    assert "to main: in the middle" in note["data"]["text/plain"]
+    assert value["data"]["text/plain"] == "42"
+
+    error, shown = notebook.outputs(2, allow_error=True)
+    assert (error["ename"], len(error["traceback"])) == ("ConflictError", 1)
+    assert "application/vnd.jupyter.widget-view+json" in shown["data"]
+    assert notebook.kernel("'later' in dir()") is False  # Run All stopped
+    output = notebook.output(2)
+    expect(output).to_contain_text("main moved on since this session was opened")
+    expect(output).not_to_contain_text("Traceback")
+    resolver = output.get_by_test_id("ick-resolver")
+    expect(resolver.get_by_test_id("ick-counter")).to_contain_text("4 of 4")
+    line = output.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']")
+    assert line.bounding_box()["y"] < resolver.bounding_box()["y"]  # the resolver is below it
+    in_both_themes(lab, "conflict-stops", output)
+
+    notebook.run(4, allow_error=True)
+    expect(notebook.output(4)).to_contain_text("its resolver is below In [3]; complete it")
+    assert notebook.kernel("list(repo.list_tags())") == []
+    lab.screenshot("conflict-refuses", notebook.output(4))
+
+    resolver.get_by_test_id("ick-select-all").click()
+    resolver.get_by_test_id("ick-keep-ours").click()
+    expect(resolver.get_by_test_id("ick-message")).to_have_value("mine")
+    resolver.get_by_test_id("ick-complete").click()
+    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    in_both_themes(lab, "conflict-completed", output)
+
+    for number in (3, 4):
+        notebook.run(number)
+    assert notebook.kernel("values(repo)[0, 0, :4].tolist()") == [-2, -2, -2, -2]
+    assert notebook.kernel("repo.lookup_tag('v1') == repo.lookup_branch('main')") is True

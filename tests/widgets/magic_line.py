@@ -9,6 +9,7 @@ import pytest
 import icechunk
 from icechunk import Session
 from icechunk_widgets.magic import UsageError, run, told
+from icechunk_widgets.provenance import Cell as Running
 
 
 class Cell:
@@ -17,22 +18,32 @@ class Cell:
     def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
         self.names: dict[str, Any] = {}
         self.capture = capture
+        self.below: list[Any] = []
+        self.running: Running | None = None
 
     def __call__(self, line: str) -> Any:
-        result = run(line, self.names)
+        self.below = []
+        result = run(line, self.names, lambda: self.running, show=self.below.append)
         out, err = self.capture.readouterr()
         assert err == "", err
         self.said = out
+        assert self.below == []
         return result
 
-    def fails(self, line: str) -> str:
+    def raises(self, line: str) -> Exception:
+        """The error of a line; what is shown below it is in `below`."""
+        self.below = []
         with pytest.raises((UsageError, icechunk.IcechunkError, ValueError, OSError)) as caught:
-            run(line, self.names)
+            run(line, self.names, lambda: self.running, show=self.below.append)
         assert self.capture.readouterr() == ("", "")
         text = told(caught.value)
         assert "\n" not in text
         assert text.endswith(")")
-        return text
+        return caught.value
+
+    def fails(self, line: str) -> str:
+        """The text of the error of a line."""
+        return told(self.raises(line))
 
     @property
     def session(self) -> Session:

@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk import Repository
+from icechunk import ConflictError, ErrorKind, Repository
 from icechunk.cli.app import app
 from icechunk.cli.grammar import VERBS, Needs
 from icechunk_widgets.magic.parser import command_of, split
@@ -64,7 +64,8 @@ def test_branches_and_tags(with_data: Cell) -> None:
     cell("tag v1")
     cell("tag 'a tag' dev")
     assert list(cell("tag").tags) == ["a tag", "v1"]
-    assert not cell("tag -d v1").done
+    assert "add --yes to delete tag v1" in cell.fails("tag -d v1")
+    assert "v1" in cell("tag").tags
     cell("tag -d v1 -y")
     assert "(tag-previously-deleted)" in cell.fails("tag v1")
     assert "(usage)" in cell.fails("tag v2 main -d v3")
@@ -120,7 +121,8 @@ def test_commit_with_rebase(with_data: Cell) -> None:
     assert cell("commit mine --rebase").snapshot_id == cell.names["repo"].lookup_branch("main")
     assert cell.said == ""
     moved(cell)
-    assert isinstance(cell("commit mine --rebase"), ConflictResolver)
+    assert "(rebase-failed)" in cell.fails("commit mine --rebase")
+    assert isinstance(cell.below[0], ConflictResolver)
 
 
 def test_one_grammar_serves_the_shell_and_notebooks() -> None:
@@ -164,15 +166,18 @@ def moved(cell: Cell) -> None:
     commit_value(cell.names["repo"], np.s_[:2], -1, "theirs")
 
 
-def test_a_commit_on_a_moved_branch_offers_the_resolver(with_data: Cell) -> None:
+def test_a_commit_that_conflicts_is_an_error_with_the_resolver_below(with_data: Cell) -> None:
     cell = with_data
     moved(cell)
-    resolver = cell("commit mine")
+    error = cell.raises("commit mine")
+    assert isinstance(error, ConflictError)
+    assert error.kind == ErrorKind.COMMIT_CONFLICT
+    assert error.expected_parent == cell.session.snapshot_id
+    assert error.actual_parent == cell.names["repo"].lookup_branch("main")
+    for part in ("nothing is committed", "main moved on", "4 decisions", "--ours"):
+        assert part in str(error)
+    (resolver,) = cell.below
     assert isinstance(resolver, ConflictResolver)
-    assert cell.said.count("\n") == 1
-    assert "main moved on" in cell.said
-    assert "4 decisions" in cell.said
-    assert "--ours" in cell.said
     resolver.decide("/SST", "ours")
     resolver.complete()
     assert (values(cell.names["repo"])[:2] == -2).all()
@@ -186,9 +191,11 @@ def test_without_conflicts_the_resolver_says_so(with_data: Cell) -> None:
     cell("status")
     array(cell.session)[2:] = -2
     commit_value(cell.names["repo"], np.s_[:2], -1, "theirs")
-    resolver = cell("commit mine")
-    assert "nothing conflicts" in cell.said
-    assert "--rebase" in cell.said
+    assert "nothing conflicts; complete the resolver," in (line := cell.fails("commit mine"))
+    assert "--rebase" in line
+    cell.fails("commit again")  # no decision is pending: it is tried anew, by a new message
+    (resolver,) = cell.below
+    assert resolver.payload()["message"] == "again"
     assert resolver.complete() == cell.names["repo"].lookup_branch("main")
 
 
@@ -210,9 +217,10 @@ def test_what_one_side_for_all_cannot_settle(with_data: Cell) -> None:
     other = cell.names["repo"].writable_session("main")
     array(other).attrs["note"] = "theirs"
     other.commit("attributes")
-    resolver = cell("commit mine --ours")
-    assert isinstance(resolver, ConflictResolver)
-    assert "what is left conflicts" in cell.said
+    line = cell.fails("commit mine --ours")
+    (resolver,) = cell.below
+    assert "what is left conflicts" in line
+    assert "with --ours" not in line
     assert "ZarrMetadataDoubleUpdate" in {item["type"] for item in resolver.conflicts}
 
 
@@ -221,10 +229,12 @@ def test_rebase_and_solve(with_data: Cell) -> None:
     cell("status")
     assert "nothing to do" in repr(cell("rebase"))
     moved(cell)
-    line = cell.fails("rebase")
-    assert "1 conflict" in line
-    assert "solve" in line
-    resolver = cell("solve 'both of us'")
+    error = cell.raises("rebase")
+    assert isinstance(error, ConflictError)
+    assert "1 conflict with" in str(error)
+    assert "solve" in str(error)
+    (resolver,) = cell.below
+    assert cell("solve") is resolver
     assert resolver.undecided == 4
     assert "rebased onto main" in repr(cell("rebase --theirs"))
     assert "(usage)" in cell.fails("rebase --ours --theirs")
@@ -241,10 +251,8 @@ def test_discard_and_reset(with_data: Cell) -> None:
     assert "uncommitted" in cell.fails(f"reset {base}")
     cell("discard")
     assert not cell.session.has_uncommitted_changes
-    told_first = cell(f"reset {base}")
-    assert not told_first.done
-    assert "let go of 1 commit" in repr(told_first)
-    assert "add --yes to move main" in repr(told_first)
+    assert "add --yes to move main" in cell.fails(f"reset {base}")
+    assert "let go of 1 commit" in repr(cell.below[0])
     assert repo.lookup_branch("main") == tip
     assert "1 commit" in repr(cell(f"reset {base} --dry-run"))
     array(cell.session)[0] = 3
@@ -382,19 +390,15 @@ def test_what_loses_something_waits_for_a_yes(with_data: Cell) -> None:
     array(cell.session)[0] = 1
     cell("commit 'on dev'")
     cell("checkout main")
-    refused = cell("branch -d dev")
-    assert not refused.done
-    assert "on dev" in repr(refused)
-    assert "--yes" in refused._repr_html_()
+    assert "nothing was done; add --yes to delete branch dev" in cell.fails("branch -d dev")
+    assert "on dev" in repr(cell.below[0])
     assert "dev" in repo.list_branches()
-    assert cell("branch -d dev --yes").done
+    assert cell("branch -d dev --yes").branch == "dev"
     assert repo.list_branches() == {"main"}
     for line in ("gc --older-than 0s", "expire --older-than 0s"):
-        first = cell(line)
+        assert "(not-allowed)" in cell.fails(line)
         dry = cell(f"{line} --dry-run")
-        assert dry.done
-        assert (first.data["dry_run"], dry.data["dry_run"]) == (True, True)
-    assert not cell("gc --older-than 0s").done
+        assert (cell.below, dry.data["dry_run"]) == ([], True)
     array(cell.session)[0] = 2
     assert "might be collected" in cell.fails("gc --older-than 0s --yes")
     cell("discard")
@@ -445,8 +449,8 @@ def test_rebase_of_a_part(with_data: Cell) -> None:
     assert (plan.left, plan.branch) == (1, "main")
     assert "settled: theirs" in repr(plan)
     assert "would rebase with --ours" in repr(cell("rebase --ours --dry-run"))
-    assert "1 conflict with" in cell.fails("rebase --theirs --where /X")
     assert "(usage)" in cell.fails("rebase --where /X")
+    assert "1 conflict with" in cell.fails("rebase --theirs --where /X")
     assert "rebased" in repr(cell("rebase --ours --where /SST --where X"))
     cell("commit both")
     assert (values(repo)[:2] == -2).all()
@@ -476,6 +480,7 @@ def test_settings(cell: Cell) -> None:
         "user.name": None,
         "user.email": None,
         "provenance": True,
+        "solve": False,
         "log": None,
     }
     cell("config user.name 'Ana Añez'")

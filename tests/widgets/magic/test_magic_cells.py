@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from icechunk import Repository, Session
+from icechunk import ConflictError, ErrorKind, Repository, Session
 from icechunk_widgets.magic.cells import transform
 from tests.widgets.scenes import array, climate, commit_value, values
 
@@ -105,8 +105,8 @@ def test_earlier_changes_are_never_lost(notebook: Notebook) -> None:
     notebook("%icechunk status")
     array(notebook.session)[1] = 5
     done = notebook(f"%%icechunk commit x\nran = True\n{WRITE}\n1 / 0")
-    assert "UsageError" in notebook.err
-    assert "already has uncommitted changes" in notebook.err
+    assert "IcechunkError" in notebook.out
+    assert "already has uncommitted changes" in notebook.out
     assert "Traceback" not in notebook.err + notebook.out
     assert not done.success
     assert "ran" not in notebook.shell.user_ns
@@ -164,8 +164,11 @@ def test_a_branch_that_moved_keeps_the_changes_and_shows_the_resolver(notebook: 
     commit_value(notebook.repo, 0, 1, "theirs")
     done = notebook(f"%%icechunk commit mine\n{WRITE}")
     assert not done.success
-    assert "the branch moved" in str(done.error_in_exec)
-    assert "main moved on" in notebook.out
+    assert isinstance(done.error_in_exec, ConflictError)
+    error, resolver = notebook.out.splitlines()[:2]
+    assert "main moved on" in error
+    assert resolver.startswith("ConflictResolver")
+    assert not notebook.shell.last_execution_succeeded
     assert notebook.session.has_uncommitted_changes
     assert notebook("%icechunk commit mine --ours").success
     notebook("%icechunk status")
@@ -174,9 +177,11 @@ def test_a_branch_that_moved_keeps_the_changes_and_shows_the_resolver(notebook: 
     assert (values(notebook.repo)[0] == 7).all()
 
 
-def test_a_cell_that_changes_nothing(notebook: Notebook) -> None:
-    assert notebook("%%icechunk commit x\npass").success
-    assert "nothing was committed" in notebook.err
+def test_a_cell_that_changes_nothing_fails(notebook: Notebook) -> None:
+    done = notebook("%%icechunk commit x\npass")
+    assert done.error_in_exec.kind == ErrorKind.NO_CHANGES_TO_COMMIT
+    assert "cannot commit, no changes" in notebook.out
+    assert notebook.out.count("\n") == 1
     assert len(notebook.messages()) == 2
 
 
@@ -184,6 +189,10 @@ def test_a_cell_that_commits_by_itself(notebook: Notebook) -> None:
     assert notebook(f"%%icechunk commit outer\n{WRITE}\n%icechunk commit inner").success
     assert notebook.messages()[0] == "inner"
     assert "by itself" in notebook.err
+    more = "%icechunk commit inner\narray(session)[1] = 5"
+    done = notebook(f"%%icechunk commit outer\n{WRITE}8\n{more}")
+    assert "what it changed after that is not committed" in str(done.error_in_exec)
+    notebook("%icechunk discard")
     done = notebook(f"%%icechunk commit outer\n{WRITE}\n%icechunk commit more\n1 / 0")
     assert not done.success
     assert "stays" in notebook.err
@@ -223,8 +232,8 @@ def test_amend_as_a_cell(notebook: Notebook) -> None:
 def test_a_head_that_makes_no_sense_runs_nothing(notebook: Notebook, head: str, says: str) -> None:
     done = notebook(f"%%icechunk {head}\nran = 1\n{WRITE}")
     assert not done.success
-    assert says in notebook.err
-    assert notebook.err.count("\n") == 1
+    assert says in notebook.out
+    assert notebook.out.count("\n") == 1
     assert "ran" not in notebook.shell.user_ns
 
 
