@@ -76,7 +76,7 @@ from icechunk.storage import (
     StorageSettings,
     StorageTimeoutSettings,
 )
-from icechunk.store import IcechunkStore
+from icechunk.store.bytes_store import PyStore
 from icechunk.types import SpecVersion, spec_version
 from icechunk.virtual import VirtualChunkContainer, VirtualChunkSpec
 
@@ -85,7 +85,6 @@ if TYPE_CHECKING:
 
 PyRepository = Repository
 PySession = Session
-PyStore = IcechunkStore
 PyConflictError = ConflictError
 PyRebaseFailedError = RebaseFailedError
 PyAsyncSnapshotGenerator = AsyncCloseableIterator

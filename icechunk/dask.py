@@ -85,8 +85,19 @@ def session_merge_reduction(
     -------
     ForkSession
         The first fork, with the changes of all.
+
+    Raises
+    ------
+    TypeError
+        When one is no dask array, or its blocks are not Zarr arrays of Icechunk sessions.
     """
-    stored = [arrays] if isinstance(arrays, da.Array) else list(arrays)
+    stored = list(arrays) if isinstance(arrays, (list, tuple)) else [arrays]
+    for array in stored:
+        if not isinstance(array, da.Array):
+            raise TypeError(
+                f"Expected a dask array, received {type(array)}; pass what `dask.array.store(..., "
+                "compute=False, return_stored=True, load_stored=False)` gives"
+            )
     reduced = [
         da.reduction(  # type: ignore[no-untyped-call]
             array,

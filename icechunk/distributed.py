@@ -34,9 +34,11 @@ def extract_session(
     Raises
     ------
     TypeError
-        When the array is in another kind of store.
+        For anything but a Zarr array in an `IcechunkStore`.
     """
-    store = zarray.store
+    store = getattr(zarray, "store", None)
+    if store is None:
+        raise TypeError(f"a {type(zarray).__name__} has no session; pass a Zarr array")
     if not isinstance(store, IcechunkStore):
         raise TypeError(
             f"the array is in a {type(store).__name__}, which has no session; open it in the "

@@ -15,8 +15,8 @@ def spec_version() -> SpecVersion:
 
 
 def supported_spec_versions() -> list[SpecVersion]:
-    """Versions of the on-disk format that this library reads and writes."""
-    return [SpecVersion.v1, SpecVersion.v2]
+    """Versions of the on-disk format that this library reads and writes, newest first."""
+    return [SpecVersion.v2, SpecVersion.v1]
 
 
 __all__ = ["CommitMethod", "SpecVersion", "spec_version", "supported_spec_versions"]

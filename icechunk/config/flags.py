@@ -7,7 +7,7 @@ from collections.abc import Iterable, Set
 from typing import Any
 
 from icechunk.config.fields import Field, instance_of, unsigned
-from icechunk.config.rendering import Entry
+from icechunk.config.rendering import Entry, Label
 from icechunk.config.values import Value
 from icechunk.ground.errors import ErrorKind, InvalidInputError
 
@@ -41,7 +41,14 @@ class FeatureFlag(Value, path="icechunk.config.FeatureFlag", fixed=True):
         return self.default_enabled if self.setting is None else self.setting
 
     def _entries(self) -> Iterable[Entry]:
-        return [*super()._entries(), Entry("enabled", self.enabled)]
+        shown = [
+            entry._replace(value=Label(self.name)) if entry.name == "name" else entry
+            for entry in super()._entries()
+        ]
+        return [*shown, Entry("enabled", self.enabled)]
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def feature_flags(enabled: Set[int], disabled: Set[int]) -> list[FeatureFlag]:

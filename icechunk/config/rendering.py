@@ -117,7 +117,8 @@ class Shown:
         return constructor_text(self)
 
     def __str__(self) -> str:
-        return "\n".join(block_lines(self))
+        # Ends with a line end, as the reference library's displays do.
+        return "".join(f"{line}\n" for line in block_lines(self))
 
     def _repr_html_(self) -> str:
         """Static HTML for notebooks, with every value escaped."""

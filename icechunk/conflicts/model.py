@@ -197,7 +197,7 @@ class Conflict(Shown):
         ]
 
     def __repr__(self) -> str:
-        return f"{self}\n"
+        return str(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return object.__new__, (type(self),), self.__getstate__()

@@ -11,7 +11,7 @@
     │   ├── RefNotFoundError
     │   └── RepositoryNotFoundError
     ├── AlreadyExistsError            choose another name
-    ├── ReadOnlyError                 open it writable
+    ├── ReadOnlyError (ValueError)    open it writable
     ├── InvalidInputError (ValueError)  correct the argument
     ├── SessionStateError             not in this state of the session or repository
     ├── StorageError                  the storage, network or credentials
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from icechunk.ground.error_data import ConflictErrorData, RebaseFailedData
 
@@ -148,6 +148,9 @@ class ErrorKind(StrEnum):
     UNKNOWN = "unknown"
 
 
+_DURING = "while "
+
+
 class IcechunkError(Exception):
     """Root of every error that this library raises on purpose.
 
@@ -161,10 +164,15 @@ class IcechunkError(Exception):
 
     __module__ = "icechunk"
 
+    _noted: ClassVar[bool] = True
+    """Whether notes (PEP 678) tell the kind and what was being done, as the reference's do."""
+
     def __init__(self, message: str = "", kind: str | None = None) -> None:
         self._message = message
         self._kind = ErrorKind.UNKNOWN.value if kind is None else str(kind)
         super().__init__(message, self._kind)
+        if self._noted:
+            self.add_note(f"kind of this error: {self._kind}")
 
     @property
     def message(self) -> str:
@@ -175,6 +183,17 @@ class IcechunkError(Exception):
     def kind(self) -> str:
         """Stable code of the cause, comparable with `ErrorKind`."""
         return self._kind
+
+    def during(self, what: str) -> None:
+        """Add a note of what was being done, once: calls that wait for one request share its error.
+
+        Parameters
+        ----------
+        what : str
+            Such as ``reading `a/c/0` ``.
+        """
+        if self._noted and not any(note.startswith(_DURING) for note in self.__notes__):
+            self.add_note(_DURING + what)
 
     def label(self, text: str) -> None:
         """Put `text` before the message, once."""
@@ -216,6 +235,8 @@ class ConflictError(IcechunkError):
     """
 
     __module__ = "icechunk"
+
+    _noted = False
 
     def __init__(
         self,
@@ -339,6 +360,8 @@ class NodeNotFoundError(NotFoundError):
 
     __module__ = "icechunk"
 
+    _noted = False
+
 
 class SnapshotNotFoundError(NotFoundError):
     """No snapshot with this id, or none at this time."""
@@ -364,8 +387,11 @@ class AlreadyExistsError(IcechunkError):
     __module__ = "icechunk"
 
 
-class ReadOnlyError(IcechunkError):
-    """A write through a read-only session, store, storage or repository."""
+class ReadOnlyError(IcechunkError, ValueError):
+    """A write through a read-only session, store, storage or repository.
+
+    Zarr's stores raise `ValueError` for it.
+    """
 
     __module__ = "icechunk"
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from icechunk.assets.layout import REPO, log_key, manifest_key, snapshot_key
+from icechunk.changes.moves import composed
 from icechunk.engine.context import RepoContext
 from icechunk.format.envelope import Envelope, FileType, unpack
 from icechunk.format.flat_read import Body
@@ -15,6 +19,7 @@ from icechunk.format.repo_info import decode_repo
 from icechunk.format.snapshot import decode_snapshot
 from icechunk.format.txlog import decode_transaction_log
 from icechunk.ground.clock import to_datetime
+from icechunk.ground.errors import ErrorKind, SnapshotNotFoundError, StorageError
 from icechunk.ground.ids import NodeId, ObjectId, id_text
 from icechunk.ledger.capabilities import Capability
 from icechunk.model import updates as u
@@ -22,6 +27,9 @@ from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord
+from icechunk.model.txlog import TransactionLog
+
+_log = logging.getLogger(__name__)
 
 _LABELS = {
     FileType.SNAPSHOT: "snapshot",
@@ -117,6 +125,9 @@ def inspect_manifest(ctx: RepoContext, manifest_id: ObjectId) -> dict[str, Any]:
 def inspect_transaction_log(ctx: RepoContext, snapshot_id: ObjectId) -> dict[str, Any]:
     """A transaction log: the nodes and chunks that a commit touched.
 
+    Where expiration removed ancestors, their logs are merged into it, as rebases and differences
+    take them; ``synthetic_composite`` says so.
+
     Raises
     ------
     StorageError
@@ -124,23 +135,73 @@ def inspect_transaction_log(ctx: RepoContext, snapshot_id: ObjectId) -> dict[str
     """
     key = log_key(snapshot_id)
     data = ctx.storage.get(key).data
-    log = decode_transaction_log(data, name=key)
-    sets = ("new", "deleted", "updated")
-    return {
-        "header": _header(
-            unpack(data, FileType.TRANSACTION_LOG, name=key), FileType.TRANSACTION_LOG
-        ),
+    header = _header(unpack(data, FileType.TRANSACTION_LOG, name=key), FileType.TRANSACTION_LOG)
+    logs, missing = _pruned_logs(ctx, snapshot_id)
+    merged = [id_text(log.id) for log in logs]
+    logs.append(decode_transaction_log(data, name=key))
+    chunks: dict[NodeId, set[tuple[int, ...]]] = {}
+    for log in logs:
+        for node_id, coords in log.updated_chunks.items():
+            chunks.setdefault(node_id, set()).update(map(tuple, np.asarray(coords).tolist()))
+    shown = {
+        "header": header,
         **{
-            f"{what}_{kind}": [id_text(node) for node in sorted(getattr(log, f"{what}_{kind}"))]
-            for what in sets
+            f"{what}_{kind}": _ids(getattr(log, f"{what}_{kind}") for log in logs)
+            for what in ("new", "deleted", "updated")
             for kind in ("groups", "arrays")
         },
         "updated_chunks": [
-            {"node_id": id_text(node_id), "chunks": np.asarray(chunks).tolist()}
-            for node_id, chunks in sorted(log.updated_chunks.items())
+            {"node_id": id_text(node_id), "chunks": list(map(list, sorted(chunks[node_id])))}
+            for node_id in sorted(chunks)
         ],
-        "moved_nodes": [{"from": move.source, "to": move.target} for move in log.moved],
+        "moved_nodes": [
+            {"from": move.source, "to": move.target}
+            for move in functools.reduce(composed, [log.moved for log in logs])
+        ],
     }
+    if merged or missing:
+        shown["synthetic_composite"] = {
+            "note": _COMPOSITE,
+            "merged_pruned_ancestor_tx_logs": merged,
+            "missing_tx_logs": [id_text(each) for each in missing],
+        }
+    return shown
+
+
+_COMPOSITE = (
+    "Synthetic composite: expiration removed ancestors of this snapshot; what their logs hold is "
+    "merged below with its own. `header` describes its own log only."
+)
+
+
+def _pruned_logs(
+    ctx: RepoContext, snapshot_id: ObjectId
+) -> tuple[list[TransactionLog], list[ObjectId]]:
+    """Logs of the ancestors that expiration removed, oldest first, and ids of those without one."""
+    try:
+        pruned = ctx.ledger.snapshot(snapshot_id).pruned
+    except SnapshotNotFoundError:  # of a snapshot that is in no history
+        return [], []
+    logs: list[TransactionLog] = []
+    missing: list[ObjectId] = []
+    for each in pruned:
+        try:
+            logs.append(ctx.assets.log(each))
+        except StorageError as error:
+            if error.kind != ErrorKind.OBJECT_NOT_FOUND:
+                raise
+            missing.append(each)
+    if missing:
+        _log.warning(
+            "%d transaction logs of expired ancestors of %s are gone; what they held is not shown",
+            len(missing),
+            id_text(snapshot_id),
+        )
+    return logs, missing
+
+
+def _ids(sets: Iterable[frozenset[NodeId]]) -> list[str]:
+    return [id_text(node) for node in sorted(frozenset[NodeId]().union(*sets))]
 
 
 def _header(envelope: Envelope, file_type: FileType) -> dict[str, str]:

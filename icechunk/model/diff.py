@@ -119,15 +119,18 @@ class Diff(Shown):
         sections = [
             ("Groups created:", sorted(self.new_groups)),
             ("Arrays created:", sorted(self.new_arrays)),
-            ("Groups updated:", sorted(self.updated_groups)),
-            ("Arrays updated:", sorted(self.updated_arrays)),
-            ("Chunks updated:", _chunk_lines(self.chunk_coordinates)),
+            ("Group definitions updated:", sorted(self.updated_groups)),
+            ("Array definitions updated:", sorted(self.updated_arrays)),
             ("Groups deleted:", sorted(self.deleted_groups)),
             ("Arrays deleted:", sorted(self.deleted_arrays)),
+            ("Chunks updated:", _chunk_lines(self.chunk_coordinates)),
             ("Nodes moved/renamed:", moves),
         ]
-        return "\n".join(
+        # An empty line ends every section but that of the chunks: the reference library's text,
+        # which programs compare.
+        return "".join(
             "".join(f"{line}\n" for line in [title, *(f"    {line}" for line in lines)])
+            + ("" if title == "Chunks updated:" else "\n")
             for title, lines in sections
             if lines
         )

@@ -97,10 +97,17 @@ class History:
         """The public form of a commit."""
         return SnapshotInfo.of(record, partial(_manifests, self._ctx))
 
-    def _resolve(self, branch: str | None, tag: str | None, snapshot_id: str | None) -> ObjectId:
-        """Snapshot of exactly one selector."""
-        if [branch, tag, snapshot_id].count(None) != 2:
+    def _resolve(
+        self,
+        branch: str | None,
+        tag: str | None,
+        snapshot_id: str | None,
+        snapshot: str | None = None,
+    ) -> ObjectId:
+        """Snapshot of exactly one selector; the last two are names of the same."""
+        if [branch, tag, snapshot_id, snapshot].count(None) != 3:
             raise ValueError(SELECTORS)
+        snapshot_id = snapshot if snapshot_id is None else snapshot_id
         if branch is not None:
             return self._ctx.ledger.branch_tip(branch)
         if tag is not None:
@@ -147,14 +154,11 @@ class History:
         RefNotFoundError, SnapshotNotFoundError
             At the call, for an unknown selector.
         """
-        if snapshot is not None and snapshot_id is not None:
-            raise ValueError(SELECTORS)
-        snapshot_id = snapshot_id if snapshot is None else snapshot
         ledger = self._ctx.ledger
-        if branch is not None and tag is None and snapshot_id is None:
+        if branch is not None and tag is None and snapshot_id is None and snapshot is None:
             records = ledger.branch_ancestry(branch)
         else:
-            records = ledger.ancestry(self._resolve(branch, tag, snapshot_id))
+            records = ledger.ancestry(self._resolve(branch, tag, snapshot_id, snapshot))
         return AncestryIterator(records, partial(_manifests, self._ctx))
 
     def async_ancestry(
@@ -231,9 +235,11 @@ class History:
         from_branch: str | None = None,
         from_tag: str | None = None,
         from_snapshot_id: str | None = None,
+        from_snapshot: str | None = None,
         to_branch: str | None = None,
         to_tag: str | None = None,
         to_snapshot_id: str | None = None,
+        to_snapshot: str | None = None,
         any_states: bool = False,
     ) -> Diff:
         """What changed between two states.
@@ -244,6 +250,8 @@ class History:
             The older state, exactly one of them.
         to_branch, to_tag, to_snapshot_id : str
             The newer state, exactly one of them.
+        from_snapshot, to_snapshot : str
+            Older names of `from_snapshot_id` and `to_snapshot_id`.
         any_states : bool
             Compare also siblings, newer with older, and equal states, by what they hold.
 
@@ -253,8 +261,8 @@ class History:
             Kind ``bad-snapshot-chain-for-diff`` when the older state is no proper ancestor of
             the newer one and `any_states` is not set.
         """
-        before = self._resolve(from_branch, from_tag, from_snapshot_id)
-        after = self._resolve(to_branch, to_tag, to_snapshot_id)
+        before = self._resolve(from_branch, from_tag, from_snapshot_id, from_snapshot)
+        after = self._resolve(to_branch, to_tag, to_snapshot_id, to_snapshot)
         return diff(self._ctx, before, after, any_states=any_states)
 
     def history(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from icechunk.config.flags import Attribution
-from icechunk.config.rendering import Entry, Shown
+from icechunk.config.rendering import Entry, Shown, block_lines
 from icechunk.config.repository import RepositoryConfig
 from icechunk.conflicts.model import ConflictSolver
 from icechunk.engine.context import RepoContext
@@ -80,8 +80,8 @@ class Repository(Opening, Refs, History, Administration, Upkeep, Shown):
         return [Entry("storage", self._ctx.storage), Entry("config", self._ctx.config)]
 
     def __str__(self) -> str:
-        storage = str(self._ctx.storage).replace("\n", "\n    ")
-        return f"<{self._path()}>\nstorage:\n    {storage}\nconfig: <RepositoryConfig ...>"
+        storage = "".join(f"    {line}\n" for line in block_lines(self._ctx.storage))
+        return f"<{self._path()}>\nstorage:\n{storage}config: <RepositoryConfig ...>\n"
 
     def __repr__(self) -> str:
         return str(self)

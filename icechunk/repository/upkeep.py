@@ -26,6 +26,16 @@ _COMPRESSED = 512 * 1024 * 1024
 _DECODED = 4 * 1024 * 1024 * 1024
 
 
+def _warn_of_total(name: str, better: str) -> None:
+    """Say in the caller's caller that a method is deprecated."""
+    warnings.warn(
+        f"The `{name}` method has been deprecated in favor of `{better}`, which also counts inline "
+        "and virtual chunks",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+
+
 class Upkeep:
     """What keeps a repository small and tells what is in its files."""
 
@@ -225,18 +235,35 @@ class Upkeep:
         .. deprecated:: 1.1
             Use `chunk_storage_stats`.
         """
-        warnings.warn(
-            "The `total_chunks_storage` method has been deprecated in favor of "
-            "`chunk_storage_stats`, which also counts inline and virtual chunks",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        _warn_of_total("total_chunks_storage", "chunk_storage_stats")
         return self.chunk_storage_stats(
             max_snapshots_in_memory=max_snapshots_in_memory,
             max_compressed_manifest_mem_bytes=max_compressed_manifest_mem_bytes,
             max_decoded_manifest_mem_bytes=max_decoded_manifest_mem_bytes,
             max_concurrent_manifest_fetches=max_concurrent_manifest_fetches,
         ).native_bytes
+
+    async def total_chunks_storage_async(
+        self,
+        *,
+        max_snapshots_in_memory: int = 50,
+        max_compressed_manifest_mem_bytes: int = _COMPRESSED,
+        max_decoded_manifest_mem_bytes: int = _DECODED,
+        max_concurrent_manifest_fetches: int = 500,
+    ) -> int:
+        """Bytes of the native chunks; deprecated.
+
+        .. deprecated:: 1.1
+            Use `chunk_storage_stats_async`.
+        """
+        _warn_of_total("total_chunks_storage_async", "chunk_storage_stats_async")
+        stats = await self.chunk_storage_stats_async(
+            max_snapshots_in_memory=max_snapshots_in_memory,
+            max_compressed_manifest_mem_bytes=max_compressed_manifest_mem_bytes,
+            max_decoded_manifest_mem_bytes=max_decoded_manifest_mem_bytes,
+            max_concurrent_manifest_fetches=max_concurrent_manifest_fetches,
+        )
+        return stats.native_bytes
 
     def pack_usage(self) -> PackUsage:
         """How much of the chunk objects that must stay is still referred to.
@@ -325,6 +352,10 @@ class Upkeep:
     def inspect_transaction_log(self, snapshot_id: str) -> dict[str, Any]:
         """Nodes and chunks that a commit touched.
 
+        Where expiration removed ancestors of the snapshot, what they touched is included, and
+        ``synthetic_composite`` names them: ``merged_pruned_ancestor_tx_logs``, and in
+        ``missing_tx_logs`` those whose log is gone.
+
         Raises
         ------
         StorageError
@@ -344,7 +375,6 @@ class Upkeep:
     garbage_collect_async = twin(garbage_collect)
     rewrite_manifests_async = twin(rewrite_manifests)
     chunk_storage_stats_async = twin(chunk_storage_stats)
-    total_chunks_storage_async = twin(total_chunks_storage)
     pack_usage_async = twin(pack_usage)
     list_manifest_files_async = twin(list_manifest_files)
     manifest_files_async = twin(manifest_files)

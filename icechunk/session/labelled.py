@@ -15,7 +15,10 @@ R = TypeVar("R")
 
 
 def labelled(method: Callable[P, R]) -> Callable[P, R]:
-    """Let a method's errors start with `LABEL`, conflicts and malformed paths excepted."""
+    """Let a method's errors start with `LABEL`, and a note name the method.
+
+    Conflicts have neither, malformed paths no label.
+    """
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -26,6 +29,7 @@ def labelled(method: Callable[P, R]) -> Callable[P, R]:
         except IcechunkError as error:
             if error.kind != ErrorKind.INVALID_PATH:
                 error.label(LABEL)
+            error.during(f"calling {method.__qualname__}")
             raise
 
     return call

@@ -468,4 +468,4 @@ class Storage(StorageConstructors, Shown, ABC):
         return "icechunk.Storage"
 
     def __repr__(self) -> str:
-        return f"{self}\n"
+        return str(self)

@@ -14,12 +14,19 @@ from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, fetch, place, read_virtual
 from icechunk.engine.reader import BASE_NOT_HELD, NotHeld
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.ground.errors import ErrorKind, InvalidInputError, ReadOnlyError, SessionStateError
+from icechunk.ground.errors import (
+    ErrorKind,
+    IcechunkError,
+    InvalidInputError,
+    ReadOnlyError,
+    SessionStateError,
+)
 from icechunk.ground.ids import id_text
 from icechunk.ground.runtime import offload
 from icechunk.ground.streams import AsyncCloseableIterator
 from icechunk.model.chunk_table import VIRTUAL, Location
 from icechunk.store import listing
+from icechunk.store.bytes_store import PyStore
 from icechunk.store.chunk_batches import ChunkBatches
 from icechunk.store.keys import is_v2, split
 from icechunk.store.virtual_refs import VirtualReferences
@@ -71,6 +78,10 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         """The session that this store reads and writes."""
         return self._session
 
+    @property
+    def _store(self) -> PyStore:
+        return PyStore(self)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, IcechunkStore) and self._transaction is other._transaction
 
@@ -82,18 +93,20 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
     def _entries(self) -> Iterable[Entry]:
         branch = self._transaction.branch
         snapshot_id = Label(id_text(self._transaction.base_id))
-        entries = [Entry("read_only", self._read_only), Entry("snapshot_id", snapshot_id)]
-        if self._transaction.mode is not SessionMode.readonly:
-            entries.append(Entry("branch", None if branch is None else Label(branch)))
-        return entries
+        return [
+            Entry("read_only", self._read_only),
+            Entry("snapshot_id", snapshot_id),
+            Entry("branch", None if branch is None else Label(branch)),
+        ]
 
     def __repr__(self) -> str:
+        return Shown.__str__(self)
+
+    def __str__(self) -> str:
         # On one line: Zarr puts it into the displays of groups and arrays.
         transaction = self._transaction
         where = f"{transaction.branch} @ " if transaction.branch else ""
         return f"<icechunk.IcechunkStore {where}{id_text(transaction.base_id)}>"
-
-    __str__ = __repr__
 
     def __getstate__(self) -> tuple[Any, bool]:
         return self._session, self._read_only
@@ -154,24 +167,28 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         InvalidInputError
             Kind ``invalid-key``, or ``invalid-byte-range`` for a request beyond a chunk's end.
         """
-        found = self._locate(key)
-        while isinstance(found, NotHeld):
-            await offload(self._load, key, found)
+        try:
             found = self._locate(key)
-        if found is None:
-            return None
-        if isinstance(found, bytes):
-            return prototype.buffer.from_bytes(found[clip_span(byte_range, len(found))])
-        if found.kind == VIRTUAL:
-            data = await read_virtual(self._transaction.ctx, found, byte_range)
-            return prototype.buffer.from_bytes(data)
-        where = place(found, byte_range)
-        if not isinstance(where, tuple):
-            return prototype.buffer.from_bytes(where)
-        storage = self._transaction.ctx.storage
-        if storage.blocking_ok and where[2] <= INLINE_READ_LIMIT:
-            return prototype.buffer.from_bytes(storage.read_range(*where))
-        return prototype.buffer.from_bytes(await storage.read_range_async(*where))
+            while isinstance(found, NotHeld):
+                await offload(self._load, key, found)
+                found = self._locate(key)
+            if found is None:
+                return None
+            if isinstance(found, bytes):
+                return prototype.buffer.from_bytes(found[clip_span(byte_range, len(found))])
+            if found.kind == VIRTUAL:
+                data = await read_virtual(self._transaction.ctx, found, byte_range)
+                return prototype.buffer.from_bytes(data)
+            where = place(found, byte_range)
+            if not isinstance(where, tuple):
+                return prototype.buffer.from_bytes(where)
+            storage = self._transaction.ctx.storage
+            if storage.blocking_ok and where[2] <= INLINE_READ_LIMIT:
+                return prototype.buffer.from_bytes(storage.read_range(*where))
+            return prototype.buffer.from_bytes(await storage.read_range_async(*where))
+        except IcechunkError as error:
+            error.during(f"reading `{key}`")
+            raise
 
     def get_sync(
         self,
@@ -183,16 +200,20 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         """`get` without an event loop (Zarr's synchronous store protocol)."""
         if prototype is None:
             prototype = default_buffer_prototype()
-        found = self._locate(key)
-        while isinstance(found, NotHeld):
-            self._load(key, found)
+        try:
             found = self._locate(key)
-        if found is None:
-            return None
-        if isinstance(found, bytes):
-            return prototype.buffer.from_bytes(found[clip_span(byte_range, len(found))])
-        data = fetch(self._transaction.ctx, found, byte_range)
-        return prototype.buffer.from_bytes(data)
+            while isinstance(found, NotHeld):
+                self._load(key, found)
+                found = self._locate(key)
+            if found is None:
+                return None
+            if isinstance(found, bytes):
+                return prototype.buffer.from_bytes(found[clip_span(byte_range, len(found))])
+            data = fetch(self._transaction.ctx, found, byte_range)
+            return prototype.buffer.from_bytes(data)
+        except IcechunkError as error:
+            error.during(f"reading `{key}`")
+            raise
 
     @property
     def _supports_sync_io(self) -> bool:
@@ -276,10 +297,14 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
                 f"`{key}`; create Zarr v3 groups and arrays (`zarr_format=3`)",
                 ErrorKind.UNIMPLEMENTED,
             ) from None
-        if coords is None:
-            self._transaction.set_metadata(path, value.to_bytes())
-        else:
-            self._transaction.set_chunk(path, coords, _raw(value))
+        try:
+            if coords is None:
+                self._transaction.set_metadata(path, value.to_bytes())
+            else:
+                self._transaction.set_chunk(path, coords, _raw(value))
+        except IcechunkError as error:
+            error.during(f"writing `{key}`")
+            raise
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write a metadata document or a chunk.

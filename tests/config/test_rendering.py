@@ -104,10 +104,12 @@ def test_containers_are_nested_under_their_prefix() -> None:
 
 
 def test_flags_and_labels() -> None:
-    assert str(FeatureFlag(3, "move_node", True, False)).splitlines() == [
+    flag = FeatureFlag(3, "move_node", True, False)
+    assert repr(flag) == str(flag)
+    assert str(flag).splitlines() == [
         "<icechunk.config.FeatureFlag>",
         "id: 3",
-        'name: "move_node"',
+        "name: move_node",
         "default_enabled: True",
         "setting: False",
         "enabled: False",

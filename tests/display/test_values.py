@@ -31,7 +31,8 @@ def _stored_info(text: str) -> Any:
 
 def _session(text: str, *, read_only: bool = False) -> Any:
     repo = icechunk.Repository.create(icechunk.in_memory_storage())
-    repo.create_branch(text, repo.lookup_branch("main"))
+    if text != "main":
+        repo.create_branch(text, repo.lookup_branch("main"))
     return repo.readonly_session(text) if read_only else repo.writable_session(text)
 
 
@@ -181,7 +182,14 @@ def test_sessions_and_repositories_read_well():
         "read_only: True",
         f"snapshot_id: {first}",
     ]
-    assert repr(session.store) == f"<icechunk.IcechunkStore main @ {first}>"
+    assert repr(session.store).splitlines() == [
+        "<icechunk.IcechunkStore>",
+        "read_only: False",
+        f"snapshot_id: {first}",
+        "branch: main",
+    ]
+    # Zarr shows this one within the line of a group or array.
+    assert str(session.store) == f"<icechunk.IcechunkStore main @ {first}>"
     assert repr(repo).splitlines()[:2] == ["<icechunk.Repository (v2)>", "storage:"]
 
 

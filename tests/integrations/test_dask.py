@@ -193,6 +193,22 @@ def test_the_reduction_takes_one_array_or_many(repo: Repository) -> None:
     check(repo)
 
 
+@pytest.mark.parametrize(
+    "what", [5, None, [5], ["a"], [None], [np.zeros(3)], zarr.array([1, 2]), object()], ids=repr
+)
+def test_only_dask_arrays_are_reduced(what):
+    with pytest.raises(TypeError, match="Expected a dask array"):
+        session_merge_reduction(what, split_every=None)
+
+
+def test_only_arrays_of_sessions_are_reduced():
+    with pytest.raises(TypeError, match="has no session"):
+        session_merge_reduction(da.zeros(4, chunks=2), split_every=None, scheduler="sync")
+    for what in (5, None, np.zeros(3), zarr.array([1, 2])):
+        with pytest.raises(TypeError, match="has no session"):
+            extract_session(what)
+
+
 def test_merging_forks(repo: Repository) -> None:
     session = repo.writable_session("main")
     forks = [session.fork() for _ in range(3)]

@@ -54,7 +54,7 @@ def test_a_new_repository_is_a_snapshot_and_a_branch_file(storage: icechunk.Stor
     assert icechunk.Repository.fetch_spec_version(storage) is icechunk.SpecVersion.v1
     assert icechunk.Repository.fetch_config(storage) is None
     assert icechunk.Repository.open(storage).spec_version is icechunk.SpecVersion.v1
-    assert icechunk.supported_spec_versions() == [icechunk.SpecVersion.v1, icechunk.SpecVersion.v2]
+    assert icechunk.supported_spec_versions() == [icechunk.SpecVersion.v2, icechunk.SpecVersion.v1]
 
 
 def test_only_one_repository_fits_in_a_place(storage: icechunk.Storage) -> None:

@@ -188,7 +188,7 @@ def test_manifests_of_a_snapshot(repo: icechunk.Repository) -> None:
     assert repo.storage.head(f"manifests/{info.id}").size == info.size_bytes  # type: ignore[union-attr]
     assert str(info) == (
         f"<icechunk.snapshots.ManifestFileInfo>\nid: {info.id}\nsize_bytes: {info.size_bytes}\n"
-        "num_chunk_refs: 4"
+        "num_chunk_refs: 4\n"
     )
     assert repr(info) == str(info)
     assert repo.list_manifest_files(ROOT) == []
@@ -215,3 +215,69 @@ async def test_asynchronous_twins(repo: icechunk.Repository) -> None:
     assert await repo.inspect_manifest_async(info.id) == repo.inspect_manifest(info.id)
     assert await repo.inspect_transaction_log_async(tip) == repo.inspect_transaction_log(tip)
     assert await repo.inspect_repo_info_async() == repo.inspect_repo_info()
+
+
+EXPIRE = """
+import datetime, icechunk as ic, zarr
+folder, = args
+repo = ic.Repository.create(ic.local_filesystem_storage(folder))
+def commit(message, change):
+    session = repo.writable_session("main")
+    change(session.store)
+    return session.commit(message)
+layout = {"shape": (4,), "chunks": (1,), "dtype": "i1"}
+commit("0", lambda store: zarr.create_group(store).create_array("a", **layout))
+def write(*places):
+    def change(store):
+        array = zarr.open_array(store, path="a")
+        for place in places:
+            array[place] = 1 + place
+    return change
+commit("1", write(3, 1))
+commit("2", lambda store: zarr.open_group(store).create_group("g"))
+session = repo.rearrange_session("main")
+session.move("/g", "/h")
+session.commit("3")
+commit("4", write(1, 0))
+session = repo.rearrange_session("main")
+session.move("/h", "/i")
+session.commit("5")
+repo.create_tag("kept", repo.lookup_branch("main"))
+repo.expire_snapshots(datetime.datetime.now(datetime.timezone.utc))
+"""
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("collected", [False, True])
+def test_logs_of_expired_ancestors_are_merged_as_the_reference_does(
+    tmp_path: Path, collected: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "repo"
+    run_reference(EXPIRE, folder)
+    repo = icechunk.Repository.open(icechunk.local_filesystem_storage(folder))
+    tip = repo.lookup_branch("main")
+    if collected:
+        for log in (folder / "transactions").iterdir():
+            if log.name != tip:
+                log.unlink()
+    theirs = run_reference(
+        """
+        import icechunk as ic
+        repo = ic.Repository.open(ic.local_filesystem_storage(args[0]))
+        result = repo.inspect_transaction_log(args[1])
+        """,
+        folder,
+        tip,
+    )
+    ours = repo.inspect_transaction_log(tip)
+    assert theirs["synthetic_composite"].pop("note")
+    assert ours["synthetic_composite"].pop("note")
+    assert ours == theirs
+    composite = ours["synthetic_composite"]
+    assert len(composite["missing_tx_logs" if collected else "merged_pruned_ancestor_tx_logs"]) == 5
+    assert ("are gone" in caplog.text) is collected
+    json.dumps(ours)
+    # A snapshot in no history, and one with all its ancestors, show their own log only.
+    if not collected:
+        expired = composite["merged_pruned_ancestor_tx_logs"][0]
+        assert "synthetic_composite" not in repo.inspect_transaction_log(expired)

@@ -69,14 +69,23 @@ def test_sums_and_displays() -> None:
     with pytest.raises(TypeError):
         one + 1
     assert str(one) == (
-        "<icechunk.stats.ChunkStorageStats>\nnative_bytes: 1\nvirtual_bytes: 2\ninlined_bytes: 3"
+        "<icechunk.stats.ChunkStorageStats>\nnative_bytes: 1\nvirtual_bytes: 2\ninlined_bytes: 3\n"
     )
     assert repr(one) == str(one)
 
 
 def test_the_old_name_warns(repo: icechunk.Repository) -> None:
-    with pytest.warns(DeprecationWarning, match="chunk_storage_stats"):
+    text = "`total_chunks_storage`.*`chunk_storage_stats`"
+    with pytest.warns(DeprecationWarning, match=text) as w:
         assert repo.total_chunks_storage() == 16
+    assert [one.filename for one in w] == [__file__]
+
+
+async def test_the_old_names_twin_warns_by_its_own_name(repo: icechunk.Repository) -> None:
+    twin = "`total_chunks_storage_async`.*`chunk_storage_stats_async`"
+    with pytest.warns(DeprecationWarning, match=twin) as w:
+        assert await repo.total_chunks_storage_async() == 16
+    assert [one.filename for one in w] == [__file__]
 
 
 def test_limits_are_checked(repo: icechunk.Repository) -> None:
