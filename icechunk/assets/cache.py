@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from icechunk.ground.locks import ProcessLock
+from icechunk.ground.locks import ProcessLock, held
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -29,26 +29,30 @@ class WeightedCache(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Value of a key, or None."""
-        with self._lock:
-            item = self._items.get(key)
-            if item is None:
-                return None
-            self._items.move_to_end(key)
-            return item[0]
+        return held(self._lock, self._get, key)
+
+    def _get(self, key: K) -> V | None:
+        item = self._items.get(key)
+        if item is None:
+            return None
+        self._items.move_to_end(key)
+        return item[0]
 
     def put(self, key: K, value: V, weight: int) -> bool:
         """Keep a value; False for one heavier than the whole cache, which is not kept."""
-        with self._lock:
-            former = self._items.pop(key, None)
-            if former is not None:
-                self._weight -= former[1]
-            if weight > self._capacity:
-                return False
-            self._items[key] = value, weight
-            self._weight += weight
-            while self._weight > self._capacity:
-                _, (_, dropped) = self._items.popitem(last=False)
-                self._weight -= dropped
+        return held(self._lock, self._put, key, value, weight)
+
+    def _put(self, key: K, value: V, weight: int) -> bool:
+        former = self._items.pop(key, None)
+        if former is not None:
+            self._weight -= former[1]
+        if weight > self._capacity:
+            return False
+        self._items[key] = value, weight
+        self._weight += weight
+        while self._weight > self._capacity and self._items:
+            _, (_, dropped) = self._items.popitem(last=False)
+            self._weight -= dropped
         return True
 
     def __len__(self) -> int:

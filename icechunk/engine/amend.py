@@ -9,12 +9,12 @@ import numpy as np
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.moves import composed
 from icechunk.changes.to_log import transaction_log
-from icechunk.engine.commit import check_committable, publish
+from icechunk.engine.commit import check_committable, publish, requested
 from icechunk.engine.logged import logged
+from icechunk.engine.publication import Request
 from icechunk.engine.removals import with_removals
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.format.metadata import json_object
-from icechunk.ground.errors import ErrorKind, SessionStateError
+from icechunk.ground.errors import ConflictError, ErrorKind, SessionStateError
 from icechunk.ground.ids import ObjectId
 from icechunk.ledger.capabilities import Capability
 from icechunk.model.coordinates import Coords, sorted_unique
@@ -46,12 +46,24 @@ def amend(
     ConflictError
         The branch moved.
     """
-    with transaction.committing():
+    request = requested(transaction, "amend", message, metadata)
+
+    def attempt() -> ObjectId:
+        done = transaction.answer(request)
+        if done is not None:
+            return done
         check_committable(transaction, allow_empty=allow_empty)
-        return _amend(transaction, message, metadata)
+        try:
+            return _amend(transaction, request)
+        except ConflictError:
+            if transaction.learn():  # the conflict was with an earlier attempt of this session
+                return attempt()
+            raise
+
+    return transaction.exclusively(attempt)
 
 
-def _amend(transaction: Transaction, message: str, metadata: dict[str, Any] | None) -> ObjectId:
+def _amend(transaction: Transaction, request: Request) -> ObjectId:
     ctx, base = transaction.ctx, transaction.base
     ctx.ledger.require(Capability.AMEND)
     if ctx.ledger.snapshot(base.id).parent_id is None:
@@ -73,8 +85,7 @@ def _amend(transaction: Transaction, message: str, metadata: dict[str, Any] | No
         complete = with_removals(changes, base, ctx.assets)
         return united(former, transaction_log(base.id, complete))
 
-    merged = {**ctx.default_metadata, **json_object(metadata)}
-    return publish(transaction, message, merged, ctx.ledger.amend, both)
+    return publish(transaction, request, ctx.ledger.amend, log_of=both)
 
 
 def united(first: TransactionLog, second: TransactionLog) -> TransactionLog:

@@ -7,9 +7,10 @@ from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.conflicts.model import ConflictSolver
-from icechunk.engine.flush import flush
+from icechunk.engine.flush import Flushed, flush
 from icechunk.engine.logged import logged
 from icechunk.engine.presence import secured
+from icechunk.engine.publication import Publication, Request
 from icechunk.engine.rebase import rebase
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
@@ -54,7 +55,8 @@ def commit(
     Returns
     -------
     ObjectId
-        The new snapshot; the transaction is read-only at it.
+        The new snapshot; the transaction is read-only at it.  Also when an interrupted or cancelled
+        call with the same message and metadata had published it.
 
     Raises
     ------
@@ -68,19 +70,25 @@ def commit(
     RebaseFailedError
         The solver left conflicts.
     """
-    merged = {**transaction.ctx.default_metadata, **json_object(metadata)}
-    attempts = 0
-    with transaction.committing():  # also between the tries: a write then could get lost
-        check_committable(transaction, allow_empty=allow_empty)
+    request = requested(transaction, "commit", message, metadata)
+
+    def attempt_and_rebase() -> ObjectId:
+        attempts = 0
         while True:
-            full = dict(merged)
+            done = transaction.answer(request)
+            if done is not None:
+                return done
+            check_committable(transaction, allow_empty=allow_empty)
+            full = dict(request.metadata)
             if rebase_with is not None:
                 full["__icechunk"] = {**_own(full), "rebase_attempts": attempts}
             try:
-                return publish(transaction, message, full, _as_new_tip(transaction))
+                return publish(transaction, request, _as_new_tip(transaction), full)
             except RebaseFailedError:
                 raise
             except ConflictError as error:
+                if transaction.learn():
+                    continue  # the conflict was with an earlier attempt of this session
                 can_retry = rebase_with is not None and attempts < rebase_tries
                 can_retry &= error.actual_parent is not None  # else the branch is gone
                 if error.kind != ErrorKind.COMMIT_CONFLICT or not can_retry:
@@ -88,6 +96,17 @@ def commit(
             assert rebase_with is not None
             rebase(transaction, rebase_with)
             attempts += 1
+
+    # Also between the tries nobody writes: that could get lost.
+    return transaction.exclusively(attempt_and_rebase)
+
+
+def requested(
+    transaction: Transaction, verb: str, message: str, metadata: dict[str, Any] | None
+) -> Request:
+    """What a call asks for, with the default metadata of the repository handle."""
+    merged = {**transaction.ctx.default_metadata, **json_object(metadata)}
+    return Request(verb, message, merged)
 
 
 def _own(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +123,7 @@ def check_committable(transaction: Transaction, *, allow_empty: bool) -> None:
         Kinds ``commit-not-allowed`` and ``no-changes-to-commit``.
     """
     if transaction.mode is SessionMode.readonly or transaction.branch is None:
+        transaction.check_not_published("commits are not allowed on read-only or forked sessions")
         refusal = SessionStateError if transaction.origin is None else ForkedSessionError
         raise refusal(
             "commits are not allowed on read-only or forked sessions, merge forked sessions back "
@@ -153,41 +173,47 @@ def flush_detached(
             "cannot flush a forked session, merge the fork back into the session it came from and "
             "flush that instead"
         )
-    with transaction.committing():
-        snapshot = write_detached(transaction, message, metadata)
-        transaction.finish(snapshot.id)
-    return snapshot.id
+    request = requested(transaction, "flush", message, metadata)
+
+    def write_and_register() -> ObjectId:
+        done = transaction.answer(request)
+        if done is not None:
+            return done
+        ctx, base = transaction.ctx, transaction.base
+        flushed = flush(ctx, base, transaction.changes, message, request.metadata)
+        publication = Publication(None, _record(flushed, base.id), request)
+
+        def register() -> None:
+            transaction.attempt(publication)
+            ctx.ledger.detach(publication.record)
+
+        secured(transaction, flushed, register)
+        return transaction.finish(publication)
+
+    return transaction.exclusively(write_and_register)
 
 
-def write_detached(
-    transaction: Transaction,
-    message: str,
-    metadata: dict[str, Any] | None = None,
-    *,
-    register: bool = True,
-) -> Snapshot:
-    """Write what a transaction sees as a snapshot that no branch points to.
+def write_base(transaction: Transaction) -> Snapshot:
+    """Write what a transaction sees as the base of forks: a snapshot that no list knows."""
+    ctx = transaction.ctx
+    metadata = dict(ctx.default_metadata)
+    flushed = flush(ctx, transaction.base, transaction.changes, "fork", metadata)
+    secured(transaction, flushed, lambda: None)
+    return flushed.snapshot
 
-    One that is not registered is known only to whoever holds its id: the base of forks.
-    """
-    ctx, base = transaction.ctx, transaction.base
-    merged = {**ctx.default_metadata, **json_object(metadata)}
-    flushed = flush(ctx, base, transaction.changes, message, merged)
+
+def _record(flushed: Flushed, parent_id: ObjectId) -> SnapshotRecord:
     snapshot = flushed.snapshot
-    record = SnapshotRecord(
-        snapshot.id, base.id, snapshot.flushed_at, message, snapshot.metadata, ()
+    return SnapshotRecord(
+        snapshot.id, parent_id, snapshot.flushed_at, snapshot.message, snapshot.metadata, ()
     )
-    with secured(transaction, flushed):
-        if register:
-            ctx.ledger.detach(record)
-    return snapshot
 
 
 def publish(
     transaction: Transaction,
-    message: str,
-    metadata: dict[str, Any],
+    request: Request,
     register: Register,
+    metadata: dict[str, Any] | None = None,
     log_of: Callable[[ChangeSet], TransactionLog] | None = None,
 ) -> ObjectId:
     """Write a transaction's files, make them durable, and let a branch point to them.
@@ -196,38 +222,45 @@ def publish(
     ----------
     transaction : Transaction
         Writable, on a branch; read-only at the new snapshot afterwards.
-    message, metadata
-        Of the snapshot.
+    request : Request
+        What the caller asked for.
     register : callable
         Moves the branch.
+    metadata : dict, optional
+        Of the snapshot, when it holds more than was asked for.
     log_of : callable, optional
         Transaction log to write for the changes, when it says more than they do.
     """
-    ctx = transaction.ctx
-    branch = transaction.branch
-    assert branch is not None
-    with transaction.committing() as changes:
-        base = transaction.base
+
+    def write_and_register() -> ObjectId:
+        ctx, base, branch = transaction.ctx, transaction.base, transaction.branch
+        assert branch is not None
         if ctx.storage.blocking_ok:
             # Cheap there, and it saves writing files for a commit that is lost already.
             ctx.ledger.require_tip(branch, base.id)
+        changes = transaction.changes
         log = None if log_of is None else log_of(changes)
-        flushed = flush(ctx, base, changes, message, metadata, log)
-        snapshot = flushed.snapshot
-        record = SnapshotRecord(
-            snapshot.id, base.id, snapshot.flushed_at, message, snapshot.metadata, ()
-        )
+        full = request.metadata if metadata is None else metadata
+        flushed = flush(ctx, base, changes, request.message, full, log)
+        publication = Publication(branch, _record(flushed, base.id), request)
+
+        def move_branch() -> None:
+            transaction.attempt(publication)
+            register(branch, base.id, publication.record)
+
         try:
-            with secured(transaction, flushed):
-                register(branch, base.id, record)
+            secured(transaction, flushed, move_branch)
         except (ConflictError, RefNotFoundError, ReadOnlyError):
             # Only these prove that nothing was published; after any other failure the files may
             # be part of the branch already.
+            transaction.withdraw(publication)
             transaction.discard_files(flushed.keys)
             raise
         except FormatError as error:
             if error.kind == ErrorKind.SERIALIZATION:  # the new state has no room in its object
+                transaction.withdraw(publication)
                 transaction.discard_files(flushed.keys)
             raise
-        transaction.finish(snapshot.id)
-    return snapshot.id
+        return transaction.finish(publication)
+
+    return transaction.exclusively(write_and_register)

@@ -8,7 +8,7 @@ from functools import partial
 from icechunk.assets.assets import Assets
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.merge import Fork, merge
-from icechunk.engine.commit import write_detached
+from icechunk.engine.commit import write_base
 from icechunk.engine.context import RepoContext
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.removals import with_removals
@@ -39,7 +39,7 @@ def fork(transaction: Transaction) -> Transaction:
         if transaction.changes.is_empty:
             base = transaction.base_id
         else:
-            base = write_detached(transaction, "fork", register=False).id
+            base = write_base(transaction).id
     child = Transaction(transaction.ctx, base, mode=SessionMode.writable)
     child.origin = transaction.base_id if transaction.origin is None else transaction.origin
     return child

@@ -12,7 +12,7 @@ from icechunk.assets.virtual_joined import read_joined
 from icechunk.engine.context import RepoContext
 from icechunk.ground.errors import ErrorKind, InternalError, InvalidInputError
 from icechunk.ground.ids import ObjectId, new_object_id
-from icechunk.ground.locks import ProcessLock
+from icechunk.ground.locks import ProcessLock, held
 from icechunk.ground.runtime import process_generation
 from icechunk.model.chunk_table import NATIVE, VIRTUAL, Location
 from icechunk.storage.base import Storage
@@ -155,7 +155,7 @@ class ChunkWriter:
         length = len(data)
         target = self._target
         if length * 4 <= target:
-            pack, pack_id = self._open(length, target)
+            pack, pack_id = held(self._lock, self._open, length, target)
             if pack is not None:
                 return pack_id, pack.append(data)
         object_id = new_object_id()
@@ -164,24 +164,25 @@ class ChunkWriter:
 
     def _open(self, length: int, target: int) -> tuple[Pack | None, ObjectId]:
         """Pack to append to, a fresh one when the present one is full or another process's."""
-        with self._lock:
-            if self._generation != process_generation():
-                self._pack, self._generation = None, process_generation()
-            if self._pack is not None and self._pack_size + length > target:
-                self._pack.close()
-                self._pack = None
-            if self._pack is None:
-                self._pack_id = new_object_id()
-                self._pack = self._storage.open_pack(chunk_key(self._pack_id))
-                self._pack_size = 0
-            self._pack_size += length
-            if self._pack_id is None:
-                raise InternalError("a pack without an id", ErrorKind.CONCURRENCY)
-            return self._pack, self._pack_id
+        if self._generation != process_generation():
+            self._pack, self._generation = None, process_generation()
+        if self._pack is not None and self._pack_size + length > target:
+            self._pack.close()
+            self._pack = None
+        if self._pack is None:
+            self._pack_id = new_object_id()
+            self._pack = self._storage.open_pack(chunk_key(self._pack_id))
+            self._pack_size = 0
+        self._pack_size += length
+        if self._pack_id is None:
+            raise InternalError("a pack without an id", ErrorKind.CONCURRENCY)
+        return self._pack, self._pack_id
 
     def close(self) -> None:
         """Finish the present pack; the next write starts another."""
-        with self._lock:
-            if self._pack is not None and self._generation == process_generation():
-                self._pack.close()
-            self._pack = None
+        held(self._lock, self._close)
+
+    def _close(self) -> None:
+        if self._pack is not None and self._generation == process_generation():
+            self._pack.close()
+        self._pack = None

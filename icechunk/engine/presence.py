@@ -9,8 +9,7 @@ what is left is the moment between the two requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from icechunk.engine.transaction import Transaction
 from icechunk.ground.clock import MAX_SKEW_US
 from icechunk.ground.errors import ErrorKind, StorageError
 from icechunk.ground.ids import ObjectId
+from icechunk.ground.locks import held
 from icechunk.ground.runtime import map_parallel
 from icechunk.ledger.capabilities import Capability
 from icechunk.model.updates import GCRan
@@ -28,9 +28,8 @@ from icechunk.model.updates import GCRan
 _NAMED = 3
 
 
-@contextmanager
-def secured(transaction: Transaction, flushed: Flushed) -> Iterator[None]:
-    """Make the files of a snapshot durable; inside the block they are known to be there.
+def secured(transaction: Transaction, flushed: Flushed, publish: Callable[[], None]) -> None:
+    """Make the files of a snapshot durable, and publish it while they are known to be there.
 
     Raises
     ------
@@ -47,10 +46,13 @@ def secured(transaction: Transaction, flushed: Flushed) -> Iterator[None]:
             raise
         keys = _needed(transaction, keys)
         storage.sync(keys)
-    with storage.lock(REPO):
+
+    def check_and_publish() -> None:
         if storage.blocking_ok or _collected_since(transaction.ctx, _opened(transaction)):
             _needed(transaction, keys)
-        yield
+        publish()
+
+    held(storage.lock(REPO), check_and_publish)
 
 
 def _opened(transaction: Transaction) -> int:

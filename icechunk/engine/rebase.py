@@ -132,6 +132,7 @@ def plan(transaction: Transaction) -> ConflictReport:
 
 def _check(transaction: Transaction) -> None:
     if transaction.mode is SessionMode.readonly or transaction.branch is None:
+        transaction.check_not_published("there is nothing to rebase")
         raise SessionStateError(
             "commits are not allowed on read-only or forked sessions, so there is nothing to "
             "rebase; merge forked sessions back into the session they came from",

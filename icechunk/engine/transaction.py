@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 
 from icechunk.assets.layout import chunk_key
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.overlay import TreeView
 from icechunk.engine.context import RepoContext
 from icechunk.engine.payload import ChunkWriter
+from icechunk.engine.publication import Publication, Publishing
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.unchanged import BaseChunks, holds
 from icechunk.ground.choices import Choice
@@ -25,7 +27,7 @@ from icechunk.ground.errors import (
     StorageError,
 )
 from icechunk.ground.ids import ObjectId
-from icechunk.ground.locks import ProcessLock
+from icechunk.ground.locks import ProcessLock, guarded, held
 from icechunk.ground.paths import check_path
 from icechunk.ledger.capabilities import Capability
 from icechunk.model.chunk_table import ChunkTable
@@ -34,6 +36,7 @@ from icechunk.model.snapshot import Snapshot
 from icechunk.model.zarr_meta import parse_node
 
 Coords = tuple[int, ...]
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ class SessionMode(Choice):
     rearrange = 2
 
 
-class Transaction:
+class Transaction(Publishing):
     """What a session and its stores share.
 
     Reads take no lock: the base is immutable, and edits are looked up in dictionaries.  The lock
@@ -78,7 +81,7 @@ class Transaction:
         branch: str | None = None,
         changes: ChangeSet | None = None,
     ) -> None:
-        self.ctx = ctx
+        super().__init__(ctx)
         self.mode = mode
         self.branch = branch
         self.revision = 0
@@ -91,7 +94,6 @@ class Transaction:
         self.origin: ObjectId | None = None  # of a fork: the base of the session it came from
         self.may_travel = 0  # how many `Session.allow_pickling` blocks are open
         self._sealed = 0  # revision up to which every chunk is known to be durable
-        self._committing = 0  # thread that commits or rebases, 0 when none does
         self._writer = ChunkWriter(ctx.storage, packing=ctx.settings.pack_chunks)
         self._readers: dict[str, ArrayReader] = {}
         self._base_chunks = BaseChunks(ctx.assets) if ctx.settings.skip_unchanged_chunks else None
@@ -129,22 +131,25 @@ class Transaction:
         tree = self._tree
         if tree is None:
             self.fetch_base()
-            with self.lock:
-                tree = self._tree
-                if tree is None:
-                    tree = self._tree = TreeView(self.base.nodes, self.changes)
+            tree = held(self.lock, self._make_tree)
         return tree
+
+    def _make_tree(self) -> TreeView:
+        if self._tree is None:
+            self._tree = TreeView(self.base.nodes, self.changes)
+        return self._tree
 
     def fetch_base(self) -> Snapshot:
         """The base snapshot, after fetching it where that was not done yet; see `base`."""
         if self._base is not None:
             return self._base
-        loaded = self.ctx.assets.snapshot(self.base_id)
-        with self.lock:
-            # Another thread may have been first, and have moved the base since.
-            if self._base is None:
-                self._base = self._opened_at = loaded
-            return self._base
+        return held(self.lock, self._start_from, self.ctx.assets.snapshot(self.base_id))
+
+    def _start_from(self, first: Snapshot) -> Snapshot:
+        # Another thread may have been first, and have moved the base since.
+        if self._base is None:
+            self._base = self._opened_at = first
+        return self._base
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -186,6 +191,7 @@ class Transaction:
 
     def check_writable(self) -> None:
         """Raise unless data may be written now."""
+        self.settle()
         if self.mode is SessionMode.readonly:
             raise ReadOnlyError(
                 "Read only sessions cannot modify the repository; open one with "
@@ -358,66 +364,75 @@ class Transaction:
         self.fetch_base()  # not with the lock held
         with self.lock:
             self._check_not_committing()
-            self.changes.moves = self.changes.moves.then(self.tree.base, source, target)
-            self._rebuild()
+            moves = self.changes.moves.then(self.tree.base, source, target)
+            self._become(self.base, replace(self.changes, moves=moves))
 
     # -- life ------------------------------------------------------------------------------------
 
     def replace_changes(self, changes: ChangeSet) -> None:
         """Continue with other changes over the same base."""
-        with self.lock:
-            self.changes = changes
-            self._rebuild()
+        held(self.lock, lambda: self._become(self._base, changes))
 
     def move_base(self, snapshot_id: ObjectId, changes: ChangeSet | None = None) -> None:
         """Continue from another base, with the same changes unless others are given."""
         self.fetch_base()  # the first base must be known before another takes its place
         base = self.ctx.assets.snapshot(snapshot_id)
-        with self.lock:
-            if changes is None:
-                changes = self.changes
+
+        def go_on() -> None:
+            mine = self.changes if changes is None else changes
             # Nodes that others made below a moved group move with it.
-            moves = changes.moves.again(base.nodes)
-            self._base, self.base_id, self.changes = base, base.id, changes
-            self.changes.moves = moves
-            self._rebuild()
+            self._become(base, replace(mine, moves=mine.moves.again(base.nodes)))
 
-    def _rebuild(self) -> None:
-        self._readers = {}
-        self._tree = None if self._base is None else TreeView(self._base.nodes, self.changes)
-        self.revision += 1
+        held(self.lock, go_on)
 
-    @contextmanager
-    def committing(self) -> Iterator[ChangeSet]:
-        """Refuse writes while the changes are turned into files, or replayed over other commits.
+    def _become(self, base: Snapshot | None, changes: ChangeSet, **more: Any) -> None:
+        """Take on another state, under the lock.
 
-        May be nested within one thread.
-
-        Raises
-        ------
-        SessionStateError
-            Kind ``not-allowed`` while another thread does so.
+        It is built first.  Taking it on is one step, so that neither an interrupt nor a reader in
+        another thread finds half of it.
         """
-        me = threading.get_ident()
-        with self.lock:
-            if self._committing not in (0, me):
-                raise SessionStateError(
-                    "this session is being committed by another thread; wait until it is done",
-                    ErrorKind.NOT_ALLOWED,
-                )
-            outer, self._committing = self._committing, me
-        try:
-            self._writer.close()
-            yield self.changes
-        finally:
-            self._committing = outer
+        vars(self).update(
+            _base=base,
+            base_id=self.base_id if base is None else base.id,
+            changes=changes,
+            _tree=None if base is None else TreeView(base.nodes, changes),
+            _readers={},
+            revision=self.revision + 1,
+            **more,
+        )
 
-    def finish(self, snapshot_id: ObjectId) -> None:
-        """Become read-only at the snapshot that was just written."""
-        with self.lock:
-            self.mode = SessionMode.readonly
-            self.branch = None
-            self.move_base(snapshot_id, ChangeSet())
+    def exclusively(self, action: Callable[[], R]) -> R:
+        """Turn the changes into files, or replay them over other commits, and refuse writes.
+
+        Waits while another thread does so; may be nested within one thread.
+        """
+        return held(self._turn, self._in_turn, action)
+
+    def _in_turn(self, action: Callable[[], R]) -> R:
+        outer = self._committing
+        return guarded(
+            partial(self._without_writers, outer, action),
+            partial(setattr, self, "_committing", outer),
+        )
+
+    def _without_writers(self, nested: bool, action: Callable[[], R]) -> R:
+        held(self.lock, setattr, self, "_committing", True)
+        if not nested:
+            self.learn()
+        self._writer.close()
+        return action()
+
+    def _adopt(self, publication: Publication) -> None:
+        """Become read-only at a snapshot that was published."""
+        base = self.ctx.assets.snapshot(publication.id)
+        ending: dict[str, Any] = {
+            "mode": SessionMode.readonly,
+            "branch": None,
+            "published": publication,
+            "_attempts": {},
+            "_unclear": False,
+        }
+        held(self.lock, self._become, base, ChangeSet(), **ending)
 
     def discard_files(self, keys: Iterable[str]) -> None:
         """Remove the files of a commit that did not come about, but not the session's chunks."""

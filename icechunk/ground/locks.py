@@ -1,22 +1,64 @@
-"""Locks that survive `os.fork`: a child never waits for a thread that only its parent has."""
+"""Locks that survive `os.fork` and interrupts.
+
+A forked child never waits for a thread that only its parent has.  An interrupt (`KeyboardInterrupt`
+and other exceptions that are raised between two instructions) never leaves a lock held.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from types import TracebackType
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from icechunk.ground.runtime import process_generation
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_RLock: Any = type(threading.RLock())
 
 SETTLING_SECONDS = 1.0
 """Longest time, in seconds, that a fork waits for changes under way in other threads."""
 
 
-class ProcessLock:
+def guarded(action: Callable[[], R], undo: Callable[[], object]) -> R:
+    """Run an action, and then another that undoes what it has begun, whatever happens.
+
+    Parameters
+    ----------
+    action
+        May be interrupted anywhere.
+    undo
+        Called twice, since an interrupt can stop the first call, or come right before it; the
+        second call finds nothing to do otherwise.
+    """
+    try:
+        try:
+            return action()
+        finally:
+            undo()
+    finally:
+        undo()
+
+
+def held(
+    lock: AbstractContextManager[Any], action: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """Run an action with a lock held.
+
+    The interpreter delivers no interrupt between the end of the action and the release.  Trace
+    functions (debuggers) can raise between any two lines, so there is only one.
+    """
+    with lock: return action(*args, **kwargs)  # noqa: E701  # fmt: skip
+
+
+class ProcessLock(_RLock):  # type: ignore[misc]
     """A re-entrant lock that a forked child finds free, whoever held it at the time of the fork.
+
+    Use it in a ``with`` statement: entering and leaving are single instructions then, between
+    which the interpreter delivers no interrupts.  Methods written in Python would not have that.
 
     Parameters
     ----------
@@ -26,46 +68,26 @@ class ProcessLock:
         Such locks must not be nested in one another.
     """
 
-    __slots__ = ("__weakref__", "_generation", "_lock")
+    __slots__ = ()
+
+    def __new__(cls, *, settled: bool = False) -> ProcessLock:
+        """Make a lock, and remember it for the time of a fork."""
+        lock: ProcessLock = super().__new__(cls)
+        _locks.add(lock)
+        if settled:
+            _settled.add(lock)
+        return lock
 
     def __init__(self, *, settled: bool = False) -> None:
-        self._lock: Any = threading.RLock()
-        self._generation = process_generation()
-        if settled:
-            _settled.add(self)
+        super().__init__()
 
-    def _here(self) -> Any:
-        """The lock of this process; one that this very thread holds across a fork stays."""
-        generation = process_generation()
-        if self._generation != generation:
-            if not self._lock._is_owned():
-                self._lock = threading.RLock()
-            self._generation = generation
-        return self._lock
-
-    def acquire(self, timeout: float = -1) -> bool:
-        """Take the lock, waiting up to `timeout` seconds (without end by default)."""
-        return bool(self._here().acquire(timeout=timeout))
-
-    def release(self) -> None:
-        """Give the lock back."""
-        self._lock.release()
-
-    def __enter__(self) -> None:
-        if self._generation == process_generation():
-            self._lock.acquire()
-        else:
-            self._here().acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lock.release()
+    @property
+    def is_mine(self) -> bool:
+        """Whether the current thread holds the lock."""
+        return bool(self._is_owned())
 
 
+_locks: WeakSet[ProcessLock] = WeakSet()
 _settled: WeakSet[ProcessLock] = WeakSet()
 _taken: list[ProcessLock] = []
 
@@ -83,7 +105,15 @@ def _after_fork() -> None:
         _taken.pop().release()
 
 
+def _after_fork_in_child() -> None:
+    """Free the locks of threads that only the parent has; one of this very thread stays held."""
+    _after_fork()
+    for lock in list(_locks):
+        if not lock.is_mine:
+            lock._at_fork_reinit()
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
     )

@@ -24,6 +24,9 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Itera
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
+from icechunk.ground.answers import ASYNC_CALL, AsyncCall
+from icechunk.ground.locks import held
+
 FRONT_WORKERS = 16
 """Threads that run the bodies of asynchronous twins."""
 
@@ -50,6 +53,22 @@ class _Process:
         self.lock = threading.RLock()
         self.front: ThreadPoolExecutor | None = None
         self.leaf: ThreadPoolExecutor | None = None
+
+    def front_pool(self) -> ThreadPoolExecutor:
+        """The pool of twins, made on first use, with the lock held."""
+        if self.front is None:
+            self.front = ThreadPoolExecutor(
+                FRONT_WORKERS, "icechunk-front", initializer=_set_role, initargs=("front",)
+            )
+        return self.front
+
+    def leaf_pool(self) -> ThreadPoolExecutor:
+        """The pool of storage and encoding work, made on first use, with the lock held."""
+        if self.leaf is None:
+            self.leaf = ThreadPoolExecutor(
+                LEAF_WORKERS, "icechunk-leaf", initializer=_set_role, initargs=("leaf",)
+            )
+        return self.leaf
 
 
 _process = _Process(0)
@@ -95,11 +114,13 @@ class PerProcess(Generic[T]):
         """Return this process's value."""
         if self._generation == _process.generation:
             return cast(T, self._value)
-        with _process.lock:
-            if self._generation != _process.generation:
-                self._value = self._make()
-                self._generation = _process.generation
+        held(_process.lock, self._make_once)
         return cast(T, self._value)
+
+    def _make_once(self) -> None:
+        if self._generation != _process.generation:
+            self._value = self._make()
+            self._generation = _process.generation
 
 
 def _set_role(name: str) -> None:
@@ -109,24 +130,12 @@ def _set_role(name: str) -> None:
 
 def _front_pool() -> ThreadPoolExecutor:
     """Return the pool of twins, made on first use."""
-    here = _process
-    with here.lock:
-        if here.front is None:
-            here.front = ThreadPoolExecutor(
-                FRONT_WORKERS, "icechunk-front", initializer=_set_role, initargs=("front",)
-            )
-        return here.front
+    return held(_process.lock, _process.front_pool)
 
 
 def _leaf_pool() -> ThreadPoolExecutor:
     """Return the pool of storage and encoding work, made on first use."""
-    here = _process
-    with here.lock:
-        if here.leaf is None:
-            here.leaf = ThreadPoolExecutor(
-                LEAF_WORKERS, "icechunk-leaf", initializer=_set_role, initargs=("leaf",)
-            )
-        return here.leaf
+    return held(_process.lock, _process.leaf_pool)
 
 
 def on_leaf() -> bool:
@@ -144,19 +153,14 @@ class _Batch(Generic[T, R]):
     def __init__(self, fn: Callable[[T], R], items: list[T] | tuple[T, ...]) -> None:
         self._fn = fn
         self._items = items
-        self._lock = threading.Lock()
-        self._next = 0
+        self._next = itertools.count()  # one instruction gives out an index: no lock is needed
         self.results: list[Any] = [None] * len(items)
         self.errors: dict[int, BaseException] = {}
 
     def _take(self) -> int:
         """Return the next index to work on, or -1 when there is nothing left to do."""
-        with self._lock:
-            index = self._next
-            if self.errors or index >= len(self._items):
-                return -1
-            self._next = index + 1
-            return index
+        index = next(self._next)
+        return -1 if self.errors or index >= len(self._items) else index
 
     def drain(self) -> None:
         """Work on items until none is left or one has failed."""
@@ -164,8 +168,7 @@ class _Batch(Generic[T, R]):
             try:
                 self.results[index] = self._fn(self._items[index])
             except BaseException as error:
-                with self._lock:
-                    self.errors[index] = error
+                self.errors[index] = error
                 return
 
 
@@ -272,8 +275,15 @@ def _submit_front(call: Callable[[], R]) -> Future[R]:
 
 async def on_front(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a whole operation on the front pool and await its result."""
-    call = functools.partial(contextvars.copy_context().run, fn, *args, **kwargs)
-    return await asyncio.wrap_future(_submit_front(call))
+    call = AsyncCall()
+    context = contextvars.copy_context()
+    context.run(ASYNC_CALL.set, call)
+    try:
+        run = functools.partial(context.run, fn, *args, **kwargs)
+        return await asyncio.wrap_future(_submit_front(run))
+    except BaseException:
+        call.abandoned = True
+        raise
 
 
 # ------------------------------------------------------------------------------------------------
@@ -290,14 +300,6 @@ class _Flight(Generic[R]):
         self.future: Future[R] = Future()
 
 
-class _Flights(Generic[K, R]):
-    """The calls in progress of one `SingleFlight` in one process."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.by_key: dict[K, _Flight[R]] = {}
-
-
 class SingleFlight(Generic[K, R]):
     """Let concurrent requests for the same key share one call.
 
@@ -306,7 +308,7 @@ class SingleFlight(Generic[K, R]):
     """
 
     def __init__(self) -> None:
-        self._flights: PerProcess[_Flights[K, R]] = PerProcess(_Flights)
+        self._flights: PerProcess[dict[K, _Flight[R]]] = PerProcess(dict)
 
     def run(self, key: K, fn: Callable[[], R]) -> R:
         """Return the outcome of `fn`, or of the same call already running for `key`.
@@ -319,34 +321,45 @@ class SingleFlight(Generic[K, R]):
             The call; made only if no other thread is making it for this key.
         """
         flights = self._flights.get()
-        while True:
-            with flights.lock:
-                flight = flights.by_key.get(key)
-                if flight is None:
-                    flight = flights.by_key[key] = _Flight()
-                    break
-            if flight.thread == threading.get_ident():
-                return fn()
-            error = flight.future.exception()
-            if error is None:
-                return flight.future.result()
-            if isinstance(error, Exception):
-                raise error
-            # the thread that ran it was interrupted, which says nothing about the key: ask again
-        return self._fly(flights, key, flight, fn)
+        mine: _Flight[R] = _Flight()
+        try:
+            while (flight := flights.setdefault(key, mine)) is not mine:
+                if flight.thread == threading.get_ident() and not flight.future.done():
+                    return fn()
+                error = flight.future.exception()
+                if error is None:
+                    return flight.future.result()
+                if isinstance(error, Exception):
+                    raise error
+                # The thread that ran it was interrupted, which says nothing about the key, and
+                # may not have got round to removing it: ask again.
+                self._forget(flights, key, flight)
+            return self._fly(flights, key, mine, fn)
+        finally:
+            if not mine.future.done():  # an interrupt: let those who wait for it ask again
+                self._land(flights, key, mine, KeyboardInterrupt())
 
     @staticmethod
-    def _fly(flights: _Flights[K, R], key: K, flight: _Flight[R], fn: Callable[[], R]) -> R:
+    def _forget(flights: dict[K, _Flight[R]], key: K, flight: _Flight[R]) -> None:
+        if flights.get(key) is flight:
+            flights.pop(key, None)
+
+    def _land(
+        self, flights: dict[K, _Flight[R]], key: K, flight: _Flight[R], error: BaseException
+    ) -> None:
+        self._forget(flights, key, flight)
+        flight.future.set_exception(error)
+
+    def _fly(
+        self, flights: dict[K, _Flight[R]], key: K, flight: _Flight[R], fn: Callable[[], R]
+    ) -> R:
         """Run the call that this thread has claimed and publish its outcome."""
         try:
             result = fn()
         except BaseException as error:
-            with flights.lock:
-                del flights.by_key[key]
-            flight.future.set_exception(error)
+            self._land(flights, key, flight, error)
             raise
-        with flights.lock:
-            del flights.by_key[key]
+        self._forget(flights, key, flight)
         flight.future.set_result(result)
         return result
 

@@ -131,6 +131,13 @@ class Ledger(ABC):
         """Register a snapshot that no branch points to."""
 
     @abstractmethod
+    def has_published(self, branch: str | None, record: SnapshotRecord) -> bool:
+        """Whether `commit`, `amend` or (without a branch) `detach` of a snapshot was carried out.
+
+        Also when others have committed since.
+        """
+
+    @abstractmethod
     def create_branch(self, name: str, target: ObjectId) -> None:
         """Make a branch."""
 

@@ -23,6 +23,8 @@ from icechunk.ground.errors import (
     RepositoryNotFoundError,
     StorageError,
 )
+from icechunk.ground.ids import INITIAL_SNAPSHOT_ID
+from icechunk.ground.locks import held
 from icechunk.ledger.base import Ledger
 from icechunk.ledger.v1 import FileLedger
 from icechunk.ledger.v2 import RepoLedger
@@ -30,9 +32,13 @@ from icechunk.model.repo_state import MAIN, RepoState
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.model.txlog import TransactionLog
 from icechunk.storage.base import Storage
+from icechunk.storage.probe import PROBES
 
 V1_MARK = branch_key(MAIN)
 """The object that every repository of spec 1 has."""
+
+_BEFORE_CREATION = {snapshot_key(INITIAL_SNAPSHOT_ID), log_key(INITIAL_SNAPSHOT_ID)}
+"""Objects written before the one that makes a repository, besides configuration and probes."""
 
 _log = logging.getLogger(__name__)
 
@@ -99,13 +105,41 @@ def ledger_of(spec_version: int, storage: Storage, settings: Settings) -> Ledger
     return RepoLedger(storage, settings)
 
 
+def _contents(storage: Storage) -> tuple[bool, str | None]:
+    """What is in a place without a repository.
+
+    Returns
+    -------
+    unfinished : bool
+        Whether a creation was killed here, before it wrote the object that makes a repository.
+    stranger : str or None
+        Name of an object that no creation leaves.
+    """
+    unfinished, config = False, None
+    for info in storage.list(""):
+        if info.key == CONFIG:
+            config = CONFIG  # anybody's, unless there is more
+        elif info.key in _BEFORE_CREATION:
+            unfinished = True
+        elif not info.key.startswith(f"{PROBES}/"):
+            return False, info.key
+    return unfinished, None if unfinished else config
+
+
 def _nothing(storage: Storage) -> RepositoryNotFoundError:
     try:
         found = next(iter(storage.list(REFS)), None)
+        unfinished = found is None and _contents(storage)[0]
     except StorageError as error:
         if error.kind != ErrorKind.STORAGE_OTHER:
             raise
-        found = None  # web servers do not list
+        found, unfinished = None, False  # web servers do not list
+    if unfinished:
+        return RepositoryNotFoundError(
+            f"the repository doesn't exist: its creation at {storage.identity} was interrupted and "
+            "never finished; call `Repository.create` or `Repository.open_or_create` to finish it",
+            ErrorKind.REPOSITORY_NOT_FOUND,
+        )
     if found is not None:
         return RepositoryNotFoundError(
             f"the repository doesn't exist: {storage.identity} has refs (`{found.key}`), but "
@@ -141,27 +175,30 @@ def create_ledger(
     storage = storage.tuned(settings.storage)
     storage.require_creatable()
     if check_clean_root:
-        stranger = next(iter(storage.list("")), None)
+        _, stranger = _contents(storage)  # what a killed creation left is written again
         if stranger is not None:
             raise InvalidInputError(
                 "repositories can only be created in clean prefixes: "
-                f"{storage.identity} holds `{stranger.key}`; choose an empty place, or use "
+                f"{storage.identity} holds `{stranger}`; choose an empty place, or use "
                 "`Repository.open` if this is a repository",
                 ErrorKind.PARENT_DIRECTORY_NOT_CLEAN,
             )
-    with storage.lock(REPO):
+
+    def write() -> None:
         if detect(storage) is not None:
             raise _taken(storage)
         first = _write_first(storage, settings, dialect_for(spec_version))
         if spec_version == 1:
-            if config is not None:
-                _write_config(storage, config)
+            if config is not None or storage.head(CONFIG) is not None:
+                _write_config(storage, config or {})
             key, data = V1_MARK, encode_ref(first.id)
         else:
             state = RepoState.initial(first, config, at=first.flushed_at)
             key, data = REPO, encode_repo(state, level=settings.compression_level)
         if storage.create(key, data) is None:
             raise _taken(storage)
+
+    held(storage.lock(REPO), write)
     return ledger_of(spec_version, storage, settings)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from icechunk.assets.assets import Assets
-from icechunk.assets.layout import CONFIG, OVERWRITTEN, REPO, backup_name
+from icechunk.assets.layout import CONFIG, OVERWRITTEN, REPO, backup_name, snapshot_key
 from icechunk.config.resolve import Settings
 from icechunk.config.serde import from_plain, to_plain
 from icechunk.config.yaml_text import from_yaml, to_yaml
@@ -32,6 +32,7 @@ from icechunk.ground.errors import (
     StorageError,
 )
 from icechunk.ground.ids import ObjectId, id_text, new_object_id
+from icechunk.ground.locks import held
 from icechunk.ground.runtime import map_parallel
 from icechunk.ledger.base import Ledger
 from icechunk.ledger.lineage import Lineage
@@ -112,9 +113,12 @@ class FileLedger(Ledger):
 
     def _guarded(self, key: str, change: Callable[[], bool]) -> bool:
         """Make one change of a ref while the repository is still of spec 1; whether it was made."""
-        with self._storage.lock(key):
+
+        def while_it_is() -> bool:
             self._check_not_upgraded()
-            done = change()
+            return change()
+
+        done = held(self._storage.lock(key), while_it_is)
         if done and not self._storage.blocking_ok:
             self._check_not_upgraded()
         return done
@@ -227,6 +231,19 @@ class FileLedger(Ledger):
 
     def detach(self, record: SnapshotRecord) -> None:
         """Nothing: a snapshot file is all that spec 1 knows of a snapshot."""
+
+    def has_published(self, branch: str | None, record: SnapshotRecord) -> bool:
+        if branch is None:
+            return self._storage.head(snapshot_key(record.id)) is not None
+        tip = self._target(refs_v1.branch_key(branch))
+        if tip is None:
+            return False
+        for found in self.ancestry(tip):
+            if found.id == record.id:
+                return True
+            if found.id == record.parent_id:
+                return False
+        return False
 
     def create_branch(self, name: str, target: ObjectId) -> None:
         def choose(tip: ObjectId | None) -> ObjectId:
@@ -358,16 +375,20 @@ class FileLedger(Ledger):
 
     def save_config(self, config: dict[str, Any]) -> None:
         data = to_yaml(from_plain(config)).encode()
-        with self._storage.lock(CONFIG):
-            self._check_not_upgraded()
-            former = self._get(CONFIG)
-            expected = None if former is None else former.version
-            if self._config_version not in (_UNREAD, expected):
-                raise _config_updated()
-            written = self._put_config(data, former)
+        self._config_version = held(self._storage.lock(CONFIG), self._save_config, data)
+
+    def _save_config(self, data: bytes) -> str:
+        self._check_not_upgraded()
+        former = self._get(CONFIG)
+        expected = None if former is None else former.version
+        # The same text is no conflict: an interrupted call of this handle may have written it.
+        is_ours = former is not None and former.data == data
+        if self._config_version not in (_UNREAD, expected) and not is_ours:
+            raise _config_updated()
+        written = self._put_config(data, former)
         if written is None:
             raise _config_updated()
-        self._config_version = written
+        return written
 
     def _put_config(self, data: bytes, former: Fetched | None) -> str | None:
         """Write the configuration, after a copy of the former one; None for a lost race."""

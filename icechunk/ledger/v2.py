@@ -22,6 +22,7 @@ from icechunk.ground.errors import (
     StorageError,
 )
 from icechunk.ground.ids import ObjectId, id_text, new_object_id
+from icechunk.ground.locks import held
 from icechunk.ledger.base import Ledger, Transition
 from icechunk.ledger.capabilities import Capability
 from icechunk.model.lazy_record import Walk
@@ -103,8 +104,7 @@ class RepoLedger(Ledger):
             if attempt > _IMMEDIATE_TRIES:
                 time.sleep(random.uniform(0, wait))
                 wait = min(wait * 2, settings.update_max_backoff_ms / 1000)
-            with self._storage.lock(REPO):
-                new = self._try(transition)
+            new = held(self._storage.lock(REPO), self._try, transition)
             if new is not None:
                 return new
             _log.info("retry key=%s tries=%d cause=changed-meanwhile", REPO, attempt + 1)
@@ -216,11 +216,15 @@ class RepoLedger(Ledger):
             self.update(once)
 
     def detach(self, record: SnapshotRecord) -> None:
-        self.update(
+        self._publish(
             lambda state, at, backup, limit: state.with_detached(
                 record, at=at, backup_path=backup, limit=limit
-            )
+            ),
+            record,
         )
+
+    def has_published(self, branch: str | None, record: SnapshotRecord) -> bool:
+        return self.state().snapshot(record.id) is not None
 
     def create_branch(self, name: str, target: ObjectId) -> None:
         self.update(

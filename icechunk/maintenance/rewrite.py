@@ -13,6 +13,7 @@ from icechunk.config.resolve import effective
 from icechunk.config.serde import to_plain
 from icechunk.engine.commit import publish
 from icechunk.engine.context import RepoContext
+from icechunk.engine.publication import Request
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
@@ -70,7 +71,8 @@ def rewrite_manifests(
     )
     log = ctx.assets.log(base.id) if amend else TransactionLog(base.id)
     register = ctx.ledger.amend if amend else ctx.ledger.commit
-    return publish(transaction, message, _metadata(ctx, metadata), register, lambda _: log)
+    request = Request("rewrite", message, _metadata(ctx, metadata))
+    return publish(transaction, request, register, log_of=lambda _: log)
 
 
 def _everything(ctx: RepoContext, base: Snapshot) -> ChangeSet:

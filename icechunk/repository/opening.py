@@ -17,6 +17,7 @@ from icechunk.ground.runtime import on_front, twin
 from icechunk.ledger.open import create_ledger, detect, open_ledger, open_with_config
 from icechunk.model.spec_version import SpecVersion
 from icechunk.repository.access import authorisation, check_containers
+from icechunk.repository.unanswered import Unanswered
 from icechunk.storage.base import Storage
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Opening:
     def __init__(self, repository: RepoContext, attribution: Attribution | None = None) -> None:
         self._ctx = repository
         self._attribution = attribution
+        self._unanswered = Unanswered()
 
     @property
     def _repository(self) -> Self:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from icechunk.engine.context import RepoContext
 from icechunk.ground.ids import id_text, parse_object_id
 from icechunk.ground.runtime import twin
+from icechunk.repository.unanswered import Unanswered
 
 
 class Refs:
-    """Names for snapshots: branches move, tags do not."""
+    """Names for snapshots: branches move, tags do not.
+
+    A call that was interrupted or cancelled may be repeated: when it had made its change already,
+    the same call on the same handle does nothing.
+    """
 
     _ctx: RepoContext
+    _unanswered: Unanswered
 
     def list_branches(self) -> set[str]:
         """Names of all branches."""
@@ -36,7 +42,12 @@ class Refs:
         SnapshotNotFoundError
             When there is no such snapshot.
         """
-        self._ctx.ledger.create_branch(branch, parse_object_id(snapshot_id))
+        ledger, target = self._ctx.ledger, parse_object_id(snapshot_id)
+        self._unanswered.make(
+            ("create_branch", branch, snapshot_id),
+            lambda: ledger.create_branch(branch, target),
+            lambda: ledger.branches().get(branch) == target,
+        )
 
     def reset_branch(
         self, branch: str, snapshot_id: str, *, from_snapshot_id: str | None = None
@@ -56,7 +67,12 @@ class Refs:
             The branch points elsewhere than `from_snapshot_id`.
         """
         expected = None if from_snapshot_id is None else parse_object_id(from_snapshot_id)
-        self._ctx.ledger.reset_branch(branch, parse_object_id(snapshot_id), expected)
+        ledger, target = self._ctx.ledger, parse_object_id(snapshot_id)
+        self._unanswered.make(
+            ("reset_branch", branch, snapshot_id, str(from_snapshot_id)),
+            lambda: ledger.reset_branch(branch, target, expected),
+            lambda: ledger.branches().get(branch) == target,
+        )
 
     def delete_branch(self, branch: str) -> None:
         """Remove a branch; its snapshots stay until garbage collection.
@@ -68,7 +84,12 @@ class Refs:
         RefNotFoundError
             When there is no such branch.
         """
-        self._ctx.ledger.delete_branch(branch)
+        ledger = self._ctx.ledger
+        self._unanswered.make(
+            ("delete_branch", branch),
+            lambda: ledger.delete_branch(branch),
+            lambda: branch not in ledger.branches(),
+        )
 
     def list_tags(self) -> set[str]:
         """Names of all tags."""
@@ -92,7 +113,12 @@ class Refs:
         AlreadyExistsError
             Kinds ``tag-already-exists``, and ``tag-previously-deleted``: names are not reused.
         """
-        self._ctx.ledger.create_tag(tag, parse_object_id(snapshot_id))
+        ledger, target = self._ctx.ledger, parse_object_id(snapshot_id)
+        self._unanswered.make(
+            ("create_tag", tag, snapshot_id),
+            lambda: ledger.create_tag(tag, target),
+            lambda: ledger.tags().get(tag) == target,
+        )
 
     def delete_tag(self, tag: str) -> None:
         """Remove a tag; its name can never be used again.
@@ -102,7 +128,12 @@ class Refs:
         RefNotFoundError
             When there is no such tag.
         """
-        self._ctx.ledger.delete_tag(tag)
+        ledger = self._ctx.ledger
+        self._unanswered.make(
+            ("delete_tag", tag),
+            lambda: ledger.delete_tag(tag),
+            lambda: tag not in ledger.tags(),
+        )
 
     list_branches_async = twin(list_branches)
     lookup_branch_async = twin(lookup_branch)

@@ -90,7 +90,7 @@ class Repository(Opening, Refs, History, Administration, Upkeep, Shown):
         return self._ctx, self._attribution
 
     def __setstate__(self, state: tuple[RepoContext, Attribution | None]) -> None:
-        self._ctx, self._attribution = state
+        Opening.__init__(self, *state)
 
     # -- sessions --------------------------------------------------------------------------------
 

@@ -19,7 +19,9 @@ from icechunk.session.references import ChunkReferences
 class Hierarchy:
     """Moves of nodes and chunks, and questions about them."""
 
-    _transaction: Transaction
+    @property
+    def _transaction(self) -> Transaction:
+        raise NotImplementedError
 
     @labelled
     def move(self, from_path: str, to_path: str) -> None:

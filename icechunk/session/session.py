@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
@@ -43,7 +44,13 @@ class Session(Hierarchy, Shown):
     __module__ = "icechunk"
 
     def __init__(self, session: Transaction) -> None:
-        self._transaction = session
+        self._unsettled = session
+
+    @property
+    def _transaction(self) -> Transaction:
+        """The transaction, which knows what became of a commit that was interrupted."""
+        self._unsettled.settle()
+        return self._unsettled
 
     @property
     def _session(self) -> Session:
@@ -77,7 +84,7 @@ class Session(Hierarchy, Shown):
         return SessionRecipe.of(transaction)
 
     def __setstate__(self, state: SessionRecipe) -> None:
-        self._transaction = state.restore()
+        self._unsettled = state.restore()
 
     @contextmanager
     def allow_pickling(self) -> Iterator[None]:
@@ -187,12 +194,17 @@ class Session(Hierarchy, Shown):
         ReadOnlyError
             For a read-only session.
         """
-        if self.read_only:
-            raise ReadOnlyError(
-                "Read only sessions cannot modify the repository, there is nothing to discard",
-                ErrorKind.READ_ONLY_SESSION,
-            )
-        self._transaction.replace_changes(ChangeSet())
+
+        def discard() -> None:
+            if self.read_only:
+                raise ReadOnlyError(
+                    "Read only sessions cannot modify the repository, there is nothing to discard",
+                    ErrorKind.READ_ONLY_SESSION,
+                )
+            transaction.replace_changes(ChangeSet())
+
+        transaction = self._transaction
+        transaction.exclusively(discard)
 
     @labelled
     def commit(
@@ -207,6 +219,11 @@ class Session(Hierarchy, Shown):
 
         When this returns, the commit is on durable storage and every other session that opens the
         branch sees it.  This session is read-only on the new snapshot from then on.
+
+        An interrupt (Stop in a notebook, Ctrl-C) or the cancellation of `commit_async` may arrive
+        after the branch has moved. The session finds that out before anything else is done with
+        it, and is read-only on its commit then. The same call made again, with the same message and
+        metadata, makes no second commit: it returns the id of the one that was made.
 
         Parameters
         ----------
@@ -256,7 +273,8 @@ class Session(Hierarchy, Shown):
         """Replace the branch's tip, this session's base, by one commit with the changes of both.
 
         The former tip stays readable by its id until garbage is collected. Sessions of others that
-        are based on it conflict, as after any commit.
+        are based on it conflict, as after any commit. After an interrupt the same call can be
+        made again, as `commit`.
 
         Parameters
         ----------
@@ -291,6 +309,8 @@ class Session(Hierarchy, Shown):
     def flush(self, message: str, metadata: dict[str, Any] | None = None) -> str:
         """Write a snapshot that no branch points to; the session becomes read-only on it.
 
+        After an interrupt the same call can be made again, as `commit`.
+
         Returns
         -------
         str
@@ -319,8 +339,8 @@ class Session(Hierarchy, Shown):
             Conflicts were left; the session keeps its changes over the last commit passed.
         """
         _check_solver("solver", solver)
-        with self._transaction.committing():
-            rebasing.rebase(self._transaction, solver)
+        transaction = self._transaction
+        transaction.exclusively(partial(rebasing.rebase, transaction, solver))
 
     def conflicts(self) -> ConflictReport:
         """What a rebase onto the branch's tip would meet; nothing is changed.

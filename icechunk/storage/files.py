@@ -121,6 +121,14 @@ def publish(temporary: str, path: str) -> None:
             return
 
 
+def publish_if_free(temporary: str, path: str) -> bool:
+    """Give a temporary its final name unless the name is taken; the caller holds a lock."""
+    free = not os.path.lexists(path)
+    if free:
+        publish(temporary, path)
+    return free
+
+
 def publish_new(temporary: str, path: str) -> bool | None:
     """Give a temporary its final name unless the name is taken, atomically.
 

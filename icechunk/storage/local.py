@@ -23,6 +23,7 @@ from icechunk.config.storage import (
     StorageRetriesSettings,
     StorageSettings,
 )
+from icechunk.ground.locks import held
 from icechunk.ground.runtime import PerProcess, map_parallel
 from icechunk.storage import files
 from icechunk.storage.base import (
@@ -38,7 +39,7 @@ from icechunk.storage.base import (
     wrong_size,
 )
 from icechunk.storage.flushing import FLUSH_STEP, Flushes
-from icechunk.storage.locks import lock_of
+from icechunk.storage.locks import StorageHold, lock_of
 from icechunk.storage.names import LOCK_NAME, decode_segment, encode_key, is_hidden
 from icechunk.storage.packs import LocalPack, OpenFile, OpenFiles
 
@@ -350,10 +351,7 @@ class LocalStorage(Storage):
             try:
                 made = files.publish_new(temporary, path)
                 if made is None:
-                    with self._lock.get().hold():
-                        made = not os.path.lexists(path)
-                        if made:
-                            files.publish(temporary, path)
+                    made = held(self._lock.get().hold(), files.publish_if_free, temporary, path)
             finally:
                 files.remove(temporary)
             if made:
@@ -368,8 +366,7 @@ class LocalStorage(Storage):
         if not os.path.exists(path):
             return None
         try:
-            with self._lock.get().hold():
-                return self._replace_locked(path, data, expected)
+            return held(self._lock.get().hold(), self._replace_locked, path, data, expected)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -487,15 +484,9 @@ class LocalStorage(Storage):
             folder = parent
         self._anchored |= done
 
-    @contextlib.contextmanager
-    def lock(self, key: str) -> Iterator[None]:
+    def lock(self, key: str) -> StorageHold:
         """Hold the repository's lock file: one lock for all keys."""
-        path = os.path.join(self._root, LOCK_NAME)
+        lock = self._lock.get()
         if not os.path.isdir(self._root):
-            self._make_folder_of(path)
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(self._lock.get().hold())
-            except OSError as error:
-                raise files.failed(error, "lock", path) from error
-            yield
+            self._make_folder_of(lock.path)
+        return StorageHold(lock)

@@ -14,9 +14,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from typing import Any
 
 from icechunk.ground.runtime import PerProcess, process_generation
+from icechunk.storage.files import failed
 
 if sys.platform == "win32":
     import msvcrt
@@ -89,59 +90,118 @@ class FolderLock:
         self._path = path
         self._threads = threading.RLock()
         self._generation = process_generation()
-        self._depth = 0
         self._fd = -1
 
-    @contextlib.contextmanager
-    def hold(self) -> Iterator[None]:
-        """Hold the lock; re-entrant per thread.
+    def hold(self) -> Hold:
+        """Return a context that holds the lock; re-entrant per thread."""
+        return Hold(self)
 
-        Raises
-        ------
-        OSError
-            If the lock file cannot be made.
-        """
-        with self._threads:
-            if self._depth == 0:
-                self._acquire()
-            self._depth += 1
+    @property
+    def path(self) -> str:
+        """The lock file."""
+        return self._path
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this thread has the lock."""
+        threads: Any = self._threads
+        return bool(threads._is_owned())
+
+    def take(self) -> None:
+        """Wait for the lock, which this thread does not have yet."""
+        self._threads.acquire()
+        self._acquire()
+
+    def give_back(self) -> None:
+        """Release the lock if this thread has it; may be repeated."""
+        if not self.is_mine:
+            return
+        if self._generation == process_generation() and self._fd >= 0:
             try:
-                yield
+                with contextlib.suppress(OSError):
+                    _release(self._fd)
             finally:
-                self._depth -= 1
-                if self._depth == 0 and self._generation == process_generation():
-                    self._let_go()
+                self._close()
+        self._threads.release()
 
     def _acquire(self) -> None:
-        fd = _open(self._path)
+        fd = self._fd = _open(self._path)
         _held.add(fd)
-        self._fd = fd
         try:
             _take(fd)
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
-                self._close()
                 raise
             _log.warning(
                 "the file system of %s has no locks: commits are safe within this process only, "
                 "do not write from several processes at once",
                 self._path,
             )
-        except BaseException:
-            self._close()
-            raise
-
-    def _let_go(self) -> None:
-        try:
-            with contextlib.suppress(OSError):
-                _release(self._fd)
-        finally:
-            self._close()
 
     def _close(self) -> None:
         fd, self._fd = self._fd, -1
         _held.discard(fd)
         os.close(fd)
+
+
+class Hold:
+    """A context in which a thread holds a lock.
+
+    Interrupts can arrive while the lock is taken and while it is released.  Giving it back can
+    therefore be repeated, and is done also when the context is forgotten.
+
+    Parameters
+    ----------
+    lock
+        What to hold.
+
+    Raises
+    ------
+    OSError
+        On entering, if the lock file cannot be made.
+    """
+
+    __slots__ = ("_lock", "_outermost")
+
+    def __init__(self, lock: FolderLock) -> None:
+        self._lock = lock
+        self._outermost = False
+
+    def __enter__(self) -> None:
+        if self._lock.is_mine:
+            return
+        try:
+            self._outermost = True
+            self._lock.take()
+        except BaseException:
+            self._end()
+            raise
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            self._end()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        if self._outermost:
+            self._lock.give_back()
+            self._outermost = False
+
+    def __del__(self) -> None:
+        self._end()
+
+
+class StorageHold(Hold):
+    """The lock of a storage, which fails with the library's errors."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        try:
+            super().__enter__()
+        except OSError as error:
+            raise failed(error, "lock", self._lock.path) from error
 
 
 _locks: PerProcess[dict[str, FolderLock]] = PerProcess(dict)

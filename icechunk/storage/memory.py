@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from icechunk.config.rendering import Entry, Label
 from icechunk.config.storage import (
@@ -16,6 +16,7 @@ from icechunk.config.storage import (
 )
 from icechunk.ground.clock import now_us
 from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.ground.locks import held
 from icechunk.ground.runtime import PerProcess
 from icechunk.storage.base import (
     Data,
@@ -105,21 +106,24 @@ class MemoryStorage(Storage):
 
     def put(self, key: str, data: Data) -> None:
         """Keep an object."""
-        with self._lock.get():
-            self._store(key, data)
+        held(self._lock.get(), self._store, key, data)
 
     def create(self, key: str, data: Data) -> Version | None:
         """Keep an object unless there is one of that name."""
-        with self._lock.get():
-            return None if key in self._objects else self._store(key, data)
+        return held(self._lock.get(), self._create, key, data)
+
+    def _create(self, key: str, data: Data) -> Version | None:
+        return None if key in self._objects else self._store(key, data)
 
     def replace(self, key: str, data: Data, expected: Version) -> Version | None:
         """Keep an object if its version is still the expected one."""
-        with self._lock.get():
-            found = self._objects.get(key)
-            if found is None or found.version != expected:
-                return None
-            return self._store(key, data)
+        return held(self._lock.get(), self._replace, key, data, expected)
+
+    def _replace(self, key: str, data: Data, expected: Version) -> Version | None:
+        found = self._objects.get(key)
+        if found is None or found.version != expected:
+            return None
+        return self._store(key, data)
 
     def head(self, key: str) -> ObjectInfo | None:
         """Return an object's size and time."""
@@ -131,38 +135,27 @@ class MemoryStorage(Storage):
         """Yield the objects below a prefix, as they were when listing began."""
         folder = folder_of(prefix)
         start = f"{folder}/" if folder else ""
-        with self._lock.get():
-            below = [
-                ObjectInfo(key, len(found.data), found.modified)
-                for key, found in self._objects.items()
-                if key.startswith(start)
-            ]
-        return iter(below)
+        present = held(self._lock.get(), list, self._objects.items())
+        return (
+            ObjectInfo(key, len(found.data), found.modified)
+            for key, found in present
+            if key.startswith(start)
+        )
 
     def delete(self, keys: Iterable[str]) -> int:
         """Forget objects; returns how many there were."""
-        with self._lock.get():
-            return sum(self._objects.pop(key, None) is not None for key in keys)
+        return held(self._lock.get(), self._delete, keys)
+
+    def _delete(self, keys: Iterable[str]) -> int:
+        return sum(self._objects.pop(key, None) is not None for key in keys)
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """Keep other threads of this process from changing anything."""
-        return _Held(self._lock.get())
+        lock: Any = self._lock.get()  # its own context: no interrupt comes between its steps
+        return cast(AbstractContextManager[None], lock)
 
     def _entries(self) -> Iterable[Entry]:
         return [Entry("type", Label("in-memory"))]
-
-
-class _Held:
-    """A lock as a context that yields nothing."""
-
-    def __init__(self, lock: AbstractContextManager[bool]) -> None:
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        self._lock.__enter__()
-
-    def __exit__(self, *exc: object) -> None:
-        self._lock.__exit__(None, None, None)
 
 
 def _left_behind() -> MemoryStorage:

@@ -147,8 +147,7 @@ class LocalPack(Pack):
     def close(self) -> None:
         """Release the descriptor once the appends under way have ended; flush what is left."""
         if self._generation == process_generation():
-            with self._lock:
-                self._file = None
-                rest = self._end - self._flushed
+            self._file = None
+            rest = self._end - self._flushed
             if rest >= FLUSH_STEP // 4 and self._flushes is not None:
                 self._flushes.begin(self._path)

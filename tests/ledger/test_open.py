@@ -98,3 +98,59 @@ def test_a_damaged_configuration_is_named(storage: icechunk.Storage, content: by
     with pytest.raises(icechunk.FormatError, match=r"config\.yaml|stored configuration") as caught:
         icechunk.Repository.open(storage)
     assert caught.value.kind == "config-deserialization"
+
+
+class TestKilledCreation:
+    """The process ended before the object was written that makes a repository."""
+
+    @pytest.fixture(params=[1, 2])
+    def spec(self, request: pytest.FixtureRequest) -> int:
+        return int(request.param)
+
+    @pytest.fixture
+    def left(self, storage: icechunk.Storage, spec: int) -> icechunk.Storage:
+        config = icechunk.RepositoryConfig(inline_chunk_threshold_bytes=7)
+        icechunk.Repository.create(storage, config, spec_version=spec)
+        storage.delete(["refs/branch.main/ref.json" if spec == 1 else "repo"])
+        storage.put("probes/0123456789abcdef0123", b"first")
+        return storage
+
+    def test_open_says_what_happened_and_what_to_do(self, left: icechunk.Storage) -> None:
+        with pytest.raises(icechunk.RepositoryNotFoundError) as caught:
+            icechunk.Repository.open(left)
+        assert "was interrupted and never finished; call `Repository.create`" in str(caught.value)
+        assert not icechunk.Repository.exists(left)
+
+    @pytest.mark.parametrize("anew", [1, 2])
+    @pytest.mark.parametrize("how", ["create", "open_or_create"])
+    def test_it_is_finished(self, left: icechunk.Storage, how: str, anew: int) -> None:
+        version = {"spec_version" if how == "create" else "create_version": anew}
+        repo = getattr(icechunk.Repository, how)(left, **version)
+        assert repo.spec_version == anew
+        assert len(list(repo.ancestry(branch="main"))) == 1
+        stored = icechunk.Repository.fetch_config(left)
+        assert stored is None or stored.inline_chunk_threshold_bytes is None, "that of the new one"
+        assert icechunk.Repository.open(left).list_branches() == {"main"}
+
+    def test_a_file_that_was_half_written_is_written_again(self, left: icechunk.Storage) -> None:
+        left.put("snapshots/1CECHNKREP0F1RSTCMT0", b"ICE")
+        repo = icechunk.Repository.create(left)
+        assert repo.readonly_session("main").status().is_empty()
+        assert repo.inspect_snapshot(repo.lookup_branch("main"))["nodes"] == []
+
+    @pytest.mark.parametrize("key", ["chunks/1CECHNKREP0F1RSTCMT0", "notes.txt", "snapshots/X"])
+    def test_anything_more_is_not_touched(self, left: icechunk.Storage, key: str) -> None:
+        left.put(key, b"x")
+        for how in (icechunk.Repository.create, icechunk.Repository.open_or_create):
+            with pytest.raises(icechunk.InvalidInputError) as caught:
+                how(left)
+            assert caught.value.kind == "parent-directory-not-clean"
+        with pytest.raises(icechunk.RepositoryNotFoundError, match="nothing of Icechunk"):
+            icechunk.Repository.open(left)
+
+
+def test_a_configuration_alone_belongs_to_somebody_else(storage: icechunk.Storage) -> None:
+    storage.put("config.yaml", b"theirs: 1")
+    with pytest.raises(icechunk.InvalidInputError, match=r"holds `config.yaml`"):
+        icechunk.Repository.create(storage, spec_version=1)
+    assert bytes(storage.get("config.yaml").data) == b"theirs: 1"

@@ -1,0 +1,153 @@
+"""A snapshot on its way into the repository, and what a call that asks for it again is answered.
+
+Publishing is one compare-and-swap, and an interrupt can arrive after it was carried out but before
+the session knows.  So a transaction writes down what it is about to publish first.  Whatever comes
+next looks whether the snapshot is in the repository, and adopts it.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from icechunk.engine.context import RepoContext
+from icechunk.ground.answers import Answer
+from icechunk.ground.errors import ErrorKind, SessionStateError
+from icechunk.ground.ids import ObjectId, id_text
+from icechunk.ground.locks import ProcessLock, held
+from icechunk.model.snapshot_table import SnapshotRecord
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a call asked for: the same call made again asks for the same.
+
+    Attributes
+    ----------
+    verb : str
+        ``commit``, ``amend`` or ``flush``.
+    message, metadata
+        As the caller gave them, defaults included.
+    """
+
+    verb: str
+    message: str
+    metadata: dict[str, Any]
+
+
+class Publication:
+    """One attempt to bring a snapshot into the repository.
+
+    Parameters
+    ----------
+    branch : str or None
+        Branch that it moves; None for a snapshot without a branch.
+    record : SnapshotRecord
+        The snapshot; its files are written.
+    request : Request
+        What it answers.
+    """
+
+    def __init__(self, branch: str | None, record: SnapshotRecord, request: Request) -> None:
+        self.branch = branch
+        self.record = record
+        self.request = request
+        self.answer = Answer()
+
+    @property
+    def id(self) -> ObjectId:
+        """The snapshot's."""
+        return self.record.id
+
+    def __str__(self) -> str:
+        return f"snapshot {id_text(self.id)}, `{self.record.message}`"
+
+
+class Publishing(ABC):
+    """What a transaction knows of its publications.
+
+    Parameters
+    ----------
+    ctx : RepoContext
+        The repository handle.
+
+    Attributes
+    ----------
+    published : Publication or None
+        What made this transaction read-only.
+    """
+
+    def __init__(self, ctx: RepoContext) -> None:
+        self.ctx = ctx
+        self.published: Publication | None = None
+        self._attempts: dict[ObjectId, Publication] = {}  # may be in the repository: see `learn`
+        self._unclear = False  # nobody has looked since the last of them
+        self._turn = ProcessLock()  # of the thread that commits or rebases
+        self._committing = False
+
+    @abstractmethod
+    def _adopt(self, publication: Publication) -> None:
+        """Become read-only at a snapshot that was published."""
+
+    def attempt(self, publication: Publication) -> None:
+        """Note that a snapshot is about to be published."""
+        vars(self).update(_attempts={**self._attempts, publication.id: publication}, _unclear=True)
+
+    def withdraw(self, publication: Publication) -> None:
+        """Note that a snapshot was not published for certain."""
+        self._attempts.pop(publication.id, None)
+
+    def finish(self, publication: Publication) -> ObjectId:
+        """Become read-only at a snapshot that was published, and return its id to the caller."""
+        self._adopt(publication)
+        publication.answer.returned = True
+        return publication.id
+
+    def learn(self) -> bool:
+        """Look whether a snapshot that was to be published is in the repository, and adopt it.
+
+        A request that was interrupted may still be carried out later, so that attempts that were
+        not found are looked for again before the next one.
+        """
+        for publication in list(self._attempts.values()):
+            if self.ctx.ledger.has_published(publication.branch, publication.record):
+                self._adopt(publication)
+                _log.warning(
+                    "the interrupted %s was carried out: %s; this session is read-only on it",
+                    publication.request.verb,
+                    publication,
+                )
+                return True
+        self._unclear = False
+        return False
+
+    def settle(self) -> None:
+        """Learn what became of an interrupted publication before its outcome matters."""
+        if self._unclear and not self._committing:
+            held(self._turn, self.learn)
+
+    def answer(self, request: Request) -> ObjectId | None:
+        """Snapshot that answers a call which was made before, but whose result was not returned."""
+        done = self.published
+        if done is None or done.answer.reached or done.request != request:
+            return None
+        return done.id
+
+    def check_not_published(self, refusal: str) -> None:
+        """Raise, naming the snapshot, when this transaction is over because it was published.
+
+        Raises
+        ------
+        SessionStateError
+            Kind ``commit-not-allowed``.
+        """
+        if self.published is not None:
+            raise SessionStateError(
+                f"{refusal}: this session is over, what it changed is in {self.published}. Open a "
+                "new one with `Repository.writable_session`",
+                ErrorKind.COMMIT_NOT_ALLOWED,
+            )

@@ -1,0 +1,59 @@
+"""Changes of refs whose callers did not get to know whether they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from icechunk.ground.answers import Answer
+from icechunk.ground.errors import IcechunkError, StorageError
+from icechunk.ground.locks import guarded
+
+Change = tuple[str, ...]
+"""What was asked for: the name of the method and its arguments."""
+
+
+class Unanswered:
+    """The interrupted and cancelled calls of one handle, so that they can be repeated.
+
+    An interrupt may arrive after the change was made: the same call made again would then be
+    refused because of itself.
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[Change, Answer] = {}
+
+    def make(self, change: Change, make: Callable[[], None], is_made: Callable[[], bool]) -> None:
+        """Make a change, unless a call whose outcome nobody knows has made it.
+
+        Parameters
+        ----------
+        change : tuple of str
+            Names the change.
+        make : callable
+            Makes it, or raises.
+        is_made : callable
+            Whether the repository is as the change leaves it; asked when `make` raises after an
+            unanswered call for the same change.
+
+        Raises
+        ------
+        IcechunkError
+            What `make` raises.
+        """
+        former = self._calls.get(change)
+        answer = Answer()
+
+        def attempt() -> None:
+            try:
+                make()
+            except IcechunkError as error:
+                if former is None or former.reached or not is_made():
+                    answer.returned = not isinstance(error, StorageError)
+                    raise
+
+        def note() -> None:
+            others = {known: one for known, one in self._calls.items() if not one.reached}
+            self._calls = {**others, change: answer}
+
+        guarded(attempt, note)
+        answer.returned = True
