@@ -19,7 +19,7 @@ from icechunk.ground.ids import NodeId
 from icechunk.ground.paths import ROOT, join, parent_and_name
 from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
 from icechunk.model.coordinates import Coords, inside, sorted_unique
-from icechunk.model.nodes import NodeSnapshot, NodeTable
+from icechunk.model.nodes import ArrayData, NodeSnapshot, NodeTable
 from icechunk.model.references import clashing, same
 from icechunk.model.zarr_meta import parse_node
 
@@ -200,10 +200,9 @@ class _Merge:
         assert its.array is not None
         if self._same_bytes is None:
             return theirs
-        grid = before.array.num_chunks
-        lost = [_beyond(theirs, grid, mine.array.num_chunks)]
-        if any(new < old for new, old in zip(its.array.num_chunks, grid, strict=False)):
-            lost.append(_beyond(self._since(before, mine), grid, its.array.num_chunks))
+        lost = [_cut_off(theirs, before.array, its.array, mine)]
+        if any(new < old for new, old in zip(its.array.shape, before.array.shape, strict=False)):
+            lost.append(_cut_off(self._since(before, mine), before.array, mine.array, its))
         return self._clash(before, before.path, mine, theirs, lost)
 
     def _clash(
@@ -314,13 +313,29 @@ def _differs(now: ChunkTable, before: ChunkTable) -> np.ndarray[Any, np.dtype[np
     return changed
 
 
-def _beyond(table: ChunkTable, former: tuple[int, ...], grid: tuple[int, ...]) -> Coords:
-    """What was written on a former chunk grid and is not on the present one."""
-    coords = table.coords(np.flatnonzero(table.kind != TOMBSTONE))
-    if not coords.shape[1] == len(former) == len(grid):
+def _cut_off(
+    written: ChunkTable, before: ArrayData, writer: ArrayData, smaller: NodeSnapshot
+) -> Coords:
+    """What was written on the chunk grid of the fork and is not whole in a smaller array."""
+    coords = written.coords(np.flatnonzero(written.kind != TOMBSTONE))
+    after = smaller.array
+    assert after is not None
+    if not coords.shape[1] == len(before.shape) == len(writer.shape) == len(after.shape):
         return coords[:0]
-    on = [inside(coords, tuple((0, max(n, 1)) for n in axes)) for axes in (former, grid)]
-    return coords[on[0] & ~on[1]]
+    lost = np.zeros(len(coords), np.bool_)
+    for axis, size in enumerate(after.shape):
+        if len(coords) and size < min(before.shape[axis], writer.shape[axis]):
+            lost |= coords[:, axis] >= _whole_chunks(smaller, axis)
+    return coords[lost & inside(coords, tuple((0, max(n, 1)) for n in before.num_chunks))]
+
+
+def _whole_chunks(node: NodeSnapshot, axis: int) -> int:
+    """How many chunks along an axis the array's shape does not cut."""
+    assert node.array is not None
+    grid = json.loads(node.user_data)["chunk_grid"]
+    if grid["name"] == "regular":
+        return int(node.array.shape[axis] // grid["configuration"]["chunk_shape"][axis])
+    return max(node.array.num_chunks[axis] - 1, 0)
 
 
 def _rows_at(table: ChunkTable, coords: Coords) -> np.ndarray[Any, np.dtype[np.bool_]]:

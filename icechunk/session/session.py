@@ -372,7 +372,9 @@ class Session(Hierarchy, Shown):
     ) -> None:
         """Take in the changes of forks.
 
-        Forks may have written the same bytes to the same chunk; chunks written twice are compared.
+        Every node is compared as it was at the fork, as it is here and as it is in the fork: what
+        one side changed is taken, metadata key by key. Forks may have written the same bytes to the
+        same chunk; chunks written twice are compared.
 
         Parameters
         ----------

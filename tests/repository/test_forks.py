@@ -157,6 +157,87 @@ def test_resizes_that_lose_nothing_of_the_others(repo):
     assert read(session)[:, 0].tolist()[2:] == [0, 0, 9, 9]
 
 
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("made", [False, True], ids=["committed", "made by the session"])
+def test_a_write_to_a_chunk_that_a_smaller_shape_cuts(repo, first, made):
+    session = repo.writable_session("main")
+    path = "a"
+    if made:
+        path = "mine"
+        grid_array(session.store, path)
+    forks = [session.fork(), session.fork()]
+    zarr.open_array(forks[0].store, path=path, mode="r+").resize((5, 8))
+    edit(forks[1], np.s_[5, 0], 1, path)  # a cell that is gone, in a chunk that stays
+    session.merge(forks[first])
+    with pytest.raises(icechunk.ConflictError, match=rf"made /{path} smaller.*\[2, 0\]"):
+        session.merge(forks[1 - first])
+
+
+def overwrite(store) -> None:
+    store.delete_sync("mine/zarr.json")
+    grid_array(store, "mine")
+
+
+OUTCOMES = {
+    "attributes": lambda store: zarr.open_array(store, path="mine").attrs.update(x=1),
+    "other attributes": lambda store: zarr.open_array(store, path="mine").attrs.update(y=2),
+    "smaller": lambda store: zarr.open_array(store, path="mine").resize((4, 8)),
+    "low": lambda store: zarr.open_array(store, path="mine").__setitem__((0, 0), 5),
+    "high": lambda store: zarr.open_array(store, path="mine").__setitem__((5, 0), 5),
+    "delete": lambda store: store.delete_sync("mine/zarr.json"),
+    "overwrite": overwrite,
+    "delete the group": lambda store: store.delete_sync("g/zarr.json"),
+    "in the group": lambda store: zarr.create_group(store, path="g/below"),
+}
+REFUSED = {
+    ("smaller", "high"),
+    *(("delete", what) for what in ("attributes", "other attributes", "smaller", "low", "high")),
+    *(("overwrite", what) for what in ("attributes", "other attributes", "smaller", "low", "high")),
+    ("delete the group", "in the group"),
+}
+
+
+@pytest.mark.parametrize("last_wins", [False, True])
+@pytest.mark.parametrize("one", OUTCOMES)
+@pytest.mark.parametrize("two", OUTCOMES)
+def test_two_forks_of_a_session_that_made_the_nodes(one, two, last_wins):
+    repo, _ = with_grid(icechunk.in_memory_storage())
+    session = repo.writable_session("main")
+    grid_array(session.store, "mine")
+    zarr.create_group(session.store, path="g")
+    forks = [session.fork(), session.fork()]
+    OUTCOMES[one](forks[0].store)
+    OUTCOMES[two](forks[1].store)
+    session.merge(forks[0], last_wins=last_wins)
+    refused = (one, two) in REFUSED or (two, one) in REFUSED or one == two == "overwrite"
+    if one == two and one in ("attributes", "other attributes", "smaller", "delete"):
+        refused = False  # the same change
+    if refused and not (last_wins and {one, two} == {"smaller", "high"}):
+        with pytest.raises(icechunk.ConflictError) as caught:
+            session.merge(forks[1], last_wins=last_wins)
+        assert caught.value.kind == icechunk.ErrorKind.MERGE_FAILED
+        return
+    session.merge(forks[1], last_wins=last_wins)
+    session.commit("both", allow_empty=True)
+    after = zarr.open_group(repo.readonly_session("main").store, mode="r")
+    done = {one, two}
+    assert ("mine" in after) == ("delete" not in done or done == {"delete", "overwrite"})
+    assert ("g" in after) == ("delete the group" not in done)
+    assert ("g/below" in after) == ("in the group" in done)
+    if "mine" in after:
+        array = after["mine"]
+        wanted = {"attributes": {"x": 1}, "other attributes": {"y": 2}}
+        expected: dict[str, int] = {}
+        for what in done & wanted.keys():
+            expected.update(wanted[what])
+        assert dict(array.attrs) == expected
+        assert array.shape == ((4, 8) if "smaller" in done else (6, 8))
+        if "low" in done:
+            assert array[0, 0] == 5
+        if "high" in done and "smaller" not in done:
+            assert array[5, 0] == 5
+
+
 def test_a_fork_goes_on_from_what_it_saw(repo):
     session = repo.writable_session("main")
     edit(session, np.s_[0, 0], 1)
