@@ -177,6 +177,24 @@ def test_a_branch_that_moved_keeps_the_changes_and_shows_the_resolver(notebook: 
     assert (values(notebook.repo)[0] == 7).all()
 
 
+def test_a_cell_waits_for_decisions_or_opens_them_and_goes_on(notebook: Notebook) -> None:
+    notebook("%icechunk status")
+    commit_value(notebook.repo, 0, 1, "theirs")
+    notebook(f"%%icechunk commit mine\n{WRITE}")
+    number = notebook.shell.execution_count - 1
+    done = notebook(f"%%icechunk commit again\nran = 1\n{WRITE}")
+    assert isinstance(done.error_in_exec, ConflictError)
+    assert "4 of 4 decisions left" in notebook.out
+    assert "ran" not in notebook.shell.user_ns
+    assert notebook.out.splitlines()[1].startswith("ConflictResolver")  # shown again
+    assert f"below In [{number + 1}]" in (notebook("%icechunk tag v1"), notebook.out)[1]
+    notebook("%icechunk discard\n%icechunk checkout main")
+    commit_value(notebook.repo, 0, 1.5, "theirs again")
+    done = notebook(f"%%icechunk commit mine --solve\n{WRITE}")
+    assert done.success
+    assert "ConflictResolver: pending" in notebook.out
+
+
 def test_a_cell_that_changes_nothing_fails(notebook: Notebook) -> None:
     done = notebook("%%icechunk commit x\npass")
     assert done.error_in_exec.kind == ErrorKind.NO_CHANGES_TO_COMMIT

@@ -122,6 +122,15 @@ def test_python_ends_it_too(pending: Any) -> None:
     assert (values(cell.names["repo"])[:2] == -2).all()
 
 
+@pytest.mark.parametrize("line", ["discard", "commit mine --ours", "checkout main --discard"])
+def test_while_it_completes_nothing_writes(pending: Any, line: str) -> None:
+    cell, resolver = pending
+    resolver.status = "working"
+    assert "the resolver below In [7] is completing; wait" in cell.fails(line)
+    resolver.status = "pending"
+    cell(line)
+
+
 def test_a_session_of_ones_own_is_free(pending: Any) -> None:
     cell, resolver = pending
     cell.names["session"] = cell.names["repo"].writable_session("main")

@@ -61,9 +61,9 @@ def program(root: Path, folder: Path, *words: str) -> tuple[int, str]:
 
 
 def check_outputs(cells: list[Any]) -> None:
-    """The commit in the middle is told; the conflict is one line with the resolver below it."""
-    told, value = cells[1].outputs
-    assert "committed" in told.data["text/plain"]
+    """The commit in the middle is shown; the conflict is one line with the resolver below it."""
+    note, value = cells[1].outputs
+    assert "committed" in note.data["text/plain"]
     assert (value.output_type, value.data["text/plain"]) == ("execute_result", "42")
     error, resolver = cells[2].outputs
     assert (error.output_type, error.ename) == ("error", "ConflictError")
@@ -229,7 +229,7 @@ def test_what_did_not_happen_is_an_error(
     assert shell.user_ns["session"].has_uncommitted_changes
 
 
-# -- what happened is told, once -------------------------------------------------------------------
+# -- what happened is shown, once ------------------------------------------------------------------
 
 
 ONCE = {
@@ -246,7 +246,7 @@ ONCE = {
 
 @pytest.mark.parametrize("source", ONCE)
 @pytest.mark.parametrize("shown", ["last_expr", "all", "last", "none", "silent"])
-def test_a_commit_is_told_once(
+def test_a_commit_is_shown_once(
     shell: InteractiveShell, with_data: Cell, source: str, shown: str
 ) -> None:
     silent = shown == "silent"  # as IPython runs scripts
@@ -254,8 +254,8 @@ def test_a_commit_is_told_once(
     done = shell.run_cell(source.format(write=WRITE), store_history=not silent, silent=silent)
     out, _ = with_data.capture.readouterr()
     assert done.success
-    told = [line.rpartition(": ")[2] for line in out.splitlines() if "committed" in line]
-    assert told == ONCE[source]
+    notes = [line.rpartition(": ")[2] for line in out.splitlines() if "committed" in line]
+    assert notes == ONCE[source]
 
 
 def test_the_cell_that_loads_the_extension(with_data: Cell) -> None:
