@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from threading import Semaphore
+from typing import TypeVar
 
 from icechunk.assets.cache import WeightedCache
 from icechunk.assets.layout import log_key, manifest_key, snapshot_key
@@ -15,7 +18,7 @@ from icechunk.format.snapshot import decode_record, decode_snapshot, encode_and_
 from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
 from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.ground.ids import NodeId, ObjectId, id_text, new_object_id
-from icechunk.ground.runtime import SingleFlight, start
+from icechunk.ground.runtime import PerProcess, SingleFlight, start
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.snapshot import ManifestInfo, Snapshot
 from icechunk.model.snapshot_table import SnapshotRecord
@@ -23,6 +26,8 @@ from icechunk.model.txlog import TransactionLog
 from icechunk.storage.base import Storage
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _RECORDS = 100_000
 """Commits of spec 1 whose records are kept; a record is about a kilobyte."""
@@ -61,6 +66,7 @@ class Assets:
         self._warned = set() if keeps else set(self._limits)
         self.dialect = dialect
         self._level = settings.compression_level
+        self._decodes = PerProcess(partial(Semaphore, settings.max_concurrent_decodes))
         self._snapshots: WeightedCache[ObjectId, Snapshot] = WeightedCache(
             settings.num_snapshot_nodes
         )
@@ -80,7 +86,7 @@ class Assets:
         key = snapshot_key(snapshot_id)
 
         def load() -> Snapshot:
-            snapshot = decode_snapshot(self._read(key), name=key)
+            snapshot = self._decoded(decode_snapshot, key)
             _check_id(snapshot.id, snapshot_id, key)
             count = len(snapshot.nodes)
             if not self._snapshots.put(snapshot_id, snapshot, count + 1):
@@ -109,7 +115,7 @@ class Assets:
         if held is not None:
             return held
         key = snapshot_key(snapshot_id)
-        record = decode_record(self._read(key), name=key)
+        record = self._decoded(decode_record, key)
         _check_id(record.id, snapshot_id, key)
         self._records.put(snapshot_id, record, 1)
         return record
@@ -150,7 +156,7 @@ class Assets:
         key = manifest_key(manifest_id)
 
         def load() -> Manifest:
-            manifest = decode_manifest(self._read(key), name=key)
+            manifest = self._decoded(decode_manifest, key)
             _check_id(manifest.id, manifest_id, key)
             if manifest.num_chunk_refs < num_chunk_refs:
                 raise FormatError(
@@ -174,16 +180,18 @@ class Assets:
         if held is not None:
             return held
         key = log_key(snapshot_id)
-        log = decode_transaction_log(self._read(key), name=key)
+        log = self._decoded(decode_transaction_log, key)
         _check_id(log.id, snapshot_id, key)
         weight = sum(len(chunks) for chunks in log.updated_chunks.values()) + 1
         self._logs.put(snapshot_id, log, weight)
         return log
 
-    def _read(self, key: str) -> bytes:
-        """Fetch a file that is not in memory."""
+    def _decoded(self, decode: Callable[..., T], key: str) -> T:
+        """Fetch and decode a file that is not in memory."""
         _log.debug("cache miss key=%s", key)
-        return self.storage.get(key).data
+        data = self.storage.get(key).data
+        with self._decodes.get():
+            return decode(data, name=key)
 
     def _warn_too_small(self, kind: str, size: str, field: str) -> None:
         """Warn, once for each cache, that a file is fetched again whenever it is needed."""

@@ -182,6 +182,9 @@ class ManifestVirtualChunkLocationCompressionConfig(
 ):
     """Compression of the URLs of virtual chunks inside a manifest.
 
+    Accepted for compatibility, without effect: compressed URLs are read, but URLs are written as
+    shared plain strings, which makes smaller files that open faster.
+
     Parameters
     ----------
     min_num_chunks : int, optional
@@ -212,9 +215,9 @@ class ManifestConfig(Value, path="icechunk.config.ManifestConfig"):
     splitting : ManifestSplittingConfig, optional
         How chunk references are spread over manifests.
     virtual_chunk_location_compression : ManifestVirtualChunkLocationCompressionConfig, optional
-        Compression of the URLs of virtual chunks.
+        Compression of the URLs of virtual chunks; without effect.
     max_concurrent_manifest_fetches_during_commit : int, optional
-        Manifests updated in parallel by a commit (u16; 1 when unset).
+        Arrays whose manifests a commit fetches and updates in parallel (u16; 1 when unset).
     """
 
     preload: ManifestPreloadConfig | None = instance_of(

@@ -46,7 +46,7 @@ class CompressionConfig(Value, path="icechunk.config.CompressionConfig"):
     Parameters
     ----------
     algorithm : CompressionAlgorithm, optional
-        Only Zstandard exists.
+        Accepted for compatibility, without effect: only Zstandard exists.
     level : int, optional
         Compression level (u8; 3 when unset).
     """
@@ -74,9 +74,9 @@ class CachingConfig(Value, path="icechunk.config.CachingConfig"):
     num_transaction_changes : int, optional
         Entries of transaction logs (u64; 0 when unset).
     num_bytes_attributes : int, optional
-        Bytes of attribute files (u64; 0 when unset).
+        Accepted for compatibility, without effect: attributes are in snapshots (u64; 0 when unset).
     num_bytes_chunks : int, optional
-        Bytes of chunks (u64; 0 when unset).
+        Accepted for compatibility, without effect: chunks are not cached (u64; 0 when unset).
 
     Notes
     -----
@@ -206,11 +206,12 @@ class RepositoryConfig(
     inline_chunk_threshold_bytes : int, optional
         Chunks up to and including this many bytes live in the manifest (u16; 512 when unset).
     get_partial_values_concurrency : int, optional
-        Parallel reads of one `get_partial_values` (u16; 10 when unset).
+        Parallel reads of one `IcechunkStore.get_partial_values` (u16; 10 when unset).
     compression : CompressionConfig, optional
         Compression of metadata files.
     max_concurrent_requests : int, optional
-        Requests in flight (u16; 256 when unset).
+        Requests to an object store or fsspec file system in flight, of one handle in one process
+        (u16; 256 when unset). Listings and the parts of a large upload are not counted.
     caching : CachingConfig, optional
         Capacities of the caches.
     storage : StorageSettings, optional
@@ -224,7 +225,8 @@ class RepositoryConfig(
     num_updates_per_repo_info_file : int, optional
         Entries of the operations log kept in the repository's object (u16; 1000 when unset).
     max_concurrent_decodes : int, optional
-        Metadata files decoded at once (u16; the number of processors when unset).
+        Snapshots, manifests and transaction logs decoded at once (u16; the number of processors
+        when unset): fewer take less memory.
     skip_unchanged_chunks : bool, optional
         Writing the bytes that the session's base holds for a chunk, or deleting a chunk that it
         does not hold, records no change (off when unset). Such a write costs a read of that chunk

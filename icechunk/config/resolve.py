@@ -13,7 +13,23 @@ from icechunk.config.repository import OWN_FIELDS, RepositoryConfig
 from icechunk.config.storage import StorageRetriesSettings, StorageSettings
 from icechunk.config.values import Value, merged
 
+WITHOUT_EFFECT = {
+    # Attributes are part of snapshots; this library does not keep chunks in memory.
+    "CachingConfig": ("num_bytes_attributes", "num_bytes_chunks"),
+    # Locations are written as shared plain strings: smaller, and faster to open.
+    "ManifestVirtualChunkLocationCompressionConfig": (
+        "min_num_chunks",
+        "dictionary_max_training_samples",
+        "dictionary_max_size_bytes",
+        "compression_level",
+    ),
+    # Zstandard is the only one of the format.
+    "CompressionConfig": ("algorithm",),
+}
+"""Fields accepted for compatibility, stored and shown, that change nothing; by class."""
+
 _MAX_ZSTD_LEVEL = 22
+_REQUESTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +59,10 @@ class Preload:
 
 
 @dataclass(frozen=True, slots=True)
-class LocationCompression:
-    """When and how the URLs of virtual chunks are compressed."""
-
-    min_num_chunks: int
-    dictionary_max_training_samples: int
-    dictionary_max_size_bytes: int
-    compression_level: int
-
-
-@dataclass(frozen=True, slots=True)
 class StorageTuning:
     """Tuning of the storage back end; None where the client decides."""
 
+    max_concurrent_requests: int
     max_concurrent_requests_for_object: int
     ideal_concurrent_request_size: int
     retries: Retries
@@ -79,7 +86,7 @@ class Settings:
     ----------
     inline_threshold : int
         Chunks up to and including this many bytes live in the manifest; 0 means none do.
-    get_partial_values_concurrency, max_concurrent_requests, max_concurrent_decodes : int
+    get_partial_values_concurrency, max_concurrent_decodes : int
         Limits of parallel work, at least 1.
     compression_level : int
         Zstandard level of metadata files.
@@ -91,14 +98,10 @@ class Settings:
         Retries of changes to branches, tags and other mutable facts; waits in milliseconds.
     num_snapshot_nodes, num_chunk_refs, num_transaction_changes : int
         Capacities of the metadata caches, in items.
-    num_bytes_attributes, num_bytes_chunks : int
-        Capacities of the caches of attribute files and chunks, in bytes.
     preload : Preload
         Which manifests are loaded ahead.
     splitting : tuple of (ManifestSplitCondition, tuple of (ManifestSplitDimCondition, int))
         How references are spread over manifests, for `icechunk.model.splits.split_edges`.
-    location_compression : LocationCompression
-        Compression of the URLs of virtual chunks.
     storage : StorageTuning
         Tuning of the storage back end.
     containers : tuple of VirtualChunkContainer
@@ -113,7 +116,6 @@ class Settings:
 
     inline_threshold: int
     get_partial_values_concurrency: int
-    max_concurrent_requests: int
     max_concurrent_decodes: int
     compression_level: int
     num_updates: int
@@ -124,11 +126,8 @@ class Settings:
     num_snapshot_nodes: int
     num_chunk_refs: int
     num_transaction_changes: int
-    num_bytes_attributes: int
-    num_bytes_chunks: int
     preload: Preload
     splitting: SplitRules
-    location_compression: LocationCompression
     storage: StorageTuning
     containers: tuple[VirtualChunkContainer, ...] = field(default=())
     skip_unchanged_chunks: bool = False
@@ -142,6 +141,12 @@ def effective(value: Value, name: str) -> Any:
     return value._fields_[name].in_force() if set_to is None else set_to
 
 
+def _used(value: Value) -> dict[str, Any]:
+    """Return what is in force for the fields that have an effect."""
+    unused = WITHOUT_EFFECT.get(type(value).__name__, ())
+    return {name: held for name, held in _all_effective(value).items() if name not in unused}
+
+
 def _all_effective(value: Value) -> dict[str, Any]:
     return {name: effective(value, name) for name in value._fields_}
 
@@ -150,13 +155,17 @@ def _retries(set_to: StorageRetriesSettings) -> Retries:
     return Retries(**_all_effective(set_to))
 
 
-def storage_tuning(settings: StorageSettings | None) -> StorageTuning:
+def storage_tuning(
+    settings: StorageSettings | None, max_concurrent_requests: int = _REQUESTS
+) -> StorageTuning:
     """Return the storage settings in force.
 
     Parameters
     ----------
     settings : StorageSettings or None
         The back end's defaults with the user's settings merged over them.
+    max_concurrent_requests : int
+        That of the repository's configuration.
 
     Returns
     -------
@@ -166,6 +175,7 @@ def storage_tuning(settings: StorageSettings | None) -> StorageTuning:
     settings = StorageSettings() if settings is None else settings
     timeouts = settings.timeouts
     return StorageTuning(
+        max_concurrent_requests=max(1, max_concurrent_requests),
         **_all_effective(effective(settings, "concurrency")),
         retries=_retries(effective(settings, "retries")),
         use_conditional_create=effective(settings, "unsafe_use_conditional_create"),
@@ -211,7 +221,6 @@ def resolve(config: RepositoryConfig | None) -> Settings:
     return Settings(
         inline_threshold=effective(config, "inline_chunk_threshold_bytes"),
         get_partial_values_concurrency=max(1, effective(config, "get_partial_values_concurrency")),
-        max_concurrent_requests=max(1, effective(config, "max_concurrent_requests")),
         max_concurrent_decodes=max(1, effective(config, "max_concurrent_decodes")),
         compression_level=min(effective(compression, "level"), _MAX_ZSTD_LEVEL),
         num_updates=max(1, effective(config, "num_updates_per_repo_info_file")),
@@ -221,17 +230,14 @@ def resolve(config: RepositoryConfig | None) -> Settings:
         update_max_tries=retries.max_tries,
         update_initial_backoff_ms=retries.initial_backoff_ms,
         update_max_backoff_ms=retries.max_backoff_ms,
-        **_all_effective(effective(config, "caching")),
+        **_used(effective(config, "caching")),
         preload=Preload(
             max_total_refs=effective(preload, "max_total_refs"),
             condition=effective(preload, "preload_if"),
             max_arrays_to_scan=effective(preload, "max_arrays_to_scan"),
         ),
         splitting=tuple((condition, tuple(sizes)) for condition, sizes in rules),
-        location_compression=LocationCompression(
-            **_all_effective(effective(manifest, "virtual_chunk_location_compression"))
-        ),
-        storage=storage_tuning(config.storage),
+        storage=storage_tuning(config.storage, effective(config, "max_concurrent_requests")),
         containers=tuple(sorted(containers, key=lambda c: len(c.url_prefix), reverse=True)),
         **{name: effective(config, name) for name in OWN_FIELDS},
     )

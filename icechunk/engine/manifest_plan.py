@@ -11,6 +11,7 @@ from icechunk.engine.context import RepoContext
 from icechunk.engine.reader import ArrayReader
 from icechunk.format.manifest_patch import SMALLEST, ManifestPatch, plan_patch
 from icechunk.ground.ids import NodeId, ObjectId
+from icechunk.ground.runtime import map_parallel
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.extents import Extents, covers, overlaps
 from icechunk.model.nodes import ManifestRef, NodeSnapshot
@@ -75,11 +76,17 @@ def plan_manifests(
     changes : ChangeSet
         Not modified.
     """
+    arrays = [node for node in changed if node.array is not None]
+
+    def planned(node: NodeSnapshot) -> tuple[list[ManifestRef], list[Part]]:
+        parts: list[Part] = []
+        return _ArrayPlan(ctx, base, changes, node).run(parts), parts
+
+    limit = ctx.settings.max_concurrent_manifest_fetches_during_commit
     plan = ManifestPlan({}, [])
-    for node in changed:
-        if node.array is not None:
-            stay = _ArrayPlan(ctx, base, changes, node).run(plan.parts)
-            plan.kept[node.id] = tuple(stay)
+    for node, (stay, parts) in zip(arrays, map_parallel(planned, arrays, limit), strict=True):
+        plan.kept[node.id] = tuple(stay)
+        plan.parts.extend(parts)
     return plan
 
 

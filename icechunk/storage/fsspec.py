@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
+from threading import Semaphore
 from typing import Any, TypeVar
 
 from icechunk.config.rendering import Entry, Label
@@ -61,6 +62,8 @@ class FsspecStorage(Storage):
         self._opener = make
         self._protocol = protocol
         self._tuning = storage_tuning(None) if tuning is None else tuning
+        # Held while one request is sent, never around another: no thread waits for itself.
+        self._gate = PerProcess(partial(Semaphore, self._tuning.max_concurrent_requests))
         self._doors: PerProcess[Door] = PerProcess(lambda: door_of(self._opener()))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -124,7 +127,8 @@ class FsspecStorage(Storage):
     def _guarded(self, call: Callable[[], T], key: str) -> T:
         """Do a call; its failure comes out translated."""
         try:
-            return call()
+            with self._gate.get():
+                return call()
         except Exception as error:
             failure = translated(error, key, self.identity)
         raise failure
@@ -158,7 +162,8 @@ class FsspecStorage(Storage):
             return b""
         got: Got | None = None
         try:
-            got = self._door.get(file, (offset, offset + length))
+            with self._gate.get():
+                got = self._door.get(file, (offset, offset + length))
         except Exception as error:
             failure = self._range_failure(error, key, offset, length)
         else:
@@ -226,7 +231,8 @@ class FsspecStorage(Storage):
 
         def send(write_id: str) -> Version:
             try:
-                return self._door.send(file, data, expected, write_id)
+                with self._gate.get():
+                    return self._door.send(file, data, expected, write_id)
             except Exception as error:
                 outcome = self._outcome(error, key)
             raise outcome

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from threading import Semaphore
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from icechunk.config.containers import ObjectStoreConfig
 from icechunk.config.rendering import Entry
@@ -31,6 +32,8 @@ from icechunk.storage.readback import WRITE_ID, RefusedError, Seen, UnclearError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
+
+T = TypeVar("T")
 
 _DELETE_BATCH = 1000
 """Keys in one request; what S3 takes at most."""
@@ -95,6 +98,8 @@ class ObjectStorage(Storage):
         # Clients do not survive a fork, and cost time: they are made when they are needed.
         self._readers = PerProcess(partial(self._connect, False))
         self._writers = PerProcess(partial(self._connect, True))
+        # Held while one request is sent, never around another: no thread waits for itself.
+        self._gate = PerProcess(partial(Semaphore, self._tuning.max_concurrent_requests))
 
     def _arguments(self) -> dict[str, Any]:
         return {
@@ -172,6 +177,20 @@ class ObjectStorage(Storage):
             return "create"
         return {"e_tag": expected, "version": expected}
 
+    def _guarded(
+        self,
+        call: Callable[[], T],
+        key: str,
+        translate: Callable[[Exception, str, str], Exception] = translated,
+    ) -> T:
+        """Send a request when fewer than `max_concurrent_requests` are under way."""
+
+        def gated() -> T:
+            with self._gate.get():
+                return call()
+
+        return guarded(gated, key, self._identity, self._tuning.retries, translate)
+
     # -- reading -------------------------------------------------------------------------------
 
     def get(self, key: str) -> Fetched:
@@ -183,7 +202,7 @@ class ObjectStorage(Storage):
             answer = obstore.get(self._readers.get(), key)
             return Fetched(answer.bytes().to_bytes(), self._token(answer.meta))
 
-        return guarded(fetch, key, self._identity, self._tuning.retries)
+        return self._guarded(fetch, key)
 
     def _parts(self, offset: int, length: int) -> list[tuple[int, int]]:
         """Divide a big range into starts and lengths of requests."""
@@ -232,7 +251,7 @@ class ObjectStorage(Storage):
         def translate(error: Exception, key: str, where: str) -> Exception:
             return self._range_failure(error, key, offset, length)
 
-        data = guarded(fetch, key, self._identity, self._tuning.retries, translate)
+        data = self._guarded(fetch, key, translate)
         if len(data) != length:
             raise wrong_size(key, offset, length, len(data))
         return data
@@ -264,6 +283,9 @@ class ObjectStorage(Storage):
     async def _read_part_async(self, key: str, offset: int, length: int) -> memoryview:
         import obstore
 
+        gate = self._gate.get()
+        if not gate.acquire(blocking=False):  # wait in a thread, not on the event loop
+            return await offload(self._read_part, key, offset, length)
         try:
             data = memoryview(
                 await obstore.get_range_async(self._readers.get(), key, start=offset, length=length)
@@ -276,6 +298,8 @@ class ObjectStorage(Storage):
             if len(data) == length:
                 return data
             failure = wrong_size(key, offset, length, len(data))
+        finally:
+            gate.release()
         if failure is None:  # the synchronous way repeats it
             return await offload(self._read_part, key, offset, length)
         raise failure
@@ -286,12 +310,7 @@ class ObjectStorage(Storage):
         segments(key)
         found: Any
         try:
-            found = guarded(
-                lambda: obstore.head(self._readers.get(), key),
-                key,
-                self._identity,
-                self._tuning.retries,
-            )
+            found = self._guarded(lambda: obstore.head(self._readers.get(), key), key)
         except Exception as error:
             if getattr(error, "kind", None) != ErrorKind.OBJECT_NOT_FOUND:
                 raise
@@ -334,12 +353,7 @@ class ObjectStorage(Storage):
 
         self._for_writing(key)
         options = self._upload(key, data)
-        guarded(
-            lambda: obstore.put(self._writers.get(), key, data, **options),
-            key,
-            self._identity,
-            self._tuning.retries,
-        )
+        self._guarded(lambda: obstore.put(self._writers.get(), key, data, **options), key)
 
     async def put_async(self, key: str, data: Data) -> None:
         """Write on the event loop itself: nothing waits in a thread."""
@@ -347,12 +361,18 @@ class ObjectStorage(Storage):
 
         self._for_writing(key)
         options = self._upload(key, data)
+        gate = self._gate.get()
+        if not gate.acquire(blocking=False):  # wait in a thread, not on the event loop
+            await offload(self.put, key, data)
+            return
         try:
             await obstore.put_async(self._writers.get(), key, data, **options)
         except Exception as error:
             failure = translated(error, key, self._identity)
         else:
             return
+        finally:
+            gate.release()
         raise failure
 
     def create(self, key: str, data: Data) -> Version | None:
@@ -397,9 +417,11 @@ class ObjectStorage(Storage):
         import obstore
 
         attributes = self._attributes(key, write_id)
-        answer = obstore.put(
-            self._writers.get(), key, data, mode=mode, attributes=attributes, use_multipart=False
-        )
+        with self._gate.get():
+            answer = obstore.put(
+                self._writers.get(), key, data, mode=mode, attributes=attributes,
+                use_multipart=False,
+            )  # fmt: skip
         return self._token(answer)
 
     def _outcome(self, error: Exception, key: str) -> Exception:
@@ -425,7 +447,7 @@ class ObjectStorage(Storage):
             return Seen(self._token(answer.meta), _write_id(answer.attributes))
 
         try:
-            return guarded(look, key, self._identity, self._tuning.retries)
+            return self._guarded(look, key)
         except Exception as error:
             if getattr(error, "kind", None) != ErrorKind.OBJECT_NOT_FOUND:
                 raise
@@ -444,12 +466,7 @@ class ObjectStorage(Storage):
         import obstore
 
         def remove(keys: Sequence[str]) -> None:
-            guarded(
-                lambda: obstore.delete(self._writers.get(), keys),
-                "",
-                self._identity,
-                self._tuning.retries,
-            )
+            self._guarded(lambda: obstore.delete(self._writers.get(), keys), "")
 
         try:
             remove(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any, Literal, Protocol
 
@@ -227,7 +228,13 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         key_ranges: Iterable[tuple[str, ByteRequest | None]],
     ) -> list[Buffer | None]:
         """Bytes of several keys or parts of keys, in order."""
-        return [await self.get(key, prototype, request) for key, request in key_ranges]
+        gate = asyncio.Semaphore(self._transaction.ctx.settings.get_partial_values_concurrency)
+
+        async def part(key: str, request: ByteRequest | None) -> Buffer | None:
+            async with gate:
+                return await self.get(key, prototype, request)
+
+        return list(await asyncio.gather(*(part(key, request) for key, request in key_ranges)))
 
     async def exists(self, key: str) -> bool:
         """Whether a key holds something."""

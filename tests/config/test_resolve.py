@@ -36,7 +36,7 @@ def test_defaults() -> None:
     assert settings == resolve(RepositoryConfig())
     assert settings.inline_threshold == 512
     assert settings.get_partial_values_concurrency == 10
-    assert settings.max_concurrent_requests == 256
+    assert settings.storage.max_concurrent_requests == 256
     assert settings.max_concurrent_decodes == os.cpu_count()
     assert settings.compression_level == 3
     assert settings.num_updates == 1000
@@ -45,13 +45,9 @@ def test_defaults() -> None:
     assert (*retries, settings.update_max_backoff_ms) == (100, 50, 30_000)
     assert (settings.num_snapshot_nodes, settings.num_chunk_refs) == (500_000, 15_000_000)
     assert settings.num_transaction_changes == 0
-    assert (settings.num_bytes_attributes, settings.num_bytes_chunks) == (0, 0)
     preload = settings.preload
     assert (preload.max_total_refs, preload.max_arrays_to_scan) == (10_000, 50)
     assert preload.condition == default_preload_condition()
-    location = settings.location_compression
-    assert (location.min_num_chunks, location.dictionary_max_training_samples) == (1000, 100)
-    assert (location.dictionary_max_size_bytes, location.compression_level) == (2048, 3)
     assert settings.containers == ()
 
 
@@ -70,7 +66,8 @@ def test_what_is_set_wins() -> None:
     config = RepositoryConfig(
         inline_chunk_threshold_bytes=0,
         compression=CompressionConfig(level=200),
-        caching=CachingConfig(num_bytes_chunks=7),
+        max_concurrent_requests=3,
+        caching=CachingConfig(num_transaction_changes=7),
         manifest=ManifestConfig(
             preload=ManifestPreloadConfig(preload_if=ManifestPreloadCondition.false()),
             splitting=ManifestSplittingConfig([rule]),
@@ -87,11 +84,12 @@ def test_what_is_set_wins() -> None:
     settings = resolve(config)
     assert settings.inline_threshold == 0
     assert settings.compression_level == 22, "the highest there is"
-    assert (settings.num_bytes_chunks, settings.num_chunk_refs) == (7, 15_000_000)
+    assert (settings.num_transaction_changes, settings.num_chunk_refs) == (7, 15_000_000)
     assert settings.preload.condition == ManifestPreloadCondition.false()
     assert settings.splitting == ((rule[0], tuple(rule[1])),)
     assert (settings.update_max_tries, settings.update_initial_backoff_ms) == (2, 50)
     storage = settings.storage
+    assert storage.max_concurrent_requests == 3
     assert (storage.max_concurrent_requests_for_object, storage.read_timeout_ms) == (5, 9)
     assert storage.use_conditional_update is False
     assert (storage.metadata_storage_class, storage.chunks_storage_class) == ("ALL", "CHUNKS")
@@ -115,7 +113,7 @@ def test_the_longest_prefix_comes_first() -> None:
 @given(repository_configs)
 def test_limits_are_usable_whatever_is_configured(config: RepositoryConfig) -> None:
     settings = resolve(config)
-    assert settings.max_concurrent_requests >= 1
+    assert settings.storage.max_concurrent_requests >= 1
     assert settings.max_concurrent_decodes >= 1
     assert settings.num_updates >= 1
     assert settings.update_max_tries >= 1
