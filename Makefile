@@ -15,6 +15,7 @@ ORACLE_V1 ?= .oracle-v1
 ORACLE_1_0 ?= .oracle-1.0
 ORACLE_2_0 ?= .oracle-2.0
 NEWEST ?= .newest
+LOWEST ?= .lowest
 COSMIC ?= .mutation
 JOBS   ?= 2
 PYTEST ?=
@@ -26,7 +27,7 @@ export PYTHON CHROMIUM
 INSTALL_INPUTS := pyproject.toml hatch_build.py icechunk/_version.py \
 	$(shell find jupyterlab_extension/labextension -type f 2>/dev/null)
 
-.PHONY: help demo lab test check env test-env oracle servers newest browser front test-python test-newest test-lab test-front bench mutation clean
+.PHONY: help demo lab test check env test-env oracle servers newest browser front test-python test-newest lowest test-lowest test-lab test-front bench mutation clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -90,6 +91,17 @@ test-newest: newest
 	    $(NEWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
 	    -m "not lab and not slow and not node" $(PYTEST); fi
 
+lowest:
+	@scripts/lowest.sh $(LOWEST)
+
+# Once more with the oldest releases that pyproject.toml allows: where their interfaces meet ours.
+test-lowest: lowest
+	@if test -x $(LOWEST)/bin/python; then set -x; \
+	    $(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
+	    -m "not slow and not lab and not oracle" $(PYTEST) \
+	    tests/store tests/session tests/cli tests/integrations tests/storage/test_objects.py::TestMoto \
+	    tests/storage/test_fsspec.py; fi
+
 # One JupyterLab and one browser at a time: these tests wait for real clicks and real repaints.
 test-lab: test-env browser
 	$(RUN) -m pytest -m lab $(PYTEST) tests/lab
@@ -99,7 +111,7 @@ test-front: front
 
 # Every part runs, also after another one failed: one run tells everything.
 test:
-	@$(MAKE) --no-print-directory --keep-going check test-python test-newest test-lab test-front
+	@$(MAKE) --no-print-directory --keep-going check test-python test-newest test-lowest test-lab test-front
 
 bench: test-env newest
 	@if test -x $(NEWEST)/bin/python; then python=$(NEWEST)/bin/python; else python=$(RUN); fi; \
@@ -111,7 +123,7 @@ mutation: test-env
 	$(COSMIC)/bin/python scripts/mutation.py --python $(abspath $(RUN)) $(MUTATION)
 
 clean:
-	rm -rf $(COSMIC) $(VENV) $(ORACLE) $(ORACLE_V1) $(ORACLE_1_0) $(ORACLE_2_0) $(NEWEST) .servers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(COSMIC) $(VENV) $(ORACLE) $(ORACLE_V1) $(ORACLE_1_0) $(ORACLE_2_0) $(NEWEST) $(LOWEST) .servers dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf tests/lab/artifacts benchmarks/results examples/output
 	rm -rf jupyterlab_extension/node_modules jupyterlab_extension/lib
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
