@@ -67,11 +67,13 @@ def _seed_nodes(folder: Path, nodes: int) -> None:
 
 
 def _seed_branches(folder: Path, branches: int) -> None:
+    from icechunk.model.refs import Refs
+
     repository = _with_nodes(folder, 1)
 
     def add(state: Any, at: int, backup: str, limit: int) -> Any:
         tip = state.branches["main"]
-        state = replace(state, branches={"main": tip} | dict.fromkeys(_names(branches), tip))
+        state = replace(state, branches=Refs({"main": tip} | dict.fromkeys(_names(branches), tip)))
         return state.with_branch("last", tip, at=at, backup_path=backup, limit=limit)
 
     repository._ctx.ledger.update(add)

@@ -26,20 +26,23 @@ from icechunk.format import flex
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.flat_columns import TableColumn
 from icechunk.format.flat_read import Body
-from icechunk.format.flat_write import Builder, ref, u8, u32, u64
-from icechunk.format.snapshot_rows import read_rows, write_rows
+from icechunk.format.flat_write import Builder, ref, u8, u64
+from icechunk.format.snapshot_rows import offset_vector, read_rows, write_rows
 from icechunk.format.unknown_fields import read_unknown, root_with_unknown
 from icechunk.format.update_rows import read_updates, write_updates
 from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.model.refs import RefNames, Refs
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import LATEST_US
+from icechunk.model.text_pool import TextPool
 from icechunk.model.update_log import check_decreasing
 from icechunk.model.updates import RepoStatusValue
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from icechunk.format.flat_read import Table
     from icechunk.format.flat_write import Field
-    from icechunk.ground.ids import ObjectId
     from icechunk.model.snapshot_table import SnapshotTable
 
 SPEC_VERSION = 2
@@ -119,18 +122,18 @@ def _warn_of_unknown(tables: Mapping[str, TableColumn], root: Table, name: str) 
 
 def _read_refs(
     root: Table, tables: Mapping[str, TableColumn], what: str, snapshots: SnapshotTable
-) -> dict[str, ObjectId]:
+) -> Refs:
     """Names and targets of branches or tags."""
     rows = tables[what]
     rows.require(0)
-    index = rows.u32(1).tolist()
-    if index and max(index) >= len(snapshots):
+    index = rows.u32(1)
+    if len(index) and int(index.max()) >= len(snapshots):
         root.fail(f"one of the {what} points to a snapshot that does not exist")
     names = [root.body.string_at(at) for at in rows.targets(0).tolist()]
-    refs = {name: snapshots.id_at(row) for name, row in zip(names, index, strict=True)}
-    if len(refs) != len(index):
+    if len(set(names)) != len(names):
         root.fail(f"two of the {what} have one name")
-    return refs
+    order = sorted(range(len(names)), key=names.__getitem__)
+    return Refs.of_columns(RefNames([names[row] for row in order]), snapshots.ids[index[order]])
 
 
 def _read_status(table: Table) -> RepoStatusValue:
@@ -203,26 +206,46 @@ def repo_fields(builder: Builder, state: RepoState) -> dict[int, Field]:
     }
 
 
-def _write_refs(builder: Builder, refs: Mapping[str, ObjectId], snapshots: SnapshotTable) -> int:
-    """Vector of branches or tags, sorted by name."""
-    if not refs:
+_REF = np.dtype([("soffset", "<i4"), ("name", "<u4"), ("snapshot", "<u4")])
+_REF_VTABLE = np.array([8, _REF.itemsize, 4, 8], "<u2").view(np.uint8)
+
+
+def _write_refs(builder: Builder, refs: Refs, snapshots: SnapshotTable) -> int:
+    """Vector of branches or tags, sorted by name.
+
+    Only the numbers of the snapshots are written anew where the names are those of before.
+    """
+    names, count = refs.names, len(refs)
+    if not count:
         return builder.offset_vector([])
-    names = sorted(refs, key=str.encode)
-    raw = b"".join(refs[name] for name in names)
-    index = snapshots.find_all(np.frombuffer(raw, np.uint8).reshape(-1, 12))
+    index = snapshots.find_all(refs.ids)
     if (index < 0).any():
-        missing = names[int(np.flatnonzero(index < 0)[0])]
+        missing = names.listed[int(np.flatnonzero(index < 0)[0])]
         raise FormatError(
             f"ref `{missing}` points to a snapshot that the repository does not list. "
             "Point it elsewhere.",
             ErrorKind.SERIALIZATION,
         )
-    return builder.offset_vector(
-        [
-            builder.table({0: ref(builder.string(name)), 1: u32(row, default=0)})
-            for name, row in zip(names, index.tolist(), strict=True)
-        ]
-    )
+    if names.encoded is None:
+        names.encoded = _encoded_names(names.listed)
+    block, first = names.encoded
+    block = block.copy()
+    block[first : first + _REF.itemsize * count].view(_REF)["snapshot"] = index
+    return builder.block(block.data, len(_REF_VTABLE))
+
+
+def _encoded_names(names: list[str]) -> tuple[NDArray[np.uint8], int]:
+    """Block with a table for each name, and the position of the first of them."""
+    texts = TextPool.from_raw(name.encode() for name in names)
+    at = len(_REF_VTABLE)
+    first = at + (4 + 4 * len(names) + 7) // 8 * 8
+    row_at = first + _REF.itemsize * np.arange(len(names))
+    texts_at = first + _REF.itemsize * len(names)
+    records = np.zeros(len(names), _REF)
+    records["soffset"] = row_at
+    records["name"] = texts.start + (texts_at - 4 - 4) - row_at
+    pieces = (_REF_VTABLE, offset_vector(at, row_at), records.view(np.uint8), texts.data)
+    return np.concatenate([np.frombuffer(piece, np.uint8) for piece in pieces]), first
 
 
 def _write_names(builder: Builder, names: Iterable[str]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from icechunk.ground.ids import ObjectId
 from icechunk.model import updates as u
+from icechunk.model.refs import Refs
 from icechunk.model.repo_state import MAIN, RepoState
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk.model.update_log import UpdateLog
@@ -58,8 +59,8 @@ def migrated(facts: FileFacts, at: int) -> RepoState:
         last = max(time, last + 1)
         entries.append(Update(kind, last))
     return RepoState(
-        branches=dict(facts.branches),
-        tags=dict(facts.tags),
+        branches=Refs(facts.branches),
+        tags=Refs(facts.tags),
         deleted_tags=frozenset(facts.deleted_tags),
         snapshots=SnapshotTable.from_records(facts.snapshots.values()),
         status=RepoStatusValue(u.ONLINE, start),

@@ -19,6 +19,7 @@ from icechunk.model.lazy_record import LazyRecords, Walk
 
 if TYPE_CHECKING:
     from icechunk.ground.ids import ObjectId
+    from icechunk.model.refs import Refs
     from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
     from icechunk.model.unknown_fields import UnknownFields
     from icechunk.model.update_log import UpdateLog
@@ -34,7 +35,7 @@ class RepoFacts:
 
     Attributes
     ----------
-    branches, tags : dict of str to ObjectId
+    branches, tags : Refs
         What each ref points to.
     deleted_tags : frozenset of str
         Names that can never be tags again.
@@ -60,8 +61,8 @@ class RepoFacts:
         Fields that a newer library added, carried along.
     """
 
-    branches: dict[str, ObjectId]
-    tags: dict[str, ObjectId]
+    branches: Refs
+    tags: Refs
     deleted_tags: frozenset[str]
     snapshots: SnapshotTable
     status: RepoStatusValue
@@ -176,7 +177,7 @@ class RepoFacts:
             )
 
 
-def _target(refs: dict[str, ObjectId], name: str, lister: str) -> ObjectId:
+def _target(refs: Refs, name: str, lister: str) -> ObjectId:
     target = refs.get(name)
     if target is None:
         raise RefNotFoundError(

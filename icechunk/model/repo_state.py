@@ -26,6 +26,7 @@ from icechunk.ground.errors import (
 )
 from icechunk.ground.ids import ObjectId, id_text
 from icechunk.model import updates as u
+from icechunk.model.refs import Refs
 from icechunk.model.repo_facts import RepoFacts, flag_id, when
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk.model.update_log import UpdateLog
@@ -43,8 +44,8 @@ class RepoState(RepoFacts):
     def initial(cls, snapshot: SnapshotRecord, config: dict[str, Any] | None, at: int) -> RepoState:
         """State of a repository that was just created: `main` at its first snapshot."""
         return cls(
-            branches={MAIN: snapshot.id},
-            tags={},
+            branches=Refs({MAIN: snapshot.id}),
+            tags=Refs({}),
             deleted_tags=frozenset(),
             snapshots=SnapshotTable.from_records([snapshot]),
             status=RepoStatusValue(u.ONLINE, snapshot.flushed_at),
@@ -149,7 +150,7 @@ class RepoState(RepoFacts):
                 "`Repository.reset_branch` moves it.",
                 ErrorKind.BRANCH_ALREADY_EXISTS,
             )
-        state = replace(self, branches={**self.branches, name: snapshot_id})
+        state = replace(self, branches=self.branches.pointed(name, snapshot_id))
         return state._logged(u.BranchCreated(name), at, backup_path, limit)
 
     def without_branch(self, name: str, *, at: int, backup_path: str, limit: int) -> RepoState:
@@ -169,7 +170,7 @@ class RepoState(RepoFacts):
             )
         self.require_writable()
         kind = u.BranchDeleted(name, self.branch_tip(name))
-        branches = {other: tip for other, tip in self.branches.items() if other != name}
+        branches = self.branches.without(frozenset({name}))
         return replace(self, branches=branches)._logged(kind, at, backup_path, limit)
 
     def with_branch_reset(
@@ -203,7 +204,7 @@ class RepoState(RepoFacts):
                 ErrorKind.BRANCH_UPDATE_CONFLICT,
             )
         self.snapshots.row_of(snapshot_id)
-        state = replace(self, branches={**self.branches, name: snapshot_id})
+        state = replace(self, branches=self.branches.pointed(name, snapshot_id))
         return state._logged(u.BranchReset(name, tip), at, backup_path, limit)
 
     def with_tag(
@@ -234,7 +235,7 @@ class RepoState(RepoFacts):
                 "Choose another name.",
                 ErrorKind.TAG_PREVIOUSLY_DELETED,
             )
-        state = replace(self, tags={**self.tags, name: snapshot_id})
+        state = replace(self, tags=self.tags.pointed(name, snapshot_id))
         return state._logged(u.TagCreated(name), at, backup_path, limit)
 
     def without_tag(self, name: str, *, at: int, backup_path: str, limit: int) -> RepoState:
@@ -250,7 +251,7 @@ class RepoState(RepoFacts):
         self.require_writable()
         self.require_flag("delete_tag", "tag delete")
         kind = u.TagDeleted(name, self.tag_target(name))
-        tags = {other: target for other, target in self.tags.items() if other != name}
+        tags = self.tags.without(frozenset({name}))
         state = replace(self, tags=tags, deleted_tags=self.deleted_tags | {name})
         return state._logged(kind, at, backup_path, limit)
 
@@ -332,8 +333,8 @@ class RepoState(RepoFacts):
         """
         what = "Cannot expire" if isinstance(kind, u.ExpirationRan) else "Cannot garbage collect"
         self.require_writable(what)
-        kept_branches = {n: tip for n, tip in self.branches.items() if n not in branches}
-        kept_tags = {n: target for n, target in self.tags.items() if n not in tags}
+        kept_branches = self.branches.without(frozenset(branches))
+        kept_tags = self.tags.without(frozenset(tags))
         gone = frozenset(removed)
         for name, target in (*kept_branches.items(), *kept_tags.items()):
             if target in gone:
@@ -383,7 +384,7 @@ class RepoState(RepoFacts):
                     f"parent's, {when(parent)}. Check the clocks of the machines that write.",
                     ErrorKind.SNAPSHOT_TIMESTAMP,
                 )
-        branches = self.branches if branch is None else {**self.branches, branch: record.id}
+        branches = self.branches if branch is None else self.branches.pointed(branch, record.id)
         return replace(self, snapshots=self.snapshots.insert(record), branches=branches)
 
     def _logged(self, kind: UpdateKind, at: int, backup_path: str, limit: int) -> RepoState:

@@ -118,6 +118,10 @@ def _id_column(ids: Iterable[bytes]) -> Bytes:
     return np.frombuffer(b"".join(ids), np.uint8).reshape(-1, OBJECT_ID_SIZE)
 
 
+def _heads(ids: Bytes) -> npt.NDArray[np.uint64]:
+    return np.ascontiguousarray(ids[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+
+
 def _keys(ids: Bytes) -> npt.NDArray[np.bytes_]:
     """Ids as a column that compares like their bytes (all have one length: NULs do not matter)."""
     return np.ascontiguousarray(ids).view(f"S{OBJECT_ID_SIZE}").reshape(-1)
@@ -156,14 +160,6 @@ class SnapshotTable:
     pruned_count: Ints
     pruned_ids: Bytes
     fresh: Mapping[ObjectId, FreshItems] = field(default_factory=dict)
-
-    @classmethod
-    def empty(cls) -> SnapshotTable:
-        """Table without rows."""
-        none, no_text = np.empty(0, np.int64), TextPool.empty()
-        items = PackedItems(none, none, no_text, no_text, _never)
-        ids = np.empty((0, OBJECT_ID_SIZE), np.uint8)
-        return cls(ids, none, none, no_text, items, none, none, ids)
 
     @classmethod
     def from_records(cls, records: Iterable[SnapshotRecord]) -> SnapshotTable:
@@ -244,6 +240,10 @@ class SnapshotTable:
         """
         if not len(self):
             return np.full(len(ids), -1, np.int64)
+        # By the first 8 bytes as a number, which is much faster and nearly always enough.
+        rows = np.searchsorted(_heads(self.ids), _heads(ids))
+        if (rows < len(self)).all() and np.array_equal(self.ids[rows], ids):
+            return rows
         keys, wanted = _keys(self.ids), _keys(ids)
         rows = np.minimum(np.searchsorted(keys, wanted), len(self) - 1)
         return np.where(keys[rows] == wanted, rows, -1)

@@ -16,6 +16,7 @@ from icechunk.format.txlog import encode_transaction_log
 from icechunk.ground.clock import now_us, to_datetime
 from icechunk.ground.ids import ObjectId, id_text, parse_object_id
 from icechunk.model import updates as u
+from icechunk.model.refs import Refs
 from icechunk.model.repo_facts import FLAG_IDS
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
@@ -400,7 +401,9 @@ def test_a_long_history_of_ours_is_read_by_the_reference(tmp_path: Path) -> None
             )
         )
         tip = ObjectId(raw)
-    state = replace(state, snapshots=SnapshotTable.from_records(records), branches={"main": tip})
+    state = replace(
+        state, snapshots=SnapshotTable.from_records(records), branches=Refs({"main": tip})
+    )
     (tmp_path / "repo").write_bytes(encode_repo(state))
     theirs = run_reference(TELL + "result = tell(opened(args[0]))", tmp_path)
     assert theirs == told(state)

@@ -15,6 +15,7 @@ from icechunk.format.repo_info import decode_repo, encode_repo
 from icechunk.ground.errors import FormatError
 from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, ObjectId
 from icechunk.model import updates as u
+from icechunk.model.refs import Refs
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk.model.update_log import UpdateLog
@@ -50,7 +51,7 @@ def history(length: int) -> RepoState:
     ]
     return replace(
         RepoState.initial(records[0], None, START),
-        branches={"main": number(length - 1)},
+        branches=Refs({"main": number(length - 1)}),
         snapshots=SnapshotTable.from_records(records),
         updates=UpdateLog.from_updates(updates),
     )
@@ -364,7 +365,7 @@ def test_duplicate_ids_are_refused() -> None:
 
 
 def test_a_ref_to_an_unlisted_snapshot_cannot_be_written() -> None:
-    state = replace(history(3), tags={"x": ObjectId(b"?" * 12)})
+    state = replace(history(3), tags=Refs({"x": ObjectId(b"?" * 12)}))
     with pytest.raises(FormatError, match="ref `x`"):
         encode_repo(state)
 
@@ -384,7 +385,7 @@ def _visit(data: bytes) -> None:
 def test_damage_gives_format_errors_only(seed: int) -> None:
     rich = replace(
         history(12),
-        tags={"v1": number(3)},
+        tags=Refs({"v1": number(3)}),
         deleted_tags=frozenset({"old"}),
         metadata={"m": [1, None]},
         config={"a": {"b": 2}},

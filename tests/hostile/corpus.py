@@ -22,6 +22,7 @@ from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model import updates as u
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
 from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
+from icechunk.model.refs import Refs
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot import ManifestInfo, Snapshot
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
@@ -229,8 +230,8 @@ def _repo() -> bytes:
         Update(kind, 10**15 + 1000 - k, f"repo.{k}" if k else None) for k, kind in enumerate(kinds)
     ]
     state = RepoState(
-        branches={"main": IDS[2], "dev": IDS[1]},
-        tags={"v1": IDS[0], "größe": IDS[4]},
+        branches=Refs({"main": IDS[2], "dev": IDS[1]}),
+        tags=Refs({"v1": IDS[0], "größe": IDS[4]}),
         deleted_tags=frozenset({"v0"}),
         snapshots=SnapshotTable.from_records(history),
         status=RepoStatusValue(0, 10**15, None),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from icechunk.ground.ids import ObjectId
 from icechunk.model import updates as u
+from icechunk.model.refs import Refs
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk.model.update_log import UpdateLog
@@ -81,8 +82,8 @@ def states(draw: st.DrawFn) -> RepoState:
     targets = st.sampled_from([record.id for record in snapshots])
     flags = draw(st.lists(st.integers(0, 2**16 - 1), max_size=4, unique=True))
     return RepoState(
-        branches=draw(st.dictionaries(texts, targets, max_size=4)),
-        tags=draw(st.dictionaries(texts, targets, max_size=4)),
+        branches=Refs(draw(st.dictionaries(texts, targets, max_size=4))),
+        tags=Refs(draw(st.dictionaries(texts, targets, max_size=4))),
         deleted_tags=frozenset(draw(st.lists(texts, max_size=3))),
         snapshots=SnapshotTable.from_records(snapshots),
         status=draw(statuses),

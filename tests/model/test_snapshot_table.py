@@ -33,7 +33,7 @@ def test_rows_are_sorted_by_id_and_complete(made: list[SnapshotRecord]) -> None:
 
 @given(records())
 def test_inserting_one_by_one_gives_the_same_table(made: list[SnapshotRecord]) -> None:
-    table = SnapshotTable.empty()
+    table = SnapshotTable.from_records([])
     for record in made:
         table = table.insert(record)
     assert table == SnapshotTable.from_records(made)
@@ -62,7 +62,7 @@ def test_an_unknown_snapshot_has_no_row() -> None:
     with pytest.raises(SnapshotNotFoundError) as caught:
         table.row_of(ObjectId(b"?" * 12))
     assert caught.value.kind == "snapshot-not-found"
-    assert SnapshotTable.empty().find(number(1)) == -1
+    assert SnapshotTable.from_records([]).find(number(1)) == -1
 
 
 def test_an_id_can_be_inserted_once_and_needs_its_parent() -> None:
