@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from icechunk.config.containers import VirtualChunkContainer
 from icechunk.ground.errors import ErrorKind, InvalidInputError
-from icechunk.model.columns import TextColumn
+from icechunk.model.columns import TextColumn, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,6 +128,15 @@ def resolved(location: str, named: Mapping[str, str]) -> str:
         return location
     url = canonical(named[name]) + rest
     return normalise(url) if url.startswith("file:") else url
+
+
+def resolved_column(locations: TextColumn, named: Mapping[str, str]) -> list[str]:
+    """Absolute URL of every row, as `resolved` gives them."""
+    codes, values = locations.distinct(content=False)
+    urls = values.texts()
+    if named:
+        urls = [resolved(url, named) for url in urls]
+    return urls if len(urls) == len(codes) else spread(urls, codes)
 
 
 def canonical(prefix: str) -> str:

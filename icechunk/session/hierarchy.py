@@ -11,7 +11,7 @@ from icechunk.ground.paths import check_path
 from icechunk.ground.runtime import offload, twin
 from icechunk.model.chunk_table import VIRTUAL
 from icechunk.model.chunk_type import ChunkType
-from icechunk.model.virtual_urls import resolved
+from icechunk.model.virtual_urls import resolved_column
 from icechunk.session.labelled import labelled
 from icechunk.session.references import ChunkReferences
 
@@ -200,10 +200,10 @@ class Hierarchy:
         for node in sorted(transaction.tree, key=lambda node: node.path.encode()):
             if node.is_array:
                 table = transaction.array_reader(node.path).table()
-                text = table.select(table.kind == VIRTUAL).text
-                if text is not None:
-                    raws = (text.bytes_at(row) for row in range(len(text)))
-                    found += [resolved(raw.decode(), named) for raw in raws]
+                if table.text is not None:
+                    virtual = table.kind == VIRTUAL
+                    text = table.text if virtual.all() else table.text.take(virtual)
+                    found += resolved_column(text, named)
         return found
 
     move_async = twin(move)

@@ -10,10 +10,10 @@ import numpy as np
 from icechunk.config.fields import expect
 from icechunk.engine.transaction import Transaction
 from icechunk.ground.errors import InvalidInputError
-from icechunk.ground.ids import id_text
 from icechunk.ground.streams import AsyncCloseableIterator
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
-from icechunk.model.virtual_urls import resolved
+from icechunk.model.id_columns import texts_of
+from icechunk.model.virtual_urls import resolved_column
 
 Batch: TypeAlias = tuple[
     "np.ndarray[tuple[int, int], np.dtype[np.uint32]]",
@@ -74,17 +74,16 @@ class ChunkBatches:
 def _batch(table: ChunkTable, named: dict[str, str]) -> Batch:
     count = len(table)
     kinds = table.kind
-    places = [""] * count
+    places = np.full(count, "", object)
     inline: dict[int, bytes] = {}
     if table.id is not None:
-        texts = {raw: id_text(raw) for raw in {row.tobytes() for row in table.id}}
-        for row in np.flatnonzero(kinds == NATIVE).tolist():
-            places[row] = texts[table.id[row].tobytes()]
+        native = kinds == NATIVE
+        places[native] = texts_of(table.id[native])
     if table.text is not None:
-        for row in np.flatnonzero(kinds == VIRTUAL).tolist():
-            places[row] = resolved(table.text.bytes_at(row).decode(), named)
+        virtual = kinds == VIRTUAL
+        places[virtual] = resolved_column(table.text.take(virtual), named)
         for row in np.flatnonzero(kinds == INLINE).tolist():
             inline[row] = table.text.bytes_at(row)
     offset: Any = np.zeros(count, np.uint64) if table.offset is None else table.offset
     offset = np.where(kinds == INLINE, np.uint64(0), offset)
-    return table.coords(), kinds.copy(), places, offset, table.length.copy(), inline
+    return table.coords(), kinds.copy(), places.tolist(), offset, table.length.copy(), inline

@@ -102,3 +102,12 @@ def test_copy_spans_moves_ranges_of_every_length() -> None:
     assert target[20:30].tolist() == list(range(90, 100))
     assert target[49] == 99
     assert target.sum() == 18 + sum(range(90, 100)) + 99
+
+
+@given(texts, st.booleans(), st.slices(9))
+def test_texts_are_those_of_the_rows(values: list[bytes | None], shared: bool, some: slice) -> None:
+    """Whatever the pool holds between them, ASCII or not, and in whatever order the rows are."""
+    present = [value or b"" for value in values]
+    column = TextColumn.from_bytes(values) if shared else spread(present)
+    for part in (column, column.take(some)):
+        assert part.texts() == [part.text_at(row) for row in range(len(part))]

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from icechunk.config.containers import VirtualChunkContainer, local_filesystem_store, s3_store
 from icechunk.ground.errors import InvalidInputError
+from icechunk.model.columns import TextColumn
 from icechunk.model.text_lists import text_column
-from icechunk.model.virtual_urls import Containers, normalise
+from icechunk.model.virtual_urls import Containers, normalise, resolved, resolved_column
 
 CONTAINERS = Containers(
     [
@@ -96,3 +97,11 @@ def test_ordinary_locations_need_no_closer_look() -> None:
     good = ["s3://bucket/x y", "s3://bucket/long/z", "file:///data/a-b_c.nc", "vcc://name/q"]
     assert CONTAINERS.known(text_column(good)).all()
     assert not CONTAINERS.known(text_column(["s3://bucket/", "s3://buckets/x", "file:///x"])).any()
+
+
+def test_a_column_is_resolved_like_each_location() -> None:
+    named = {"nm": "s3://bucket/data", "here": "file:///d/ä"}
+    locations = ["vcc://nm/x", "s3://b/y", "vcc://unknown/z", "vcc://here/a b", "", "vcc://nm/x"]
+    column = TextColumn.from_strings(locations)
+    assert resolved_column(column, named) == [resolved(each, named) for each in locations]
+    assert resolved_column(column, {}) == locations
