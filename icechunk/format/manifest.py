@@ -18,6 +18,7 @@ from icechunk.format.manifest_refs import (
     NODE,
     REFS,
     decode_refs,
+    native_ids,
     scalar,
     search,
 )
@@ -27,6 +28,9 @@ from icechunk.model.chunk_table import ChunkTable, Location
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Manifest", "decode_manifest", "encode_manifest"]
 
@@ -104,6 +108,15 @@ class Manifest:
     def stored(self, node: NodeId) -> Table | None:
         """An array's part of the file itself; None once its references were decoded."""
         return self.arrays.stored(node) if isinstance(self.arrays, _LazyArrays) else None
+
+    def native_ids(self) -> list[NDArray[np.uint8]]:
+        """Ids of the objects that native chunks are in, by array, each uint8 of shape ``(m, 12)``.
+
+        Of arrays that were not decoded yet nothing else is.
+        """
+        if isinstance(self.arrays, _LazyArrays):
+            return self.arrays.native_ids()
+        return [table.native_ids() for table in self.arrays.values()]
 
     @property
     def num_chunk_refs(self) -> int:
@@ -186,6 +199,14 @@ class _LazyArrays(Mapping[NodeId, ChunkTable]):
             return None
         item = Table(source.body, at + source.body.u32_at(at))
         return scalar(item, self._algorithm, self._dictionary)
+
+    def native_ids(self) -> list[NDArray[np.uint8]]:
+        """Ids of the objects that native chunks are in, by array."""
+        found = []
+        for node, table in self._tables.items():
+            source = None if table is not None else self._pending.get(node)
+            found.append(self[node].native_ids() if source is None else native_ids(source))
+        return found
 
     def stored(self, node: NodeId) -> Table | None:
         """The array's part of the file, None once it was decoded."""

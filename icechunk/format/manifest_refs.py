@@ -13,6 +13,7 @@ from icechunk.format.locations import decompress_locations
 from icechunk.ground.ids import ObjectId
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
 from icechunk.model.columns import TextColumn
+from icechunk.model.id_columns import distinct_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,6 +87,20 @@ def scalar(item: Table, algorithm: int, dictionary: bytes | None) -> Location:
     if payload is None:
         item.fail("a chunk reference is neither native, virtual nor inline")
     return Location(INLINE, None, 0, len(payload), payload, None, None, 0)
+
+
+def native_ids(array: Table) -> NDArray[np.uint8]:
+    """Distinct ids of the objects that one array's native chunks are in; nothing else is decoded.
+
+    Returns
+    -------
+    uint8 array, shape (m, 12)
+        In byte order.
+    """
+    refs = TableColumn.of_vector(array, REFS)
+    there = refs.has(CHUNK)  # decides that a chunk is native, whatever else is stored of it
+    ids = refs.structs(CHUNK, 12)
+    return distinct_rows(ids if there.all() else ids[there])
 
 
 def decode_refs(array: Table, algorithm: int, dictionary: bytes | None) -> ChunkTable:

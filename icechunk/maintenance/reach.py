@@ -212,7 +212,7 @@ class Explorer:
         """Chunk objects that a manifest refers to."""
         try:
             manifest = self._assets.manifest(info.id, info.num_chunk_refs)
-            return union([from_rows(table.native_ids()) for table in manifest.arrays.values()])
+            return union([from_rows(ids) for ids in manifest.native_ids()])
         except (StorageError, FormatError) as error:
             _pass_over(error, doubtful)
             return NO_IDS
@@ -221,9 +221,8 @@ class Explorer:
 def manifests_of(snapshot: Snapshot) -> dict[ObjectId, ManifestInfo]:
     """Manifests of a snapshot: those it lists, and those that its arrays name."""
     found = dict(snapshot.manifests)
-    for node in snapshot.nodes:
-        for ref in () if node.array is None else node.array.manifests:
-            found.setdefault(ref.object_id, ManifestInfo(ref.object_id, 0, 0))
+    for manifest_id in snapshot.nodes.manifest_ids() - found.keys():
+        found[manifest_id] = ManifestInfo(manifest_id, 0, 0)
     return found
 
 

@@ -16,6 +16,7 @@ from icechunk.ground.ids import ObjectId
 from icechunk.model import extents as boxes
 from icechunk.model.columns import RefColumns, TextColumn
 from icechunk.model.coordinates import Coords, Keyspace, bounding_box, inside
+from icechunk.model.id_columns import distinct_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -434,17 +435,7 @@ class ChunkTable:
         if self.id is None:
             return np.zeros((0, 12), np.uint8)
         native = self.kind == NATIVE
-        ids = self.id if native.all() else self.id[native]
-        high = np.ascontiguousarray(ids[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
-        low = np.ascontiguousarray(ids[:, 8:]).view(">u4").reshape(-1).astype(np.uint32)
-        order = np.argsort(high)
-        sorted_high = high[order]
-        if (sorted_high[1:] == sorted_high[:-1]).any():  # rare unless chunks share objects
-            order = np.lexsort((low, high))
-        high, low = high[order], low[order]
-        first = np.ones(len(order), np.bool_)
-        first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
-        return ids[order[first]]
+        return distinct_rows(self.id if native.all() else self.id[native])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ChunkTable, (self._space, self._key, self.columns, self._box)

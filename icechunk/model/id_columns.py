@@ -43,6 +43,20 @@ def from_rows(rows: NDArray[np.uint8]) -> Ids:
     return _distinct(np.ascontiguousarray(rows).reshape(-1).view(_KIND))
 
 
+def distinct_rows(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Distinct ids of an array of shape (n, 12), sorted, as such an array; quick for millions."""
+    high = np.ascontiguousarray(ids[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
+    low = np.ascontiguousarray(ids[:, 8:]).view(">u4").reshape(-1).astype(np.uint32)
+    order = np.argsort(high)
+    sorted_high = high[order]
+    if (sorted_high[1:] == sorted_high[:-1]).any():  # rare unless chunks share objects
+        order = np.lexsort((low, high))
+    high, low = high[order], low[order]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+    return ids[order[first]]
+
+
 def union(columns: Sequence[Ids]) -> Ids:
     """Ids that are in any of the columns, which need not be in order; sorted."""
     filled = [ids for ids in columns if len(ids)]

@@ -33,8 +33,12 @@ def test_round_trip(identity: ObjectId, arrays: dict[NodeId, ChunkTable], dialec
     assert manifest.id == identity
     assert list(manifest.arrays) == sorted(arrays)
     assert manifest.num_chunk_refs == sum(map(len, arrays.values()))
+    objects = [arrays[node].native_ids().tobytes() for node in sorted(arrays)]
+    assert [ids.tobytes() for ids in manifest.native_ids()] == objects
     for node, table in arrays.items():
+        assert manifest.decoded(node) is None
         assert rows(manifest.arrays[node]) == rows(table)
+    assert [ids.tobytes() for ids in manifest.native_ids()] == objects
     assert encode_manifest(identity, dict(manifest.arrays), dialect=dialect) == data
 
 
