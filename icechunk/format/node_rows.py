@@ -34,6 +34,7 @@ _MANIFESTS = 2  # slot of an array's manifests
 _SMALLEST_NODE = 32
 
 _FEW = 16
+_MOST_PARTS = 16
 
 _NOTE = struct.Struct("<8sQQ")
 _MARK = b"ic-nodes"
@@ -60,6 +61,13 @@ class Region:
     parts: tuple[bytes | memoryview, ...]
     size: int
     live: int
+
+    def longer(self, part: bytes, live: int) -> Region:
+        """The region with one more part, and with the small ones joined when there are many."""
+        parts = self.parts
+        if len(parts) >= _MOST_PARTS:
+            parts = (parts[0], b"".join(reversed(parts[1:])))
+        return Region((*parts, part) if part else parts, self.size + len(part), live)
 
 
 class StoredNodes:

@@ -79,12 +79,8 @@ class NodeWriter:
             refs[table.row(path)] = distance = self._node(node) - base
             known[distance] = node
         fresh = builder.joined(mark)
-        former = source.region
-        region = Region(
-            (*former.parts, fresh),
-            former.size + len(fresh),
-            former.live * kept // max(len(source.paths), 1) + len(fresh),
-        )
+        live = source.region.live * kept // max(len(source.paths), 1)
+        region = source.region.longer(fresh, live + len(fresh))
         note[:] = region_note(region)
         version, paths, ids = self._dialect.spec_version, table.paths, table.ids
         return StoredNodes(version, paths, ids, region, refs, source.body, source.end, known)

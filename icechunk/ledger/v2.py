@@ -12,7 +12,7 @@ from typing import Any
 from icechunk.assets.assets import Assets
 from icechunk.assets.layout import OVERWRITTEN, REPO, backup_name
 from icechunk.config.resolve import Settings
-from icechunk.format.repo_info import decode_repo, encode_repo
+from icechunk.format.repo_info import decode_repo, encode_repo, settled
 from icechunk.ground.clock import now_us
 from icechunk.ground.errors import (
     ConflictError,
@@ -118,7 +118,7 @@ class RepoLedger(Ledger):
         data, version, state = self._fetch()
         at = now_us()
         backup = backup_name(at, new_object_id())
-        new = transition(state, at, backup, self._settings.num_updates)
+        new = settled(transition(state, at, backup, self._settings.num_updates))
         encoded = encode_repo(new, level=self._settings.compression_level)
         backup_key = f"{OVERWRITTEN}/{backup}"
         self._storage.put(backup_key, data)

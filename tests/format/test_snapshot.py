@@ -14,7 +14,13 @@ from icechunk.format.dialect import V1, V2, Dialect
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import Builder, ref, struct, u8, u64
-from icechunk.format.snapshot import decode_snapshot, encode_snapshot, initial_snapshot
+from icechunk.format.node_rows import StoredNodes
+from icechunk.format.snapshot import (
+    decode_snapshot,
+    encode_and_keep,
+    encode_snapshot,
+    initial_snapshot,
+)
 from icechunk.ground.errors import FormatError, InvalidInputError
 from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, NodeId, ObjectId
 from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
@@ -265,9 +271,13 @@ def test_unchanged_nodes_are_copied_from_their_file(
             nodes = stored.nodes.edited(added, gone)
             assert list(nodes) == sorted(model.values(), key=lambda node: node.path.encode())
             changed = replace(stored, nodes=nodes, message=f"step {step}")
-            stored = decode_snapshot(encode_snapshot(changed, dialect=dialect), name="s")
-            assert stored == changed
+            written, kept = encode_and_keep(changed, dialect=dialect)
+            stored = decode_snapshot(written, name="s")
+            assert stored == changed == kept
             assert stored.nodes == NodeTable(model.values())
+            assert stored.nodes.manifest_ids() == kept.nodes.manifest_ids()
+            if data.draw(st.booleans()):  # the handle goes on, or another one reads the file
+                stored = kept
 
 
 def test_copies_of_copies_are_written_anew_in_time() -> None:
@@ -313,3 +323,21 @@ def test_a_node_is_decoded_once_whoever_asks() -> None:
         for node in nodes:
             assert edited.get(node.path) is table.by_id(node.id) is table.get(node.path)
     assert list(table) == nodes
+
+
+def test_what_one_handle_writes_in_a_row_stays_small_and_readable() -> None:
+    nodes = [NodeSnapshot(NodeId(bytes([k]) * 8), f"/{k:03d}", bytes(900)) for k in range(200)]
+    snapshot = Snapshot(ObjectId(bytes(12)), None, 0, "", {}, NodeTable(nodes), {})
+    for step in range(120):
+        if step % 3:  # every third commit changes no node
+            node_id = NodeId(bytes([step]) * 8)
+            changed = NodeSnapshot(node_id, f"/{step:03d}", bytes([step]) * 500)
+            snapshot = replace(snapshot, nodes=snapshot.nodes.edited([changed]))
+        data, kept = encode_and_keep(snapshot)
+        assert decode_snapshot(data, name="s") == snapshot == kept
+        _, source, _ = kept.nodes.parts()
+        assert isinstance(source, StoredNodes)
+        assert len(source.region.parts) <= 17
+        assert all(source.region.parts)
+        assert source.region.size == sum(map(len, source.region.parts))
+        snapshot = kept
