@@ -33,7 +33,10 @@ SAMPLE = None if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 24
 """Lines tried per case."""
 
 # An interrupt at the end of a `with` over a file leaves it to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.timeout(1800 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 120),
+]
 
 BOTH = [(kind, spec) for kind in ("memory", "local") for spec in (1, 2)]
 MINE = "mine"
