@@ -155,7 +155,7 @@ class _Merge:
         """The ``zarr.json`` that holds the changes of both sides; None where none does."""
         if mine.user_data == theirs.user_data == before.user_data:
             return mine.user_data
-        former, ours, its = (json.loads(node.user_data) for node in (before, mine, theirs))
+        former, ours, its = (node.document for node in (before, mine, theirs))
         old, own, new = (_encoding(document) for document in (former, ours, its))
         if (new not in (old, own) and len(self._since(before, mine))) or (
             own not in (old, new) and self._written(before.id)
@@ -296,7 +296,7 @@ def _alike(one: NodeSnapshot, two: NodeSnapshot) -> bool:
     """Whether two nodes have the same metadata, however it is written."""
     if one.user_data == two.user_data:
         return True
-    return not differences({}, json.loads(one.user_data), json.loads(two.user_data))
+    return not differences({}, one.document, two.document)
 
 
 def _encoding(document: dict[str, Any]) -> dict[str, Any]:
@@ -332,7 +332,7 @@ def _cut_off(
 def _whole_chunks(node: NodeSnapshot, axis: int) -> int:
     """How many chunks along an axis the array's shape does not cut."""
     assert node.array is not None
-    grid = json.loads(node.user_data)["chunk_grid"]
+    grid = node.document["chunk_grid"]
     if grid["name"] == "regular":
         return int(node.array.shape[axis] // grid["configuration"]["chunk_shape"][axis])
     return max(node.array.num_chunks[axis] - 1, 0)

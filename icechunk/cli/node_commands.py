@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ class Item:
     @classmethod
     def of(cls, node: NodeSnapshot) -> Item:
         """What is shown of a node of a snapshot."""
-        return cls(node.path, "array" if node.is_array else "group", json.loads(node.user_data))
+        return cls(node.path, "array" if node.is_array else "group", node.document)
 
     @property
     def dtype(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, overload
 
 from icechunk.config.fields import Field, converted, expect, instance_of
+from icechunk.config.headers import checked_headers, checked_or_none
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
 from icechunk.config.values import Value, Variant
 from icechunk.ground.folders import local_path
@@ -214,7 +215,7 @@ def http_store(
     headers : dict, optional
         Headers of every request.
     """
-    return _Http(opts, headers)
+    return _Http(opts, checked_or_none(headers))
 
 
 def fsspec_store() -> ObjectStoreConfig.Fsspec:
@@ -338,6 +339,8 @@ def validate_container(container: VirtualChunkContainer) -> None:
             url = Path(local_path(prefix)).as_uri()
             raise ValueError(f"{what}{prefix!r} is no absolute URL, give {url + '/'!r}")
         raise ValueError(f"{what}{prefix!r} needs a scheme such as s3://")
+    if isinstance(container.store, ObjectStoreConfig.Http):
+        checked_headers(container.store._1)
     scheme, host, path = parts[1].lower(), parts[2], parts[3]
     if not container.store._serves(scheme):
         fitting = ", ".join(sorted(container.store._schemes_)) or "none"

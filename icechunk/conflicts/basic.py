@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from icechunk.conflicts.detector import detect, on_grid, past
@@ -17,6 +16,7 @@ from icechunk.conflicts.model import (
 
 if TYPE_CHECKING:
     from icechunk.changes.change_set import ChangeSet
+    from icechunk.model.nodes import NodeSnapshot
     from icechunk.model.protocols import ChunkReader, NodeReader
     from icechunk.model.txlog import TransactionLog
 
@@ -112,13 +112,11 @@ class BasicConflictSolver(ConflictSolver):
         ours, theirs = current_repo.get(conflict.path), previous_repo.get(conflict.path)
         if ours is None or theirs is None:
             return False
-        return _without_attributes(ours.user_data) == _without_attributes(theirs.user_data)
+        return _without_attributes(ours) == _without_attributes(theirs)
 
 
-def _without_attributes(document: bytes) -> dict[str, Any]:
-    meta: dict[str, Any] = json.loads(document)
-    meta.pop("attributes", None)
-    return meta
+def _without_attributes(node: NodeSnapshot) -> dict[str, Any]:
+    return {key: value for key, value in node.document.items() if key != "attributes"}
 
 
 def _selection(value: VersionSelection) -> VersionSelection:

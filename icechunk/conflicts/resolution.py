@@ -154,7 +154,7 @@ class Draft:
         if final is None or final.array is None:
             return
         bounds = tuple((0, count) for count in final.array.num_chunks)
-        same = _encoding(node.user_data) == _encoding(final.user_data)
+        same = _encoding_of(node.document) == _encoding_of(final.document)
         if not same or not inside(edits.written(), bounds).all():
             what = "chunk shape, data type or codecs differ" if not same else "it became smaller"
             raise InvalidInputError(
@@ -197,8 +197,8 @@ class Draft:
         former = self.ours.former(node.id)
         if their_node is None:
             return
-        theirs, ours = json.loads(their_node.user_data), json.loads(node.user_data)
-        base = {} if former is None else json.loads(former.user_data)
+        theirs, ours = their_node.document, node.document
+        base = {} if former is None else former.document
         merged, left = merge(base, ours, theirs, decision.keys or {}, decision.otherwise)
         if left:
             return
@@ -319,10 +319,6 @@ def _under(path: str, rest: str) -> str:
     return rest if path == ROOT else path + rest
 
 
-def _encoding(document: bytes) -> tuple[Any, ...]:
-    """What must be equal for a chunk's bytes to mean the same values at the same place."""
-    return _encoding_of(json.loads(document))
-
-
 def _encoding_of(meta: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What must be equal for a chunk's bytes to mean the same values at the same place."""
     return meta.get("chunk_grid"), meta.get("data_type"), meta.get("codecs")

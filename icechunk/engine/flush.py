@@ -17,7 +17,7 @@ from icechunk.format.manifest_patch import ManifestPatch
 from icechunk.format.snapshot import check_snapshot_size
 from icechunk.format.txlog import check_log_size
 from icechunk.ground.clock import MAX_SKEW_US, now_us
-from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.ground.errors import ErrorKind, FormatError, SessionStateError
 from icechunk.ground.ids import NodeId, ObjectId, id_text, new_object_id
 from icechunk.ground.runtime import map_parallel
 from icechunk.model.chunk_table import ChunkTable
@@ -66,10 +66,11 @@ def flush(
 
     Raises
     ------
+    SessionStateError
+        Kind ``clock-skew`` when this machine's clock is far behind the base's time.
     FormatError
-        Kind ``snapshot-timestamp`` when this machine's clock is far behind the base's time,
-        ``serialization`` for more changed chunks than one commit can have, or more nodes than
-        a snapshot.
+        Kind ``serialization`` for more changed chunks than one commit can have, or more nodes
+        than a snapshot.
     """
     at = _commit_time(base)
     snapshot_id = new_object_id()
@@ -105,10 +106,12 @@ def _commit_time(base: Snapshot) -> int:
     at = now_us()
     if at <= base.flushed_at:
         if base.flushed_at - at > MAX_SKEW_US:
-            raise FormatError(
-                f"snapshot {id_text(base.id)} was written {(base.flushed_at - at) // 1_000_000} "
-                "seconds in the future of this machine's clock; set the clock and try again",
-                ErrorKind.SNAPSHOT_TIMESTAMP,
+            raise SessionStateError(
+                f"the clocks differ: snapshot {id_text(base.id)} was written "
+                f"{(base.flushed_at - at) // 1_000_000} seconds in the future of this machine's "
+                "clock, and times must increase along a branch. Set this machine's clock, or wait "
+                "that long if the clock of the other was wrong; the session keeps its changes",
+                ErrorKind.CLOCK_SKEW,
             )
         at = base.flushed_at + 1
     return at

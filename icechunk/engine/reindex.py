@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import operator
 from collections.abc import Callable, Iterable, Sequence
 
@@ -124,7 +123,8 @@ def _regular(transaction: Transaction, path: str) -> ArrayReader:
     check_path(path)
     transaction.check_writable()
     reader = transaction.array_reader(path)
-    grid = json.loads(reader.node.user_data).get("chunk_grid", {}).get("name")
+    declared = reader.node.document.get("chunk_grid")
+    grid = declared.get("name") if isinstance(declared, dict) else declared
     if grid != "regular":
         raise IcechunkError(
             f"cannot shift or reindex chunks of the array at `{path}`: `shift_array` and "

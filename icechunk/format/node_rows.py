@@ -178,7 +178,8 @@ class StoredNodes:
         distance = int(self.refs[row])
         node = self.known.get(distance)
         if node is None:
-            node = self.known[distance] = _read_node(Table(self.body, self.end - distance))
+            table = Table(self.body, self.end - distance)
+            node = self.known[distance] = _read_node(table, self.body.name)
         return node
 
     def manifest_uses(self, rows: NDArray[np.int64]) -> Counter[ObjectId]:
@@ -251,7 +252,7 @@ def _texts(body: Body, start: NDArray[np.int64], length: NDArray[np.int64]) -> l
         body.fail("a path is not valid UTF-8")
 
 
-def _read_node(node: Table) -> NodeSnapshot:
+def _read_node(node: Table, file: str) -> NodeSnapshot:
     data = node.table(4)
     kind = node.u8(3)
     if kind not in (ARRAY, GROUP):
@@ -264,6 +265,7 @@ def _read_node(node: Table) -> NodeSnapshot:
         path=path,
         user_data=node.bytes_vector(2),
         array=_read_array(data) if kind == ARRAY else None,
+        file=file,
     )
 
 

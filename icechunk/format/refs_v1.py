@@ -14,6 +14,9 @@ from icechunk.ground.ids import ObjectId, id_text, parse_object_id
 REFS = "refs/"
 _BRANCH, _TAG = "refs/branch.", "refs/tag."
 _REF, _TOMBSTONE = "/ref.json", "/ref.json.deleted"
+_ENCODED = frozenset('%~#?*{^}]"><[|`\\')
+"""ASCII characters that are percent-encoded in the names of objects."""
+
 TOMBSTONE = b""
 """Content of a tombstone."""
 
@@ -61,6 +64,31 @@ def check_ref_name(name: str) -> str:
         raise InvalidInputError(
             f"invalid ref name `{name}`: repositories of spec version 1 take no `/` in names. "
             "Choose another name, or upgrade the repository.",
+            ErrorKind.INVALID_REF_NAME,
+        )
+    return name
+
+
+def check_new_name(name: str) -> str:
+    """Return a name for a new ref, if every implementation finds the ref again under it.
+
+    The Rust library lists refs by the names of their objects and leaves them percent-encoded: it
+    then looks for a branch ``%C3%A9`` and gives up collecting and expiring, and a tag ``é`` does
+    not protect its snapshot there.
+
+    Raises
+    ------
+    InvalidInputError
+        Kind ``invalid-ref-name`` for names with a slash, or a character that is encoded.
+    """
+    check_ref_name(name)
+    odd = [character for character in name if not " " <= character <= "~" or character in _ENCODED]
+    if odd:
+        raise InvalidInputError(
+            f"invalid ref name `{name}`: in a repository of spec version 1 other programs lose "
+            f"refs with {odd[0]!r} in their names from sight, so that their garbage collection "
+            "and expiration fail. Use letters, digits and -_.+=:@, or upgrade the repository with "
+            "`icechunk.upgrade_icechunk_repository`",
             ErrorKind.INVALID_REF_NAME,
         )
     return name

@@ -113,6 +113,7 @@ class ErrorKind(StrEnum):
     UNCOMMITTED_CHANGES = "uncommitted-changes"
     NOT_ON_BRANCH = "not-on-branch"
     NO_SNAPSHOT = "no-snapshot"
+    CLOCK_SKEW = "clock-skew"
     # Storage
     OBJECT_NOT_FOUND = "object-not-found"
     OBJECT_STORE = "object-store"
@@ -403,7 +404,7 @@ class InvalidInputError(IcechunkError, ValueError):
 
 
 class SessionStateError(IcechunkError):
-    """Not allowed in the present state of the session or repository."""
+    """Not allowed in the present state of the session, the repository or this machine's clock."""
 
     __module__ = "icechunk"
 

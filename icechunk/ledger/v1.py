@@ -258,7 +258,7 @@ class FileLedger(Ledger):
                 )
             return target
 
-        refs_v1.check_ref_name(name)
+        refs_v1.check_new_name(name)
         self.snapshot(target)
         self._swap(name, choose)
 
@@ -299,7 +299,7 @@ class FileLedger(Ledger):
             raise self._missing(name, "list_branches")
 
     def create_tag(self, name: str, target: ObjectId) -> None:
-        key = refs_v1.tag_key(name)
+        key = refs_v1.tag_key(refs_v1.check_new_name(name))
         self.snapshot(target)
         data = refs_v1.encode_ref(target)
         if not self._guarded(key, lambda: self._storage.create(key, data) is not None):

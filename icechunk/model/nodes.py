@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, KeysView
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.ground.paths import parent_and_name
 from icechunk.model.extents import Extents
@@ -63,12 +65,53 @@ class NodeSnapshot:
         The node's ``zarr.json``, byte for byte.
     array : ArrayData or None
         None for a group.
+    file : str
+        Object name of the snapshot that it was read from, empty for nodes that a session made.
     """
 
     id: NodeId
     path: str
     user_data: bytes
     array: ArrayData | None = None
+    file: str = field(default="", repr=False, compare=False)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Content of ``zarr.json``.
+
+        Raises
+        ------
+        FormatError
+            Kind ``deserialization`` when it is damaged: no JSON object, or not one of the kind of
+            node that the snapshot describes.
+        """
+        wanted = "group" if self.array is None else "array"
+        try:
+            found = json.loads(self.user_data)
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(str(error)) from None
+        if not isinstance(found, dict):
+            raise self._damaged("it is no JSON object")
+        if found.get("zarr_format") != 3 or found.get("node_type") != wanted:
+            raise self._damaged(
+                f"it does not describe {'a' if wanted == 'group' else 'an'} {wanted}"
+            )
+        return found
+
+    @property
+    def sound_data(self) -> bytes:
+        """``zarr.json`` as it is handed out: what comes from a file is checked, see `document`."""
+        if self.file:
+            _ = self.document
+        return self.user_data
+
+    def _damaged(self, why: str) -> FormatError:
+        where = f" in the snapshot file `{self.file}`" if self.file else ""
+        return FormatError(
+            f"the metadata (zarr.json) of node `{self.path}`{where} is damaged: {why}. Restore the "
+            "file from a backup, or use another snapshot",
+            ErrorKind.DESERIALIZATION,
+        )
 
     @property
     def is_array(self) -> bool:

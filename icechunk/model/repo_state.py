@@ -396,10 +396,11 @@ class RepoState(RepoFacts):
         if len(self.updates):
             former = int(self.updates.times[0])
             if former - at > MAX_SKEW_US:
-                raise FormatError(
-                    f"update timestamp is invalid: the last change is dated {when(former)}, but "
-                    f"it is {when(at)} here. Check the clocks of the machines that write.",
-                    ErrorKind.SNAPSHOT_TIMESTAMP,
+                raise SessionStateError(
+                    f"the clocks differ: the last change of the repository is dated "
+                    f"{when(former)}, but it is {when(at)} here. Set this machine's clock, or wait "
+                    "until then if the clock of the other was wrong.",
+                    ErrorKind.CLOCK_SKEW,
                 )
             at = max(at, former + 1)
         log, before = self.updates.pushed(kind, at, backup_path, limit)

@@ -9,6 +9,7 @@ from typing import Any
 
 from icechunk.config.containers import ObjectStoreConfig
 from icechunk.config.credentials import AzureCredentials, GcsCredentials, S3Credentials
+from icechunk.config.headers import checked_headers
 from icechunk.config.rendering import Label, public_url
 from icechunk.config.storage import S3Options
 from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
@@ -169,7 +170,13 @@ def _s3(
     shown: S3Options | None = None,
 ) -> Storage:
     """Assemble a storage in a bucket of any service that speaks S3."""
-    if legacy_rooted_keys and not (prefix or "").strip("/"):
+    if legacy_rooted_keys and (prefix or "").strip("/"):
+        raise StorageError(
+            "storage error: legacy_rooted_keys is only valid with an empty prefix: below "
+            f"`{prefix}` no key begins with a slash. Leave it out",
+            ErrorKind.STORAGE_CONFIG,
+        )
+    if legacy_rooted_keys:
         raise StorageError(
             "storage configuration error: keys that begin with a slash, as early versions wrote "
             "them at an empty prefix, cannot be read here. Copy the repository below a prefix",
@@ -277,8 +284,15 @@ def azure_account() -> str:
 def merged_headers(
     read: Headers, write: Headers, both: Headers
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Lay the headers of one direction over those of both."""
-    return {**(both or {}), **(read or {})}, {**(both or {}), **(write or {})}
+    """Lay the headers of one direction over those of both.
+
+    Raises
+    ------
+    InvalidInputError
+        See `icechunk.config.headers.checked_headers`.
+    """
+    common = checked_headers(both)
+    return {**common, **checked_headers(read)}, {**common, **checked_headers(write)}
 
 
 def _expect(credentials: Any, family: type[Any], service: str) -> None:

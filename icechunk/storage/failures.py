@@ -123,6 +123,28 @@ def translated(error: BaseException, key: str, where: str) -> IcechunkError:
     return _refused(error, trouble, key, where) or _failed(error, trouble, key, where)
 
 
+def explained(get: Callable[[], object]) -> Callable[[Exception, str, str], Exception]:
+    """Translation of what a HEAD request raised; its answer has no room for a reason.
+
+    Parameters
+    ----------
+    get : callable
+        Asks for the object by GET, which fails with the server's reason when HEAD was refused.
+    """
+
+    def translate(error: Exception, key: str, where: str) -> Exception:
+        trouble = read_trouble(error)
+        if trouble.status in (400, 401, 403) and trouble.code is None:
+            try:
+                get()
+            except StorageError as reason:
+                if reason.kind not in (ErrorKind.OBJECT_NOT_FOUND, ErrorKind.INVALID_OBJECT_SIZE):
+                    return reason
+        return translated(error, key, where)
+
+    return translate
+
+
 def _refused(error: BaseException, trouble: Trouble, key: str, where: str) -> StorageError | None:
     """Return the error of a request that the server, or the search for credentials, turned down."""
     name = type(error).__name__

@@ -25,7 +25,7 @@ from icechunk.storage.base import (
     wrong_size,
 )
 from icechunk.storage.clients import connect
-from icechunk.storage.failures import guarded, read_trouble, translated, unanswered
+from icechunk.storage.failures import explained, guarded, read_trouble, translated, unanswered
 from icechunk.storage.listing import listed
 from icechunk.storage.probe import require_conditions
 from icechunk.storage.readback import WRITE_ID, RefusedError, Seen, UnclearError, settle
@@ -308,9 +308,9 @@ class ObjectStorage(Storage):
         import obstore
 
         segments(key)
-        found: Any
+        why = explained(lambda: self.read_range(key, 0, 1))
         try:
-            found = self._guarded(lambda: obstore.head(self._readers.get(), key), key)
+            found = self._guarded(lambda: obstore.head(self._readers.get(), key), key, why)
         except Exception as error:
             if getattr(error, "kind", None) != ErrorKind.OBJECT_NOT_FOUND:
                 raise

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from icechunk.config.containers import ObjectStoreConfig
+from icechunk.config.headers import checked_or_none
 from icechunk.config.rendering import Label, public_url
 from icechunk.config.resolve import StorageTuning
 from icechunk.ground.errors import ErrorKind, StorageError
@@ -86,9 +87,7 @@ def http(
         )
     shown = public_url(base_url)
     return HttpStorage(
-        ObjectStoreConfig.Http(
-            None if config is None else dict(config), None if headers is None else dict(headers)
-        ),
+        ObjectStoreConfig.Http(None if config is None else dict(config), checked_or_none(headers)),
         base_url,
         None,
         None,

@@ -146,7 +146,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
             raise
         if coords is None:
             node = self._transaction.node(path)
-            return None if node is None else node.user_data
+            return None if node is None else node.sound_data
         reader = self._transaction.reader(path)
         return None if reader is None else reader.locate(coords)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from icechunk import Repository
+from icechunk import FormatError, Repository
+from icechunk.model.nodes import NodeSnapshot
 
 MOST_NODES = 500
 
@@ -34,7 +34,7 @@ def tree_at(repo: Repository, snapshot_id: str) -> dict[str, Any]:
         shown: dict[str, Any] = {"path": node.path, "type": "group" if array is None else "array"}
         if array is not None:
             shown |= {"shape": list(array.shape), "dims": list(array.dimension_names or ())}
-            shown |= {"dtype": _dtype(node.user_data)}
+            shown |= {"dtype": _dtype(node)}
         nodes.append(shown)
     opened = f"session = repo.readonly_session(\n    snapshot_id={snapshot_id!r}\n)"
     whole = 'root = zarr.open_group(session.store, mode="r")'
@@ -46,10 +46,10 @@ def tree_at(repo: Repository, snapshot_id: str) -> dict[str, Any]:
     return {"nodes": nodes, "count": count, "python": python}
 
 
-def _dtype(user_data: bytes) -> str:
+def _dtype(node: NodeSnapshot) -> str:
     """Zarr's name of an array's data type."""
     try:
-        declared = json.loads(user_data).get("data_type")
-    except ValueError:
+        declared = node.document.get("data_type")
+    except FormatError:
         return "?"
     return str(declared.get("name")) if isinstance(declared, dict) else str(declared)

@@ -317,7 +317,8 @@ def test_a_clock_that_is_behind_still_orders_commits(storage, monkeypatch):
     monkeypatch.setattr(flush, "now_us", lambda: behind - 3_600_000_000)
     session = repo.writable_session("main")
     edit(session, np.s_[0, 0], 4)
-    with pytest.raises(icechunk.FormatError) as caught:
+    with pytest.raises(icechunk.SessionStateError, match="clock") as caught:
         session.commit("an hour earlier")
-    assert caught.value.kind == icechunk.ErrorKind.SNAPSHOT_TIMESTAMP
+    assert caught.value.kind == icechunk.ErrorKind.CLOCK_SKEW
+    assert session.has_uncommitted_changes
     assert parse_object_id(infos[0].id) == session._transaction.base.id

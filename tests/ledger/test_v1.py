@@ -121,12 +121,41 @@ def test_threads_that_commit_at_once_lose_nothing(repo: icechunk.Repository, tip
     assert {f"row {row}" for row in range(6)} <= messages
 
 
-@pytest.mark.parametrize("name", ["dev", "", "x y", "we ird%ü~#?*", "a.b", "名"])
-def test_branches_and_tags_of_any_name_but_slashes(
+PLAIN = ["dev", "", "x y", "a.b", "-_.+=:@", "!$&'(),;"]
+ENCODED = ["we ird%ü~#?*", "名", "a\tb", *(f"x{character}" for character in '%~#?*{^}]"><[|`\x7f')]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_branches_and_tags_of_plain_names(
     repo: icechunk.Repository, storage: icechunk.Storage, tip: str, name: str
 ) -> None:
     repo.create_branch(name, tip)
     repo.create_tag(name, tip)
+    use_refs(repo, storage, tip, name)
+    repo.create_branch(name, tip)
+    with pytest.raises(icechunk.AlreadyExistsError) as caught:
+        repo.create_tag(name, tip)
+    assert caught.value.kind == "tag-already-exists"
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_names_that_others_lose_are_refused_and_existing_ones_stay_usable(
+    repo: icechunk.Repository, storage: icechunk.Storage, tip: str, name: str
+) -> None:
+    for create in (repo.create_branch, repo.create_tag):
+        with pytest.raises(icechunk.InvalidInputError, match="upgrade the repository") as caught:
+            create(name, tip)
+        assert caught.value.kind == icechunk.ErrorKind.INVALID_REF_NAME
+    for kind in ("branch", "tag"):
+        storage.create(f"refs/{kind}.{name}/ref.json", b'{"snapshot":"%b"}' % tip.encode())
+    with repo.transaction(name, message="a commit") as store:
+        zarr.create_group(store, path="more")
+    repo.reset_branch(name, tip)
+    use_refs(repo, storage, tip, name)
+
+
+def use_refs(repo: icechunk.Repository, storage: icechunk.Storage, tip: str, name: str) -> None:
+    """List, look up, reset and delete the branch and the tag of a name."""
     opened = icechunk.Repository.open(storage)
     assert opened.list_branches() == {"main", name}
     assert opened.list_tags() == {name}
@@ -137,10 +166,6 @@ def test_branches_and_tags_of_any_name_but_slashes(
     opened.delete_tag(name)
     assert (repo.list_branches(), repo.list_tags()) == ({"main"}, set())
     assert f"refs/tag.{name}/ref.json" in keys(storage)
-    repo.create_branch(name, tip)
-    with pytest.raises(icechunk.AlreadyExistsError) as caught:
-        repo.create_tag(name, tip)
-    assert caught.value.kind == "tag-already-exists"
 
 
 def test_every_refusal_has_the_class_and_kind_of_spec_1(

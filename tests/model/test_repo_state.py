@@ -249,7 +249,7 @@ def test_a_lagging_clock_does_not_stop_a_change(state: RepoState) -> None:
     same = state.with_metadata({}, at=last, backup_path="b", limit=10)
     assert same.updates[0].updated_at == last + 1
     refused(
-        "snapshot-timestamp",
+        "clock-skew",
         lambda: state.with_metadata({}, at=last - 601_000_000, backup_path="b", limit=10),
     )
 

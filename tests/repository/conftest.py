@@ -1,0 +1,5 @@
+"""A server for repositories in a bucket."""
+
+from tests.servers.fixtures import moto
+
+__all__ = ["moto"]
