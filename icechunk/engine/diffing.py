@@ -8,6 +8,7 @@ from icechunk.engine.context import RepoContext
 from icechunk.engine.transaction import Transaction
 from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
 from icechunk.ground.ids import ObjectId
+from icechunk.ground.locks import held
 from icechunk.model.diff import Diff, DiffBuilder
 from icechunk.model.snapshot_table import SnapshotRecord
 
@@ -15,9 +16,12 @@ from icechunk.model.snapshot_table import SnapshotRecord
 def status(transaction: Transaction) -> Diff:
     """What a session changed since its base."""
     builder = DiffBuilder()
-    with transaction.lock:  # others may be writing
+
+    def look() -> Diff:
         builder.add(transaction_log(transaction.base_id, transaction.changes))
         return builder.build(transaction.base.nodes, transaction.tree)
+
+    return held(transaction.lock, look)  # others may be writing
 
 
 def diff(ctx: RepoContext, before: ObjectId, after: ObjectId, *, any_states: bool = False) -> Diff:

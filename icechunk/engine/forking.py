@@ -16,6 +16,7 @@ from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.engine.unchanged import equal_bytes
 from icechunk.ground.errors import ConflictError, ErrorKind, SessionStateError
 from icechunk.ground.ids import NodeId, ObjectId, id_text
+from icechunk.ground.locks import held
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.snapshot import Snapshot
@@ -35,11 +36,13 @@ def fork(transaction: Transaction) -> Transaction:
             "send the read-only session itself, which can be pickled",
             ErrorKind.CANNOT_FORK_READ_ONLY_SESSION,
         )
-    with transaction.lock:
+
+    def base_of_child() -> ObjectId:
         if transaction.changes.is_empty:
-            base = transaction.base_id
-        else:
-            base = write_base(transaction).id
+            return transaction.base_id
+        return write_base(transaction).id
+
+    base = held(transaction.lock, base_of_child)
     child = Transaction(transaction.ctx, base, mode=SessionMode.writable)
     child.origin = transaction.base_id if transaction.origin is None else transaction.origin
     return child
@@ -50,8 +53,7 @@ def draft(transaction: Transaction) -> tuple[Transaction, int]:
 
     What fails half way leaves the transaction as it was; what succeeds is taken over by `adopt`.
     """
-    with transaction.lock:
-        revision, changes = transaction.revision, transaction.changes.copy()
+    revision, changes = transaction.copied()
     copy = Transaction(
         transaction.ctx,
         transaction.base_id,
@@ -71,12 +73,15 @@ def adopt(transaction: Transaction, drafted: Transaction, revision: int) -> bool
     ReadOnlyError, SessionStateError
         When `transaction` takes no writes.
     """
-    with transaction.lock:
+
+    def take_over() -> bool:
         transaction.check_writable()
         if transaction.revision != revision or transaction.base_id != drafted.base_id:
             return False
         transaction.replace_changes(drafted.changes)
-    return True
+        return True
+
+    return held(transaction.lock, take_over)
 
 
 def check_mergeable(into: Transaction, child: Transaction, *, any_base: bool = False) -> None:
@@ -147,13 +152,15 @@ def merge_children(into: Transaction, children: list[Transaction], *, last_wins:
         return changes
 
     # Chunks may have to be read: not with the lock held, unless the session does not stand still.
-    with into.lock:
-        before, changes = into.revision, into.changes.copy()
-    changes = united(changes)
-    with into.lock:
+    before, former = into.copied()
+    changes = united(former)
+
+    def take_in() -> None:
         into.check_writable()
         still = into.revision == before
         into.replace_changes(changes if still else united(into.changes.copy()))
+
+    held(into.lock, take_in)
 
 
 def _as_forks(children: list[Transaction], assets: Assets) -> list[Fork]:
@@ -192,8 +199,7 @@ class SessionRecipe:
     def of(cls, transaction: Transaction) -> SessionRecipe:
         """Recipe of a transaction; its chunks are durable from here on."""
         transaction.seal()
-        with transaction.lock:
-            changes = transaction.changes.copy()
+        _, changes = transaction.copied()
         return cls(
             transaction.ctx,
             transaction.base_id,

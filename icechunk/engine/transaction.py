@@ -362,12 +362,19 @@ class Transaction(Publishing):
                 ErrorKind.NON_REARRANGE_SESSION,
             )
         self.fetch_base()  # not with the lock held
-        with self.lock:
+
+        def go_on() -> None:
             self._check_not_committing()
             moves = self.changes.moves.then(self.tree.base, source, target)
             self._become(self.base, replace(self.changes, moves=moves))
 
+        held(self.lock, go_on)
+
     # -- life ------------------------------------------------------------------------------------
+
+    def copied(self) -> tuple[int, ChangeSet]:
+        """A copy of the changes, and the revision it was made at."""
+        return held(self.lock, lambda: (self.revision, self.changes.copy()))
 
     def replace_changes(self, changes: ChangeSet) -> None:
         """Continue with other changes over the same base."""
@@ -448,10 +455,9 @@ class Transaction(Publishing):
         A copy that arrived in this process and was not written to needs nothing of the storage.
         """
         self._writer.close()
-        with self.lock:
-            objects, revision = list(self.changes.objects), self.revision
+        revision, changes = self.copied()
         if revision != self._sealed:
-            self.ctx.storage.sync([chunk_key(object_id) for object_id in objects])
+            self.ctx.storage.sync([chunk_key(object_id) for object_id in changes.objects])
             self._sealed = revision
 
 

@@ -19,6 +19,7 @@ from itertools import islice
 from icechunk.assets.layout import REPO
 from icechunk.engine.context import RepoContext
 from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.ground.locks import held
 from icechunk.ground.timing import timed
 from icechunk.ledger.capabilities import Capability
 from icechunk.maintenance.limits import Limits
@@ -217,13 +218,15 @@ class _Collection:
     def _delete(self, phase: _Phase, dead: Sequence[ObjectInfo]) -> None:
         for start in range(0, len(dead), _DELETED):
             batch = list(dead[start : start + _DELETED])
-            with self._storage.lock(REPO):
-                before = self._explorer.reach
-                self._refresh()
-                if self._explorer.reach is not before:
-                    batch = self._still_dead(phase, batch)
-                deleted = self._delete_batch(batch)
-            self._count(phase, deleted)
+            self._count(phase, held(self._storage.lock(REPO), self._delete_dead, phase, batch))
+
+    def _delete_dead(self, phase: _Phase, batch: Sequence[ObjectInfo]) -> Sequence[ObjectInfo]:
+        """Delete what nothing needs at this moment; the caller holds the lock of commits."""
+        before = self._explorer.reach
+        self._refresh()
+        if self._explorer.reach is not before:
+            batch = self._still_dead(phase, batch)
+        return self._delete_batch(batch)
 
     def _still_dead(self, phase: _Phase, batch: Sequence[ObjectInfo]) -> list[ObjectInfo]:
         needed = phase.needed(self._explorer.reach)

@@ -32,6 +32,7 @@ from icechunk.ground.errors import (
     SnapshotNotFoundError,
 )
 from icechunk.ground.ids import ObjectId, id_text
+from icechunk.ground.locks import held
 from icechunk.ground.timing import timed
 from icechunk.ledger.open import V1_MARK, detect
 from icechunk.ledger.v1 import FileLedger
@@ -75,7 +76,8 @@ def upgrade(
     """
     # Caches of the handle may hold parents from before an expiration.
     ledger = FileLedger(Assets(ctx.storage, ctx.settings, V1), ctx.settings)
-    with ctx.storage.lock(REPO):
+
+    def go_on() -> None:
         if detect(ctx.storage) == 2:
             _check_unfinished(ctx, delete_unused_v1_files)
             if not dry_run:
@@ -84,6 +86,8 @@ def upgrade(
         _move(ctx, ledger, dry_run, prefetch_concurrency)
         if delete_unused_v1_files and not dry_run:
             _finish(ctx, ledger)
+
+    held(ctx.storage.lock(REPO), go_on)
 
 
 def _check_unfinished(ctx: RepoContext, delete_unused_v1_files: bool) -> None:

@@ -11,6 +11,7 @@ import os
 import threading
 from concurrent.futures import Future
 
+from icechunk.ground.locks import held
 from icechunk.ground.runtime import PerProcess, start
 from icechunk.storage import files
 
@@ -22,7 +23,7 @@ class _Running:
     """The flushes under way in one process."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.by_path: dict[str, Future[None]] = {}
 
 
@@ -40,11 +41,13 @@ class Flushes:
     def begin(self, path: str) -> None:
         """Start to flush a file in the background, unless that is being done."""
         running = self._running.get()
-        with running.lock:
-            if path in running.by_path:
-                return
-            with contextlib.suppress(RuntimeError):  # the interpreter ends: the barrier is left
-                running.by_path[path] = start(self._flush_early, path)
+
+        def start_once() -> None:
+            if path not in running.by_path:
+                with contextlib.suppress(RuntimeError):  # the interpreter ends: the barrier is left
+                    running.by_path[path] = start(self._flush_early, path)
+
+        held(running.lock, start_once)
 
     def _flush_early(self, path: str) -> None:
         try:
@@ -53,8 +56,7 @@ class Flushes:
             pass  # `finish` tells: it meets the same obstacle, or finds the failure on record
         finally:
             running = self._running.get()
-            with running.lock:
-                running.by_path.pop(path, None)
+            held(running.lock, running.by_path.pop, path, None)
 
     def _flush(self, path: str) -> None:
         fd = files.open_to_flush(path)
@@ -75,11 +77,15 @@ class Flushes:
             Of this or any earlier flush.
         """
         running = self._running.get()
-        with running.lock:
+
+        def still_running() -> Future[None] | None:
             early = running.by_path.get(path)
             if early is not None and early.cancel():  # a leaf must not wait for what is queued
                 del running.by_path[path]
-                early = None
+                return None
+            return early
+
+        early = held(running.lock, still_running)
         if early is not None:
             early.result()
         failure = self._failed.get(path)

@@ -11,6 +11,7 @@ import os
 import threading
 
 from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.ground.locks import held
 from icechunk.ground.runtime import process_generation
 from icechunk.storage import files
 from icechunk.storage.base import Data, Pack
@@ -45,34 +46,32 @@ class OpenFiles:
 
     def __init__(self) -> None:
         self._files: dict[str, OpenFile] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def get(self, path: str) -> OpenFile:
         """Return an open file."""
         file = self._files.get(path)
         if file is None:
             file = OpenFile(path, files.READ)
-            self._keep(path, file)
+            held(self._lock, self._keep, path, file)
         else:
             file.recent = True
         return file
 
     def _keep(self, path: str, file: OpenFile) -> None:
         """Remember a file, in place of the oldest one not read from since the last look."""
-        with self._lock:
-            while len(self._files) >= _OPEN_FILES:
-                oldest = next(iter(self._files))
-                candidate = self._files.pop(oldest)
-                if candidate.recent:
-                    candidate.recent = False
-                    self._files[oldest] = candidate
-            self._files[path] = file
+        while len(self._files) >= _OPEN_FILES:
+            oldest = next(iter(self._files))
+            candidate = self._files.pop(oldest)
+            if candidate.recent:
+                candidate.recent = False
+                self._files[oldest] = candidate
+        self._files[path] = file
 
     def forget(self, path: str) -> None:
         """Close a file that is being deleted, so that its space is freed."""
         if path in self._files:
-            with self._lock:
-                self._files.pop(path, None)
+            held(self._lock, self._files.pop, path, None)
 
 
 def _write_at(fd: int, view: memoryview, offset: int) -> None:
@@ -97,7 +96,7 @@ class LocalPack(Pack):
         self._path = path
         self._flushes = flushes
         self._flushed = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._generation = process_generation()
         self._end = 0
         self._file: OpenFile | None = OpenFile(path, _BEGIN)

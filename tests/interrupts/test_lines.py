@@ -14,6 +14,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ pytestmark = [
 
 BOTH = [(kind, spec) for kind in ("memory", "local") for spec in (1, 2)]
 MINE = "mine"
+LATER = datetime(2900, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +59,9 @@ class Place:
         self.kind, self.folder = kind, folder
         self.copies = 0
         self._prepared = self._storage("prepared")
-        repo = icechunk.Repository.create(self._prepared, spec_version=spec)
+        # Chunks are objects, as those of real data are, on local disks in packs.
+        config = icechunk.RepositoryConfig(inline_chunk_threshold_bytes=0)
+        repo = icechunk.Repository.create(self._prepared, config, spec_version=spec)
         session = repo.writable_session("main")
         root = zarr.create_group(session.store)
         for name in "ab":
@@ -73,7 +77,7 @@ class Place:
     def _storage(self, name: str) -> icechunk.Storage:
         if self.kind == "memory":
             return MemoryStorage()
-        return icechunk.local_filesystem_storage(self.folder / name, durable=False)
+        return icechunk.local_filesystem_storage(self.folder / name)
 
     def again(self) -> icechunk.Repository:
         """A fresh copy of the prepared repository."""
@@ -322,5 +326,35 @@ def test_refs(place: Place, verb: str) -> None:
         assert messages(repo) == before
         made = is_made(icechunk.Repository.open(repo.storage), base)
         assert made
+
+    sweep(place, prepare, act, check)
+
+
+UPKEEP: dict[str, Callable[[icechunk.Repository], object]] = {
+    "garbage_collect": lambda repo: repo.garbage_collect(LATER),
+    "expire_snapshots": lambda repo: repo.expire_snapshots(LATER),
+    "save_config": lambda repo: repo.save_config(),
+}
+
+
+@pytest.mark.parametrize("verb", UPKEEP)
+def test_upkeep(place: Place, verb: str) -> None:
+    def prepare(repo: icechunk.Repository) -> None:
+        write(repo.writable_session("main"), "a", 8)  # chunks that nobody will refer to
+        repo.delete_branch("old")
+
+    def act(repo: icechunk.Repository, _: object) -> object:
+        return UPKEEP[verb](repo)
+
+    def check(repo: icechunk.Repository, _: object) -> None:
+        act(repo, None)
+        again = icechunk.Repository.open(repo.storage)
+        assert messages(again)[0] == "base"
+        tip = again.readonly_session("main")
+        assert (read(tip, "a"), read(tip, "b")) == ([1] * 4, [5] * 4)
+        assert read(again.readonly_session("side"), "a") == [9] * 4
+        session = changed(again)
+        session.commit(MINE)
+        assert messages(again)[0] == MINE
 
     sweep(place, prepare, act, check)
