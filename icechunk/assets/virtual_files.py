@@ -49,6 +49,39 @@ def path_of(url: str) -> str:
     return path
 
 
+def etag_of(found: os.stat_result) -> str:
+    """ETag of a local file: inode, time of the last change in microseconds, size."""
+    return f"{found.st_ino:x}-{found.st_mtime_ns // 1000:x}-{found.st_size:x}"
+
+
+def etag_within_second(url: str, time_us: int) -> str | None:
+    """ETag of a local file that was written in the second of a time, and not after it.
+
+    References keep whole seconds: a later change in that second could not be told by the time.
+
+    Parameters
+    ----------
+    url : str
+        Location of the file.
+    time_us : int
+        Microseconds since 1970.
+
+    Returns
+    -------
+    str or None
+        None where whole seconds do, where the file was changed after the time, and where it is
+        not on this machine.
+    """
+    try:
+        found = os.stat(path_of(url))
+    except (OSError, ValueError):
+        return None
+    modified = found.st_mtime_ns // 1000
+    # One more: times that went through a float are rounded.
+    within = time_us - time_us % 1_000_000 < modified <= time_us + 1
+    return etag_of(found) if within else None
+
+
 class LocalFiles:
     """The local files of one repository handle.
 
@@ -109,9 +142,7 @@ class LocalFile(VirtualObject):
         if offset + size > found.st_size:
             raise too_short(self.url, offset, size, found.st_size - offset)
         if place.etag is not None or place.modified:
-            modified = found.st_mtime_ns
-            etag = f"{found.st_ino:x}-{modified // 1000:x}-{found.st_size:x}"
-            check(self.url, place, etag, modified / 1e9)
+            check(self.url, place, etag_of(found), found.st_mtime_ns / 1e9, exact=True)
         return file
 
     def _current(self) -> tuple[OpenFile, os.stat_result]:

@@ -142,7 +142,14 @@ def plain_etag(etag: str) -> str:
     return etag.removeprefix("W/").strip('"')
 
 
-def check(url: str, place: Location, etag: str | None, modified: float | None) -> None:
+def check(
+    url: str,
+    place: Location,
+    etag: str | None,
+    modified: float | None,
+    *,
+    exact: bool = False,
+) -> None:
     """Compare what the object's place tells of it now with the checksums of a reference.
 
     Parameters
@@ -155,6 +162,8 @@ def check(url: str, place: Location, etag: str | None, modified: float | None) -
         Present ETag; None where none is told.
     modified : float or None
         Present time of the last change, in seconds since 1970; None where none is told.
+    exact : bool
+        Whether fractions of a second count: references have whole seconds, rounded down.
 
     Raises
     ------
@@ -169,11 +178,17 @@ def check(url: str, place: Location, etag: str | None, modified: float | None) -
     if place.modified:
         if modified is None:
             raise _unchecked(url, "a time of the last change")
-        if int(modified) > place.modified:
+        late = int(modified) - place.modified
+        if late > 0:
+            raise changed(
+                url, f"it was written {late} s after the instant that the reference gives"
+            )
+        if exact and modified > place.modified:
             raise changed(
                 url,
-                f"it was written {int(modified) - place.modified} s after the instant that the "
-                "reference gives",
+                "it was written within the second that the reference gives, which has whole "
+                "seconds only, so that it may be another file. Where it is not, give its ETag or a "
+                "time in a later second",
             )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from icechunk.assets.virtual_files import etag_within_second
 from icechunk.config.fields import aware, bounded, expect
 from icechunk.config.virtual import VirtualChunkSpec
 from icechunk.engine.reader import ArrayReader
@@ -19,12 +20,13 @@ from icechunk.model.chunk_table import VIRTUAL, ChunkTable
 from icechunk.model.columns import TextColumn
 from icechunk.model.coordinates import Coords
 from icechunk.model.text_lists import text_column
-from icechunk.model.virtual_urls import Containers, normalise
+from icechunk.model.virtual_urls import Containers, normalise, resolved
 from icechunk.store.keys import split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _U32, _U64 = 2**32 - 1, 2**64 - 1
 
 Rejected = list[tuple[int, ...]]
@@ -60,7 +62,11 @@ class VirtualReferences:
             The bytes of the object.
         checksum : str or datetime.datetime, optional
             ETag that the object must still have when it is read, or a time, with a time zone,
-            after which it must not have changed.
+            after which it must not have changed. Times are kept in whole seconds, rounded down. A
+            local file that was written in that very second is pinned by its ETag instead (inode,
+            microseconds and size), so that every change is noticed that the clock of the file
+            system (on Linux a few milliseconds) can tell. Web servers and most object stores tell
+            whole seconds only: give an ETag where that is too coarse.
         validate_container : bool
             Refuse locations outside the virtual chunk containers of the configuration.
 
@@ -77,7 +83,6 @@ class VirtualReferences:
         self._check_store_writable()
         expect("location", location, str)
         offset, length = bounded("offset", offset, 0, _U64), bounded("length", length, 0, _U64)
-        etag, modified = _checksum(checksum)
         path, coords = split(key)
         if coords is None:
             raise SessionStateError(
@@ -88,6 +93,7 @@ class VirtualReferences:
         location = normalise(location)
         if validate_container:
             Containers(self._transaction.ctx.settings.containers).check(location)
+        etag, modified = _checksum(checksum, location, self._named())
         if length == 0:
             raise _zero_length(coords, path)
         table = ChunkTable.from_columns(
@@ -137,7 +143,8 @@ class VirtualReferences:
         reader = self._virtual_target(array_path)
         rows = [spec.__getstate__() for spec in specs]
         coords = _indices((row[0] for row in rows), reader)
-        sums = [_checksum(row[4] if row[4] is not None else row[5]) for row in rows]
+        named = self._named()
+        sums = [_checksum(row[4] if row[4] is not None else row[5], row[1], named) for row in rows]
         return self._set_columns(
             reader,
             coords,
@@ -210,18 +217,31 @@ class VirtualReferences:
         else:
             rows = np.arange(len(texts))
         coords = _check_grid(_unravel(rows, shape, corner), reader)
+        etags = None if etag is None else _repeated(etag, len(rows))
+        times = np.full(len(rows), modified, np.uint32) if modified else None
+        if isinstance(checksum, datetime) and checksum.microsecond:
+            codes, distinct = texts.distinct()
+            named = self._named()
+            sums = [
+                _checksum(checksum, distinct.text_at(row), named) for row in range(len(distinct))
+            ]
+            etags = TextColumn.from_strings(etag for etag, _ in sums).take(codes)
+            times = np.array([modified for _, modified in sums], np.uint32)[codes]
         return self._set_columns(
             reader,
             coords,
             texts,
             offsets,
             lengths,
-            etag=None
-            if etag is None
-            else TextColumn.from_strings([etag]).take(np.zeros_like(rows)),
-            modified=np.full(len(rows), modified, np.uint32) if modified else None,
+            etag=etags,
+            modified=times,
             validate=validate_containers,
         )
+
+    def _named(self) -> dict[str, str]:
+        """URL prefixes of the named containers."""
+        containers = self._transaction.ctx.settings.containers
+        return {one.name: one.url_prefix for one in containers if one.name}
 
     def _virtual_target(self, array_path: str) -> ArrayReader:
         """Reader of an array that takes references now."""
@@ -274,8 +294,14 @@ class VirtualReferences:
     set_virtual_refs_arr_async = twin(set_virtual_refs_arr)
 
 
-def _checksum(checksum: object) -> tuple[str | None, int]:
-    """ETag and time (seconds since 1970, 0 = none) of a checksum argument."""
+def _checksum(
+    checksum: object, location: str = "", named: Mapping[str, str] | None = None
+) -> tuple[str | None, int]:
+    """ETag and time (seconds since 1970, 0 = none) of a checksum argument.
+
+    Files keep finer times than references. A local file that was written in the very second of the
+    time given is pinned by its ETag, so that a change later in that second does not go unnoticed.
+    """
     if checksum is None or isinstance(checksum, str):
         return checksum, 0
     if not isinstance(checksum, datetime):
@@ -283,7 +309,13 @@ def _checksum(checksum: object) -> tuple[str | None, int]:
             f"'{type(checksum).__name__}' object is not an instance of 'str | datetime.datetime': "
             "a checksum is an ETag or a time"
         )
-    seconds = math.floor(aware("checksum", checksum).timestamp())
+    time_us = (aware("checksum", checksum) - _EPOCH) // timedelta(microseconds=1)
+    seconds = time_us // 1_000_000
+    if checksum.microsecond and location:
+        url = normalise(resolved(location, named or {}))
+        etag = etag_within_second(url, time_us) if url.startswith("file:") else None
+        if etag is not None:
+            return etag, 0
     # 0 would stand for no check at all
     return None, min(max(seconds, 1), _U32)
 

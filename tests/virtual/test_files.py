@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -267,3 +268,68 @@ def test_prefixes_compare_as_locations_do(tmp_path: Path, name: str, form: str) 
         session = referring(repo, location, validate=True)
         np.testing.assert_array_equal(values(session), GOOD)
         assert session.all_virtual_chunk_locations() == [encoded + "good"]
+
+
+def dated(path: Path, nanoseconds: int) -> datetime:
+    """Give a file a time, and return it as a user would find it."""
+    os.utime(path, ns=(nanoseconds, nanoseconds))
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+SECOND = 1_700_000_000 * 10**9
+WAYS = ["one", "named", "specs", "columns"]
+
+
+def refer_by_time(session: icechunk.Session, way: str, location: str, when: datetime) -> None:
+    if way == "specs":
+        spec = icechunk.VirtualChunkSpec([0], location, 0, 40, last_updated_at_checksum=when)
+        session.store.set_virtual_refs("a", [spec])
+    elif way == "columns":
+        session.store.set_virtual_refs_arr(
+            "a", (1,), [location], np.zeros(1, "u8"), np.full(1, 40, "u8"), checksum=when
+        )
+    else:
+        session.store.set_virtual_ref("a/c/0", location, offset=0, length=40, checksum=when)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("later", [1_000, 4_000_000, 600_000_000, 1_000_000_000])
+def test_a_file_rewritten_within_the_second_of_its_time_is_noticed(
+    place: Place, folder: Path, way: str, later: int
+) -> None:
+    repo = place.repository(name="files")
+    written = SECOND + 300_000_000
+    when = dated(folder / "good", written)
+    session = repo.writable_session("main")
+    new_array(session, 1, 10)
+    location = "vcc://files/good" if way == "named" else place.prefix + "good"
+    refer_by_time(session, way, location, when)
+    session.commit("references")
+    session = repo.readonly_session("main")
+    np.testing.assert_array_equal(values(session), GOOD)
+    (folder / "good").write_bytes(GOOD[::-1].tobytes())
+    dated(folder / "good", written + later)
+    assert kind_of(repo.readonly_session("main")) == "virtual-chunk-modified"
+    assert kind_of(session) == "virtual-chunk-modified"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_time_after_the_second_of_the_last_change_stays_a_time(
+    place: Place, folder: Path, way: str
+) -> None:
+    repo = place.repository()
+    dated(folder / "good", SECOND - 1)
+    session = repo.writable_session("main")
+    new_array(session, 1, 10)
+    when = datetime.fromtimestamp(SECOND / 1e9 + 0.25, UTC)
+    refer_by_time(session, way, place.prefix + "good", when)
+    table = session._transaction.array_reader("/a").table()
+    assert table.location(0).modified == SECOND // 10**9
+    assert table.location(0).etag is None
+    np.testing.assert_array_equal(values(session), GOOD)
+    dated(folder / "good", SECOND)
+    np.testing.assert_array_equal(values(session), GOOD)
+    dated(folder / "good", SECOND + 1_000)
+    with pytest.raises(icechunk.StorageError, match="within the second") as caught:
+        values(session)
+    assert caught.value.kind == "virtual-chunk-modified"
