@@ -42,11 +42,11 @@ yours.commit("theirs")
 """
 SHOW = "import time; started = time.time(); resolver = ConflictResolver(mine); resolver"
 
-DRAWN = "() => document.querySelector('[data-testid=ick-grid]')?.dataset.gridRows > 1"
+DRAWN = "() => document.querySelector('[data-testid=icechunk-grid]')?.dataset.gridRows > 1"
 PAINTED = "() => new Promise(done => requestAnimationFrame(() => done(Date.now() / 1000)))"
 WATCH = """() => {
     window.spans = [];
-    const canvas = document.querySelector('[data-testid=ick-grid]');
+    const canvas = document.querySelector('[data-testid=icechunk-grid]');
     canvas.addEventListener('pointerup', () => {
         const begun = performance.now();
         requestAnimationFrame(() => setTimeout(() => window.spans.push(performance.now() - begun)));
@@ -62,7 +62,7 @@ def measure(lab: Lab, rows: int, columns: int) -> dict[str, float]:
     lab.page.wait_for_function(DRAWN, polling="raf", timeout=60_000)
     painted = lab.page.evaluate(PAINTED)
     figures = {"first paint, s": painted - notebook.kernel("started")}
-    grid = lab.page.get_by_test_id("ick-grid")
+    grid = lab.page.get_by_test_id("icechunk-grid")
     lab.page.wait_for_timeout(1000)
     lab.page.evaluate(WATCH)
     box: Any = grid.evaluate(
@@ -81,10 +81,10 @@ def measure(lab: Lab, rows: int, columns: int) -> dict[str, float]:
     lab.screenshot("million-selected")
     before = notebook.kernel("resolver.undecided")
     begun = lab.page.evaluate("() => performance.now()")
-    lab.page.get_by_test_id("ick-keep-theirs").click()
+    lab.page.get_by_test_id("icechunk-keep-theirs").click()
     notebook.lab.page.wait_for_function(
-        "text => document.querySelector('[data-testid=ick-counter]').textContent !== text",
-        arg=lab.page.get_by_test_id("ick-counter").text_content(),
+        "text => document.querySelector('[data-testid=icechunk-counter]').textContent !== text",
+        arg=lab.page.get_by_test_id("icechunk-counter").text_content(),
     )
     figures["decision, ms"] = lab.page.evaluate("() => performance.now()") - begun
     figures["decided"] = before - notebook.kernel("resolver.undecided")

@@ -49,6 +49,25 @@ if TYPE_CHECKING:
         DecisionSolver,
         VersionSelection,
     )
+    from icechunk.core.error_data import ConflictErrorData, RebaseFailedData
+    from icechunk.core.errors import (
+        AlreadyExistsError,
+        ConflictError,
+        ErrorKind,
+        FormatError,
+        IcechunkError,
+        InternalError,
+        InvalidInputError,
+        NodeNotFoundError,
+        NotFoundError,
+        ReadOnlyError,
+        RebaseFailedError,
+        RefNotFoundError,
+        RepositoryNotFoundError,
+        SessionStateError,
+        SnapshotNotFoundError,
+        StorageError,
+    )
     from icechunk.credentials import (
         AnyAzureCredential,
         AnyAzureStaticCredential,
@@ -83,26 +102,7 @@ if TYPE_CHECKING:
         s3_refreshable_credentials,
         s3_static_credentials,
     )
-    from icechunk.diagnosis import StorageReport, doctor
-    from icechunk.ground.error_data import ConflictErrorData, RebaseFailedData
-    from icechunk.ground.errors import (
-        AlreadyExistsError,
-        ConflictError,
-        ErrorKind,
-        FormatError,
-        IcechunkError,
-        InternalError,
-        InvalidInputError,
-        NodeNotFoundError,
-        NotFoundError,
-        ReadOnlyError,
-        RebaseFailedError,
-        RefNotFoundError,
-        RepositoryNotFoundError,
-        SessionStateError,
-        SnapshotNotFoundError,
-        StorageError,
-    )
+    from icechunk.diagnostics import StorageReport, doctor
     from icechunk.model.chunk_type import ChunkType
     from icechunk.model.diff import Diff
     from icechunk.model.gc_summary import GCSummary
@@ -171,9 +171,9 @@ _HOMES = {
         "s3_anonymous_credentials s3_credentials s3_from_env_credentials "
         "s3_refreshable_credentials s3_static_credentials"
     ),
-    "icechunk.diagnosis": "StorageReport doctor",
-    "icechunk.ground.error_data": "ConflictErrorData RebaseFailedData",
-    "icechunk.ground.errors": (
+    "icechunk.diagnostics": "StorageReport doctor",
+    "icechunk.core.error_data": "ConflictErrorData RebaseFailedData",
+    "icechunk.core.errors": (
         "AlreadyExistsError ConflictError ErrorKind FormatError IcechunkError InternalError "
         "InvalidInputError NodeNotFoundError NotFoundError ReadOnlyError RebaseFailedError "
         "RefNotFoundError RepositoryNotFoundError SessionStateError SnapshotNotFoundError "

@@ -19,7 +19,7 @@ import numpy as np
 from dask import config
 from dask.base import get_scheduler
 
-from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.core.errors import ErrorKind, InvalidInputError
 
 if TYPE_CHECKING:
     import zarr

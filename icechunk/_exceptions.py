@@ -1,6 +1,6 @@
 """Where icechunk 2 keeps its exceptions."""
 
-from icechunk.ground.errors import (
+from icechunk.core.errors import (
     AlreadyExistsError,
     ErrorKind,
     FormatError,

@@ -37,6 +37,9 @@ from icechunk.conflicts import (
     ConflictType,
     VersionSelection,
 )
+from icechunk.core.error_data import ConflictErrorData, RebaseFailedData
+from icechunk.core.errors import ConflictError, ErrorKind, IcechunkError, RebaseFailedError
+from icechunk.core.streams import AsyncCloseableIterator
 from icechunk.credentials import (
     AnyAzureCredential,
     AnyAzureStaticCredential,
@@ -54,9 +57,6 @@ from icechunk.credentials import (
     S3Credentials,
     S3StaticCredentials,
 )
-from icechunk.ground.error_data import ConflictErrorData, RebaseFailedData
-from icechunk.ground.errors import ConflictError, ErrorKind, IcechunkError, RebaseFailedError
-from icechunk.ground.streams import AsyncCloseableIterator
 from icechunk.model.chunk_type import ChunkType
 from icechunk.model.repo_status import RepoAvailability, RepoStatus
 from icechunk.model.storage_stats import ChunkStorageStats

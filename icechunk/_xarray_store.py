@@ -14,8 +14,8 @@ from xarray.backends.zarr import ZarrStore
 from xarray.coders import CFDatetimeCoder
 from xarray.conventions import decode_cf_variable
 
-from icechunk.ground.errors import ErrorKind, InvalidInputError
-from icechunk.ground.locks import ProcessLock
+from icechunk.core.errors import ErrorKind, InvalidInputError
+from icechunk.core.locks import ProcessLock
 
 _CATCHING = ProcessLock()
 """Held while filters of warnings are changed, which belong to the whole process."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from icechunk.config.choosing import (
+from icechunk.config.credential_choice import (
     AnyAzureCredential,
     AnyAzureStaticCredential,
     AnyCredential,

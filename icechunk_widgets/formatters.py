@@ -6,8 +6,8 @@ from typing import Any
 
 from icechunk import Diff, Repository, Session
 from icechunk_widgets.arrays.chunk_refs import repository_of
-from icechunk_widgets.commits.facts import changes_of
-from icechunk_widgets.stills import tables
+from icechunk_widgets.commits.details import changes_of
+from icechunk_widgets.static_html import tables
 
 _SECTIONS = {
     "new_groups": "new group",

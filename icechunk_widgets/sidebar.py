@@ -66,7 +66,7 @@ def _repositories(engine: Any, namespace: dict[str, Any]) -> list[dict[str, Any]
 
 def _row(name: str, repo: Any, sessions: list[Any]) -> dict[str, Any]:
     from icechunk_widgets.arrays.chunk_refs import same_repository
-    from icechunk_widgets.commits.facts import working
+    from icechunk_widgets.commits.details import working
     from icechunk_widgets.diff.states import place_of
 
     own = [
@@ -84,8 +84,8 @@ def _row(name: str, repo: Any, sessions: list[Any]) -> dict[str, Any]:
 
 
 def _refs(repo: Any, current: str | None) -> dict[str, Any]:
-    from icechunk.ground.clock import to_datetime
-    from icechunk.ground.ids import id_text
+    from icechunk.core.clock import to_datetime
+    from icechunk.core.ids import id_text
     from icechunk_widgets.commits.columns import names_and_table
     from icechunk_widgets.kernel.plain import iso
 

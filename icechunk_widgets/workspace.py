@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import icechunk
 from icechunk import ErrorKind, Repository, RepositoryConfig, Session, Storage
 from icechunk_widgets.arrays.chunk_refs import same_repository
-from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.failures import refusal
 
 if TYPE_CHECKING:
-    from icechunk.cli.places import At
+    from icechunk.cli.addresses import At
     from icechunk_widgets.provenance import Cell
 
 
@@ -94,7 +94,7 @@ class Workspace:
     @property
     def at(self) -> At:
         """Where verbs work that the shell command has too."""
-        from icechunk.cli.places import At
+        from icechunk.cli.addresses import At
 
         return At(self.repo, self.held_session)
 
@@ -174,7 +174,7 @@ class Workspace:
         IcechunkError
             For a URL of an unknown kind.
         """
-        from icechunk.cli.places import locate
+        from icechunk.cli.addresses import locate
 
         held = self.names.get(place) if place.isidentifier() else None
         if isinstance(held, Storage):

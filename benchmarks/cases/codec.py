@@ -25,8 +25,8 @@ def _table(references: int) -> Any:
 
 
 def _encode_decode(references: int) -> tuple[Sample, Sample]:
+    from icechunk.core.ids import NodeId, ObjectId
     from icechunk.format.manifest import decode_manifest, encode_manifest
-    from icechunk.ground.ids import NodeId, ObjectId
 
     node, name = NodeId(bytes(range(8))), ObjectId(bytes(range(12)))
     table = _table(references)

@@ -130,7 +130,7 @@ def _open(implementation: Implementation, folder: Path, arrays: int) -> Sample:
 
 
 def _snapshot(arrays: int) -> Any:
-    from icechunk.ground.ids import NodeId, ObjectId
+    from icechunk.core.ids import NodeId, ObjectId
     from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
     from icechunk.model.snapshot import ManifestInfo, Snapshot
 

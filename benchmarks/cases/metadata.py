@@ -76,7 +76,7 @@ def _seed_branches(folder: Path, branches: int) -> None:
         state = replace(state, branches=Refs({"main": tip} | dict.fromkeys(_names(branches), tip)))
         return state.with_branch("last", tip, at=at, backup_path=backup, limit=limit)
 
-    repository._ctx.ledger.update(add)
+    repository._ctx.ref_store.update(add)
 
 
 def _names(count: int) -> list[str]:
@@ -85,7 +85,7 @@ def _names(count: int) -> list[str]:
 
 def _seed_history(folder: Path, commits: int) -> None:
     """Make a long history, only the newest of whose snapshots exists as a file."""
-    from icechunk.ground.ids import new_object_id
+    from icechunk.core.ids import new_object_id
     from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
 
     repository = _with_nodes(folder, 1)
@@ -109,7 +109,7 @@ def _seed_history(folder: Path, commits: int) -> None:
         state = replace(state, snapshots=SnapshotTable.from_records([*records, newest]))
         return state.with_tag("first", ids[0], at=at, backup_path=backup, limit=limit)
 
-    repository._ctx.ledger.update(lengthen)
+    repository._ctx.ref_store.update(lengthen)
 
 
 def _commit(implementation: Implementation, folder: Path, size: int) -> Sample:

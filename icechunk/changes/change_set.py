@@ -10,8 +10,8 @@ import numpy as np
 
 from icechunk.changes.chunk_edits import ChunkEdits
 from icechunk.changes.moves import Moves
-from icechunk.ground.ids import NodeId, ObjectId, new_node_id
-from icechunk.ground.paths import is_below, join, parent_and_name
+from icechunk.core.ids import NodeId, ObjectId, new_node_id
+from icechunk.core.paths import is_below, join, parent_and_name
 from icechunk.model.coordinates import inside
 from icechunk.model.nodes import ArrayData, NodeSnapshot, add_to_parents
 from icechunk.model.references import deletions

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from icechunk.ground.ids import ObjectId
+from icechunk.core.ids import ObjectId
 from icechunk.model.chunk_table import INLINE, NATIVE, TOMBSTONE, ChunkTable, Location, TextColumn
 from icechunk.model.coordinates import inside
 from icechunk.model.references import deletions

@@ -13,10 +13,10 @@ from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.chunk_edits import cut
 from icechunk.changes.document_merge import differences
 from icechunk.changes.document_merge import merge as merge_documents
-from icechunk.changes.overlay import TreeView
-from icechunk.ground.errors import ConflictError, ErrorKind
-from icechunk.ground.ids import NodeId
-from icechunk.ground.paths import ROOT, join, parent_and_name
+from icechunk.changes.tree_view import TreeView
+from icechunk.core.errors import ConflictError, ErrorKind
+from icechunk.core.ids import NodeId
+from icechunk.core.paths import ROOT, join, parent_and_name
 from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
 from icechunk.model.coordinates import Coords, inside, sorted_unique
 from icechunk.model.nodes import ArrayData, NodeSnapshot, NodeTable

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from icechunk.ground.errors import AlreadyExistsError, ErrorKind, SessionStateError
-from icechunk.ground.errors import NodeNotFoundError as Missing
-from icechunk.ground.ids import NodeId
-from icechunk.ground.paths import by_segments, check_path, is_below, parent_and_name
+from icechunk.core.errors import AlreadyExistsError, ErrorKind, SessionStateError
+from icechunk.core.errors import NodeNotFoundError as Missing
+from icechunk.core.ids import NodeId
+from icechunk.core.paths import by_segments, check_path, is_below, parent_and_name
 from icechunk.model.nodes import NodeSnapshot, NodeTable
 from icechunk.model.txlog import Move
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from icechunk.changes.change_set import ChangeSet
-from icechunk.ground.ids import ObjectId
+from icechunk.core.ids import ObjectId
 from icechunk.model.txlog import TransactionLog
 
 

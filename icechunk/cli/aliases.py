@@ -19,7 +19,7 @@ import yaml
 from icechunk.cli.failures import refusal
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.yaml_text import from_yaml, to_yaml
-from icechunk.ground.errors import ErrorKind
+from icechunk.core.errors import ErrorKind
 
 KINDS = ("LocalFileSystem", "S3", "Tigris", "GCS", "Azure")
 SECRET = ("secret", "token", "key", "bearer", "sas")

@@ -6,15 +6,15 @@ from typing import Any
 
 import click
 
+from icechunk.cli.addresses import entry_of
 from icechunk.cli.aliases import KINDS, Aliases, Entry
 from icechunk.cli.failures import refusal
 from icechunk.cli.grammar import VERBS, Needs, Verb, flag, word
 from icechunk.cli.output import Answer, Cell, styled, table
-from icechunk.cli.places import entry_of
 from icechunk.cli.settings import Settings
 from icechunk.cli.shell import Verbs, offer
 from icechunk.config.repository import RepositoryConfig
-from icechunk.ground.errors import ErrorKind
+from icechunk.core.errors import ErrorKind
 
 _CHOICES = {"Local": "LocalFileSystem", **{kind: kind for kind in KINDS[1:]}}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
+from icechunk.cli.addresses import locate
 from icechunk.cli.grammar import VERBS
 from icechunk.cli.output import Answer, Cell, joined, styled, table
-from icechunk.cli.places import locate
 from icechunk.cli.shell import offer
-from icechunk.diagnosis import doctor as examine
-from icechunk.diagnosis.report import Check, StorageReport, mark
+from icechunk.diagnostics import doctor as examine
+from icechunk.diagnostics.report import Check, StorageReport, mark
 
 _COLOURS = {"ok": "green", "FAILED": "bold red", "warning": "yellow", "-": "dim"}
 

@@ -13,11 +13,11 @@ from typing import Any
 import click
 
 from icechunk.cli.output import console, joined, styled, visible
-from icechunk.ground.errors import IcechunkError
+from icechunk.core.errors import IcechunkError
 
 
 @contextmanager
-def failures_told(as_json: bool) -> Iterator[None]:
+def reported_failures(as_json: bool) -> Iterator[None]:
     """Turn what goes wrong into one line on standard error and exit status 1.
 
     With ``ICECHUNK_DEBUG`` in the environment exceptions pass, for a traceback.

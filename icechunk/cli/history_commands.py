@@ -10,11 +10,11 @@ from typing import Any
 import click
 from rich.text import Text
 
+from icechunk.cli.addresses import At
 from icechunk.cli.grammar import VERBS, Verb, option, word
 from icechunk.cli.output import Answer, first_line, joined, moment, plain, plural, styled, visible
-from icechunk.cli.places import At
 from icechunk.cli.shell import offer
-from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.core.errors import ErrorKind, InvalidInputError
 from icechunk.repository import Repository
 from icechunk.snapshots import Diff, SnapshotInfo
 

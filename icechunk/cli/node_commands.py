@@ -7,12 +7,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from icechunk.cli.addresses import At
 from icechunk.cli.grammar import VERBS
 from icechunk.cli.output import Answer, Cell, joined, plural, size, styled, table
-from icechunk.cli.places import At
 from icechunk.cli.shell import offer
+from icechunk.core.paths import ROOT, check_path, is_below, parent_and_name
 from icechunk.engine.transaction import missing_node
-from icechunk.ground.paths import ROOT, check_path, is_below, parent_and_name
 from icechunk.model.chunk_type import ChunkType
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.session import Session

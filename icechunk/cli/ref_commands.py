@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from icechunk.cli.addresses import At
 from icechunk.cli.grammar import VERBS, Verb, word
 from icechunk.cli.output import Answer, Cell, first_line, joined, plural, styled, table
-from icechunk.cli.places import At
 from icechunk.cli.shell import Verbs, offer
 from icechunk.repository import Repository
 from icechunk.snapshots import SnapshotInfo

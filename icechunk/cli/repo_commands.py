@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from icechunk.cli.addresses import At, locate
 from icechunk.cli.grammar import VERBS, Needs, Verb, flag
 from icechunk.cli.output import Answer, Cell, first_line, moment, plural, styled, table
-from icechunk.cli.places import At, locate
 from icechunk.cli.shell import offer
 from icechunk.repository import Repository, upgrade_icechunk_repository
 

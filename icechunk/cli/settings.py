@@ -16,7 +16,7 @@ import yaml
 from icechunk.cli.aliases import config_path
 from icechunk.cli.failures import refusal
 from icechunk.config.logs import read_filter, set_logs_filter
-from icechunk.ground.errors import ErrorKind, IcechunkError
+from icechunk.core.errors import ErrorKind, IcechunkError
 
 DEFAULTS: dict[str, str | bool | None] = {
     "user.name": None,

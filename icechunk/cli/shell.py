@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from icechunk.cli.failures import failures_told, refusal
+from icechunk.cli.addresses import At, open_place
+from icechunk.cli.failures import refusal, reported_failures
 from icechunk.cli.grammar import BRANCH, FROM_GIT, PLACE, VERBS, Needs, Verb, flag
 from icechunk.cli.output import Answer, show
-from icechunk.cli.places import At, open_place
 from icechunk.cli.progress import progress
-from icechunk.ground.errors import ErrorKind
+from icechunk.core.errors import ErrorKind
 
 HELP = {"help_option_names": ["-h", "--help"]}
 _ADDRESS: dict[Needs, tuple[click.Parameter, ...]] = {
@@ -102,7 +102,7 @@ def offer(
                 at = At(lambda: open_place(address["place"], watched), None, address.get("branch"))
                 return body(at, **{**words, **more})
 
-        with failures_told(as_json):
+        with reported_failures(as_json):
             first = answer()
             show(first, as_json)
             if first.pending and not words.get("dry_run"):

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
+from icechunk.cli.addresses import At
 from icechunk.cli.grammar import VERBS, Verb, flag, option
 from icechunk.cli.output import Answer, Cell, plain, plural, size, table, visible
-from icechunk.cli.places import At
 from icechunk.cli.shell import offer
-from icechunk.ground.clock import from_datetime
-from icechunk.ground.ids import id_text
+from icechunk.core.clock import from_datetime
+from icechunk.core.ids import id_text
 from icechunk.maintenance.pruning import expiration
 from icechunk.repository import Repository
 
@@ -108,7 +108,7 @@ def _foreseen(
     """Snapshots, branches and tags that would go."""
     if repo.spec_version > 1:
         cut = expiration(
-            repo._ctx.ledger.state(),
+            repo._ctx.ref_store.state(),
             from_datetime(older_than),
             delete_branches=delete_expired_branches,
             delete_tags=delete_expired_tags,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from icechunk.cli.failures import refusal
-from icechunk.ground.errors import ErrorKind, IcechunkError
+from icechunk.core.errors import ErrorKind, IcechunkError
 from icechunk.storage import (
     Storage,
     azure_storage,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from icechunk.config.fields import converted, expect, instance_of
 from icechunk.config.values import Variant
-from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.core.errors import ErrorKind, InvalidInputError
 
 if TYPE_CHECKING:
     from regex import Pattern

@@ -14,7 +14,7 @@ from icechunk.config.fields import Field, converted, expect, instance_of
 from icechunk.config.headers import checked_headers, checked_or_none
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
 from icechunk.config.values import Value, Variant
-from icechunk.ground.folders import local_path
+from icechunk.core.folders import local_path
 
 
 class ObjectStoreConfig(Variant, path="icechunk.config.ObjectStoreConfig"):

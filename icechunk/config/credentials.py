@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from icechunk.config.fields import Field, described, expect, instance_of, moment
 from icechunk.config.values import Value, Variant
-from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.core.errors import ErrorKind, InvalidInputError
 
 
 class _ByIdentity:

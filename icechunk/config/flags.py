@@ -9,7 +9,7 @@ from typing import Any
 from icechunk.config.fields import Field, instance_of, unsigned
 from icechunk.config.rendering import Entry, Label
 from icechunk.config.values import Value
-from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.core.errors import ErrorKind, InvalidInputError
 
 KNOWN_FLAGS: dict[str, int] = {"move_node": 3, "create_tag": 4, "delete_tag": 5}
 """Name and number of every feature flag; all are on by default."""

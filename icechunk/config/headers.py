@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from icechunk.config.fields import expect
-from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.core.errors import ErrorKind, InvalidInputError
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")

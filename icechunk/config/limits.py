@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.core.errors import ErrorKind, InvalidInputError
 
 VARIABLE = "ICECHUNK_MAX_METADATA_BYTES"
 """Environment variable that bounds the decompressed size of one metadata file, in bytes."""

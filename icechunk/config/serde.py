@@ -18,7 +18,7 @@ from icechunk.config.repository import OWN_FIELDS, CompressionAlgorithm, Reposit
 from icechunk.config.splitting import ManifestSplitCondition, ManifestSplitDimCondition
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
 from icechunk.config.values import Value, Variant
-from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.core.errors import ErrorKind, FormatError
 
 _AnyValue = TypeVar("_AnyValue", bound=Value)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.serde import Tagged, from_plain, to_tagged
-from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.core.errors import ErrorKind, FormatError
 
 _MOST_BYTES, _MOST_VALUES = 2**20, 2**17
 """Bounds of a configuration file: YAML is slow to read, and can repeat its parts without end."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from icechunk.conflicts.model import ConflictType
 from icechunk.conflicts.selection import ChunkSelection, selection_from
-from icechunk.ground.errors import ErrorKind, InvalidInputError
-from icechunk.ground.paths import check_path
+from icechunk.core.errors import ErrorKind, InvalidInputError
+from icechunk.core.paths import check_path
 
 CHOICES: Final[Mapping[ConflictType, tuple[str, ...]]] = {
     ConflictType.NewNodeConflictsWithExistingNode: ("theirs", "rename"),

@@ -12,8 +12,8 @@ from icechunk.conflicts.decision import Decision
 from icechunk.conflicts.detector import detect, past
 from icechunk.conflicts.model import ConflictSolver, ConflictType, Patched, Unsolvable
 from icechunk.conflicts.resolution import Draft
-from icechunk.ground.errors import ErrorKind, InvalidInputError
-from icechunk.ground.folders import local_path
+from icechunk.core.errors import ErrorKind, InvalidInputError
+from icechunk.core.folders import local_path
 
 if TYPE_CHECKING:
     from icechunk.changes.change_set import ChangeSet

@@ -14,9 +14,9 @@ from icechunk.conflicts.model import (
     Patched,
     Unsolvable,
 )
-from icechunk.ground.errors import IcechunkError
-from icechunk.ground.ids import NodeId
-from icechunk.ground.paths import ancestors
+from icechunk.core.errors import IcechunkError
+from icechunk.core.ids import NodeId
+from icechunk.core.paths import ancestors
 from icechunk.model.coordinates import common, inside, sorted_unique
 from icechunk.model.nodes import NodeTable
 

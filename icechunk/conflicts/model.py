@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from icechunk.config.rendering import Entry, Label, Shown
-from icechunk.ground.choices import Choice
+from icechunk.core.choices import Choice
 
 if TYPE_CHECKING:
     from icechunk.changes.change_set import ChangeSet

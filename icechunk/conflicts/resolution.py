@@ -12,8 +12,8 @@ import numpy as np
 from icechunk.changes.document_merge import merge
 from icechunk.conflicts.decision import Decision
 from icechunk.conflicts.model import Conflict, ConflictType
-from icechunk.ground.errors import ErrorKind, InvalidInputError
-from icechunk.ground.paths import ROOT, ancestors, is_below, parent_and_name
+from icechunk.core.errors import ErrorKind, InvalidInputError
+from icechunk.core.paths import ROOT, ancestors, is_below, parent_and_name
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.coordinates import inside, member
 from icechunk.model.references import deletions

@@ -9,16 +9,16 @@ import numpy as np
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.moves import composed
 from icechunk.changes.to_log import transaction_log
+from icechunk.core.errors import ConflictError, ErrorKind, SessionStateError
+from icechunk.core.ids import ObjectId
 from icechunk.engine.commit import check_committable, publish, requested
 from icechunk.engine.logged import logged
 from icechunk.engine.publication import Request
 from icechunk.engine.removals import with_removals
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.ground.errors import ConflictError, ErrorKind, SessionStateError
-from icechunk.ground.ids import ObjectId
-from icechunk.ledger.capabilities import Capability
 from icechunk.model.coordinates import Coords, sorted_unique
 from icechunk.model.txlog import TransactionLog
+from icechunk.refs.capabilities import Capability
 
 
 @logged("amend")
@@ -65,14 +65,14 @@ def amend(
 
 def _amend(transaction: Transaction, request: Request) -> ObjectId:
     ctx, base = transaction.ctx, transaction.base
-    ctx.ledger.require(Capability.AMEND)
-    if ctx.ledger.snapshot(base.id).parent_id is None:
+    ctx.ref_store.require(Capability.AMEND)
+    if ctx.ref_store.snapshot(base.id).parent_id is None:
         raise SessionStateError(
             "the first commit in the repository cannot be an amend, create a new commit instead: "
             "call `Session.commit`",
             ErrorKind.NO_AMEND_FOR_INITIAL_COMMIT,
         )
-    former = ctx.assets.log(base.id)
+    former = ctx.files.log(base.id)
     if former.moved and transaction.mode is not SessionMode.rearrange:
         raise SessionStateError(
             "the commit to be amended was created to rearrange the hierarchy, other write "
@@ -82,10 +82,10 @@ def _amend(transaction: Transaction, request: Request) -> ObjectId:
         )
 
     def both(changes: ChangeSet) -> TransactionLog:
-        complete = with_removals(changes, base, ctx.assets)
+        complete = with_removals(changes, base, ctx.files)
         return united(former, transaction_log(base.id, complete))
 
-    return publish(transaction, request, ctx.ledger.amend, log_of=both)
+    return publish(transaction, request, ctx.ref_store.amend, log_of=both)
 
 
 def united(first: TransactionLog, second: TransactionLog) -> TransactionLog:

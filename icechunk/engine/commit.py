@@ -7,14 +7,7 @@ from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.conflicts.model import ConflictSolver
-from icechunk.engine.flush import Flushed, flush
-from icechunk.engine.logged import logged
-from icechunk.engine.presence import secured
-from icechunk.engine.publication import Publication, Request
-from icechunk.engine.rebase import rebase
-from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.format.metadata import json_object
-from icechunk.ground.errors import (
+from icechunk.core.errors import (
     ConflictError,
     ErrorKind,
     FormatError,
@@ -24,7 +17,14 @@ from icechunk.ground.errors import (
     RefNotFoundError,
     SessionStateError,
 )
-from icechunk.ground.ids import ObjectId
+from icechunk.core.ids import ObjectId
+from icechunk.engine.durability import made_durable
+from icechunk.engine.flush import Flushed, flush
+from icechunk.engine.logged import logged
+from icechunk.engine.publication import Publication, Request
+from icechunk.engine.rebase import rebase
+from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.format.metadata import json_object
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot import Snapshot
 from icechunk.model.snapshot_table import SnapshotRecord
@@ -141,9 +141,9 @@ def check_committable(transaction: Transaction, *, allow_empty: bool) -> None:
 
 def _as_new_tip(transaction: Transaction) -> Register:
     """How a commit is registered; moves only where the repository allows them at that moment."""
-    ledger = transaction.ctx.ledger
+    ref_store = transaction.ctx.ref_store
     if not transaction.changes.moves:
-        return ledger.commit
+        return ref_store.commit
 
     def register(branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
         def change(state: RepoState, at: int, backup: str, limit: int) -> RepoState:
@@ -152,7 +152,7 @@ def _as_new_tip(transaction: Transaction) -> Register:
                 branch, expected, record, at=at, backup_path=backup, limit=limit
             )
 
-        ledger.update(change)
+        ref_store.update(change)
 
     return register
 
@@ -185,9 +185,9 @@ def flush_detached(
 
         def register() -> None:
             transaction.attempt(publication)
-            ctx.ledger.detach(publication.record)
+            ctx.ref_store.detach(publication.record)
 
-        secured(transaction, flushed, register)
+        made_durable(transaction, flushed, register)
         return transaction.finish(publication)
 
     return transaction.exclusively(write_and_register)
@@ -198,7 +198,7 @@ def write_base(transaction: Transaction) -> Snapshot:
     ctx = transaction.ctx
     metadata = dict(ctx.default_metadata)
     flushed = flush(ctx, transaction.base, transaction.changes, "fork", metadata)
-    secured(transaction, flushed, lambda: None)
+    made_durable(transaction, flushed, lambda: None)
     return flushed.snapshot
 
 
@@ -237,7 +237,7 @@ def publish(
         assert branch is not None
         if ctx.storage.blocking_ok:
             # Cheap there, and it saves writing files for a commit that is lost already.
-            ctx.ledger.require_tip(branch, base.id)
+            ctx.ref_store.require_tip(branch, base.id)
         changes = transaction.changes
         log = None if log_of is None else log_of(changes)
         full = request.metadata if metadata is None else metadata
@@ -249,7 +249,7 @@ def publish(
             register(branch, base.id, publication.record)
 
         try:
-            secured(transaction, flushed, move_branch)
+            made_durable(transaction, flushed, move_branch)
         except (ConflictError, RefNotFoundError, ReadOnlyError):
             # Only these prove that nothing was published; after any other failure the files may
             # be part of the branch already.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from icechunk.core.errors import ErrorKind, InvalidInputError
+from icechunk.core.ids import NodeId, ObjectId
 from icechunk.engine.context import RepoContext
 from icechunk.engine.reader import ArrayReader, SnapshotView
 from icechunk.engine.transaction import Transaction, missing_node
-from icechunk.ground.errors import ErrorKind, InvalidInputError
-from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.diff import ChunkCoords, Diff
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.references import changed
@@ -21,8 +21,8 @@ def compare(ctx: RepoContext, before: ObjectId, after: ObjectId) -> Diff:
     Chunks differ when their references do.
     """
     return _compare(
-        SnapshotView(ctx.assets.snapshot(before), ctx.assets),
-        SnapshotView(ctx.assets.snapshot(after), ctx.assets),
+        SnapshotView(ctx.files.snapshot(before), ctx.files),
+        SnapshotView(ctx.files.snapshot(after), ctx.files),
     )
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from icechunk.assets.assets import Assets
-from icechunk.assets.virtual import VirtualChunks
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.resolve import Retries, Settings, resolve
+from icechunk.files.repository_files import RepositoryFiles
 from icechunk.format.dialect import dialect_for
-from icechunk.ledger.base import Ledger
-from icechunk.ledger.open import ledger_of
+from icechunk.refs.base import RefStore
+from icechunk.refs.open import ref_store_of
 from icechunk.storage.base import Storage
+from icechunk.virtual_chunks.access import VirtualChunks
 
 _NETWORK_RETRIES = Retries(max_tries=5, initial_backoff_ms=100, max_backoff_ms=10_000)
 
@@ -43,8 +43,8 @@ class RepoContext:
     storage: Storage
     config: RepositoryConfig
     settings: Settings
-    assets: Assets
-    ledger: Ledger
+    files: RepositoryFiles
+    ref_store: RefStore
     default_metadata: dict[str, Any] = field(default_factory=dict)
     authorized: dict[str, Any] = field(default_factory=dict)
     virtual: VirtualChunks = field(init=False, repr=False, compare=False)
@@ -65,7 +65,7 @@ class RepoContext:
             self.token,
             self.storage,
             self.config,
-            self.ledger.spec_version,
+            self.ref_store.spec_version,
             self.default_metadata,
             self.authorized,
         )
@@ -78,7 +78,7 @@ class RepoContext:
 def make_context(
     storage: Storage,
     config: RepositoryConfig,
-    ledger: Ledger,
+    ref_store: RefStore,
     *,
     default_metadata: dict[str, Any] | None = None,
     authorized: dict[str, Any] | None = None,
@@ -86,14 +86,14 @@ def make_context(
     """Assemble a handle from its mutable truth and effective configuration."""
     settings = resolve(config)
     storage = storage.tuned(settings.storage)
-    assets = Assets(storage, settings, dialect_for(ledger.spec_version))
-    ledger = ledger.under(assets, settings)
+    files = RepositoryFiles(storage, settings, dialect_for(ref_store.spec_version))
+    ref_store = ref_store.under(files, settings)
     return RepoContext(
-        storage, config, settings, assets, ledger, default_metadata or {}, authorized or {}
+        storage, config, settings, files, ref_store, default_metadata or {}, authorized or {}
     )
 
 
-_unpickled: WeakValueDictionary[str, Assets] = WeakValueDictionary()
+_unpickled: WeakValueDictionary[str, RepositoryFiles] = WeakValueDictionary()
 _copies: WeakValueDictionary[str, RepoContext] = WeakValueDictionary()
 
 _latest: deque[RepoContext] = deque(maxlen=2)
@@ -119,14 +119,14 @@ def unpickle(
     ctx = make_context(
         storage,
         config,
-        ledger_of(spec_version, storage, resolve(config)),
+        ref_store_of(spec_version, storage, resolve(config)),
         default_metadata=default_metadata,
         authorized=authorized,
     )
     recipe = f"{spec_version} {storage.identity} {ctx.settings!r}"
-    shared = _unpickled.setdefault(recipe, ctx.assets)
-    ledger = ctx.ledger.under(shared, ctx.settings)
-    copy = replace(ctx, assets=shared, storage=shared.storage, ledger=ledger)
+    shared = _unpickled.setdefault(recipe, ctx.files)
+    ref_store = ctx.ref_store.under(shared, ctx.settings)
+    copy = replace(ctx, files=shared, storage=shared.storage, ref_store=ref_store)
     object.__setattr__(copy, "token", token)
     _latest.append(copy)
     return _copies.setdefault(token, copy)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from icechunk.changes.to_log import transaction_log
+from icechunk.core.errors import ErrorKind, InvalidInputError, StorageError
+from icechunk.core.ids import ObjectId
+from icechunk.core.locks import held
 from icechunk.engine.compare import compare
 from icechunk.engine.context import RepoContext
 from icechunk.engine.transaction import Transaction
-from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
-from icechunk.ground.ids import ObjectId
-from icechunk.ground.locks import held
 from icechunk.model.diff import Diff, DiffBuilder
 from icechunk.model.snapshot_table import SnapshotRecord
 
@@ -44,8 +44,8 @@ def diff(ctx: RepoContext, before: ObjectId, after: ObjectId, *, any_states: boo
         )
     if (
         any_states
-        and ctx.ledger.spec_version == 1
-        and ctx.ledger.snapshot(before).parent_id is None
+        and ctx.ref_store.spec_version == 1
+        and ctx.ref_store.snapshot(before).parent_id is None
     ):
         # An expiration may have hung these commits on the root, and leaves no trace of it.
         return compare(ctx, before, after)
@@ -53,14 +53,14 @@ def diff(ctx: RepoContext, before: ObjectId, after: ObjectId, *, any_states: boo
     for record in commits:
         for snapshot_id in (*record.pruned, record.id):
             try:
-                builder.add(ctx.assets.log(snapshot_id))
+                builder.add(ctx.files.log(snapshot_id))
             except StorageError as error:
                 if snapshot_id == record.id or error.kind != ErrorKind.OBJECT_NOT_FOUND:
                     raise
                 if any_states:
                     return compare(ctx, before, after)
                 # A pruned ancestor's log was collected: what it said is gone, the rest is not.
-    return builder.build(ctx.assets.snapshot(before).nodes, ctx.assets.snapshot(after).nodes)
+    return builder.build(ctx.files.snapshot(before).nodes, ctx.files.snapshot(after).nodes)
 
 
 def _between(ctx: RepoContext, before: ObjectId, after: ObjectId) -> list[SnapshotRecord] | None:
@@ -68,7 +68,7 @@ def _between(ctx: RepoContext, before: ObjectId, after: ObjectId) -> list[Snapsh
     if before == after:
         return None
     commits: list[SnapshotRecord] = []
-    for record in ctx.ledger.ancestry(after):
+    for record in ctx.ref_store.ancestry(after):
         if record.id == before:
             return commits[::-1]
         commits.append(record)

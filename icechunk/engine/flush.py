@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from icechunk.assets.assets import Assets
-from icechunk.assets.layout import chunk_key, log_key, manifest_key, snapshot_key
 from icechunk.changes.change_set import ChangeSet
-from icechunk.changes.overlay import TreeView
 from icechunk.changes.to_log import transaction_log
+from icechunk.changes.tree_view import TreeView
+from icechunk.core.clock import MAX_SKEW_US, now_us
+from icechunk.core.errors import ErrorKind, FormatError, SessionStateError
+from icechunk.core.ids import NodeId, ObjectId, id_text, new_object_id
+from icechunk.core.runtime import map_parallel
 from icechunk.engine.context import RepoContext
 from icechunk.engine.manifest_plan import Part, plan_manifests
 from icechunk.engine.removals import with_removals
+from icechunk.files.layout import chunk_key, log_key, manifest_key, snapshot_key
+from icechunk.files.repository_files import RepositoryFiles
 from icechunk.format.manifest_patch import ManifestPatch
 from icechunk.format.snapshot import check_snapshot_size
 from icechunk.format.txlog import check_log_size
-from icechunk.ground.clock import MAX_SKEW_US, now_us
-from icechunk.ground.errors import ErrorKind, FormatError, SessionStateError
-from icechunk.ground.ids import NodeId, ObjectId, id_text, new_object_id
-from icechunk.ground.runtime import map_parallel
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.nodes import ManifestRef, NodeSnapshot, NodeTable
 from icechunk.model.snapshot import ManifestInfo, Snapshot
@@ -74,15 +74,15 @@ def flush(
     """
     at = _commit_time(base)
     snapshot_id = new_object_id()
-    changes = with_removals(changes, base, ctx.assets)
+    changes = with_removals(changes, base, ctx.files)
     tree = TreeView(base.nodes, changes)
     log = transaction_log(snapshot_id, changes) if log is None else replace(log, id=snapshot_id)
     check_log_size(log)
     changed = tree.changed()
     plan = plan_manifests(ctx, base, changed, changes)
     nodes = tree.base.edited(changed, changes.deleted)
-    check_snapshot_size(nodes, len(plan.parts), message, metadata, ctx.assets.dialect)
-    written = _write_manifests(ctx.assets, plan.parts, shared=ctx.settings.share_manifests)
+    check_snapshot_size(nodes, len(plan.parts), message, metadata, ctx.files.dialect)
+    written = _write_manifests(ctx.files, plan.parts, shared=ctx.settings.share_manifests)
     refs: dict[NodeId, list[ManifestRef]] = {node_id: list(r) for node_id, r in plan.kept.items()}
     for part, info in written:
         refs.setdefault(part.node_id, []).append(ManifestRef(info.id, part.extents))
@@ -91,7 +91,7 @@ def flush(
     known = {**base.manifests, **{info.id: info for _, info in written}}
     manifests = _referenced(nodes, known)
     snapshot = Snapshot(snapshot_id, base.id, at, message, metadata, nodes, manifests)
-    ctx.assets.write_snapshot_and_log(snapshot, log)
+    ctx.files.write_snapshot_and_log(snapshot, log)
     keys = [
         *(chunk_key(object_id) for object_id in changes.objects),
         *(manifest_key(manifest_id) for manifest_id in {info.id for _, info in written}),
@@ -118,16 +118,16 @@ def _commit_time(base: Snapshot) -> int:
 
 
 def _write_manifests(
-    assets: Assets, parts: list[Part], *, shared: bool
+    files: RepositoryFiles, parts: list[Part], *, shared: bool
 ) -> list[tuple[Part, ManifestInfo]]:
     """Write the manifests, small arrays together where manifests are shared."""
     groups = _shared_groups(parts) if shared else [[part] for part in parts]
 
     def write(group: list[Part]) -> ManifestInfo:
         if isinstance(group[0].content, ManifestPatch):
-            return assets.write_patch(group[0].content)
+            return files.write_patch(group[0].content)
         tables = {p.node_id: p.content for p in group if isinstance(p.content, ChunkTable)}
-        return assets.write_manifest(tables)
+        return files.write_manifest(tables)
 
     infos = map_parallel(write, groups)
     return [(part, info) for group, info in zip(groups, infos, strict=True) for part in group]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from icechunk.assets.assets import Assets
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.merge import Fork, merge
+from icechunk.core.errors import ConflictError, ErrorKind, SessionStateError
+from icechunk.core.ids import NodeId, ObjectId, id_text
+from icechunk.core.locks import held
 from icechunk.engine.commit import write_base
 from icechunk.engine.context import RepoContext
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.removals import with_removals
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.engine.unchanged import equal_bytes
-from icechunk.ground.errors import ConflictError, ErrorKind, SessionStateError
-from icechunk.ground.ids import NodeId, ObjectId, id_text
-from icechunk.ground.locks import held
+from icechunk.files.repository_files import RepositoryFiles
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.snapshot import Snapshot
@@ -143,10 +143,10 @@ def merge_children(into: Transaction, children: list[Transaction], *, last_wins:
     if not children:
         return
     same = None if last_wins else partial(equal_bytes, into.ctx.storage)
-    forks = _as_forks(children, into.ctx.assets)
+    forks = _as_forks(children, into.ctx.files)
 
     def united(changes: ChangeSet) -> ChangeSet:
-        changes = with_removals(changes, into.base, into.ctx.assets)
+        changes = with_removals(changes, into.base, into.ctx.files)
         for one in forks:
             merge(changes, into.base.nodes, one, same)
         return changes
@@ -163,20 +163,20 @@ def merge_children(into: Transaction, children: list[Transaction], *, last_wins:
     held(into.lock, take_in)
 
 
-def _as_forks(children: list[Transaction], assets: Assets) -> list[Fork]:
+def _as_forks(children: list[Transaction], files: RepositoryFiles) -> list[Fork]:
     """The states that children started from, and what they changed since."""
     tables: dict[tuple[ObjectId, NodeId], ChunkTable] = {}
 
     def references(base: Snapshot, node: NodeSnapshot) -> ChunkTable:
         key = base.id, node.id  # forks made together share their base
         if key not in tables:
-            tables[key] = ArrayReader(node, base, None, assets).base_table()
+            tables[key] = ArrayReader(node, base, None, files).base_table()
         return tables[key]
 
     return [
         Fork(
             child.base.nodes,
-            with_removals(child.changes, child.base, assets),
+            with_removals(child.changes, child.base, files),
             partial(references, child.base),
         )
         for child in children

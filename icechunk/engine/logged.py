@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from icechunk.core.ids import id_text
+from icechunk.core.timing import timed
 from icechunk.engine.transaction import Transaction
-from icechunk.ground.ids import id_text
-from icechunk.ground.timing import timed
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
 from icechunk.changes.change_set import ChangeSet
+from icechunk.core.ids import NodeId, ObjectId
+from icechunk.core.runtime import map_parallel
 from icechunk.engine.context import RepoContext
 from icechunk.engine.reader import ArrayReader
 from icechunk.format.manifest_patch import SMALLEST, ManifestPatch, plan_patch
-from icechunk.ground.ids import NodeId, ObjectId
-from icechunk.ground.runtime import map_parallel
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.extents import Extents, covers, overlaps
 from icechunk.model.nodes import ManifestRef, NodeSnapshot
@@ -165,7 +165,7 @@ class _ArrayPlan:
     ) -> Iterator[Part]:
         """What to write for a cell and the manifests that had its references so far."""
         if fits and len(refs) == 1 and self._weight(refs[0]) >= SMALLEST:
-            manifest = self._ctx.assets.manifest(refs[0].object_id, self._weight(refs[0]))
+            manifest = self._ctx.files.manifest(refs[0].object_id, self._weight(refs[0]))
             patch = plan_patch(manifest, self._node.id, edits)
             if patch is not None:
                 yield Part(self._node.id, refs[0].extents, patch)
@@ -183,6 +183,6 @@ class _ArrayPlan:
             alone = self._node
             if len(self._array.manifests) > 1:
                 alone = replace(self._node, array=replace(self._array, manifests=(ref,)))
-            reader = ArrayReader(alone, self._base, self._changes, self._ctx.assets)
+            reader = ArrayReader(alone, self._base, self._changes, self._ctx.files)
             table = self._tables[ref.object_id] = reader.base_table()
         return table

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from icechunk.assets.layout import OVERWRITTEN
 from icechunk.engine.context import RepoContext
+from icechunk.files.layout import OVERWRITTEN
 from icechunk.format.repo_info import decode_repo
 from icechunk.model.repo_state import RepoState
 from icechunk.model.updates import Update
@@ -22,7 +22,7 @@ def operations(ctx: RepoContext) -> Iterator[Update]:
     FormatError
         Kind ``unsupported-spec-version`` for a repository of spec version 1.
     """
-    return _chain(ctx, ctx.ledger.state())
+    return _chain(ctx, ctx.ref_store.state())
 
 
 def _chain(ctx: RepoContext, state: RepoState) -> Iterator[Update]:

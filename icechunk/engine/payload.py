@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, SuffixByteRequest
 
-from icechunk.assets.layout import chunk_key
-from icechunk.assets.virtual_joined import read_joined
+from icechunk.core.errors import ErrorKind, InternalError, InvalidInputError
+from icechunk.core.ids import ObjectId, new_object_id
+from icechunk.core.locks import ProcessLock, held
+from icechunk.core.runtime import process_generation
 from icechunk.engine.context import RepoContext
-from icechunk.ground.errors import ErrorKind, InternalError, InvalidInputError
-from icechunk.ground.ids import ObjectId, new_object_id
-from icechunk.ground.locks import ProcessLock, held
-from icechunk.ground.runtime import process_generation
+from icechunk.files.layout import chunk_key
 from icechunk.model.chunk_table import NATIVE, VIRTUAL, Location
 from icechunk.storage.base import Storage
+from icechunk.virtual_chunks.coalesce import read_joined
 
 if TYPE_CHECKING:
     from icechunk.storage.base import Pack

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 
+from icechunk.core.errors import IcechunkError
+from icechunk.core.runtime import start
 from icechunk.engine.context import RepoContext
 from icechunk.engine.transaction import Transaction
-from icechunk.ground.errors import IcechunkError
-from icechunk.ground.runtime import start
 from icechunk.model.snapshot import ManifestInfo, Snapshot
 
 _AT_ONCE = 4
@@ -42,13 +42,13 @@ def preloading(transaction: Transaction) -> Transaction:
     Transaction
         The same.
     """
-    assets = transaction.ctx.assets
-    base = assets.held_snapshot(transaction.base_id)
+    files = transaction.ctx.files
+    base = files.held_snapshot(transaction.base_id)
     if base is not None:
         few = list(islice(base.manifests, _FEW))
-        if len(few) < _FEW and all(assets.held_manifest(each) is not None for each in few):
+        if len(few) < _FEW and all(files.held_manifest(each) is not None for each in few):
             return transaction  # as after a small commit: asking costs less than a thread
-    if assets.may_preload(transaction.base_id):
+    if files.may_preload(transaction.base_id):
         with suppress(RuntimeError):  # an interpreter that ends starts no more threads
             start(_begin, transaction)
     return transaction
@@ -80,7 +80,7 @@ def wanted(ctx: RepoContext, base: Snapshot) -> Iterator[ManifestInfo]:
             if rule.condition.matches(node.path, info.num_chunk_refs):
                 seen.add(info.id)
                 room -= info.num_chunk_refs
-                if ctx.assets.held_manifest(info.id) is None:
+                if ctx.files.held_manifest(info.id) is None:
                     yield info
 
 
@@ -101,6 +101,6 @@ def _begin(transaction: Transaction) -> None:
 def _fetch(ctx: RepoContext, infos: list[ManifestInfo]) -> None:
     for info in infos:
         try:
-            ctx.assets.manifest(info.id, info.num_chunk_refs)
+            ctx.files.manifest(info.id, info.num_chunk_refs)
         except (IcechunkError, OSError):
             _log.debug("a manifest could not be loaded ahead", exc_info=True)

@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+from icechunk.core.answers import Answer
+from icechunk.core.errors import ErrorKind, SessionStateError
+from icechunk.core.ids import ObjectId, id_text
+from icechunk.core.locks import ProcessLock, held
 from icechunk.engine.context import RepoContext
-from icechunk.ground.answers import Answer
-from icechunk.ground.errors import ErrorKind, SessionStateError
-from icechunk.ground.ids import ObjectId, id_text
-from icechunk.ground.locks import ProcessLock, held
 from icechunk.model.snapshot_table import SnapshotRecord
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Publishing(ABC):
         not found are looked for again before the next one.
         """
         for publication in list(self._attempts.values()):
-            if self.ctx.ledger.has_published(publication.branch, publication.record):
+            if self.ctx.ref_store.has_published(publication.branch, publication.record):
                 self._adopt(publication)
                 _log.warning(
                     "the interrupted %s was carried out: %s; this session is read-only on it",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from icechunk.assets.assets import Assets
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.chunk_edits import DELETED
+from icechunk.core.errors import ErrorKind, FormatError
+from icechunk.core.ids import NodeId, id_text
+from icechunk.files.repository_files import RepositoryFiles
 from icechunk.format.manifest import Manifest
-from icechunk.ground.errors import ErrorKind, FormatError
-from icechunk.ground.ids import NodeId, id_text
 from icechunk.model.chunk_table import ChunkTable, Location
 from icechunk.model.extents import contains, covers
 from icechunk.model.nodes import ManifestRef, NodeSnapshot, NodeTable
@@ -49,14 +49,14 @@ class ArrayReader:
         The session's base.
     changes : ChangeSet or None
         The session's changes, read live; None looks at the base alone.
-    assets : Assets
+    files : RepositoryFiles
         Fetches manifests.
     """
 
     __slots__ = (
-        "_assets",
         "_bounds",
         "_edits",
+        "_files",
         "_kept",
         "_manifests",
         "_refs",
@@ -67,11 +67,11 @@ class ArrayReader:
     )
 
     def __init__(
-        self, node: NodeSnapshot, base: Snapshot, changes: ChangeSet | None, assets: Assets
+        self, node: NodeSnapshot, base: Snapshot, changes: ChangeSet | None, files: RepositoryFiles
     ) -> None:
         assert node.array is not None
         self.node = node
-        self._assets = assets
+        self._files = files
         self._edits = {} if changes is None else changes.chunks
         self._kept = None if changes is None else changes.kept.get(node.id)
         self._bounds = tuple(max(count, 1) for count in node.array.num_chunks)
@@ -119,7 +119,7 @@ class ArrayReader:
     def _locate_cold(self, part: int, coords: Coords) -> Location | NotHeld | None:
         """`locate` in a manifest whose references the reader has not got as columns yet."""
         ref = self._refs[part]
-        manifest = self._manifests[part] or self._assets.held_manifest(ref.object_id)
+        manifest = self._manifests[part] or self._files.held_manifest(ref.object_id)
         if manifest is None or self.node.id not in manifest.arrays:
             return NotHeld(part)
         place = manifest.peek(self.node.id, coords)
@@ -158,7 +158,7 @@ class ArrayReader:
         ref = self._refs[part]
         manifest = self._manifests[part]
         if manifest is None:
-            manifest = self._assets.manifest(ref.object_id, self._weights[part])
+            manifest = self._files.manifest(ref.object_id, self._weights[part])
         if self.node.id not in manifest.arrays:
             raise FormatError(
                 f"manifest {id_text(ref.object_id)} has no references of array "
@@ -227,9 +227,9 @@ def _info(base: Snapshot, ref: ManifestRef) -> ManifestInfo:
 class SnapshotView:
     """A committed snapshot whose chunks can be looked up; implements `ChunkReader`."""
 
-    def __init__(self, snapshot: Snapshot, assets: Assets) -> None:
+    def __init__(self, snapshot: Snapshot, files: RepositoryFiles) -> None:
         self._snapshot = snapshot
-        self._assets = assets
+        self._files = files
         self._readers: dict[NodeId, ArrayReader] = {}
 
     @property
@@ -249,7 +249,7 @@ class SnapshotView:
         """Reader of one of the snapshot's arrays."""
         reader = self._readers.get(node.id)
         if reader is None:
-            reader = ArrayReader(node, self._snapshot, None, self._assets)
+            reader = ArrayReader(node, self._snapshot, None, self._files)
             self._readers[node.id] = reader
         return reader
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from icechunk.changes.change_set import ChangeSet
-from icechunk.changes.overlay import TreeView
+from icechunk.changes.tree_view import TreeView
 from icechunk.conflicts.detector import detect
 from icechunk.conflicts.model import (
     Conflict,
@@ -17,17 +17,17 @@ from icechunk.conflicts.model import (
     Patched,
     Unsolvable,
 )
-from icechunk.engine.logged import logged
-from icechunk.engine.reader import ArrayReader
-from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.ground.errors import (
+from icechunk.core.errors import (
     ErrorKind,
     RebaseFailedError,
     RefNotFoundError,
     SessionStateError,
     StorageError,
 )
-from icechunk.ground.ids import NodeId, ObjectId, id_text
+from icechunk.core.ids import NodeId, ObjectId, id_text
+from icechunk.engine.logged import logged
+from icechunk.engine.reader import ArrayReader
+from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.model.chunk_table import ChunkTable, Location
 from icechunk.model.coordinates import Coords, bounding_box, sorted_unique
 from icechunk.model.extents import overlaps
@@ -41,12 +41,12 @@ class OwnView(TreeView):
     Implements `ChunkReader`.
     """
 
-    __slots__ = ("_assets", "_origin")
+    __slots__ = ("_files", "_origin")
 
     def __init__(self, transaction: Transaction, changes: ChangeSet) -> None:
         super().__init__(transaction.base.nodes, changes)
         self._origin = transaction.opened_at
-        self._assets = transaction.ctx.assets
+        self._files = transaction.ctx.files
 
     def chunk(self, node_id: NodeId, coords: tuple[int, ...]) -> Location | None:
         """Where a chunk was, or None."""
@@ -62,7 +62,7 @@ class OwnView(TreeView):
         box = bounding_box(coords)
         manifests = tuple(ref for ref in node.array.manifests if overlaps(ref.extents, box))
         part = replace(node, array=replace(node.array, manifests=manifests))
-        table = ArrayReader(part, self._origin, None, self._assets).base_table()
+        table = ArrayReader(part, self._origin, None, self._files).base_table()
         rows = table.find_many(coords)
         return table.select(rows[rows >= 0])
 
@@ -84,7 +84,7 @@ def rebase(transaction: Transaction, solver: ConflictSolver) -> None:
     _check(transaction)
     for record in _to_replay(transaction):
         changes = transaction.changes
-        theirs = transaction.ctx.assets.snapshot(record.id)
+        theirs = transaction.ctx.files.snapshot(record.id)
         for log in _logs(transaction, record):
             own = OwnView(transaction, changes)
             # Who wrote the solver may not know, or forget, that it must not edit what it is given.
@@ -113,7 +113,7 @@ def plan(transaction: Transaction) -> ConflictReport:
     first: ObjectId | None = None
     tip = transaction.base_id
     for record in _to_replay(transaction):
-        theirs = transaction.ctx.assets.snapshot(record.id)
+        theirs = transaction.ctx.files.snapshot(record.id)
         for log in _logs(transaction, record):
             conflicts = detect(log, theirs.nodes, transaction.changes, transaction.tree)
             if conflicts and first is None:
@@ -144,7 +144,7 @@ def _to_replay(transaction: Transaction) -> list[SnapshotRecord]:
     """Commits between the base and the branch's tip, oldest first."""
     assert transaction.branch is not None
     try:
-        history = transaction.ctx.ledger.branch_ancestry(transaction.branch)
+        history = transaction.ctx.ref_store.branch_ancestry(transaction.branch)
     except RefNotFoundError:
         return []
     newer: list[SnapshotRecord] = []
@@ -162,7 +162,7 @@ def _logs(transaction: Transaction, record: SnapshotRecord) -> list[TransactionL
     logs = []
     for snapshot_id in (*record.pruned, record.id):
         try:
-            logs.append(transaction.ctx.assets.log(snapshot_id))
+            logs.append(transaction.ctx.files.log(snapshot_id))
         except StorageError as error:
             if error.kind != ErrorKind.OBJECT_NOT_FOUND:
                 raise

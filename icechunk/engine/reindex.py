@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from icechunk.core.errors import ErrorKind, IcechunkError, InvalidInputError
+from icechunk.core.paths import check_path
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import Transaction
-from icechunk.ground.errors import ErrorKind, IcechunkError, InvalidInputError
-from icechunk.ground.paths import check_path
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.coordinates import Coords
 from icechunk.model.references import deletions

@@ -6,15 +6,15 @@ from math import prod
 
 import numpy as np
 
-from icechunk.assets.assets import Assets
 from icechunk.changes.change_set import ChangeSet
 from icechunk.engine.reader import ArrayReader
+from icechunk.files.repository_files import RepositoryFiles
 from icechunk.model.coordinates import inside
 from icechunk.model.references import deletions
 from icechunk.model.snapshot import Snapshot
 
 
-def with_removals(changes: ChangeSet, base: Snapshot, assets: Assets) -> ChangeSet:
+def with_removals(changes: ChangeSet, base: Snapshot, files: RepositoryFiles) -> ChangeSet:
     """The changes with a deletion for every chunk of the base that a resize removed.
 
     Zarr deletes the chunks outside of a smaller array before it writes the metadata; others write
@@ -26,7 +26,7 @@ def with_removals(changes: ChangeSet, base: Snapshot, assets: Assets) -> ChangeS
         Not modified, and returned when nothing is missing in them.
     base : Snapshot
         What they lie over.
-    assets : Assets
+    files : RepositoryFiles
         Fetches the manifests of arrays whose removed chunks are not named yet.
     """
     result = changes
@@ -47,7 +47,7 @@ def with_removals(changes: ChangeSet, base: Snapshot, assets: Assets) -> ChangeS
         )
         if np.count_nonzero(inside(named, former) & ~inside(named, rest)) == removed:
             continue
-        coords = ArrayReader(node, base, None, assets).base_table().coords()
+        coords = ArrayReader(node, base, None, files).base_table().coords()
         coords = coords[~inside(coords, rest)]
         if edits is not None:
             coords = coords[~edits.table().contains(coords)]

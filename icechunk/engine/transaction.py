@@ -8,16 +8,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from icechunk.assets.layout import chunk_key
 from icechunk.changes.change_set import ChangeSet
-from icechunk.changes.overlay import TreeView
-from icechunk.engine.context import RepoContext
-from icechunk.engine.payload import ChunkWriter
-from icechunk.engine.publication import Publication, Publishing
-from icechunk.engine.reader import ArrayReader
-from icechunk.engine.unchanged import BaseChunks, holds
-from icechunk.ground.choices import Choice
-from icechunk.ground.errors import (
+from icechunk.changes.tree_view import TreeView
+from icechunk.core.choices import Choice
+from icechunk.core.errors import (
     AlreadyExistsError,
     ErrorKind,
     InvalidInputError,
@@ -26,14 +20,20 @@ from icechunk.ground.errors import (
     SessionStateError,
     StorageError,
 )
-from icechunk.ground.ids import ObjectId
-from icechunk.ground.locks import ProcessLock, guarded, held
-from icechunk.ground.paths import check_path
-from icechunk.ledger.capabilities import Capability
+from icechunk.core.ids import ObjectId
+from icechunk.core.locks import ProcessLock, guarded, held
+from icechunk.core.paths import check_path
+from icechunk.engine.context import RepoContext
+from icechunk.engine.payload import ChunkWriter
+from icechunk.engine.publication import Publication, Publishing
+from icechunk.engine.reader import ArrayReader
+from icechunk.engine.unchanged import BaseChunks, holds
+from icechunk.files.layout import chunk_key
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.snapshot import Snapshot
 from icechunk.model.zarr_meta import parse_node
+from icechunk.refs.capabilities import Capability
 
 Coords = tuple[int, ...]
 R = TypeVar("R")
@@ -96,7 +96,7 @@ class Transaction(Publishing):
         self._sealed = 0  # revision up to which every chunk is known to be durable
         self._writer = ChunkWriter(ctx.storage, packing=ctx.settings.pack_chunks)
         self._readers: dict[str, ArrayReader] = {}
-        self._base_chunks = BaseChunks(ctx.assets) if ctx.settings.skip_unchanged_chunks else None
+        self._base_chunks = BaseChunks(ctx.files) if ctx.settings.skip_unchanged_chunks else None
 
     # -- the base --------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class Transaction(Publishing):
         """The base snapshot, after fetching it where that was not done yet; see `base`."""
         if self._base is not None:
             return self._base
-        return held(self.lock, self._start_from, self.ctx.assets.snapshot(self.base_id))
+        return held(self.lock, self._start_from, self.ctx.files.snapshot(self.base_id))
 
     def _start_from(self, first: Snapshot) -> Snapshot:
         # Another thread may have been first, and have moved the base since.
@@ -164,7 +164,7 @@ class Transaction(Publishing):
             node = self.tree.get(path)
             if node is None or node.array is None:
                 return None
-            reader = ArrayReader(node, self.base, self.changes, self.ctx.assets)
+            reader = ArrayReader(node, self.base, self.changes, self.ctx.files)
             self._readers[path] = reader
         return reader
 
@@ -217,7 +217,7 @@ class Transaction(Publishing):
         """Create or replace the node at an absolute path by its ``zarr.json``."""
         self.check_writable()
         check_path(path)
-        rectilinear = Capability.RECTILINEAR_GRIDS in self.ctx.ledger.capabilities
+        rectilinear = Capability.RECTILINEAR_GRIDS in self.ctx.ref_store.capabilities
         array = parse_node(document, rectilinear=rectilinear, foreign_keys=False)
         self.fetch_base()  # not with the lock held
         with self.lock:
@@ -383,7 +383,7 @@ class Transaction(Publishing):
     def move_base(self, snapshot_id: ObjectId, changes: ChangeSet | None = None) -> None:
         """Continue from another base, with the same changes unless others are given."""
         self.fetch_base()  # the first base must be known before another takes its place
-        base = self.ctx.assets.snapshot(snapshot_id)
+        base = self.ctx.files.snapshot(snapshot_id)
 
         def go_on() -> None:
             mine = self.changes if changes is None else changes
@@ -431,7 +431,7 @@ class Transaction(Publishing):
 
     def _adopt(self, publication: Publication) -> None:
         """Become read-only at a snapshot that was published."""
-        base = self.ctx.assets.snapshot(publication.id)
+        base = self.ctx.files.snapshot(publication.id)
         ending: dict[str, Any] = {
             "mode": SessionMode.readonly,
             "branch": None,

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from zarr.abc.store import RangeByteRequest
 
-from icechunk.assets.assets import Assets
 from icechunk.changes.change_set import ChangeSet
+from icechunk.core.errors import IcechunkError
+from icechunk.core.runtime import map_parallel
 from icechunk.engine.payload import place
 from icechunk.engine.reader import ArrayReader
-from icechunk.ground.errors import IcechunkError
-from icechunk.ground.runtime import map_parallel
+from icechunk.files.repository_files import RepositoryFiles
 from icechunk.model.chunk_table import INLINE, NATIVE, ChunkTable, Location
 from icechunk.model.snapshot import Snapshot
 from icechunk.storage.base import Storage
@@ -31,12 +31,12 @@ class BaseChunks:
 
     Parameters
     ----------
-    assets : Assets
+    files : RepositoryFiles
         Fetches manifests.
     """
 
-    def __init__(self, assets: Assets) -> None:
-        self._assets = assets
+    def __init__(self, files: RepositoryFiles) -> None:
+        self._files = files
         self._below: dict[str, tuple[ArrayReader, ArrayReader]] = {}
 
     def find(
@@ -56,7 +56,7 @@ class BaseChunks:
         known = self._below.get(reader.node.path)
         if known is None or known[0] is not reader:
             resized = ChangeSet(kept=changes.kept)
-            known = reader, ArrayReader(reader.node, base, resized, self._assets)
+            known = reader, ArrayReader(reader.node, base, resized, self._files)
             self._below[reader.node.path] = known
         return known[1].find(coords)
 

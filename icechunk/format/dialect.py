@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack  # type: ignore[import-untyped]
 
+from icechunk.core.errors import ErrorKind, FormatError
 from icechunk.format import flex
-from icechunk.ground.errors import ErrorKind, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

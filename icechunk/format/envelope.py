@@ -15,7 +15,7 @@ import numpy as np
 import zstandard
 
 from icechunk.config.limits import VARIABLE, max_metadata_bytes
-from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.core.errors import ErrorKind, FormatError
 
 MAGIC = b"ICE\xf0\x9f\xa7\x8aCHUNK"
 HEADER_SIZE = 39

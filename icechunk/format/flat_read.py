@@ -23,7 +23,7 @@ from __future__ import annotations
 import struct
 from typing import NoReturn, cast
 
-from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.core.errors import ErrorKind, FormatError
 
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.core.errors import ErrorKind, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from icechunk.ground.errors import ErrorKind, FormatError, InvalidInputError
+from icechunk.core.errors import ErrorKind, FormatError, InvalidInputError
 
 MAX_DEPTH = 200
 """Deepest nesting of containers that is written or read."""

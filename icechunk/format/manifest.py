@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from icechunk.core.ids import NodeId, ObjectId
 from icechunk.format import envelope
 from icechunk.format.flat_read import Body, Table
 from icechunk.format.manifest_refs import (
@@ -23,7 +24,6 @@ from icechunk.format.manifest_refs import (
     search,
 )
 from icechunk.format.manifest_write import encode_manifest
-from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.chunk_table import ChunkTable, Location
 
 if TYPE_CHECKING:

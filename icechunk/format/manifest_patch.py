@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from icechunk.core.ids import NodeId, ObjectId
 from icechunk.format import envelope
 from icechunk.format.dialect import Dialect
 from icechunk.format.flat_read import Body
@@ -21,7 +22,6 @@ from icechunk.format.flat_write import MAX_BODY
 from icechunk.format.manifest_refs import ID, REFS, search
 from icechunk.format.manifest_write import encode_refs
 from icechunk.format.patch_note import note, read_note
-from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
 
 if TYPE_CHECKING:

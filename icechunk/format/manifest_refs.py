@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from icechunk.core.ids import ObjectId
 from icechunk.format.flat_columns import TableColumn
 from icechunk.format.flat_read import Body, Table
 from icechunk.format.locations import decompress_locations
-from icechunk.ground.ids import ObjectId
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
 from icechunk.model.columns import TextColumn
 from icechunk.model.id_columns import distinct_rows

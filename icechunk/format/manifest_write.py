@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from icechunk.core.errors import InternalError
+from icechunk.core.ids import NodeId, ObjectId
 from icechunk.format import envelope
 from icechunk.format.dialect import V2, Dialect
 from icechunk.format.flat_bulk import Blobs, Block, Records, table_vector
 from icechunk.format.flat_write import Builder, Field, ref, struct, u8
 from icechunk.format.manifest_refs import ALGORITHM, ARRAYS, ID, NODE, REFS
-from icechunk.ground.errors import InternalError
-from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
 from icechunk.model.columns import TextColumn
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from icechunk.core.errors import ErrorKind, InvalidInputError
 from icechunk.format.flex import MAX_DEPTH
-from icechunk.ground.errors import ErrorKind, InvalidInputError
 
 _INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from icechunk.core.ids import NODE_ID_SIZE, OBJECT_ID_SIZE, NodeId, ObjectId
 from icechunk.format.flat_columns import TableColumn, gather
 from icechunk.format.flat_read import Body, Table
 from icechunk.format.snapshot_rows import spread
-from icechunk.ground.ids import NODE_ID_SIZE, OBJECT_ID_SIZE, NodeId, ObjectId
 from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot
 
 if TYPE_CHECKING:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 
+from icechunk.core.errors import ErrorKind, FormatError, InvalidInputError
+from icechunk.core.ids import id_text
 from icechunk.format.dialect import Dialect
 from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import Builder, ref, struct, u8, u32, u64
@@ -21,8 +23,6 @@ from icechunk.format.node_rows import (
     StoredNodes,
     region_note,
 )
-from icechunk.ground.errors import ErrorKind, FormatError, InvalidInputError
-from icechunk.ground.ids import id_text
 from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot
 from icechunk.model.snapshot import Snapshot
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 
-from icechunk.ground.errors import ErrorKind, FormatError, InvalidInputError
-from icechunk.ground.ids import ObjectId, id_text, parse_object_id
+from icechunk.core.errors import ErrorKind, FormatError, InvalidInputError
+from icechunk.core.ids import ObjectId, id_text, parse_object_id
 
 REFS = "refs/"
 _BRANCH, _TAG = "refs/branch.", "refs/tag."

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from icechunk.core.errors import ErrorKind, FormatError
 from icechunk.format import flex
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.flat_columns import TableColumn
@@ -31,7 +32,6 @@ from icechunk.format.flat_write import Builder, ref, u8, u64
 from icechunk.format.snapshot_rows import offset_vector, read_rows, write_rows
 from icechunk.format.unknown_fields import read_unknown, root_with_unknown
 from icechunk.format.update_rows import read_updates, write_updates
-from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.model.refs import RefNames, Refs
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import LATEST_US

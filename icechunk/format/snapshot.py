@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from icechunk.core.errors import ErrorKind, FormatError
+from icechunk.core.ids import INITIAL_SNAPSHOT_ID, OBJECT_ID_SIZE, ObjectId
 from icechunk.format.dialect import V2, Dialect, dialect_for
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.flat_bulk import Records, table_vector
@@ -21,8 +23,6 @@ from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import MAX_BODY, Builder, ref, struct, u64
 from icechunk.format.node_rows import StoredNodes
 from icechunk.format.node_write import NodeWriter
-from icechunk.ground.errors import ErrorKind, FormatError
-from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, OBJECT_ID_SIZE, ObjectId
 from icechunk.model.nodes import NodeSnapshot, NodeTable
 from icechunk.model.snapshot import ManifestInfo, Snapshot
 from icechunk.model.snapshot_table import LATEST_US, SnapshotRecord

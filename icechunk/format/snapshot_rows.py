@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from icechunk.core.errors import ErrorKind, FormatError
 from icechunk.format import flex
 from icechunk.format.flat_columns import TableColumn, gather
 from icechunk.format.flat_write import MAX_BODY
-from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.model.snapshot_table import (
     LATEST_US,
     NO_PARENT,

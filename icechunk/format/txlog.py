@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from icechunk.core.errors import ErrorKind, FormatError
+from icechunk.core.ids import NodeId, ObjectId
+from icechunk.core.paths import by_segments
 from icechunk.format import envelope
 from icechunk.format.dialect import V2, Dialect
 from icechunk.format.flat_bulk import BLOCK, Records, table_vector
 from icechunk.format.flat_columns import TableColumn, offset_targets
 from icechunk.format.flat_read import Body, Table
 from icechunk.format.flat_write import MAX_BODY, Builder, Field, ref, struct, u8
-from icechunk.ground.errors import ErrorKind, FormatError
-from icechunk.ground.ids import NodeId, ObjectId
-from icechunk.ground.paths import by_segments
 from icechunk.model.coordinates import sorted_unique
 from icechunk.model.txlog import Move, TransactionLog
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from icechunk.core.errors import ErrorKind, FormatError
 from icechunk.format.flat_columns import TableColumn
 from icechunk.format.snapshot_rows import offset_vector, read_times
-from icechunk.ground.errors import ErrorKind, FormatError
 from icechunk.model import updates as u
 from icechunk.model.text_pool import ABSENT, TextPool
 from icechunk.model.update_log import BARE, LAST_TAG, NAMED, NAMED_PREVIOUS, UpdateLog

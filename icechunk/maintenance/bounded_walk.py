@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
-from icechunk.ground.runtime import map_parallel
+from icechunk.core.runtime import map_parallel
 from icechunk.maintenance.limits import Limits
 from icechunk.model.snapshot import ManifestInfo
 

@@ -9,25 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from icechunk.assets.layout import REPO, log_key, manifest_key, snapshot_key
 from icechunk.changes.moves import composed
+from icechunk.core.clock import to_datetime
+from icechunk.core.errors import ErrorKind, SnapshotNotFoundError, StorageError
+from icechunk.core.ids import NodeId, ObjectId, id_text
 from icechunk.engine.context import RepoContext
+from icechunk.files.layout import REPO, log_key, manifest_key, snapshot_key
 from icechunk.format.envelope import Envelope, FileType, unpack
 from icechunk.format.flat_read import Body
 from icechunk.format.manifest import decode_manifest
 from icechunk.format.repo_info import decode_repo
 from icechunk.format.snapshot import decode_snapshot
 from icechunk.format.txlog import decode_transaction_log
-from icechunk.ground.clock import to_datetime
-from icechunk.ground.errors import ErrorKind, SnapshotNotFoundError, StorageError
-from icechunk.ground.ids import NodeId, ObjectId, id_text
-from icechunk.ledger.capabilities import Capability
 from icechunk.model import updates as u
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.model.txlog import TransactionLog
+from icechunk.refs.capabilities import Capability
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def inspect_repo_info(ctx: RepoContext) -> dict[str, Any]:
     FormatError
         Kind ``unsupported-spec-version`` where there is none (spec 1).
     """
-    ctx.ledger.require(Capability.REPO_OBJECT)
+    ctx.ref_store.require(Capability.REPO_OBJECT)
     data = ctx.storage.get(REPO).data
     envelope = unpack(data, FileType.REPO_INFO, name=REPO)
     state = decode_repo(data, name=REPO)
@@ -179,14 +179,14 @@ def _pruned_logs(
 ) -> tuple[list[TransactionLog], list[ObjectId]]:
     """Logs of the ancestors that expiration removed, oldest first, and ids of those without one."""
     try:
-        pruned = ctx.ledger.snapshot(snapshot_id).pruned
+        pruned = ctx.ref_store.snapshot(snapshot_id).pruned
     except SnapshotNotFoundError:  # of a snapshot that is in no history
         return [], []
     logs: list[TransactionLog] = []
     missing: list[ObjectId] = []
     for each in pruned:
         try:
-            logs.append(ctx.assets.log(each))
+            logs.append(ctx.files.log(each))
         except StorageError as error:
             if error.kind != ErrorKind.OBJECT_NOT_FOUND:
                 raise

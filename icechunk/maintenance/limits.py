@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 
-from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.core.errors import ErrorKind, InvalidInputError
 
 _U16, _U32, _U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
 

@@ -15,15 +15,8 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from icechunk.assets.assets import Assets
-from icechunk.assets.layout import CONFIG, REPO
-from icechunk.engine.context import RepoContext
-from icechunk.format.dialect import V1
-from icechunk.format.metadata import json_object
-from icechunk.format.refs_v1 import REFS
-from icechunk.format.repo_info import decode_repo, encode_repo
-from icechunk.ground.clock import now_us
-from icechunk.ground.errors import (
+from icechunk.core.clock import now_us
+from icechunk.core.errors import (
     ConflictError,
     ErrorKind,
     FormatError,
@@ -31,15 +24,22 @@ from icechunk.ground.errors import (
     SessionStateError,
     SnapshotNotFoundError,
 )
-from icechunk.ground.ids import ObjectId, id_text
-from icechunk.ground.locks import held
-from icechunk.ground.timing import timed
-from icechunk.ledger.open import V1_MARK, detect
-from icechunk.ledger.v1 import FileLedger
-from icechunk.ledger.v2 import RepoLedger
+from icechunk.core.ids import ObjectId, id_text
+from icechunk.core.locks import held
+from icechunk.core.timing import timed
+from icechunk.engine.context import RepoContext
+from icechunk.files.layout import CONFIG, REPO
+from icechunk.files.repository_files import RepositoryFiles
+from icechunk.format.dialect import V1
+from icechunk.format.metadata import json_object
+from icechunk.format.refs_v1 import REFS
+from icechunk.format.repo_info import decode_repo, encode_repo
 from icechunk.model.migration import FileFacts, migrated
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord
+from icechunk.refs.open import V1_MARK, detect
+from icechunk.refs.v1 import FileRefStore
+from icechunk.refs.v2 import RepoObjectRefStore
 
 _log = logging.getLogger(__name__)
 
@@ -75,17 +75,17 @@ def upgrade(
         A ref points to a snapshot that does not exist, or history is damaged.
     """
     # Caches of the handle may hold parents from before an expiration.
-    ledger = FileLedger(Assets(ctx.storage, ctx.settings, V1), ctx.settings)
+    ref_store = FileRefStore(RepositoryFiles(ctx.storage, ctx.settings, V1), ctx.settings)
 
     def go_on() -> None:
         if detect(ctx.storage) == 2:
             _check_unfinished(ctx, delete_unused_v1_files)
             if not dry_run:
-                _finish(ctx, ledger)
+                _finish(ctx, ref_store)
             return
-        _move(ctx, ledger, dry_run, prefetch_concurrency)
+        _move(ctx, ref_store, dry_run, prefetch_concurrency)
         if delete_unused_v1_files and not dry_run:
-            _finish(ctx, ledger)
+            _finish(ctx, ref_store)
 
     held(ctx.storage.lock(REPO), go_on)
 
@@ -114,12 +114,12 @@ def _leftovers(ctx: RepoContext) -> list[str]:
     return refs + ([CONFIG] if ctx.storage.head(CONFIG) is not None else [])
 
 
-def _collect(ledger: FileLedger, ahead: int | None) -> FileFacts:
-    branches, tags, deleted = ledger.refs()
+def _collect(ref_store: FileRefStore, ahead: int | None) -> FileFacts:
+    branches, tags, deleted = ref_store.refs()
     try:
-        found = ledger.reached((*branches.values(), *tags.values()), ahead)
+        found = ref_store.reached((*branches.values(), *tags.values()), ahead)
     except SnapshotNotFoundError as error:
-        names = ", ".join(f"`{name}`" for name in _dangling(ledger, {**branches, **tags}))
+        names = ", ".join(f"`{name}`" for name in _dangling(ref_store, {**branches, **tags}))
         raise FormatError(
             f"the repository cannot be upgraded: these refs point to snapshots that do not exist: "
             f"{names}. Delete them, or reset the branches, and try again",
@@ -129,22 +129,22 @@ def _collect(ledger: FileLedger, ahead: int | None) -> FileFacts:
         record.id: replace(record, metadata=json_object(record.metadata))
         for record in found.values()
     }
-    return FileFacts(branches, tags, deleted, snapshots, ledger.config())
+    return FileFacts(branches, tags, deleted, snapshots, ref_store.config())
 
 
-def _dangling(ledger: FileLedger, refs: dict[str, ObjectId]) -> list[str]:
+def _dangling(ref_store: FileRefStore, refs: dict[str, ObjectId]) -> list[str]:
     missing = []
     for name, target in sorted(refs.items()):
         try:
-            ledger.snapshot(target)
+            ref_store.snapshot(target)
         except SnapshotNotFoundError:
             missing.append(name)
     return missing
 
 
-def _move(ctx: RepoContext, ledger: FileLedger, dry_run: bool, ahead: int | None) -> None:
+def _move(ctx: RepoContext, ref_store: FileRefStore, dry_run: bool, ahead: int | None) -> None:
     """Write the repo object; from then on the repository is one of spec 2."""
-    facts = _collect(ledger, ahead)
+    facts = _collect(ref_store, ahead)
     state, data = _encoded(ctx, facts)
     if dry_run:
         return
@@ -172,23 +172,23 @@ def _check_same(found: RepoState, meant: RepoState) -> None:
         )
 
 
-def _finish(ctx: RepoContext, ledger: FileLedger) -> None:
+def _finish(ctx: RepoContext, ref_store: FileRefStore) -> None:
     """Take over what was written the old way meanwhile, then remove the objects of spec 1."""
-    branches, _, _ = ledger.refs()
-    repo = RepoLedger(ctx.storage, ctx.settings)
+    branches, _, _ = ref_store.refs()
+    repo = RepoObjectRefStore(ctx.storage, ctx.settings)
     known = repo.state().snapshots
     for name, tip in branches.items():
         if tip not in known:
-            _take_over(repo, ledger, name, tip)
+            _take_over(repo, ref_store, name, tip)
     for key in _leftovers(ctx):  # one by one: their order must hold whenever this is killed
         ctx.storage.delete([key])
 
 
-def _take_over(repo: RepoLedger, ledger: FileLedger, name: str, tip: ObjectId) -> None:
+def _take_over(repo: RepoObjectRefStore, ref_store: FileRefStore, name: str, tip: ObjectId) -> None:
     """Bring commits made to a branch file after the upgrade into the repo object."""
     state = repo.state()
     missing: list[SnapshotRecord] = []
-    for record in ledger.ancestry(tip):
+    for record in ref_store.ancestry(tip):
         if record.id in state.snapshots:
             break
         missing.append(replace(record, metadata=json_object(record.metadata)))

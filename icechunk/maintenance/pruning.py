@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from icechunk.ground.ids import ObjectId
+from icechunk.core.ids import ObjectId
 from icechunk.model.id_columns import Ids, ids_of, member
 from icechunk.model.repo_state import MAIN, RepoState
 from icechunk.model.snapshot_table import NO_PARENT, SnapshotTable

@@ -11,17 +11,17 @@ from icechunk.config.manifests import ManifestConfig, ManifestSplittingConfig
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.resolve import effective
 from icechunk.config.serde import to_plain
+from icechunk.core.ids import ObjectId
+from icechunk.core.timing import timed
 from icechunk.engine.commit import publish
 from icechunk.engine.context import RepoContext
 from icechunk.engine.publication import Request
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
-from icechunk.ground.ids import ObjectId
-from icechunk.ground.timing import timed
-from icechunk.ledger.capabilities import Capability
 from icechunk.model.snapshot import Snapshot
 from icechunk.model.txlog import TransactionLog
+from icechunk.refs.capabilities import Capability
 
 _log = logging.getLogger(__name__)
 
@@ -64,13 +64,13 @@ def rewrite_manifests(
         The branch moved meanwhile.
     """
     if amend:
-        ctx.ledger.require(Capability.AMEND)
-    base = ctx.assets.snapshot(ctx.ledger.writable_tip(branch))
+        ctx.ref_store.require(Capability.AMEND)
+    base = ctx.files.snapshot(ctx.ref_store.writable_tip(branch))
     transaction = Transaction(
         ctx, base.id, mode=SessionMode.writable, branch=branch, changes=_everything(ctx, base)
     )
-    log = ctx.assets.log(base.id) if amend else TransactionLog(base.id)
-    register = ctx.ledger.amend if amend else ctx.ledger.commit
+    log = ctx.files.log(base.id) if amend else TransactionLog(base.id)
+    register = ctx.ref_store.amend if amend else ctx.ref_store.commit
     request = Request("rewrite", message, _metadata(ctx, metadata))
     return publish(transaction, request, register, log_of=lambda _: log)
 
@@ -81,7 +81,7 @@ def _everything(ctx: RepoContext, base: Snapshot) -> ChangeSet:
     for node in base.nodes:
         if node.array is not None and node.array.manifests:
             edits = ChunkEdits(node.array.num_chunks)
-            edits.extend(ArrayReader(node, base, None, ctx.assets).base_table())
+            edits.extend(ArrayReader(node, base, None, ctx.files).base_table())
             changes.chunks[node.id] = edits
     return changes
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from icechunk.core.ids import ObjectId
 from icechunk.engine.context import RepoContext
-from icechunk.ground.ids import ObjectId
 from icechunk.maintenance.bounded_walk import BoundedWalk
 from icechunk.maintenance.limits import Limits
-from icechunk.maintenance.reach import ancestors, manifests_of, private_assets, ref_targets
+from icechunk.maintenance.reachability import ancestors, manifests_of, ref_targets, uncached_files
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
 from icechunk.model.id_columns import from_rows, from_texts, member
 from icechunk.model.snapshot import ManifestInfo
@@ -103,16 +103,16 @@ def _tables(
     ctx: RepoContext, read: Callable[[ChunkTable], R], limits: Limits | None = None
 ) -> Iterator[R]:
     """What a function says of the references in every manifest of the refs' history, each once."""
-    assets = private_assets(ctx)
-    ledger = ctx.ledger.under(assets, ctx.settings)
+    files = uncached_files(ctx)
+    ref_store = ctx.ref_store.under(files, ctx.settings)
     walk = BoundedWalk(limits or Limits(), ctx.storage.blocking_ok)
     infos: dict[ObjectId, ManifestInfo] = {}
-    ids = list(ancestors(ledger, ref_targets(ledger)))
-    for found in walk.snapshots(lambda each: manifests_of(assets.snapshot(each)), ids):
+    ids = list(ancestors(ref_store, ref_targets(ref_store)))
+    for found in walk.snapshots(lambda each: manifests_of(files.snapshot(each)), ids):
         infos.update(found)
 
     def of_manifest(info: ManifestInfo) -> list[R]:
-        manifest = assets.manifest(info.id, info.num_chunk_refs)
+        manifest = files.manifest(info.id, info.num_chunk_refs)
         return [read(table) for table in manifest.arrays.values()]
 
     for results in walk.manifests(of_manifest, infos.values()):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from icechunk.ground.errors import ErrorKind, InternalError, InvalidInputError
-from icechunk.ground.ids import ObjectId
+from icechunk.core.errors import ErrorKind, InternalError, InvalidInputError
+from icechunk.core.ids import ObjectId
 from icechunk.model import extents as boxes
 from icechunk.model.columns import RefColumns, TextColumn
 from icechunk.model.coordinates import Coords, Keyspace, bounding_box, inside

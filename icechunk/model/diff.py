@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from icechunk.config.rendering import Entry, Label, Shown
-from icechunk.ground.ids import NodeId
-from icechunk.ground.paths import by_segments
+from icechunk.core.ids import NodeId
+from icechunk.core.paths import by_segments
 from icechunk.model.nodes import NodeTable
 from icechunk.model.protocols import NodeReader
 from icechunk.model.txlog import TransactionLog

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from icechunk.ground.errors import InternalError
+from icechunk.core.errors import InternalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from icechunk.ground.ids import OBJECT_ID_SIZE, ObjectId
+from icechunk.core.ids import OBJECT_ID_SIZE, ObjectId
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from icechunk.ground.clock import to_datetime
+from icechunk.core.clock import to_datetime
 from icechunk.model.id_columns import texts_of
 from icechunk.model.snapshot_table import NO_PARENT, SnapshotRecord, SnapshotTable
 from icechunk.model.text_pool import Ints

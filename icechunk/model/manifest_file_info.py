@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from icechunk.config.rendering import Entry, Label, Shown
-from icechunk.ground.ids import id_text
+from icechunk.core.ids import id_text
 from icechunk.model.snapshot import ManifestInfo
 
 

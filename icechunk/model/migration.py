@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from icechunk.ground.ids import ObjectId
+from icechunk.core.ids import ObjectId
 from icechunk.model import updates as u
 from icechunk.model.refs import Refs
 from icechunk.model.repo_state import MAIN, RepoState

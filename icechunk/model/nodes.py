@@ -13,9 +13,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from icechunk.ground.errors import ErrorKind, FormatError
-from icechunk.ground.ids import NodeId, ObjectId
-from icechunk.ground.paths import parent_and_name
+from icechunk.core.errors import ErrorKind, FormatError
+from icechunk.core.ids import NodeId, ObjectId
+from icechunk.core.paths import parent_and_name
 from icechunk.model.extents import Extents
 
 Rows: TypeAlias = npt.NDArray[np.int64]

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from icechunk.config.fields import instance_of
 from icechunk.config.rendering import Entry, Label, Shown, scalar_text
 from icechunk.config.values import Variant
-from icechunk.ground.clock import to_datetime
-from icechunk.ground.ids import id_text
+from icechunk.core.clock import to_datetime
+from icechunk.core.ids import id_text
 from icechunk.model import updates as u
 from icechunk.model.repo_status import RepoStatus
 

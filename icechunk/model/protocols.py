@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from icechunk.ground.ids import NodeId
+from icechunk.core.ids import NodeId
 from icechunk.model.chunk_table import ChunkTable, Location
 from icechunk.model.coordinates import Coords
 from icechunk.model.nodes import NodeSnapshot

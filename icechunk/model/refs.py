@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from icechunk.ground.ids import OBJECT_ID_SIZE, ObjectId
+from icechunk.core.ids import OBJECT_ID_SIZE, ObjectId
 
 
 class RefNames:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from icechunk.ground.clock import to_datetime
-from icechunk.ground.errors import (
+from icechunk.core.clock import to_datetime
+from icechunk.core.errors import (
     ErrorKind,
     InvalidInputError,
     ReadOnlyError,
@@ -18,7 +18,7 @@ from icechunk.ground.errors import (
 from icechunk.model.lazy_record import LazyRecords, Walk
 
 if TYPE_CHECKING:
-    from icechunk.ground.ids import ObjectId
+    from icechunk.core.ids import ObjectId
     from icechunk.model.refs import Refs
     from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
     from icechunk.model.unknown_fields import UnknownFields

@@ -15,8 +15,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from icechunk.ground.clock import MAX_SKEW_US
-from icechunk.ground.errors import (
+from icechunk.core.clock import MAX_SKEW_US
+from icechunk.core.errors import (
     AlreadyExistsError,
     ConflictError,
     ErrorKind,
@@ -24,7 +24,7 @@ from icechunk.ground.errors import (
     RefNotFoundError,
     SessionStateError,
 )
-from icechunk.ground.ids import ObjectId, id_text
+from icechunk.core.ids import ObjectId, id_text
 from icechunk.model import updates as u
 from icechunk.model.refs import Refs
 from icechunk.model.repo_facts import RepoFacts, flag_id, when

@@ -10,7 +10,7 @@ from typing import Any
 from icechunk.config.fields import instance_of, moment
 from icechunk.config.rendering import Entry, Label
 from icechunk.config.values import Value
-from icechunk.ground.clock import from_datetime, now_us, to_datetime
+from icechunk.core.clock import from_datetime, now_us, to_datetime
 from icechunk.model.updates import READ_ONLY, RepoStatusValue
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from icechunk.ground.ids import ObjectId
+from icechunk.core.ids import ObjectId
 from icechunk.model.nodes import NodeTable
 
 

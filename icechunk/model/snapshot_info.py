@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from icechunk.config.rendering import Entry, Label, Shown
-from icechunk.ground.clock import to_datetime
-from icechunk.ground.ids import id_text
+from icechunk.core.clock import to_datetime
+from icechunk.core.ids import id_text
 from icechunk.model.lazy_record import Walk
 from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.snapshot_table import SnapshotRecord

@@ -15,8 +15,8 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from icechunk.ground.errors import ErrorKind, FormatError, SnapshotNotFoundError
-from icechunk.ground.ids import OBJECT_ID_SIZE, ObjectId, id_text
+from icechunk.core.errors import ErrorKind, FormatError, SnapshotNotFoundError
+from icechunk.core.ids import OBJECT_ID_SIZE, ObjectId, id_text
 from icechunk.model.text_pool import Ints, TextPool, insert_row
 
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from icechunk.ground.errors import ErrorKind, FormatError
+from icechunk.core.errors import ErrorKind, FormatError
 from icechunk.model.columns import copy_spans
 
 Ints = npt.NDArray[np.int64]

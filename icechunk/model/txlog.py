@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from icechunk.ground.ids import NodeId, ObjectId
+    from icechunk.core.ids import NodeId, ObjectId
     from icechunk.model.coordinates import Coords
 
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from icechunk.ground.errors import ErrorKind, FormatError
-from icechunk.ground.ids import OBJECT_ID_SIZE, ObjectId
+from icechunk.core.errors import ErrorKind, FormatError
+from icechunk.core.ids import OBJECT_ID_SIZE, ObjectId
 from icechunk.model import updates as u
 from icechunk.model.text_pool import Ints, TextPool, insert_row
 from icechunk.model.updates import RepoStatusValue, Update, UpdateKind

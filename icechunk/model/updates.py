@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from icechunk.ground.clock import to_datetime
+from icechunk.core.clock import to_datetime
 
 if TYPE_CHECKING:
-    from icechunk.ground.ids import ObjectId
+    from icechunk.core.ids import ObjectId
 
 ONLINE, READ_ONLY, OFFLINE = 0, 1, 2
 """Values of `RepoStatusValue.availability`; the reference treats offline as online."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from icechunk.config.containers import VirtualChunkContainer
-from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.core.errors import ErrorKind, InvalidInputError
 from icechunk.model.columns import TextColumn, spread
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from icechunk.ground.errors import ErrorKind, InvalidInputError
-from icechunk.ground.paths import is_unicode
+from icechunk.core.errors import ErrorKind, InvalidInputError
+from icechunk.core.paths import is_unicode
 from icechunk.model.nodes import ArrayData
 
 MAX_CHUNKS_PER_AXIS = 2**32 - 1

@@ -18,7 +18,7 @@ from icechunk.config.credentials import (
     S3Credentials,
 )
 from icechunk.config.repository import RepositoryConfig
-from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.core.errors import ErrorKind, StorageError
 from icechunk.model.virtual_urls import canonical
 
 _Family = tuple[tuple[type[Any], ...], type[Any], str]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from icechunk.config.flags import FeatureFlag, feature_flags
+from icechunk.core.runtime import twin
+from icechunk.core.streams import AsyncCloseableIterator
 from icechunk.engine.context import RepoContext
 from icechunk.format.metadata import json_object
-from icechunk.ground.runtime import twin
-from icechunk.ground.streams import AsyncCloseableIterator
 from icechunk.model.repo_state import RepoState
 from icechunk.model.repo_status import RepoStatus
 
@@ -25,7 +25,7 @@ class Administration:
 
     def get_metadata(self) -> dict[str, Any]:
         """The repository's own metadata, JSON values."""
-        return json_object(self._ctx.ledger.state().metadata)
+        return json_object(self._ctx.ref_store.state().metadata)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class Administration:
             JSON values.
         """
         given = json_object(metadata)
-        self._ctx.ledger.update(
+        self._ctx.ref_store.update(
             lambda state, at, backup, limit: state.with_metadata(
                 given, at=at, backup_path=backup, limit=limit
             )
@@ -61,7 +61,7 @@ class Administration:
             The whole metadata.
         """
         given = json_object(metadata)
-        state = self._ctx.ledger.update(
+        state = self._ctx.ref_store.update(
             lambda state, at, backup, limit: state.with_metadata(
                 {**state.metadata, **given}, at=at, backup_path=backup, limit=limit
             )
@@ -72,7 +72,7 @@ class Administration:
 
     def get_status(self) -> RepoStatus:
         """Whether the repository takes changes."""
-        return RepoStatus.of(self._ctx.ledger.state().status)
+        return RepoStatus.of(self._ctx.ref_store.state().status)
 
     @property
     def status(self) -> RepoStatus:
@@ -90,7 +90,7 @@ class Administration:
         if not isinstance(status, RepoStatus):
             raise TypeError(f"'{type(status).__name__}' object is not an instance of 'RepoStatus'")
         stored = status.stored()
-        self._ctx.ledger.update(
+        self._ctx.ref_store.update(
             lambda state, at, backup, limit: state.with_status(
                 stored, at=at, backup_path=backup, limit=limit
             )
@@ -100,7 +100,7 @@ class Administration:
 
     def feature_flags(self) -> list[FeatureFlag]:
         """All features that can be switched off, by name."""
-        return _flags(self._ctx.ledger.state())
+        return _flags(self._ctx.ref_store.state())
 
     def enabled_feature_flags(self) -> list[FeatureFlag]:
         """Features that are on."""
@@ -127,7 +127,7 @@ class Administration:
         """
         if setting is not None and not isinstance(setting, bool):
             raise TypeError(f"'{type(setting).__name__}' object is not an instance of 'bool'")
-        self._ctx.ledger.update(
+        self._ctx.ref_store.update(
             lambda state, at, backup, limit: state.with_flag(
                 name, setting, at=at, backup_path=backup, limit=limit
             )

@@ -7,12 +7,12 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
+from icechunk.core.clock import from_datetime
+from icechunk.core.errors import ErrorKind, SnapshotNotFoundError
+from icechunk.core.ids import ObjectId, id_text, parse_object_id
+from icechunk.core.runtime import twin
 from icechunk.engine.context import RepoContext
 from icechunk.engine.diffing import diff
-from icechunk.ground.clock import from_datetime
-from icechunk.ground.errors import ErrorKind, SnapshotNotFoundError
-from icechunk.ground.ids import ObjectId, id_text, parse_object_id
-from icechunk.ground.runtime import twin
 from icechunk.model.diff import Diff
 from icechunk.model.lazy_record import Walk
 from icechunk.model.manifest_file_info import ManifestFileInfo
@@ -84,7 +84,7 @@ class AncestryIterator(Sequence[SnapshotInfo]):
 
 def _manifests(ctx: RepoContext, snapshot_id: str) -> list[ManifestFileInfo]:
     """Manifests of a snapshot, by id."""
-    snapshot = ctx.assets.snapshot(parse_object_id(snapshot_id))
+    snapshot = ctx.files.snapshot(parse_object_id(snapshot_id))
     return [ManifestFileInfo.of(info) for _, info in sorted(snapshot.manifests.items())]
 
 
@@ -109,18 +109,18 @@ class History:
             raise ValueError(SELECTORS)
         snapshot_id = snapshot if snapshot_id is None else snapshot_id
         if branch is not None:
-            return self._ctx.ledger.branch_tip(branch)
+            return self._ctx.ref_store.branch_tip(branch)
         if tag is not None:
-            return self._ctx.ledger.tag_target(tag)
+            return self._ctx.ref_store.tag_target(tag)
         assert snapshot_id is not None
         wanted = parse_object_id(snapshot_id)
-        self._ctx.ledger.snapshot(wanted)
+        self._ctx.ref_store.snapshot(wanted)
         return wanted
 
     def _resolve_at(self, branch: str, as_of: datetime) -> ObjectId:
         """Newest snapshot of a branch written at or before a time."""
         at = from_datetime(as_of)
-        for record in self._ctx.ledger.branch_ancestry(branch):
+        for record in self._ctx.ref_store.branch_ancestry(branch):
             if record.flushed_at <= at:
                 return record.id
         raise SnapshotNotFoundError(
@@ -154,11 +154,11 @@ class History:
         RefNotFoundError, SnapshotNotFoundError
             At the call, for an unknown selector.
         """
-        ledger = self._ctx.ledger
+        ref_store = self._ctx.ref_store
         if branch is not None and tag is None and snapshot_id is None and snapshot is None:
-            records = ledger.branch_ancestry(branch)
+            records = ref_store.branch_ancestry(branch)
         else:
-            records = ledger.ancestry(self._resolve(branch, tag, snapshot_id, snapshot))
+            records = ref_store.ancestry(self._resolve(branch, tag, snapshot_id, snapshot))
         return AncestryIterator(records, partial(_manifests, self._ctx))
 
     def async_ancestry(
@@ -198,11 +198,11 @@ class History:
         from icechunk.display.graph import AncestryGraph
         from icechunk.display.lanes import GraphCommit
 
-        branches, tags, records = self._ctx.ledger.commits()
+        branches, tags, records = self._ctx.ref_store.commits()
         start = None
         if (branch, tag, snapshot_id) != (None, None, None):
             start = self._resolve(branch, tag, snapshot_id)
-            records = list(self._ctx.ledger.ancestry(start))
+            records = list(self._ctx.ref_store.ancestry(start))
         drawn = {record.id for record in records}
         return AncestryGraph(
             [
@@ -227,7 +227,7 @@ class History:
         SnapshotNotFoundError
             When there is no such snapshot.
         """
-        return self._info(self._ctx.ledger.snapshot(parse_object_id(snapshot_id)))
+        return self._info(self._ctx.ref_store.snapshot(parse_object_id(snapshot_id)))
 
     def diff(
         self,
@@ -274,7 +274,7 @@ class History:
             ``branches`` and ``tags`` (dict of name to snapshot id) and ``commits`` (list of
             `SnapshotInfo`, newest first).
         """
-        branches, tags, records = self._ctx.ledger.commits()
+        branches, tags, records = self._ctx.ref_store.commits()
         return {
             "branches": {name: id_text(target) for name, target in branches.items()},
             "tags": {name: id_text(target) for name, target in tags.items()},

@@ -12,10 +12,10 @@ from icechunk.config.flags import Attribution
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.resolve import resolve
 from icechunk.config.serde import from_plain, to_plain
+from icechunk.core.runtime import on_front, twin
 from icechunk.engine.context import RepoContext, make_context
-from icechunk.ground.runtime import on_front, twin
-from icechunk.ledger.open import create_ledger, detect, open_ledger, open_with_config
 from icechunk.model.spec_version import SpecVersion
+from icechunk.refs.open import create_ref_store, detect, open_ref_store, open_with_config
 from icechunk.repository.access import authorisation, check_containers
 from icechunk.repository.unanswered import Unanswered
 from icechunk.storage.base import Storage
@@ -86,14 +86,14 @@ class Opening:
         version = _version(spec_version)
         effective = _with_storage_defaults(config, storage)
         access = authorisation(effective, authorize_virtual_chunk_access, virtual_chunk_credentials)
-        ledger = create_ledger(
+        ref_store = create_ref_store(
             storage,
             resolve(effective),
             None if config is None else to_plain(effective),
             spec_version=version,
             check_clean_root=check_clean_root,
         )
-        ctx = make_context(storage, effective, ledger, authorized=access)
+        ctx = make_context(storage, effective, ref_store, authorized=access)
         return cls(ctx, attribution)
 
     if not TYPE_CHECKING:
@@ -144,11 +144,11 @@ class Opening:
         """
         _check_arguments(storage, config, attribution)
         given = RepositoryConfig() if config is None else config
-        ledger, plain = open_with_config(storage, resolve(given))
+        ref_store, plain = open_with_config(storage, resolve(given))
         stored = RepositoryConfig() if plain is None else from_plain(plain)
         effective = _with_storage_defaults(stored.merge(given), storage)
         access = authorisation(effective, authorize_virtual_chunk_access, virtual_chunk_credentials)
-        ctx = make_context(storage, effective, ledger, authorized=access)
+        ctx = make_context(storage, effective, ref_store, authorized=access)
         return cls(ctx, attribution)
 
     if not TYPE_CHECKING:
@@ -213,12 +213,12 @@ class Opening:
             When there is no repository.
         """
         _check_storage(storage)
-        plain = open_ledger(storage, resolve(None)).config()
+        plain = open_ref_store(storage, resolve(None)).config()
         return None if plain is None else from_plain(plain)
 
     def save_config(self) -> None:
         """Store this handle's configuration with the repository."""
-        self._ctx.ledger.save_config(to_plain(self._ctx.config))
+        self._ctx.ref_store.save_config(to_plain(self._ctx.config))
 
     def reopen(
         self,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from icechunk.core.ids import id_text, parse_object_id
+from icechunk.core.runtime import twin
 from icechunk.engine.context import RepoContext
-from icechunk.ground.ids import id_text, parse_object_id
-from icechunk.ground.runtime import twin
 from icechunk.repository.unanswered import Unanswered
 
 
@@ -20,7 +20,7 @@ class Refs:
 
     def list_branches(self) -> set[str]:
         """Names of all branches."""
-        return set(self._ctx.ledger.branches())
+        return set(self._ctx.ref_store.branches())
 
     def lookup_branch(self, branch: str) -> str:
         """Id of the snapshot that a branch points to.
@@ -30,7 +30,7 @@ class Refs:
         RefNotFoundError
             When there is no such branch.
         """
-        return id_text(self._ctx.ledger.branch_tip(branch))
+        return id_text(self._ctx.ref_store.branch_tip(branch))
 
     def create_branch(self, branch: str, snapshot_id: str) -> None:
         """Make a branch at a snapshot.
@@ -42,11 +42,11 @@ class Refs:
         SnapshotNotFoundError
             When there is no such snapshot.
         """
-        ledger, target = self._ctx.ledger, parse_object_id(snapshot_id)
+        ref_store, target = self._ctx.ref_store, parse_object_id(snapshot_id)
         self._unanswered.make(
             ("create_branch", branch, snapshot_id),
-            lambda: ledger.create_branch(branch, target),
-            lambda: ledger.branches().get(branch) == target,
+            lambda: ref_store.create_branch(branch, target),
+            lambda: ref_store.branches().get(branch) == target,
         )
 
     def reset_branch(
@@ -67,11 +67,11 @@ class Refs:
             The branch points elsewhere than `from_snapshot_id`.
         """
         expected = None if from_snapshot_id is None else parse_object_id(from_snapshot_id)
-        ledger, target = self._ctx.ledger, parse_object_id(snapshot_id)
+        ref_store, target = self._ctx.ref_store, parse_object_id(snapshot_id)
         self._unanswered.make(
             ("reset_branch", branch, snapshot_id, str(from_snapshot_id)),
-            lambda: ledger.reset_branch(branch, target, expected),
-            lambda: ledger.branches().get(branch) == target,
+            lambda: ref_store.reset_branch(branch, target, expected),
+            lambda: ref_store.branches().get(branch) == target,
         )
 
     def delete_branch(self, branch: str) -> None:
@@ -84,16 +84,16 @@ class Refs:
         RefNotFoundError
             When there is no such branch.
         """
-        ledger = self._ctx.ledger
+        ref_store = self._ctx.ref_store
         self._unanswered.make(
             ("delete_branch", branch),
-            lambda: ledger.delete_branch(branch),
-            lambda: branch not in ledger.branches(),
+            lambda: ref_store.delete_branch(branch),
+            lambda: branch not in ref_store.branches(),
         )
 
     def list_tags(self) -> set[str]:
         """Names of all tags."""
-        return set(self._ctx.ledger.tags())
+        return set(self._ctx.ref_store.tags())
 
     def lookup_tag(self, tag: str) -> str:
         """Id of the snapshot that a tag points to.
@@ -103,7 +103,7 @@ class Refs:
         RefNotFoundError
             When there is no such tag.
         """
-        return id_text(self._ctx.ledger.tag_target(tag))
+        return id_text(self._ctx.ref_store.tag_target(tag))
 
     def create_tag(self, tag: str, snapshot_id: str) -> None:
         """Give a snapshot a name that never changes.
@@ -113,11 +113,11 @@ class Refs:
         AlreadyExistsError
             Kinds ``tag-already-exists``, and ``tag-previously-deleted``: names are not reused.
         """
-        ledger, target = self._ctx.ledger, parse_object_id(snapshot_id)
+        ref_store, target = self._ctx.ref_store, parse_object_id(snapshot_id)
         self._unanswered.make(
             ("create_tag", tag, snapshot_id),
-            lambda: ledger.create_tag(tag, target),
-            lambda: ledger.tags().get(tag) == target,
+            lambda: ref_store.create_tag(tag, target),
+            lambda: ref_store.tags().get(tag) == target,
         )
 
     def delete_tag(self, tag: str) -> None:
@@ -128,11 +128,11 @@ class Refs:
         RefNotFoundError
             When there is no such tag.
         """
-        ledger = self._ctx.ledger
+        ref_store = self._ctx.ref_store
         self._unanswered.make(
             ("delete_tag", tag),
-            lambda: ledger.delete_tag(tag),
-            lambda: tag not in ledger.tags(),
+            lambda: ref_store.delete_tag(tag),
+            lambda: tag not in ref_store.tags(),
         )
 
     list_branches_async = twin(list_branches)

@@ -12,13 +12,13 @@ from icechunk.config.flags import Attribution
 from icechunk.config.rendering import Entry, Shown, block_lines
 from icechunk.config.repository import RepositoryConfig
 from icechunk.conflicts.model import ConflictSolver
+from icechunk.core.runtime import twin
 from icechunk.engine.context import RepoContext
 from icechunk.engine.preload import preloading
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.format.metadata import json_object
-from icechunk.ground.runtime import twin
-from icechunk.ledger.capabilities import Capability
 from icechunk.model.spec_version import SpecVersion
+from icechunk.refs.capabilities import Capability
 from icechunk.repository.admin import Administration
 from icechunk.repository.history import SELECTORS, History
 from icechunk.repository.opening import Opening
@@ -58,7 +58,7 @@ class Repository(Opening, Refs, History, Administration, Upkeep, Shown):
     @property
     def spec_version(self) -> SpecVersion:
         """Format version on disk."""
-        return SpecVersion(self._ctx.ledger.spec_version)
+        return SpecVersion(self._ctx.ref_store.spec_version)
 
     @property
     def authorized_virtual_container_prefixes(self) -> set[str]:
@@ -138,7 +138,7 @@ class Repository(Opening, Refs, History, Administration, Upkeep, Shown):
         ReadOnlyError
             Kind ``read-only-repository`` when the repository's status forbids writing.
         """
-        base = self._ctx.ledger.writable_tip(branch)
+        base = self._ctx.ref_store.writable_tip(branch)
         transaction = Transaction(self._ctx, base, mode=SessionMode.writable, branch=branch)
         return Session(preloading(transaction))
 
@@ -156,10 +156,10 @@ class Repository(Opening, Refs, History, Administration, Upkeep, Shown):
         FormatError
             Kind ``unsupported-spec-version`` for a repository of spec version 1.
         """
-        ledger = self._ctx.ledger
-        ledger.require(Capability.MOVE_NODES)
-        base = ledger.writable_tip(branch)
-        ledger.state().require_flag("move_node", "create rearrange session")
+        ref_store = self._ctx.ref_store
+        ref_store.require(Capability.MOVE_NODES)
+        base = ref_store.writable_tip(branch)
+        ref_store.state().require_flag("move_node", "create rearrange session")
         return Session(Transaction(self._ctx, base, mode=SessionMode.rearrange, branch=branch))
 
     @contextmanager

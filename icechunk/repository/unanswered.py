@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from icechunk.ground.answers import Answer
-from icechunk.ground.errors import IcechunkError, StorageError
-from icechunk.ground.locks import guarded
+from icechunk.core.answers import Answer
+from icechunk.core.errors import IcechunkError, StorageError
+from icechunk.core.locks import guarded
 
 Change = tuple[str, ...]
 """What was asked for: the name of the method and its arguments."""

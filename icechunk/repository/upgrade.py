@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from icechunk.engine.context import make_context
-from icechunk.ledger.open import ledger_of
+from icechunk.refs.open import ref_store_of
 from icechunk.repository.repository import Repository
 
 
@@ -49,7 +49,7 @@ def upgrade_icechunk_repository(
     from icechunk.maintenance.migrate import upgrade  # loaded when it is asked for
 
     ctx, attribution = repo._ctx, repo._attribution
-    was_old = ctx.ledger.spec_version == 1
+    was_old = ctx.ref_store.spec_version == 1
     upgrade(
         ctx,
         dry_run=dry_run,
@@ -65,7 +65,7 @@ def upgrade_icechunk_repository(
     fresh = make_context(
         ctx.storage,
         ctx.config,
-        ledger_of(2, ctx.storage, ctx.settings),
+        ref_store_of(2, ctx.storage, ctx.settings),
         default_metadata=ctx.default_metadata,
         authorized=ctx.authorized,
     )

@@ -11,11 +11,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, overload
 
-from icechunk.assets.assets import Assets
+from icechunk.core.clock import from_datetime
+from icechunk.core.ids import id_text, parse_object_id
+from icechunk.core.runtime import twin
 from icechunk.engine.context import RepoContext
-from icechunk.ground.clock import from_datetime
-from icechunk.ground.ids import id_text, parse_object_id
-from icechunk.ground.runtime import twin
+from icechunk.files.repository_files import RepositoryFiles
 from icechunk.maintenance.limits import Limits, failures, positive, truth
 from icechunk.model.gc_summary import GCSummary
 from icechunk.model.id_columns import column, texts_of
@@ -70,9 +70,9 @@ class Upkeep:
         ReadOnlyError
             Kind ``read-only-repository``.
         """
-        from icechunk.maintenance import expire
+        from icechunk.maintenance import expiration
 
-        expired = expire.expire_snapshots(
+        expired = expiration.expire_snapshots(
             self._ctx,
             from_datetime(older_than),
             delete_branches=truth("delete_expired_branches", delete_expired_branches),
@@ -136,9 +136,9 @@ class Upkeep:
         positive("max_concurrent_deletes", max_concurrent_deletes)
         if max_concurrent_listings is not None:
             positive("max_concurrent_listings", max_concurrent_listings)
-        from icechunk.maintenance import collect
+        from icechunk.maintenance import garbage_collection
 
-        summary = collect.garbage_collect(
+        summary = garbage_collection.garbage_collect(
             self._ctx,
             from_datetime(delete_object_older_than),
             dry_run=truth("dry_run", dry_run),
@@ -288,7 +288,7 @@ class Upkeep:
         StorageError
             Kind ``object-not-found``.
         """
-        snapshot = self._ctx.assets.snapshot(parse_object_id(snapshot_id))
+        snapshot = self._ctx.files.snapshot(parse_object_id(snapshot_id))
         return [ManifestFileInfo.of(info) for _, info in sorted(snapshot.manifests.items())]
 
     def manifest_files(self, snapshot_id: str) -> list[ManifestFileInfo]:
@@ -368,8 +368,8 @@ class Upkeep:
     def _forget_files(self) -> None:
         """Go on without what this handle remembers of files that may be gone or changed."""
         ctx = self._ctx
-        assets = Assets(ctx.storage, ctx.settings, ctx.assets.dialect)
-        self._ctx = replace(ctx, assets=assets, ledger=ctx.ledger.under(assets, ctx.settings))
+        files = RepositoryFiles(ctx.storage, ctx.settings, ctx.files.dialect)
+        self._ctx = replace(ctx, files=files, ref_store=ctx.ref_store.under(files, ctx.settings))
 
     expire_snapshots_async = twin(expire_snapshots)
     garbage_collect_async = twin(garbage_collect)

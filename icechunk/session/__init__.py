@@ -3,8 +3,8 @@
 This is also the public module `icechunk.session`.
 """
 
+from icechunk.core.errors import ConflictError, RebaseFailedError
 from icechunk.engine.transaction import SessionMode
-from icechunk.ground.errors import ConflictError, RebaseFailedError
 from icechunk.session.references import ChunkReferences
 from icechunk.session.session import ForkSession, Session
 

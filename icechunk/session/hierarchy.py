@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from icechunk.core.ids import id_text
+from icechunk.core.paths import check_path
+from icechunk.core.runtime import offload, twin
 from icechunk.engine.reindex import Mapped, reindex, shift
 from icechunk.engine.transaction import Transaction, missing_node
-from icechunk.ground.ids import id_text
-from icechunk.ground.paths import check_path
-from icechunk.ground.runtime import offload, twin
 from icechunk.model.chunk_table import VIRTUAL
 from icechunk.model.chunk_type import ChunkType
 from icechunk.model.virtual_urls import resolved_column
-from icechunk.session.labelled import labelled
+from icechunk.session.error_context import labelled
 from icechunk.session.references import ChunkReferences
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from icechunk.ground.errors import InvalidInputError
-from icechunk.ground.ids import ObjectId, id_text
+from icechunk.core.errors import InvalidInputError
+from icechunk.core.ids import ObjectId, id_text
 from icechunk.model.chunk_table import NATIVE, VIRTUAL, ChunkTable
 from icechunk.model.references import changed
 from icechunk.model.virtual_urls import resolved

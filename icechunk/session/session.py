@@ -13,6 +13,9 @@ from icechunk.config.fields import bounded, described, expect
 from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.config.repository import RepositoryConfig
 from icechunk.conflicts.model import ConflictReport, ConflictSolver
+from icechunk.core.errors import ErrorKind, ReadOnlyError
+from icechunk.core.ids import id_text, parse_object_id
+from icechunk.core.runtime import twin
 from icechunk.engine import amend as amending
 from icechunk.engine import commit as committing
 from icechunk.engine import rebase as rebasing
@@ -20,12 +23,9 @@ from icechunk.engine.compare import compare_sessions
 from icechunk.engine.diffing import status
 from icechunk.engine.forking import SessionRecipe, fork, merge_children
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.ground.errors import ErrorKind, ReadOnlyError
-from icechunk.ground.ids import id_text, parse_object_id
-from icechunk.ground.runtime import twin
 from icechunk.model.diff import Diff
+from icechunk.session.error_context import labelled
 from icechunk.session.hierarchy import Hierarchy
-from icechunk.session.labelled import labelled
 from icechunk.store.zarr_store import IcechunkStore
 
 NOT_PICKLABLE = (
@@ -180,7 +180,7 @@ class Session(Hierarchy, Shown):
         """
         wanted = parse_object_id(snapshot_id)
         ctx = self._transaction.ctx
-        ctx.ledger.snapshot(wanted)
+        ctx.ref_store.snapshot(wanted)
         return Session(Transaction(ctx, wanted, mode=SessionMode.readonly))
 
     # -- what it does ----------------------------------------------------------------------------

@@ -18,9 +18,9 @@ from typing import Any, ClassVar, NamedTuple, final
 from icechunk.config.rendering import Entry, Shown
 from icechunk.config.resolve import StorageTuning
 from icechunk.config.storage import StorageSettings
-from icechunk.ground.clock import to_datetime
-from icechunk.ground.errors import ErrorKind, InvalidInputError, ReadOnlyError, StorageError
-from icechunk.ground.runtime import offload
+from icechunk.core.clock import to_datetime
+from icechunk.core.errors import ErrorKind, InvalidInputError, ReadOnlyError, StorageError
+from icechunk.core.runtime import offload
 from icechunk.storage.constructors import StorageConstructors
 from icechunk.storage.requests import watch
 

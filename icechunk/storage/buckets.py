@@ -12,7 +12,7 @@ from icechunk.config.credentials import AzureCredentials, GcsCredentials, S3Cred
 from icechunk.config.headers import checked_headers
 from icechunk.config.rendering import Label, public_url
 from icechunk.config.storage import S3Options
-from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
+from icechunk.core.errors import ErrorKind, InvalidInputError, StorageError
 from icechunk.storage.base import Storage
 from icechunk.storage.objects import ObjectStorage
 

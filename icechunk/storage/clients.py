@@ -26,7 +26,7 @@ from icechunk.config.credentials import (
 from icechunk.config.rendering import public_url
 from icechunk.config.resolve import StorageTuning, storage_tuning
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
-from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
+from icechunk.core.errors import ErrorKind, InvalidInputError, StorageError
 from icechunk.storage.forks import same_process
 from icechunk.storage.refreshing import (
     AzureRefresher,

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from icechunk.config.choosing import azure_credentials, gcs_credentials
-from icechunk.ground.folders import local_path
+from icechunk.config.credential_choice import azure_credentials, gcs_credentials
+from icechunk.core.folders import local_path
 from icechunk.storage import buckets, web
 from icechunk.storage.base import Storage
 from icechunk.storage.constructors import register

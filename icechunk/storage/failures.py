@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 from icechunk.config.resolve import Retries
-from icechunk.ground.errors import ErrorKind, IcechunkError, StorageError
-from icechunk.ground.timing import outcome_of, pairs
+from icechunk.core.errors import ErrorKind, IcechunkError, StorageError
+from icechunk.core.timing import outcome_of, pairs
 from icechunk.storage.base import missing
 from icechunk.storage.requests import REQUESTS
 

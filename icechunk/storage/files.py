@@ -12,7 +12,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.core.errors import ErrorKind, StorageError
 from icechunk.storage.base import Data
 from icechunk.storage.names import is_our_temporary, temporary_beside
 

@@ -11,8 +11,8 @@ import os
 import threading
 from concurrent.futures import Future
 
-from icechunk.ground.locks import held
-from icechunk.ground.runtime import PerProcess, start
+from icechunk.core.locks import held
+from icechunk.core.runtime import PerProcess, start
 from icechunk.storage import files
 
 FLUSH_STEP = 16 * 1024 * 1024

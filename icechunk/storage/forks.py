@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from icechunk.ground.errors import ErrorKind, StorageError
-from icechunk.ground.runtime import process_generation
+from icechunk.core.errors import ErrorKind, StorageError
+from icechunk.core.runtime import process_generation
 
 _threads: list[int] = []
 """The process, by its generation, in which the clients' threads run."""

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from icechunk.config.rendering import Entry, Label
 from icechunk.config.resolve import StorageTuning, storage_tuning
-from icechunk.ground.clock import from_datetime
-from icechunk.ground.errors import ErrorKind, InvalidInputError, StorageError
-from icechunk.ground.runtime import PerProcess
+from icechunk.core.clock import from_datetime
+from icechunk.core.errors import ErrorKind, InvalidInputError, StorageError
+from icechunk.core.runtime import PerProcess
 from icechunk.storage.base import (
     Data,
     Fetched,
@@ -25,7 +25,7 @@ from icechunk.storage.base import (
     wrong_size,
 )
 from icechunk.storage.failures import read_trouble, translated, unanswered
-from icechunk.storage.fsspec_doors import Door, Got, door_of
+from icechunk.storage.fsspec_conditional import ConditionalWriter, Got, conditional_writer_of
 from icechunk.storage.local import LocalStorage
 from icechunk.storage.probe import require_conditions
 from icechunk.storage.readback import RefusedError, Seen, UnclearError, settle
@@ -64,7 +64,9 @@ class FsspecStorage(Storage):
         self._tuning = storage_tuning(None) if tuning is None else tuning
         # Held while one request is sent, never around another: no thread waits for itself.
         self._gate = PerProcess(partial(Semaphore, self._tuning.max_concurrent_requests))
-        self._doors: PerProcess[Door] = PerProcess(lambda: door_of(self._opener()))
+        self._conditional_writers: PerProcess[ConditionalWriter] = PerProcess(
+            lambda: conditional_writer_of(self._opener())
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FsspecStorage, (self._path_, self._opener, self._protocol, self._tuning)
@@ -96,14 +98,14 @@ class FsspecStorage(Storage):
             )
         self._allow_conditions(create=tuning.use_conditional_create)
         self._allow_conditions(create=tuning.use_conditional_update)
-        if self._door.conditional:
+        if self._conditional.conditional:
             require_conditions(
                 self, create=tuning.use_conditional_create, update=tuning.use_conditional_update
             )
 
     def _allow_conditions(self, *, create: bool) -> None:
         """Refuse a condition that the file system cannot keep and the user has not given up."""
-        if create and not self._door.conditional:
+        if create and not self._conditional.conditional:
             raise StorageError(
                 f"unsafe storage: the fsspec file system {self._protocol!r} cannot write on a "
                 "condition. Commits of two writers at the same time would overwrite each other "
@@ -117,8 +119,8 @@ class FsspecStorage(Storage):
     # -- calls ---------------------------------------------------------------------------------
 
     @property
-    def _door(self) -> Door:
-        return self._doors.get()
+    def _conditional(self) -> ConditionalWriter:
+        return self._conditional_writers.get()
 
     def _file(self, key: str) -> str:
         segments(key)
@@ -146,7 +148,7 @@ class FsspecStorage(Storage):
 
     def get(self, key: str) -> Fetched:
         file = self._file(key)
-        got = self._guarded(lambda: self._door.get(file), key)
+        got = self._guarded(lambda: self._conditional.get(file), key)
         return Fetched(bytes(got.data), got.version)
 
     def read_range(self, key: str, offset: int, length: int) -> bytes | memoryview:
@@ -163,7 +165,7 @@ class FsspecStorage(Storage):
         got: Got | None = None
         try:
             with self._gate.get():
-                got = self._door.get(file, (offset, offset + length))
+                got = self._conditional.get(file, (offset, offset + length))
         except Exception as error:
             failure = self._range_failure(error, key, offset, length)
         else:
@@ -186,7 +188,7 @@ class FsspecStorage(Storage):
         file = self._file(key)
 
         def ask() -> Mapping[str, Any]:
-            fs = self._door.fs
+            fs = self._conditional.fs
             fs.invalidate_cache(fs._parent(file))
             found: Mapping[str, Any] = fs.info(file)
             return found
@@ -201,7 +203,7 @@ class FsspecStorage(Storage):
         place = f"{self._path_}/{folder}" if folder else self._path_
 
         def find() -> dict[str, Mapping[str, Any]]:
-            fs = self._door.fs
+            fs = self._conditional.fs
             fs.invalidate_cache()
             found = fs.find(place, detail=True)
             return found if isinstance(found, dict) else {}  # adlfs on an object: a list
@@ -216,7 +218,7 @@ class FsspecStorage(Storage):
 
     def put(self, key: str, data: Data) -> None:
         file = self._file(key)
-        self._guarded(lambda: self._door.put(file, bytes(data)), key)
+        self._guarded(lambda: self._conditional.put(file, bytes(data)), key)
 
     def create(self, key: str, data: Data) -> Version | None:
         self._allow_conditions(create=self._tuning.use_conditional_create)
@@ -232,20 +234,20 @@ class FsspecStorage(Storage):
         def send(write_id: str) -> Version:
             try:
                 with self._gate.get():
-                    return self._door.send(file, data, expected, write_id)
+                    return self._conditional.send(file, data, expected, write_id)
             except Exception as error:
                 outcome = self._outcome(error, key)
             raise outcome
 
         def look() -> Seen | None:
-            return self._present(lambda: self._door.look(file), key)
+            return self._present(lambda: self._conditional.look(file), key)
 
         return settle(send, look, expected, self._tuning.retries, key, self.identity)
 
     def _outcome(self, error: Exception, key: str) -> Exception:
         """Return what a failed conditional write means."""
         failure = translated(error, key, self.identity)
-        if self._door.refused(error) or failure.kind == ErrorKind.OBJECT_NOT_FOUND:
+        if self._conditional.refused(error) or failure.kind == ErrorKind.OBJECT_NOT_FOUND:
             return RefusedError()
         trouble = read_trouble(error)
         if trouble.status is None or trouble.status >= 500:
@@ -255,17 +257,17 @@ class FsspecStorage(Storage):
     @property
     def conditional(self) -> bool:
         """Whether the file system writes on a condition."""
-        return self._door.conditional
+        return self._conditional.conditional
 
     def remove_folder(self, prefix: str) -> None:
         """Remove an empty folder, which file systems with real folders keep when objects go."""
-        self._door.fs.rmdir(self._file(prefix))
+        self._conditional.fs.rmdir(self._file(prefix))
 
     def delete(self, keys: Iterable[str]) -> int:
         """Delete objects; the number is that of the names given."""
         files = [self._file(key) for key in keys]
         if files:
-            self._guarded(lambda: self._door.delete(files), "")
+            self._guarded(lambda: self._conditional.delete(files), "")
         return len(files)
 
 

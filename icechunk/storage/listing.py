@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from icechunk.config.resolve import Retries
-from icechunk.ground.clock import from_datetime
+from icechunk.core.clock import from_datetime
 from icechunk.storage.base import ObjectInfo
 from icechunk.storage.failures import guarded, log_retry, translated, unanswered, waits
 

@@ -23,8 +23,8 @@ from icechunk.config.storage import (
     StorageRetriesSettings,
     StorageSettings,
 )
-from icechunk.ground.locks import held
-from icechunk.ground.runtime import PerProcess, map_parallel
+from icechunk.core.locks import held
+from icechunk.core.runtime import PerProcess, map_parallel
 from icechunk.storage import files
 from icechunk.storage.base import (
     ConcurrentWriterWarning,

@@ -16,7 +16,7 @@ import threading
 import time
 from typing import Any
 
-from icechunk.ground.runtime import PerProcess, process_generation
+from icechunk.core.runtime import PerProcess, process_generation
 from icechunk.storage.files import failed
 
 if sys.platform == "win32":

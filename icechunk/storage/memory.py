@@ -14,10 +14,10 @@ from icechunk.config.storage import (
     StorageRetriesSettings,
     StorageSettings,
 )
-from icechunk.ground.clock import now_us
-from icechunk.ground.errors import ErrorKind, StorageError
-from icechunk.ground.locks import held
-from icechunk.ground.runtime import PerProcess
+from icechunk.core.clock import now_us
+from icechunk.core.errors import ErrorKind, StorageError
+from icechunk.core.locks import held
+from icechunk.core.runtime import PerProcess
 from icechunk.storage.base import (
     Data,
     Fetched,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from icechunk.config.containers import ObjectStoreConfig
 from icechunk.config.rendering import Entry
 from icechunk.config.resolve import StorageTuning, storage_tuning
-from icechunk.ground.clock import from_datetime
-from icechunk.ground.errors import ErrorKind, InvalidInputError
-from icechunk.ground.runtime import PerProcess, map_parallel, offload
+from icechunk.core.clock import from_datetime
+from icechunk.core.errors import ErrorKind, InvalidInputError
+from icechunk.core.runtime import PerProcess, map_parallel, offload
 from icechunk.storage.base import (
     Data,
     Fetched,

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import threading
 
-from icechunk.ground.errors import ErrorKind, StorageError
-from icechunk.ground.locks import held
-from icechunk.ground.runtime import process_generation
+from icechunk.core.errors import ErrorKind, StorageError
+from icechunk.core.locks import held
+from icechunk.core.runtime import process_generation
 from icechunk.storage import files
 from icechunk.storage.base import Data, Pack
 from icechunk.storage.flushing import FLUSH_STEP, Flushes

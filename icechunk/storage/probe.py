@@ -6,7 +6,7 @@ import secrets
 from contextlib import suppress
 from typing import NamedTuple
 
-from icechunk.ground.errors import ErrorKind, IcechunkError, StorageError
+from icechunk.core.errors import ErrorKind, IcechunkError, StorageError
 from icechunk.storage.base import Storage
 
 PROBES = "probes"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from icechunk.config.resolve import Retries
-from icechunk.ground.errors import ErrorKind, IcechunkError, StorageError
+from icechunk.core.errors import ErrorKind, IcechunkError, StorageError
 from icechunk.storage.base import Version
 from icechunk.storage.failures import log_retry, waits
 

@@ -13,8 +13,8 @@ from icechunk.config.credentials import GcsCredentials, S3Credentials
 from icechunk.config.rendering import Entry, Label
 from icechunk.config.resolve import StorageTuning
 from icechunk.config.storage import S3Options, StorageSettings
-from icechunk.ground.errors import ErrorKind, StorageError
-from icechunk.ground.runtime import PerProcess
+from icechunk.core.errors import ErrorKind, StorageError
+from icechunk.core.runtime import PerProcess
 from icechunk.storage.base import Data, Fetched, ObjectInfo, Storage, Version
 from icechunk.storage.buckets import gcs, r2, s3, tigris
 from icechunk.storage.web import http as web

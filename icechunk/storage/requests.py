@@ -16,7 +16,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any
 
-from icechunk.ground.timing import outcome_of, pairs
+from icechunk.core.timing import outcome_of, pairs
 
 REQUESTS = logging.getLogger(__name__)
 

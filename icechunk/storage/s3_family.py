@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from icechunk.config.choosing import s3_credentials
+from icechunk.config.credential_choice import s3_credentials
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
 from icechunk.storage import buckets
 from icechunk.storage.base import Storage

@@ -10,7 +10,7 @@ from icechunk.config.containers import ObjectStoreConfig
 from icechunk.config.headers import checked_or_none
 from icechunk.config.rendering import Label, public_url
 from icechunk.config.resolve import StorageTuning
-from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.core.errors import ErrorKind, StorageError
 from icechunk.storage.base import ObjectInfo, Version, folder_of
 from icechunk.storage.objects import ObjectStorage
 

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from icechunk.config.fields import expect
+from icechunk.core.errors import InvalidInputError
+from icechunk.core.streams import AsyncCloseableIterator
 from icechunk.engine.transaction import Transaction
-from icechunk.ground.errors import InvalidInputError
-from icechunk.ground.streams import AsyncCloseableIterator
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
 from icechunk.model.id_columns import texts_of
 from icechunk.model.virtual_urls import resolved_column

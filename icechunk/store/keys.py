@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from icechunk.ground.errors import ErrorKind, InvalidInputError
+from icechunk.core.errors import ErrorKind, InvalidInputError
 
 Coords = tuple[int, ...]
 

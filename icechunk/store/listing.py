@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from icechunk.core.errors import ErrorKind, InvalidInputError
 from icechunk.engine.transaction import Transaction
-from icechunk.ground.errors import ErrorKind, InvalidInputError
 from icechunk.model.chunk_table import ChunkTable
 from icechunk.model.coordinates import Coords
 from icechunk.model.nodes import NodeSnapshot

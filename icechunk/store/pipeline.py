@@ -24,9 +24,9 @@ from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.registry import register_pipeline
 from zarr.storage import StorePath
 
+from icechunk.core.runtime import map_parallel, on_front
 from icechunk.engine.payload import INLINE_READ_LIMIT, fetch, is_near, read_into
 from icechunk.engine.reader import NotHeld
-from icechunk.ground.runtime import map_parallel, on_front
 from icechunk.model.chunk_table import Location
 from icechunk.store.zarr_store import IcechunkStore
 

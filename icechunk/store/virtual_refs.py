@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from icechunk.assets.virtual_files import etag_within_second
 from icechunk.config.fields import aware, bounded, expect
 from icechunk.config.virtual import VirtualChunkSpec
+from icechunk.core.errors import ErrorKind, InvalidInputError, SessionStateError
+from icechunk.core.runtime import twin
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import Transaction
-from icechunk.ground.errors import ErrorKind, InvalidInputError, SessionStateError
-from icechunk.ground.runtime import twin
 from icechunk.model.chunk_table import VIRTUAL, ChunkTable
 from icechunk.model.columns import TextColumn
 from icechunk.model.coordinates import Coords
 from icechunk.model.text_lists import text_column
 from icechunk.model.virtual_urls import Containers, normalise, resolved
 from icechunk.store.keys import split
+from icechunk.virtual_chunks.local import etag_within_second
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,19 +12,19 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import SyncMixin
 
 from icechunk.config.rendering import Entry, Label, Shown
-from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, fetch, place, read_virtual
-from icechunk.engine.reader import BASE_NOT_HELD, NotHeld
-from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.ground.errors import (
+from icechunk.core.errors import (
     ErrorKind,
     IcechunkError,
     InvalidInputError,
     ReadOnlyError,
     SessionStateError,
 )
-from icechunk.ground.ids import id_text
-from icechunk.ground.runtime import offload
-from icechunk.ground.streams import AsyncCloseableIterator
+from icechunk.core.ids import id_text
+from icechunk.core.runtime import offload
+from icechunk.core.streams import AsyncCloseableIterator
+from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, fetch, place, read_virtual
+from icechunk.engine.reader import BASE_NOT_HELD, NotHeld
+from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.model.chunk_table import VIRTUAL, Location
 from icechunk.store import listing
 from icechunk.store.bytes_store import PyStore

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, id_text
-from icechunk.ground.paths import by_segments
+from icechunk.core.ids import INITIAL_SNAPSHOT_ID, id_text
+from icechunk.core.paths import by_segments
 from icechunk.snapshots import SnapshotInfo
 from icechunk.store import IcechunkStore
 from icechunk.testing.models import ModelStore

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from icechunk.config.rendering import Entry
-from icechunk.ground.errors import ErrorKind, StorageError
-from icechunk.ground.runtime import PerProcess
+from icechunk.core.errors import ErrorKind, StorageError
+from icechunk.core.runtime import PerProcess
 from icechunk.storage.base import Storage
 from icechunk.storage.wrapper import READS, Call, StorageWrapper
 

@@ -15,8 +15,8 @@ from icechunk.config import (
     ManifestSplittingConfig,
     RepositoryConfig,
 )
-from icechunk.ground.errors import IcechunkError
-from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, id_text
+from icechunk.core.errors import IcechunkError
+from icechunk.core.ids import INITIAL_SNAPSHOT_ID, id_text
 from icechunk.repository import Repository
 from icechunk.storage import Storage
 

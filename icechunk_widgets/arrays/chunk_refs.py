@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icechunk import InvalidInputError, NodeNotFoundError, Repository, Session
+from icechunk.core.ids import parse_object_id
 from icechunk.engine.reader import SnapshotView
-from icechunk.ground.ids import parse_object_id
 from icechunk.model.chunk_table import VIRTUAL
 from icechunk.session import ChunkReferences
 
@@ -64,11 +64,11 @@ def written(repo: Repository, snapshot_id: str) -> dict[str, int | None] | None:
         ``chunks`` written or removed, and ``bytes`` of those that are stored in the repository
         (None where that would take too long to find out).  None for the first snapshot.
     """
-    assets, id = repo._ctx.assets, parse_object_id(snapshot_id)
+    files, id = repo._ctx.files, parse_object_id(snapshot_id)
     if repo.lookup_snapshot(snapshot_id).parent_id is None:
         return None
-    log, snapshot = assets.log(id), assets.snapshot(id)
-    view = SnapshotView(snapshot, assets)
+    log, snapshot = files.log(id), files.snapshot(id)
+    view = SnapshotView(snapshot, files)
     size: int | None = 0
     for node_id, coords in log.updated_chunks.items():
         node = snapshot.nodes.by_id(node_id)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from icechunk import IcechunkError
 from icechunk_widgets.arrays.nodes import ArrayShape, array_shape
 from icechunk_widgets.arrays.pictures import Side, difference, read
-from icechunk_widgets.kernel.faults import ChunkUnreadable
+from icechunk_widgets.kernel.failures import ChunkUnreadable
 
 MOST_CHUNKS = 64
 

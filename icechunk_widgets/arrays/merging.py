@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from icechunk import ErrorKind, Session
 from icechunk_widgets.arrays.nodes import ArrayShape, array_shape
-from icechunk_widgets.kernel.faults import reading, refusal
+from icechunk_widgets.kernel.failures import reading, refusal
 
 Region = list[tuple[int, int]]
 

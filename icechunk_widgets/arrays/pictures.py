@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from icechunk import ErrorKind, InvalidInputError, Session
 from icechunk_widgets.arrays.axis_labels import Axis, axes_of
 from icechunk_widgets.arrays.nodes import ArrayShape, array_shape, document
-from icechunk_widgets.kernel.faults import ChunkUnreadable, describe, reading
+from icechunk_widgets.kernel.failures import ChunkUnreadable, describe, reading
 from icechunk_widgets.kernel.plain import plain
 
 LARGEST = 256
@@ -178,9 +178,10 @@ class Window:
         size = [stop - start for start, stop in region]
         long = [axis for axis, length in enumerate(size) if length > 1]
         others = [axis for axis in range(len(size)) if axis not in long]
-        wished = [*(index or ()), *[0] * len(size)]
+        wanted = [*(index or ()), *[0] * len(size)]
         position = tuple(
-            min(max(int(wish), 0), length - 1) for wish, length in zip(wished, size, strict=False)
+            min(max(int(request), 0), length - 1)
+            for request, length in zip(wanted, size, strict=False)
         )
         return cls(region, tuple(sorted([*others, *long][-2:])), position)
 

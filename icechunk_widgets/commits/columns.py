@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icechunk import Repository
-from icechunk.ground.clock import to_datetime
-from icechunk.ground.ids import ObjectId, id_text, parse_object_id
+from icechunk.core.clock import to_datetime
+from icechunk.core.ids import ObjectId, id_text, parse_object_id
 from icechunk.model.snapshot_table import NO_PARENT, SnapshotTable
 from icechunk.model.text_pool import TextPool
 from icechunk_widgets.kernel.plain import iso, plain
@@ -206,13 +206,13 @@ def names_and_table(
     repo: Repository, ref: str | None = None
 ) -> tuple[Mapping[str, ObjectId], Mapping[str, ObjectId], SnapshotTable]:
     """Branches, tags, and the snapshots they reach (or those that a snapshot id reaches)."""
-    ledger = repo._ctx.ledger
-    if ledger.spec_version != 1:
-        state = ledger.state()
+    ref_store = repo._ctx.ref_store
+    if ref_store.spec_version != 1:
+        state = ref_store.state()
         return state.branches, state.tags, state.snapshots
-    branches, tags, records = ledger.commits()
+    branches, tags, records = ref_store.commits()
     if ref is not None:
-        records = list(ledger.ancestry(parse_object_id(ref)))
+        records = list(ref_store.ancestry(parse_object_id(ref)))
     return branches, tags, SnapshotTable.from_records(records)
 
 

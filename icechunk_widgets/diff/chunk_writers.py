@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from icechunk import IcechunkError, Session
-from icechunk.ground.ids import id_text, parse_object_id
+from icechunk.core.ids import id_text, parse_object_id
 from icechunk.model.snapshot_info import SnapshotInfo
 from icechunk_widgets.arrays.nodes import array_shape
-from icechunk_widgets.commits import facts
-from icechunk_widgets.kernel.faults import one_line
+from icechunk_widgets.commits import details
+from icechunk_widgets.kernel.failures import one_line
 
 MOST_SECONDS = 0.3
 MOST_FOUND = 50
@@ -59,10 +59,10 @@ def writers(
         edits = transaction.changes.chunks.get(node.id)
         place = tuple(int(c) for c in chunk)
         told["uncommitted"] = edits is not None and edits.find(place) is not None
-    assets = transaction.ctx.assets
+    files = transaction.ctx.files
     start = transaction.base_id if after is None else parse_object_id(after)
     end = time.monotonic() + seconds
-    for record in transaction.ctx.ledger.ancestry(start):
+    for record in transaction.ctx.ref_store.ancestry(start):
         if after is not None and record.id == start:
             continue
         told["last"] = id_text(record.id)
@@ -70,14 +70,14 @@ def writers(
         if record.parent_id is None:
             break
         try:
-            logs = [assets.log(id) for id in (*record.pruned, record.id)]
+            logs = [files.log(id) for id in (*record.pruned, record.id)]
         except IcechunkError as error:
             told["note"] = one_line(error)
             break
         made = any(node.id in log.new_arrays for log in logs)
         wrote = any(_has(log.updated_chunks.get(node.id), wanted) for log in logs)
         if wrote or made:
-            row = facts.row(SnapshotInfo.of(record))
+            row = details.row(SnapshotInfo.of(record))
             told["commits"].append({**row, "made": made, "wrote": wrote})
         if made:
             break

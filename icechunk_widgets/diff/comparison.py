@@ -15,7 +15,7 @@ from icechunk_widgets.arrays.nodes import document
 from icechunk_widgets.arrays.pictures import Side, preview
 from icechunk_widgets.diff.chunk_writers import writers
 from icechunk_widgets.diff.differences import Comparison
-from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.kernel.saved_page import Request, chunks_at, in_turn
 
 Reply = tuple[dict[str, Any], list[Any]]

@@ -14,7 +14,7 @@ from icechunk_widgets.arrays.axis_labels import Axis, axes_of
 from icechunk_widgets.arrays.chunk_refs import Coords, flat, inside, stored
 from icechunk_widgets.arrays.nodes import ArrayShape, array_shape, is_array
 from icechunk_widgets.diff.states import State
-from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.failures import refusal
 
 SAME, CHANGED, ADDED, REMOVED = range(4)
 MOST_CELLS = 16_000_000

@@ -14,7 +14,7 @@ from icechunk_widgets.diff.differences import Comparison
 from icechunk_widgets.diff.states import state_of
 from icechunk_widgets.kernel.saved_page import Request
 from icechunk_widgets.kernel.widget import STATIC, BaseWidget, Reply, answers
-from icechunk_widgets.stills import pictures, tables
+from icechunk_widgets.static_html import pictures, tables
 
 
 class Diff(BaseWidget):

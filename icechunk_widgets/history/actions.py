@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from icechunk import ErrorKind, InvalidInputError, Repository
-from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.kernel.plain import short
 
 

@@ -14,16 +14,16 @@ import numpy as np
 from icechunk import IcechunkError, Repository, Session
 from icechunk.changes.change_set import ChangeSet, DeletedNode
 from icechunk.changes.chunk_edits import ChunkEdits
-from icechunk.changes.overlay import TreeView
+from icechunk.changes.tree_view import TreeView
 from icechunk.conflicts.detector import detect
 from icechunk.conflicts.model import Conflict
-from icechunk.ground.ids import NodeId, ObjectId
+from icechunk.core.ids import NodeId, ObjectId
 from icechunk.model.coordinates import Coords, sorted_unique
 from icechunk.model.nodes import NodeTable
 from icechunk.model.references import deletions
 from icechunk.model.txlog import TransactionLog
 from icechunk_widgets.commits.columns import Listing
-from icechunk_widgets.kernel.faults import one_line
+from icechunk_widgets.kernel.failures import one_line
 from icechunk_widgets.kernel.plain import plural
 
 MOST_COMMITS = 1_000
@@ -78,9 +78,9 @@ def of_branch(
                 logs[-1] += _logs(repo, held, place)
         if any(log.moved for log in logs[0]):
             return _told("unknown", "it moves nodes: only the rebase itself tells", ours, theirs)
-        assets = repo._ctx.assets
+        files = repo._ctx.files
         base, tip, goal = (
-            assets.snapshot(held.table.id_at(int(held.rows[place]))).nodes
+            files.snapshot(held.table.id_at(int(held.rows[place]))).nodes
             for place in (int(held.parents[ours[-1]]), ours[0], theirs[0])
         )
         mine = changes(united(logs[0]), base, tip)
@@ -144,8 +144,8 @@ def _apart(held: Listing, one: ObjectId, two: ObjectId) -> tuple[list[int], list
 def _logs(repo: Repository, held: Listing, place: int) -> list[TransactionLog]:
     """What a commit changed: the logs of pruned ancestors first, then its own."""
     row = int(held.rows[place])
-    assets, table = repo._ctx.assets, held.table
-    return [assets.log(id) for id in (*table.pruned_of(row), table.id_at(row))]
+    files, table = repo._ctx.files, held.table
+    return [files.log(id) for id in (*table.pruned_of(row), table.id_at(row))]
 
 
 def united(logs: Iterable[TransactionLog]) -> TransactionLog:

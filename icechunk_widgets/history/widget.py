@@ -12,9 +12,9 @@ import numpy as np
 import traitlets
 
 from icechunk import IcechunkError, Repository, Session, SnapshotInfo
-from icechunk.ground.ids import parse_object_id
+from icechunk.core.ids import parse_object_id
 from icechunk_widgets.arrays.chunk_refs import written
-from icechunk_widgets.commits import facts
+from icechunk_widgets.commits import details
 from icechunk_widgets.commits.columns import Listing, listing, version
 from icechunk_widgets.commits.tree import tree_at
 from icechunk_widgets.diff.comparison import ComparisonView
@@ -22,13 +22,13 @@ from icechunk_widgets.diff.differences import Comparison
 from icechunk_widgets.diff.states import change_count, snapshot_named, state_of
 from icechunk_widgets.history.actions import plan
 from icechunk_widgets.history.branch_rebase import of_branch, of_session
-from icechunk_widgets.kernel.faults import describe, refusal
+from icechunk_widgets.kernel.failures import describe, refusal
 from icechunk_widgets.kernel.latest_job import LatestJob
 from icechunk_widgets.kernel.plain import short
 from icechunk_widgets.kernel.saved_page import Request
 from icechunk_widgets.kernel.widget import STATIC, BaseWidget, Reply, answers
-from icechunk_widgets.stills import tables
-from icechunk_widgets.stills.lanes import lanes
+from icechunk_widgets.static_html import tables
+from icechunk_widgets.static_html.lanes import lanes
 
 FIRST_ROWS = 200
 MOST_ROWS = 5_000
@@ -92,7 +92,7 @@ class History(BaseWidget):
 
     # -- what there is -----------------------------------------------------------------------------
 
-    def _listing(self, limit: int = facts.MOST_COMMITS) -> Listing:
+    def _listing(self, limit: int = details.MOST_COMMITS) -> Listing:
         """The commits as they are now; the last listing while nothing has changed."""
         start = None if self._ref is None else snapshot_named(self._repo, self._ref)
         held = listing(self._repo, start, limit)
@@ -101,7 +101,7 @@ class History(BaseWidget):
         return held
 
     @answers("history")
-    def columns(self, rows: int = FIRST_ROWS, limit: int = facts.MOST_COMMITS) -> Reply:
+    def columns(self, rows: int = FIRST_ROWS, limit: int = details.MOST_COMMITS) -> Reply:
         """All commits as columns, and the texts of the newest.
 
         Returns
@@ -112,8 +112,8 @@ class History(BaseWidget):
             places of the parents (int32; -1 none, -2 not listed) and times (float64, ms since
             1970).
         """
-        held = self._listing(max(1, min(int(limit), facts.MOST_COMMITS)))
-        result = facts.told(held, self._session, max(0, min(int(rows), MOST_ROWS)))
+        held = self._listing(max(1, min(int(limit), details.MOST_COMMITS)))
+        result = details.told(held, self._session, max(0, min(int(rows), MOST_ROWS)))
         self._seen = self._token(held.version)
         result["version"] = held.version
         return result, [held.ids(), held.parents, held.times()]
@@ -126,7 +126,7 @@ class History(BaseWidget):
         for id in ids[:500]:
             row = table.find(parse_object_id(id))
             if row >= 0:
-                found.append(facts.row(SnapshotInfo.of(table.record(row))))
+                found.append(details.row(SnapshotInfo.of(table.record(row))))
         return found
 
     @answers("search")
@@ -153,7 +153,7 @@ class History(BaseWidget):
 
     def payload(self, rows: int | None = None) -> dict[str, Any]:
         """Commits, refs and the working session; of the commits all, or the newest."""
-        return facts.told(self._listing(), self._session, rows)
+        return details.told(self._listing(), self._session, rows)
 
     @property
     def commits(self) -> list[dict[str, Any]]:
@@ -237,7 +237,7 @@ class History(BaseWidget):
     @answers("commit")
     def commit(self, id: str) -> dict[str, Any]:
         """One commit and what it changed."""
-        return facts.commit(self._repo, id)
+        return details.commit(self._repo, id)
 
     @answers("diff_summary")
     def diff_summary(self, a: str, b: str) -> dict[str, Any]:

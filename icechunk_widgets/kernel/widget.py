@@ -13,9 +13,9 @@ import anywidget
 import numpy as np
 import traitlets
 
-from icechunk.ground.folders import local_path
+from icechunk.core.folders import local_path
 from icechunk_widgets.kernel import saved_page
-from icechunk_widgets.kernel.faults import describe
+from icechunk_widgets.kernel.failures import describe
 from icechunk_widgets.kernel.plain import iso, plain
 
 STATIC = Path(__file__).parent.parent / "static"

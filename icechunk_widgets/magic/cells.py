@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from icechunk import ConflictError, ErrorKind, IcechunkError, Session
-from icechunk_widgets.commits.facts import count_changes
-from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.commits.details import count_changes
+from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.kernel.plain import plural, short
 from icechunk_widgets.magic import committing, open_conflicts
 from icechunk_widgets.magic.lines import ShowEach, on_one_line

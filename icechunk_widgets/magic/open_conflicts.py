@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from icechunk import ConflictError, ErrorKind, Session
-from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.kernel.plain import plural
 from icechunk_widgets.workspace import Workspace
 

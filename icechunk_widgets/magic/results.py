@@ -8,11 +8,11 @@ from html import escape
 from typing import Any, overload
 
 from icechunk import Repository, Session, SnapshotInfo
+from icechunk.cli.addresses import At
 from icechunk.cli.history_commands import log as commit_lines
 from icechunk.cli.output import Answer
-from icechunk.cli.places import At
 from icechunk_widgets.kernel.plain import plain, short
-from icechunk_widgets.stills import tables
+from icechunk_widgets.static_html import tables
 
 
 class Note:

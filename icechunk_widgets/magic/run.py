@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from icechunk_widgets.kernel.faults import one_line
+from icechunk_widgets.kernel.failures import one_line
 from icechunk_widgets.magic import open_conflicts
 from icechunk_widgets.magic.parser import UsageError, parse, usage
 from icechunk_widgets.magic.verbs import VERB

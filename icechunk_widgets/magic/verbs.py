@@ -14,10 +14,10 @@ from icechunk.cli import (
     ref_commands,
     upkeep_commands,
 )
+from icechunk.cli.addresses import At
 from icechunk.cli.output import Answer
-from icechunk.cli.places import At
 from icechunk_widgets.diff.states import place_of
-from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.kernel.plain import short
 from icechunk_widgets.magic import committing
 from icechunk_widgets.magic.parser import UsageError, help_text

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from icechunk import Session
-from icechunk_widgets.commits.facts import author_of
+from icechunk_widgets.commits.details import author_of
 from icechunk_widgets.kernel.plain import short
+from icechunk_widgets.resolver.conflict_scan import ConflictScan
 from icechunk_widgets.resolver.rebase_job import CLOSED
-from icechunk_widgets.resolver.survey import Survey
 
 
-def news(session: Session, survey: Survey) -> tuple[str, str] | None:
+def news(session: Session, scan: ConflictScan) -> tuple[str, str] | None:
     """Why the conflicts on show are not those that a rebase would meet; nothing is changed.
 
     Parameters
@@ -26,13 +26,13 @@ def news(session: Session, survey: Survey) -> tuple[str, str] | None:
     """
     if session.read_only:
         return "closed", f"{CLOSED[0].upper()}{CLOSED[1:]}."
-    tip = survey.repo.lookup_branch(survey.branch)
-    if tip == survey.tip:
+    tip = scan.repo.lookup_branch(scan.branch)
+    if tip == scan.tip:
         return None
-    info = survey.repo.lookup_snapshot(tip)
+    info = scan.repo.lookup_snapshot(tip)
     author = author_of(info)
     what = f"“{info.message.splitlines()[0] if info.message else short(tip)}”"
     return tip, (
-        f"{survey.branch} has moved to {short(tip)}: {what}{f', {author}' if author else ''}. "
+        f"{scan.branch} has moved to {short(tip)}: {what}{f', {author}' if author else ''}. "
         "What you decided stays where both sides are as they were."
     )

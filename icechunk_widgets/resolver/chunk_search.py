@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from icechunk_widgets.kernel.faults import ChunkUnreadable
+from icechunk_widgets.kernel.failures import ChunkUnreadable
 
 UNREADABLE = -1
 

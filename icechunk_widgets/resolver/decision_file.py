@@ -9,19 +9,19 @@ import numpy as np
 
 from icechunk import ErrorKind, InvalidInputError
 from icechunk_widgets.arrays.chunk_refs import flat, in_runs, inside, runs_of
-from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.resolver.conflict_entry import NAME, UNDECIDED, Entry
 from icechunk_widgets.resolver.conflict_plan import touched_nodes
-from icechunk_widgets.resolver.survey import Survey
+from icechunk_widgets.resolver.conflict_scan import ConflictScan
 
 KIND = "icechunk-decisions"
 _EXTRAS = ("keys", "otherwise", "metadata", "new_path")
 
 
-def to_text(survey: Survey) -> str:
+def to_text(scan: ConflictScan) -> str:
     """The decisions so far as JSON text."""
     held = []
-    for entry in survey.plan.entries:
+    for entry in scan.plan.entries:
         named = {"path": entry.path, "type": entry.key[0].name}
         if not entry.is_chunks:
             if entry.node is not None:
@@ -35,9 +35,9 @@ def to_text(survey: Survey) -> str:
     head: dict[str, Any] = {
         "kind": KIND,
         "version": 1,
-        "branch": survey.branch,
-        "base": survey.base,
-        "tip": survey.tip,
+        "branch": scan.branch,
+        "base": scan.base,
+        "tip": scan.tip,
     }
     # One line per decision: a person can read it, and a million runs stay small.
     lines = [json.dumps(one, ensure_ascii=False, separators=(",", ": ")) for one in held]
@@ -45,7 +45,7 @@ def to_text(survey: Survey) -> str:
     return start + ',\n "decisions": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
 
 
-def take(survey: Survey, text: str) -> tuple[int, int]:
+def take(scan: ConflictScan, text: str) -> tuple[int, int]:
     """Take decisions from a file, where they still hold.
 
     What the branch changed since the file was written is left undecided, as is everything whose
@@ -69,14 +69,14 @@ def take(survey: Survey, text: str) -> tuple[int, int]:
         When the text is no such file.
     """
     document = _parse(text)
-    touched = _touched(survey, document)
+    touched = _touched(scan, document)
     taken = total = 0
-    with survey.plan.together():
+    with scan.plan.together():
         for decision in document["decisions"]:
             runs = decision.get("runs")
             total += int(sum(runs[1::2])) if runs is not None else 1
             if touched is not None:
-                taken += _take_one(survey, decision, touched)
+                taken += _take_one(scan, decision, touched)
     return taken, total
 
 
@@ -108,15 +108,15 @@ class _Touched(NamedTuple):
     nodes: set[str]
 
 
-def _touched(survey: Survey, document: dict[str, Any]) -> _Touched | None:
+def _touched(scan: ConflictScan, document: dict[str, Any]) -> _Touched | None:
     """What the branch changed since; None when nothing can be compared."""
-    if document["base"] != survey.base:
+    if document["base"] != scan.base:
         return None  # another starting point: what was compared then is not what is compared now
-    if document["tip"] == survey.tip:
+    if document["tip"] == scan.tip:
         return _Touched({}, set())
     try:
-        moved = survey.repo.diff(
-            from_snapshot_id=document["tip"], to_snapshot_id=survey.tip, any_states=True
+        moved = scan.repo.diff(
+            from_snapshot_id=document["tip"], to_snapshot_id=scan.tip, any_states=True
         )
     except Exception as error:
         raise refusal(
@@ -126,11 +126,11 @@ def _touched(survey: Survey, document: dict[str, Any]) -> _Touched | None:
     return _Touched(dict(moved.chunk_coordinates), touched_nodes(moved))
 
 
-def _take_one(survey: Survey, decision: dict[str, Any], touched: _Touched) -> int:
+def _take_one(scan: ConflictScan, decision: dict[str, Any], touched: _Touched) -> int:
     entry = next(
         (
             entry
-            for entry in survey.plan.entries
+            for entry in scan.plan.entries
             if entry.path == decision["path"] and entry.key[0].name == decision["type"]
         ),
         None,
@@ -142,11 +142,11 @@ def _take_one(survey: Survey, decision: dict[str, Any], touched: _Touched) -> in
             return 0
         names = [name for name in _EXTRAS if name in decision]
         extra: dict[str, Any] = {name: decision[name] for name in names}
-        return survey.plan.decide(entry, decision["choice"], extra=extra)
+        return scan.plan.decide(entry, decision["choice"], extra=extra)
     rows = _rows(entry, decision, touched.chunks.get(entry.path))
     if not len(rows):
         return 0
-    survey.plan.decide(entry, decision["choice"], runs=runs_of(entry.positions[rows]))
+    scan.plan.decide(entry, decision["choice"], runs=runs_of(entry.positions[rows]))
     return len(rows)
 
 

@@ -10,14 +10,14 @@ from icechunk.changes.document_merge import MISSING, KeyDifference, differences
 from icechunk_widgets.arrays.nodes import document
 from icechunk_widgets.kernel.plain import plain, plural
 from icechunk_widgets.resolver.conflict_entry import Entry
-from icechunk_widgets.resolver.survey import Survey
+from icechunk_widgets.resolver.conflict_scan import ConflictScan
 
 MOST_ROWS = 500
 OTHERWISE = "ours"
 """Side of a key that both changed in some commit on the way, but not in the end."""
 
 
-def describe(survey: Survey, entry: Entry) -> dict[str, Any]:
+def describe(scan: ConflictScan, entry: Entry) -> dict[str, Any]:
     """Everything the view shows about a conflict of a node.
 
     Parameters
@@ -35,18 +35,18 @@ def describe(survey: Survey, entry: Entry) -> dict[str, Any]:
         chosen; ``new_path``: a free path to rename to; ``facts``: sentences.
     """
     chosen = {} if entry.node is None else entry.node.extra.get("keys", {})
-    found = _differences(survey, entry.path)
+    found = _differences(scan, entry.path)
     return {
         "path": entry.path,
         "rows": [_row(difference, chosen) for difference in found[:MOST_ROWS]],
         "merge": "merge" in entry.choices,
         "rename": "rename" in entry.choices,
-        "new_path": _free_path(survey, entry.path) if "rename" in entry.choices else None,
-        "facts": _facts(survey, entry),
+        "new_path": _free_path(scan, entry.path) if "rename" in entry.choices else None,
+        "facts": _facts(scan, entry),
     }
 
 
-def keys_of_merge(survey: Survey, entry: Entry, keys: object) -> dict[str, Any]:
+def keys_of_merge(scan: ConflictScan, entry: Entry, keys: object) -> dict[str, Any]:
     """The parts of a decision to merge metadata, checked.
 
     Parameters
@@ -70,7 +70,7 @@ def keys_of_merge(survey: Survey, entry: Entry, keys: object) -> dict[str, Any]:
         )
     open_keys = [
         difference.pointer
-        for difference in _differences(survey, entry.path)
+        for difference in _differences(scan, entry.path)
         if difference.changed_by is None and difference.pointer not in sides
     ]
     if open_keys:
@@ -82,10 +82,10 @@ def keys_of_merge(survey: Survey, entry: Entry, keys: object) -> dict[str, Any]:
     return {"keys": sides, "otherwise": OTHERWISE}
 
 
-def _differences(survey: Survey, path: str) -> list[KeyDifference]:
+def _differences(scan: ConflictScan, path: str) -> list[KeyDifference]:
     held = {
         side: (document(session, path) if path else None) or {}
-        for side, session in survey.sessions.items()
+        for side, session in scan.sessions.items()
     }
     if not held["ours"] or not held["theirs"]:
         return []
@@ -107,17 +107,17 @@ def _row(difference: KeyDifference, chosen: Mapping[str, str]) -> dict[str, Any]
     return row
 
 
-def _free_path(survey: Survey, path: str) -> str:
+def _free_path(scan: ConflictScan, path: str) -> str:
     """A path like the given one that no side has."""
     number = 2
-    while any(document(s, f"{path}-{number}") for s in survey.sessions.values()):
+    while any(document(s, f"{path}-{number}") for s in scan.sessions.values()):
         number += 1
     return f"{path}-{number}"
 
 
-def _facts(survey: Survey, entry: Entry) -> list[str]:
+def _facts(scan: ConflictScan, entry: Entry) -> list[str]:
     """What each side did to the node, as far as it is at stake."""
-    mine, theirs = survey.sessions["ours"].status(), survey.theirs
+    mine, theirs = scan.sessions["ours"].status(), scan.theirs
     facts = []
     for name, diff in (("I", mine), ("They", theirs)):
         chunks = diff.chunk_coordinates.get(entry.path)

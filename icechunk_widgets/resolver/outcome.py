@@ -13,7 +13,7 @@ from icechunk_widgets.arrays.chunk_refs import flat
 from icechunk_widgets.arrays.merging import Chunks
 from icechunk_widgets.arrays.pictures import Side
 from icechunk_widgets.resolver.conflict_entry import BASE, MERGES, ONLY_OURS, OURS, UNDECIDED, Entry
-from icechunk_widgets.resolver.survey import Survey
+from icechunk_widgets.resolver.conflict_scan import ConflictScan
 
 _SIDES = {OURS: "ours", ONLY_OURS: "ours", BASE: "base"}
 
@@ -23,7 +23,7 @@ def side_of(state: int) -> str | None:
     return None if state == UNDECIDED or state in MERGES else _SIDES.get(state, "theirs")
 
 
-def result(survey: Survey, path: str, chunk: Sequence[int]) -> Side | None:
+def result(scan: ConflictScan, path: str, chunk: Sequence[int]) -> Side | None:
     """The outcome of one chunk, to take a picture of.
 
     Parameters
@@ -40,23 +40,23 @@ def result(survey: Survey, path: str, chunk: Sequence[int]) -> Side | None:
     Side or None
         None for a chunk that is undecided.
     """
-    state = _state(survey, survey.plan.find(path, "ChunkDoubleUpdate"), chunk)
+    state = _state(scan, scan.plan.find(path, "ChunkDoubleUpdate"), chunk)
     if state == UNDECIDED:
         return None
     name = side_of(state)
     if name is not None:
-        return Side("result", "Result", survey.sessions[name], path)
-    merged = partial(_merged, Chunks(survey.sessions, path), MERGES[state])
-    return Side("result", "Result", survey.sessions["theirs"], path, merged)
+        return Side("result", "Result", scan.sessions[name], path)
+    merged = partial(_merged, Chunks(scan.sessions, path), MERGES[state])
+    return Side("result", "Result", scan.sessions["theirs"], path, merged)
 
 
-def _state(survey: Survey, entry: Entry, chunk: Sequence[int]) -> int:
+def _state(scan: ConflictScan, entry: Entry, chunk: Sequence[int]) -> int:
     """State of a chunk, in conflict or not."""
     place = flat(np.array([chunk], np.int64), entry.grid)
     row = int(np.searchsorted(entry.positions, place[0]))
     if row < len(entry.positions) and entry.positions[row] == place[0]:
-        return int(survey.plan.shown(entry)[row])
-    held = survey.sessions["ours"].status().chunk_coordinates.get(entry.path)
+        return int(scan.plan.shown(entry)[row])
+    held = scan.sessions["ours"].status().chunk_coordinates.get(entry.path)
     mine = held is not None and bool((held == np.asarray(chunk)).all(axis=1).any())
     return ONLY_OURS if mine else 0
 

@@ -15,10 +15,10 @@ from icechunk import (
     SessionStateError,
 )
 from icechunk_widgets.arrays.merging import Merged, merges, write
-from icechunk_widgets.commits.facts import count_changes
+from icechunk_widgets.commits.details import count_changes
 from icechunk_widgets.kernel.plain import plural, short
+from icechunk_widgets.resolver.conflict_scan import ConflictScan
 from icechunk_widgets.resolver.seen_solver import SeenOnly
-from icechunk_widgets.resolver.survey import Survey
 
 MOST_ATTEMPTS = 100
 CLOSED = (
@@ -47,7 +47,7 @@ class Outcome:
     text: str
 
 
-class Desk(Protocol):
+class DecisionSource(Protocol):
     """Where the decisions lie; `look_again` brings them up to date.
 
     Attributes
@@ -58,14 +58,14 @@ class Desk(Protocol):
 
     unwritten: list[Merged]
 
-    def look_again(self, more: list[Conflict]) -> Survey:
+    def look_again(self, more: list[Conflict]) -> ConflictScan:
         """Survey the session again, keeping the decisions that are still valid."""
         ...
 
 
 def complete(
     session: Session,
-    desk: Desk,
+    source: DecisionSource,
     message: str,
     metadata: dict[str, Any] | None,
     progress: Callable[[str, int, int], None],
@@ -94,19 +94,19 @@ def complete(
     stuck: list[Any] = []
     for _ in range(MOST_ATTEMPTS):
         progress("Looking for new commits", 0, 3)
-        _write(session, desk)
-        survey = desk.look_again(more)
-        plan = survey.plan
+        _write(session, source)
+        scan = source.look_again(more)
+        plan = scan.plan
         if plan.undecided:
             return Outcome(
                 "pending",
                 "",
-                f"{survey.branch} has moved to {short(survey.tip)}: "
+                f"{scan.branch} has moved to {short(scan.tip)}: "
                 f"{plural(plan.undecided, 'decision')} more. Decisions that still hold are kept.",
             )
         progress("Rebasing", 1, 3)
         try:
-            _rebase(session, desk, survey)
+            _rebase(session, source, scan)
         except RebaseFailedError as error:
             met = [error.snapshot, plan.decisions(), session.snapshot_id]
             if met == stuck:
@@ -114,7 +114,7 @@ def complete(
             stuck, more = met, error.conflicts
             continue
         if not count_changes(session.status()):
-            return _nothing_left(session, survey)
+            return _nothing_left(session, scan)
         progress("Writing the commit", 2, 3)
         try:
             snapshot_id = session.commit(message, metadata)
@@ -123,7 +123,7 @@ def complete(
                 raise
             more = []
             continue
-        return Outcome("committed", snapshot_id, f"Rebased and committed to {survey.branch}.")
+        return Outcome("committed", snapshot_id, f"Rebased and committed to {scan.branch}.")
     raise ConflictError(
         message=f"the branch moved {MOST_ATTEMPTS} times while rebasing; complete again when "
         "fewer writers are at work",
@@ -131,27 +131,27 @@ def complete(
     )
 
 
-def _rebase(session: Session, desk: Desk, survey: Survey) -> None:
+def _rebase(session: Session, source: DecisionSource, scan: ConflictScan) -> None:
     """Rebase as decided, and write what was merged cell by cell."""
-    plan = survey.plan
+    plan = scan.plan
     # Read before the rebase, which drops our values of these chunks.
-    desk.unwritten = merges(survey.sessions, plan.merges())
+    source.unwritten = merges(scan.sessions, plan.merges())
     try:
-        session.rebase(SeenOnly(plan.decisions(), survey.base, survey.tip))
+        session.rebase(SeenOnly(plan.decisions(), scan.base, scan.tip))
     except BaseException:
-        if session.snapshot_id == survey.base:
-            desk.unwritten = []  # nothing was passed, and nothing dropped
+        if session.snapshot_id == scan.base:
+            source.unwritten = []  # nothing was passed, and nothing dropped
         else:
-            _write(session, desk)
+            _write(session, source)
         raise
-    _write(session, desk)
+    _write(session, source)
 
 
-def _write(session: Session, desk: Desk) -> None:
-    write(session, desk.unwritten)
-    desk.unwritten = []
+def _write(session: Session, source: DecisionSource) -> None:
+    write(session, source.unwritten)
+    source.unwritten = []
 
 
-def _nothing_left(session: Session, survey: Survey) -> Outcome:
-    text = f"Rebased onto {survey.branch}; nothing of this session was left to commit."
+def _nothing_left(session: Session, scan: ConflictScan) -> Outcome:
+    text = f"Rebased onto {scan.branch}; nothing of this session was left to commit."
     return Outcome("rebased", session.snapshot_id, text)

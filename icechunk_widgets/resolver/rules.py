@@ -13,11 +13,11 @@ from icechunk_widgets.arrays.chunk_refs import runs_of
 from icechunk_widgets.arrays.merging import Chunks
 from icechunk_widgets.arrays.nodes import array_shape, document
 from icechunk_widgets.arrays.pictures import as_numbers, difference
-from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.resolver.chunk_search import ChunkSearch
 from icechunk_widgets.resolver.conflict_entry import BASE, NAME, OURS, THEIRS, UNDECIDED, Entry
 from icechunk_widgets.resolver.conflict_plan import ConflictPlan
-from icechunk_widgets.resolver.survey import Survey
+from icechunk_widgets.resolver.conflict_scan import ConflictScan
 
 RULES: Final = {
     "theirs-where-mine-empty": "theirs",
@@ -50,7 +50,7 @@ class Take:
     rows: NDArray[np.int64]
 
 
-def search(survey: Survey, entry: Entry, rule: str, limit: float = 0.0) -> ChunkSearch:
+def search(scan: ConflictScan, entry: Entry, rule: str, limit: float = 0.0) -> ChunkSearch:
     """Look for the undecided chunks of one array that a rule takes.
 
     Parameters
@@ -76,7 +76,7 @@ def search(survey: Survey, entry: Entry, rule: str, limit: float = 0.0) -> Chunk
     """
     if rule not in RULES:
         raise refusal(f"there is no rule {rule!r}", f"choose one of {', '.join(RULES)}")
-    test = _test(survey, entry, rule, limit)
+    test = _test(scan, entry, rule, limit)
     rows = np.flatnonzero(entry.states == UNDECIDED)
     return ChunkSearch(rows, lambda row: int(test(entry.coords[row].tolist())))
 
@@ -86,11 +86,11 @@ def taken(entry: Entry, rule: str, found: ChunkSearch) -> list[Take]:
     return [Take(entry, RULES[rule], found.rows[: found.looked][found.answers == 1])]
 
 
-def _test(survey: Survey, entry: Entry, rule: str, limit: float) -> Callable[[list[int]], bool]:
-    chunks = Chunks(survey.sessions, entry.path)
+def _test(scan: ConflictScan, entry: Entry, rule: str, limit: float) -> Callable[[list[int]], bool]:
+    chunks = Chunks(scan.sessions, entry.path)
     if rule == "merge-where-apart":
         return lambda chunk: chunks.merged(chunk)[1].both == 0
-    held = {side: document(survey.sessions[side], entry.path) or {} for side in ("ours", "theirs")}
+    held = {side: document(scan.sessions[side], entry.path) or {} for side in ("ours", "theirs")}
 
     def numbers(side: str, chunk: list[int]) -> NDArray[np.float64]:
         return as_numbers(chunks.values(side, chunk), held[side])
@@ -113,7 +113,7 @@ def _test(survey: Survey, entry: Entry, rule: str, limit: float) -> Callable[[li
 # -- the same region in other arrays -------------------------------------------------------------
 
 
-def same_region(survey: Survey, entry: Entry) -> tuple[list[Take], int]:
+def same_region(scan: ConflictScan, entry: Entry) -> tuple[list[Take], int]:
     """Decide chunks of other arrays as the chunks of this one that lie over them.
 
     A chunk is taken where all conflicting chunks of this array over its region, along the
@@ -126,11 +126,11 @@ def same_region(survey: Survey, entry: Entry) -> tuple[list[Take], int]:
     """
     found: list[Take] = []
     looked = 0
-    for other in survey.plan.entries:
+    for other in scan.plan.entries:
         if other is entry or not other.is_chunks:
             continue
         rows = np.flatnonzero(other.states == UNDECIDED)
-        codes = _over(list(_shared(survey, entry, other)), entry, other.coords[rows])
+        codes = _over(list(_shared(scan, entry, other)), entry, other.coords[rows])
         looked += len(rows)
         for code in (OURS, THEIRS, BASE):
             name = NAME[code]
@@ -175,10 +175,10 @@ def _windows(
     return kept
 
 
-def _shared(survey: Survey, one: Entry, two: Entry) -> Iterator[tuple[int, int, int, int]]:
+def _shared(scan: ConflictScan, one: Entry, two: Entry) -> Iterator[tuple[int, int, int, int]]:
     """Axes of both arrays with one name and length, with the chunk lengths along them."""
-    first = array_shape(survey.sessions["base"], one.path)
-    second = array_shape(survey.sessions["base"], two.path)
+    first = array_shape(scan.sessions["base"], one.path)
+    second = array_shape(scan.sessions["base"], two.path)
     if first is None or second is None:
         return
     for axis, name in enumerate(first.names):

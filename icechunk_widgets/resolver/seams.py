@@ -19,15 +19,15 @@ from icechunk_widgets.resolver.conflict_entry import (
     UNDECIDED,
     Entry,
 )
+from icechunk_widgets.resolver.conflict_scan import ConflictScan
 from icechunk_widgets.resolver.outcome import side_of
-from icechunk_widgets.resolver.survey import Survey
 
 MOST_BORDERS = 400
 STEEP = 3.0
 """A border is told when its mean step is so many times the mean step inside the chunks."""
 
 
-def seams(survey: Survey, entry: Entry) -> dict[str, Any]:
+def seams(scan: ConflictScan, entry: Entry) -> dict[str, Any]:
     """Compare steps across borders between chunks of different sides with those inside.
 
     Parameters
@@ -44,10 +44,10 @@ def seams(survey: Survey, entry: Entry) -> dict[str, Any]:
         that stand out, steepest first, with ``chunk``, ``next``, ``axis``, ``step`` and
         ``inside``.
     """
-    _, cells = survey.chunk_map(entry.path)
+    _, cells = scan.chunk_map(entry.path)
     sides = _sides(cells.reshape(entry.grid))
-    chunks = Chunks(survey.sessions, entry.path)
-    held = document(survey.sessions["base"], entry.path) or {}
+    chunks = Chunks(scan.sessions, entry.path)
+    held = document(scan.sessions["base"], entry.path) or {}
     pairs = [pair for axis in range(len(entry.grid)) for pair in _borders(sides, axis)]
     steep: list[dict[str, Any]] = []
     for axis, chunk in pairs[:MOST_BORDERS]:

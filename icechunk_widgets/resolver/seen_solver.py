@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from icechunk import ConflictDetector, ConflictSolver, DecisionSolver
-from icechunk.ground.ids import id_text
+from icechunk.core.ids import id_text
 
 
 class SeenOnly(ConflictSolver):

@@ -11,20 +11,20 @@ import numpy as np
 
 from icechunk_widgets.arrays.chunk_refs import in_runs, runs_of
 from icechunk_widgets.arrays.merging import Chunks, Merged
-from icechunk_widgets.kernel.faults import refusal
+from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.kernel.plain import plural
 from icechunk_widgets.kernel.widget import BaseWidget, answers
 from icechunk_widgets.resolver import decision_file, rules
 from icechunk_widgets.resolver.chunk_search import UNREADABLE, ChunkSearch
 from icechunk_widgets.resolver.conflict_entry import UNDECIDED, Entry
+from icechunk_widgets.resolver.conflict_scan import ConflictScan
 from icechunk_widgets.resolver.seams import seams
-from icechunk_widgets.resolver.survey import Survey
 
 
 class ResolverTools(BaseWidget):
     """The part of the resolver that decides several chunks by looking into them."""
 
-    _survey: Survey
+    _scan: ConflictScan
     _search: tuple[tuple[Hashable, Hashable], ChunkSearch] | None = None
     unwritten: list[Merged]
 
@@ -35,11 +35,11 @@ class ResolverTools(BaseWidget):
         raise NotImplementedError
 
     def _chunks_of(self, path: str) -> Entry:
-        return self._survey.plan.find(path, "ChunkDoubleUpdate")
+        return self._scan.plan.find(path, "ChunkDoubleUpdate")
 
     def _moment(self) -> Hashable:
         """What changes with every decision, and with the conflicts themselves."""
-        return id(self._survey), self._survey.plan.version
+        return id(self._scan), self._scan.plan.version
 
     def _search_of(self, question: Hashable, begin: Callable[[], ChunkSearch]) -> ChunkSearch:
         """The search for an answer: the one under way, unless something was decided since."""
@@ -108,7 +108,7 @@ class ResolverTools(BaseWidget):
             rows = every if runs is None else np.flatnonzero(in_runs(entry.positions, runs))
         told = self._merge(entry, rows, both, seconds)
         with self.lock:
-            return {**self._survey.plan.summary(), **told}
+            return {**self._scan.plan.summary(), **told}
 
     def _merge(
         self, entry: Entry, rows: Any, both: str | None, seconds: float
@@ -117,13 +117,13 @@ class ResolverTools(BaseWidget):
         if both not in (None, "ours", "theirs"):
             raise refusal(f"{both!r} is no side", "choose 'ours' or 'theirs'")
         with self.lock:
-            held = Chunks(self._survey.sessions, entry.path)
+            held = Chunks(self._scan.sessions, entry.path)
             question = ("merge", entry.path, rows.tobytes())
             if both:  # nobody needs to look
                 last = self._search
                 if last is not None and last[0][0] == question and last[1].done:
                     rows = rows[last[1].answers != UNREADABLE]
-                self._survey.plan.decide(
+                self._scan.plan.decide(
                     entry, f"merge-{both}", runs=runs_of(entry.positions[np.sort(rows)])
                 )
                 self._count()
@@ -140,7 +140,7 @@ class ResolverTools(BaseWidget):
             self._check_current(question, found)
             good = rows[found.answers == 0]
             if len(good):
-                self._survey.plan.decide(
+                self._scan.plan.decide(
                     entry, "merge-ours", runs=runs_of(entry.positions[np.sort(good)])
                 )
                 self._count()
@@ -155,7 +155,7 @@ class ResolverTools(BaseWidget):
     @answers("cells")
     def _cells_reply(self, path: str, chunk: list[int]) -> dict[str, int]:
         """Who changed how many cells of a chunk."""
-        cells = Chunks(self._survey.sessions, path).merged(chunk)[1]
+        cells = Chunks(self._scan.sessions, path).merged(chunk)[1]
         return {
             "ours": cells.ours,
             "theirs": cells.theirs,
@@ -199,11 +199,9 @@ class ResolverTools(BaseWidget):
         with self.lock:
             entry, limit = self._chunks_of(path), float(limit)
             if rule == rules.SAME_REGION:
-                return self._take(*rules.same_region(self._survey, entry), apply)
+                return self._take(*rules.same_region(self._scan, entry), apply)
             question = ("rule", path, rule, limit)
-            found = self._search_of(
-                question, lambda: rules.search(self._survey, entry, rule, limit)
-            )
+            found = self._search_of(question, lambda: rules.search(self._scan, entry, rule, limit))
         found.go_on(seconds)
         with self.lock:
             if apply:
@@ -216,16 +214,16 @@ class ResolverTools(BaseWidget):
         if not apply:
             return told
         self._check_open()
-        rules.apply(self._survey.plan, found)
+        rules.apply(self._scan.plan, found)
         self._count()
-        return {**self._survey.plan.summary(), **told}
+        return {**self._scan.plan.summary(), **told}
 
     # -- files -----------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
         """Write the decisions so far to a file."""
         with self.lock:
-            text = decision_file.to_text(self._survey)
+            text = decision_file.to_text(self._scan)
         Path(path).write_text(text, encoding="utf-8")
 
     def load(self, path: str | Path) -> int:
@@ -248,17 +246,17 @@ class ResolverTools(BaseWidget):
     @answers("save")
     def _save_reply(self) -> dict[str, str]:
         with self.lock:
-            name = f"decisions-{self._survey.branch}-{self._survey.tip[:8]}.json"
-            return {"text": decision_file.to_text(self._survey), "name": name.replace("/", "-")}
+            name = f"decisions-{self._scan.branch}-{self._scan.tip[:8]}.json"
+            return {"text": decision_file.to_text(self._scan), "name": name.replace("/", "-")}
 
     @answers("load")
     def _load(self, text: str) -> dict[str, Any]:
         with self.lock:
             self._check_open()
-            taken, total = decision_file.take(self._survey, text)
+            taken, total = decision_file.take(self._scan, text)
             self._count()
             what = f"{taken} of {plural(total, 'decision')} in the file still hold"
-            return {**self._survey.plan.summary(), "taken": taken, "told": f"{what}."}
+            return {**self._scan.plan.summary(), "taken": taken, "told": f"{what}."}
 
     # -- seams -----------------------------------------------------------------------------------
 
@@ -266,5 +264,5 @@ class ResolverTools(BaseWidget):
     def seams(self, path: str) -> dict[str, Any]:
         """Borders between chunks of different sides that stand out, as `seams` tells them."""
         with self.lock:
-            survey, entry = self._survey, self._chunks_of(path)
-        return seams(survey, entry)
+            scan, entry = self._scan, self._chunks_of(path)
+        return seams(scan, entry)

@@ -12,19 +12,19 @@ import traitlets
 
 from icechunk import Conflict, ConflictType, ErrorKind, IcechunkError, Session, SessionStateError
 from icechunk_widgets.arrays.pictures import preview
-from icechunk_widgets.kernel.faults import describe, refusal
+from icechunk_widgets.kernel.failures import describe, refusal
 from icechunk_widgets.kernel.plain import plural, short
 from icechunk_widgets.kernel.saved_page import Request, chunks_at, in_turn
 from icechunk_widgets.kernel.widget import STATIC, Reply, answers
 from icechunk_widgets.resolver.branch_news import news
+from icechunk_widgets.resolver.conflict_scan import ConflictScan
 from icechunk_widgets.resolver.node_conflict import describe as describe_node
 from icechunk_widgets.resolver.node_conflict import keys_of_merge
 from icechunk_widgets.resolver.outcome import result
 from icechunk_widgets.resolver.rebase_job import Outcome, complete
 from icechunk_widgets.resolver.script import script
-from icechunk_widgets.resolver.survey import Survey
 from icechunk_widgets.resolver.tools import ResolverTools
-from icechunk_widgets.stills import pictures, tables
+from icechunk_widgets.static_html import pictures, tables
 
 SIDES = ("ours", "theirs", "base", "result")
 _SAVED_CHUNKS = 500
@@ -89,7 +89,7 @@ class ConflictResolver(ResolverTools):
         if not isinstance(session, Session):
             raise TypeError(f"session must be an icechunk.Session, not {type(session).__name__}")
         self._session = session
-        self._survey = Survey.of(session)
+        self._scan = ConflictScan.of(session)
         self.unwritten = []
         self._message = message
         self._metadata = metadata
@@ -104,7 +104,7 @@ class ConflictResolver(ResolverTools):
         self._count()
 
     def _count(self) -> None:
-        plan = self._survey.plan
+        plan = self._scan.plan
         self.total, self.undecided = plan.total, plan.undecided
 
     # -- what there is ---------------------------------------------------------------------------
@@ -113,31 +113,31 @@ class ConflictResolver(ResolverTools):
     def conflicts(self) -> list[dict[str, Any]]:
         """The conflicts and what is decided about them, as the view lists them."""
         with self.lock:
-            return self._survey.plan.rows()
+            return self._scan.plan.rows()
 
     @property
     def decisions(self) -> list[dict[str, Any]]:
         """What was decided, as `icechunk.DecisionSolver` takes it."""
         with self.lock:
-            return self._survey.plan.decisions()
+            return self._scan.plan.decisions()
 
     @property
     def merges(self) -> list[tuple[str, list[int], Literal["ours", "theirs"]]]:
         """Chunks merged cell by cell, which `decisions` calls theirs: path, coordinates, side."""
         with self.lock:
-            return self._survey.plan.merges()
+            return self._scan.plan.merges()
 
     @answers("conflicts")
     def payload(self) -> dict[str, Any]:
         """Everything the view lists."""
         with self.lock:
-            return {**self._survey.payload(), "message": self._message or self._default_message}
+            return {**self._scan.payload(), "message": self._message or self._default_message}
 
     @answers("chunk_map")
     def chunk_map(self, path: str) -> Reply:
         """Geometry of an array in conflict and the state of every chunk of it."""
         with self.lock:
-            held, cells = self._survey.chunk_map(path)
+            held, cells = self._scan.chunk_map(path)
         return held, [cells]
 
     @answers("preview")
@@ -149,17 +149,17 @@ class ConflictResolver(ResolverTools):
         index: list[int] | None = None,
     ) -> Reply:
         """Pictures of one chunk on every side, and of what it will be where that is decided."""
-        survey = self._survey
+        scan = self._scan
         wanted = [name for name in sides or SIDES if name in SIDES]
-        held = [survey.side(name, path) for name in wanted if name != "result"]
-        outcome = result(survey, path, chunk) if "result" in wanted else None
+        held = [scan.side(name, path) for name in wanted if name != "result"]
+        outcome = result(scan, path, chunk) if "result" in wanted else None
         return preview(path, chunk, [*held, *([outcome] if outcome else [])], index)
 
     @answers("node_conflict")
     def _node_conflict_reply(self, path: str, type: str) -> dict[str, Any]:
         with self.lock:
-            survey = self._survey
-            return describe_node(survey, survey.plan.find(path, type))
+            scan = self._scan
+            return describe_node(scan, scan.plan.find(path, type))
 
     @answers("script")
     def _script_reply(self) -> dict[str, str]:
@@ -168,12 +168,12 @@ class ConflictResolver(ResolverTools):
     def script(self) -> str:
         """The decisions so far as a Python program."""
         with self.lock:
-            plan, text = self._survey.plan, self._message or self._default_message
-            return script(plan.decisions(), text, self._survey.tip, plan.merge_runs())
+            plan, text = self._scan.plan, self._message or self._default_message
+            return script(plan.decisions(), text, self._scan.tip, plan.merge_runs())
 
     @property
     def _default_message(self) -> str:
-        return f"Merge a session into {self._survey.branch}"
+        return f"Merge a session into {self._scan.branch}"
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -245,10 +245,10 @@ class ConflictResolver(ResolverTools):
     ) -> dict[str, Any]:
         with self.lock:
             self._check_open()
-            plan = self._survey.plan
+            plan = self._scan.plan
             entry = plan.find(path, kind)
             if choice == "merge":
-                which["extra"] = keys_of_merge(self._survey, entry, keys)
+                which["extra"] = keys_of_merge(self._scan, entry, keys)
             if which.get("chunks") is not None and not entry.is_chunks:
                 raise refusal(
                     f"{entry.key[0].name} at `{path}` is about the whole node", "leave out `chunks`"
@@ -267,14 +267,14 @@ class ConflictResolver(ResolverTools):
 
     def undo(self) -> bool:
         """Take back the last decision; False when there is none."""
-        before = self._survey.plan.can_undo
+        before = self._scan.plan.can_undo
         self._travel("undo")
         self.refresh()
         return before
 
     def redo(self) -> bool:
         """Take a decision again that was taken back; False when there is none."""
-        before = self._survey.plan.can_redo
+        before = self._scan.plan.can_redo
         self._travel("redo")
         self.refresh()
         return before
@@ -282,7 +282,7 @@ class ConflictResolver(ResolverTools):
     def _travel(self, way: str) -> dict[str, Any]:
         with self.lock:
             self._check_open()
-            plan = self._survey.plan
+            plan = self._scan.plan
             plan.undo() if way == "undo" else plan.redo()
             self._count()
             return plan.summary()
@@ -341,7 +341,7 @@ class ConflictResolver(ResolverTools):
         job = uuid.uuid4().hex
         with self.lock:
             self._check_open()
-            if self._survey.plan.undecided:
+            if self._scan.plan.undecided:
                 raise self._incomplete()
             text = message or self._message or self._default_message
             self.status, self._failure, self.result = "working", None, ""
@@ -357,7 +357,7 @@ class ConflictResolver(ResolverTools):
         return job
 
     def _incomplete(self) -> IcechunkError:
-        plan = self._survey.plan
+        plan = self._scan.plan
         return SessionStateError(
             f"{plan.undecided} of {plural(plan.total, 'decision')} are missing; decide the "
             "conflicts that `conflicts` lists as undecided",
@@ -375,18 +375,18 @@ class ConflictResolver(ResolverTools):
             return
         self._finish(job, outcome)
 
-    def look_again(self, more: list[Conflict]) -> Survey:
+    def look_again(self, more: list[Conflict]) -> ConflictScan:
         """Survey the session again, keeping the decisions that are still valid."""
         with self.lock:
-            self._survey = self._survey.renewed(more)
+            self._scan = self._scan.renewed(more)
             self._count()
-            return self._survey
+            return self._scan
 
     @answers("look")
     def _look_reply(self) -> dict[str, Any]:
         """Tell the views, once, when the branch or the session has moved."""
         if self.status in ("pending", "failed"):
-            found = news(self._session, self._survey)
+            found = news(self._session, self._scan)
             with self.lock:
                 told, self._news = self._news, found[0] if found else ""
             if found and found[0] != told:
@@ -398,9 +398,9 @@ class ConflictResolver(ResolverTools):
         """Look for new commits now; decisions whose two sides are as they were are kept."""
         with self.lock:
             self._check_open()
-            survey = self.look_again([])
-            left = plural(survey.plan.undecided, "decision")
-        notice = f"{survey.branch} is at {short(survey.tip)}: {left} left."
+            scan = self.look_again([])
+            left = plural(scan.plan.undecided, "decision")
+        notice = f"{scan.branch} is at {short(scan.tip)}: {left} left."
         self.push("state", notice=notice)
         return {}
 
@@ -451,8 +451,8 @@ class ConflictResolver(ResolverTools):
         yield "conflicts", {}
         yield "script", {}
         with self.lock:
-            held = [entry for entry in self._survey.plan.entries if entry.is_chunks]
-            nodes = [entry for entry in self._survey.plan.entries if not entry.is_chunks]
+            held = [entry for entry in self._scan.plan.entries if entry.is_chunks]
+            nodes = [entry for entry in self._scan.plan.entries if not entry.is_chunks]
         for entry in held:
             yield "chunk_map", {"path": entry.path}
         for entry in nodes:
@@ -469,17 +469,17 @@ class ConflictResolver(ResolverTools):
             picture = ""
             if chunked:
                 path = max(chunked, key=lambda item: int(item["chunks"]))["path"]
-                held, cells = self._survey.chunk_map(path)
+                held, cells = self._scan.chunk_map(path)
                 picture = pictures.map_picture(
                     cells, held, pictures.RESOLVER_COLOURS, pictures.RESOLVER_NAMES
                 )
-                first = self._survey.plan.find(path, "ChunkDoubleUpdate").coords[0].tolist()
+                first = self._scan.plan.find(path, "ChunkDoubleUpdate").coords[0].tolist()
                 picture += pictures.chunk_pictures(*self.preview(path, first))
         return tables.conflicts_html(payload, self.title, picture)
 
     def __repr__(self) -> str:
         with self.lock:
-            rows = self._survey.plan.rows()
+            rows = self._scan.plan.rows()
         head = f"ConflictResolver: {self.status}, {self.undecided} of {self.total} undecided"
         lines = [
             f"  {row['path'] or '(repository)'}: {row['title']}"

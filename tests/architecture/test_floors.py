@@ -21,14 +21,14 @@ PACKAGES = ("icechunk", "icechunk_widgets")
 
 #: Rooms and lone modules of `icechunk`, from the ground up. One imports lower floors or itself.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("_version", "ground"),
+    ("_version", "core"),
     ("config",),
     ("model",),
     ("format", "storage", "changes", "display"),
-    ("assets", "conflicts"),
-    ("ledger",),
+    ("files", "conflicts", "virtual_chunks"),
+    ("refs",),
     ("engine",),
-    ("store", "maintenance", "diagnosis"),
+    ("store", "maintenance", "diagnostics"),
     ("session",),
     ("repository",),
     ("xarray", "dask", "distributed", "virtual", "credentials", "snapshots", "ops", "types",
@@ -39,7 +39,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 #: The same for `icechunk_widgets`.
 WIDGET_FLOORS: tuple[tuple[str, ...], ...] = (
     ("kernel", "provenance"),
-    ("arrays", "commits", "stills"),
+    ("arrays", "commits", "static_html"),
     ("diff", "workspace"),
     ("history", "resolver"),
     ("formatters", "sidebar"),
@@ -51,7 +51,7 @@ WIDGET_FLOOR_OF = {room: floor for floor, rooms in enumerate(WIDGET_FLOORS) for 
 FACADES = FLOORS[10]  # thin public modules; together they are one room
 
 #: The only files that may name asyncio: everything else is plain functions.
-ASYNC_SEAM = ("ground/runtime.py", "storage/", "assets/virtual_joined.py", "store/zarr_store.py")
+ASYNC_SEAM = ("core/runtime.py", "storage/", "virtual_chunks/coalesce.py", "store/zarr_store.py")
 
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60  # without its docstring

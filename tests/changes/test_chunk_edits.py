@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icechunk.changes.chunk_edits import DELETED, ChunkEdits
-from icechunk.ground.ids import ObjectId
+from icechunk.core.ids import ObjectId
 from icechunk.model.chunk_table import INLINE, NATIVE, TOMBSTONE, ChunkTable
 
 GRID = (3, 4)

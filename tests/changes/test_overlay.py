@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icechunk.changes.change_set import ChangeSet
-from icechunk.changes.overlay import TreeView
-from icechunk.ground.ids import new_node_id
-from icechunk.ground.paths import parent_and_name
+from icechunk.changes.tree_view import TreeView
+from icechunk.core.ids import new_node_id
+from icechunk.core.paths import parent_and_name
 from icechunk.model.nodes import ArrayData, NodeSnapshot, NodeTable
 
 NAMES = st.sampled_from(["a", "b", "a-b", "ü"])
@@ -61,7 +61,7 @@ def test_against_a_dictionary(initial, steps):
 
 
 def test_updated_arrays_keep_their_manifests_in_the_view_only():
-    from icechunk.ground.ids import new_object_id
+    from icechunk.core.ids import new_object_id
     from icechunk.model.nodes import ManifestRef
 
     manifests = (ManifestRef(new_object_id(), ((0, 2),)),)

@@ -9,7 +9,7 @@ import pytest
 
 import icechunk
 from icechunk.cli import upkeep_commands
-from icechunk.cli.places import At
+from icechunk.cli.addresses import At
 from icechunk_widgets.magic import run
 from tests.cli.commands import Commands
 from tests.maintenance.histories import FAR

@@ -137,7 +137,7 @@ class TestPlaces:
         ],
     )  # fmt: skip
     def test_urls(self, url: str, kind: str, shown: list[str]) -> None:
-        from icechunk.cli.places import locate
+        from icechunk.cli.addresses import locate
 
         storage, config = locate(url)
         assert config is None
@@ -157,21 +157,21 @@ class TestPlaces:
         ],
     )
     def test_an_alias_means_the_same(self, icechunk_command: Commands, url: str) -> None:
-        from icechunk.cli.places import locate
+        from icechunk.cli.addresses import locate
 
         assert icechunk_command("config", "add", "there", url).status == 0
         assert len(Aliases()) == 1
         assert str(locate("there")[0]) == str(locate(url)[0])
 
     def test_files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from icechunk.cli.places import locate
+        from icechunk.cli.addresses import locate
 
         monkeypatch.chdir(tmp_path)
         same = {locate(place)[0].identity for place in ("x", f"file://{tmp_path}/x", "./x")}
         assert same == {icechunk.local_filesystem_storage(os.path.join(tmp_path, "x")).identity}
 
     def test_a_tigris_entry_of_an_earlier_file(self, icechunk_command: Commands) -> None:
-        from icechunk.cli.places import locate
+        from icechunk.cli.addresses import locate
 
         answers = "t\nTigris\nbuck\npre\niad\n"
         assert run_script("config", "init", stdin=answers).status == 0

@@ -20,8 +20,8 @@ import pytest
 import zarr
 
 import icechunk
+from icechunk.core.locks import ProcessLock
 from icechunk.dask import store_dask
-from icechunk.ground.locks import ProcessLock
 from tests.repositories import storage_of
 
 # Newer Pythons warn of forks beside threads; that is just what is tested here.

@@ -14,7 +14,7 @@ from icechunk.config.manifests import ManifestSplittingConfig, default_preload_c
 from icechunk.config.preload import ManifestPreloadCondition as P
 from icechunk.config.splitting import ManifestSplitCondition as S
 from icechunk.config.splitting import ManifestSplitDimCondition as D
-from icechunk.ground.errors import InvalidInputError
+from icechunk.core.errors import InvalidInputError
 from tests.config.configs import dim_conditions, preload_conditions, split_conditions
 
 

@@ -21,7 +21,7 @@ from icechunk.config.credentials import (
     S3StaticCredentials,
     refreshed,
 )
-from icechunk.ground.errors import InvalidInputError
+from icechunk.core.errors import InvalidInputError
 from tests.oracle import run_reference
 
 SOON = datetime(2030, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from icechunk.config.flags import Attribution, FeatureFlag, feature_flags, flag_number
-from icechunk.ground.errors import InvalidInputError
+from icechunk.core.errors import InvalidInputError
 from tests.oracle import run_reference
 
 

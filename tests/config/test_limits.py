@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from icechunk.config.limits import LARGEST_METADATA_BYTES, VARIABLE, max_metadata_bytes
+from icechunk.core.errors import FormatError, InvalidInputError
 from icechunk.format.envelope import FileType, pack, unpack
-from icechunk.ground.errors import FormatError, InvalidInputError
 
 
 def test_the_bound_is_that_of_the_format_unless_set(monkeypatch: pytest.MonkeyPatch) -> None:

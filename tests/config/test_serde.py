@@ -42,7 +42,7 @@ from icechunk.config.storage import (
     StorageTimeoutSettings,
 )
 from icechunk.config.yaml_text import from_yaml, to_yaml
-from icechunk.ground.errors import FormatError
+from icechunk.core.errors import FormatError
 from tests.config.configs import repository_configs
 from tests.oracle import run_reference
 

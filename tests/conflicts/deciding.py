@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
-from icechunk.changes.overlay import TreeView
+from icechunk.changes.tree_view import TreeView
 from icechunk.conflicts import (
     DecisionSolver,
     Patched,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from icechunk.changes.change_set import ChangeSet
-from icechunk.changes.overlay import TreeView
 from icechunk.changes.to_log import transaction_log
-from icechunk.ground.ids import NodeId, ObjectId, new_node_id, new_object_id
+from icechunk.changes.tree_view import TreeView
+from icechunk.core.ids import NodeId, ObjectId, new_node_id, new_object_id
 from icechunk.model.chunk_table import INLINE, ChunkTable, Location
 from icechunk.model.coordinates import Coords
 from icechunk.model.nodes import NodeSnapshot, NodeTable

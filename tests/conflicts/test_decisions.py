@@ -17,8 +17,8 @@ from icechunk.conflicts import (
     DecisionSolver,
     Unsolvable,
 )
-from icechunk.ground.errors import IcechunkError, InvalidInputError
-from icechunk.ground.ids import ObjectId
+from icechunk.core.errors import IcechunkError, InvalidInputError
+from icechunk.core.ids import ObjectId
 from icechunk.model.nodes import NodeTable
 from icechunk.model.txlog import Move, TransactionLog
 from tests.conflicts.deciding import Entry, entry, patched, solve

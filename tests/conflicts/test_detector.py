@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icechunk.conflicts import Conflict, ConflictDetector, ConflictType, Patched, Unsolvable, detect
-from icechunk.ground.ids import ObjectId
+from icechunk.core.ids import ObjectId
 from icechunk.model.txlog import Move, TransactionLog
 from tests.conflicts.hierarchies import (
     Person,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from icechunk.ground.errors import InvalidInputError
+from icechunk.core.errors import InvalidInputError
 from tests.conflicts.deciding import Entry, entry, left, patched, solve
 from tests.conflicts.hierarchies import (
     Person,

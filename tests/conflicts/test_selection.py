@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from icechunk.conflicts import ChunkBoxes, ChunkRuns, ListedChunks
 from icechunk.conflicts.selection import selection_from
-from icechunk.ground.errors import InvalidInputError
+from icechunk.core.errors import InvalidInputError
 
 GRID = (3, 4, 5)
 ALL = np.stack(np.unravel_index(np.arange(60), GRID), axis=1).astype(np.uint32)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icechunk
-from icechunk.ground.ids import parse_object_id
+from icechunk.core.ids import parse_object_id
 from tests.repositories import edit, grid_array, read, storage_of, with_grid
 
 GRID = np.arange(48, dtype="f4").reshape(6, 8)

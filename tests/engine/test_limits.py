@@ -13,8 +13,8 @@ import zarr
 from zarr.core.buffer import default_buffer_prototype
 
 import icechunk
-from icechunk.assets.assets import Assets
 from icechunk.config.resolve import resolve
+from icechunk.files.repository_files import RepositoryFiles
 from icechunk.format.dialect import V2
 from icechunk.storage.memory import MemoryStorage
 
@@ -104,7 +104,7 @@ def test_files_decoded_at_once_are_bounded():
     storage = icechunk.in_memory_storage()
     storage.put("snapshots/X", b"file")
     settings = resolve(icechunk.RepositoryConfig(max_concurrent_decodes=2))
-    assets = Assets(storage, settings, V2)
+    files = RepositoryFiles(storage, settings, V2)
     meter = Meter(2)
 
     def decode(data, *, name):
@@ -112,7 +112,7 @@ def test_files_decoded_at_once_are_bounded():
             return data, name
 
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(lambda _: assets._decoded(decode, "snapshots/X"), range(6)))
+        found = list(pool.map(lambda _: files._decoded(decode, "snapshots/X"), range(6)))
     assert set(found) == {(b"file", "snapshots/X")}
     assert meter.most == 2
 

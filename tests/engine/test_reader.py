@@ -12,11 +12,11 @@ import zarr
 from zarr.core.buffer import default_buffer_prototype
 
 import icechunk
+from icechunk.core.errors import FormatError
 from icechunk.engine import manifest_plan
 from icechunk.engine.reader import ArrayReader, NotHeld
 from icechunk.format import manifest as manifest_module
 from icechunk.format import manifest_patch
-from icechunk.ground.errors import FormatError
 from icechunk.model.extents import Extents
 
 COUNT = 300
@@ -51,7 +51,7 @@ def manifest_of(session: icechunk.Session) -> Any:
     transaction = session._transaction
     array = transaction.base.nodes.get("/a").array  # type: ignore[union-attr]
     assert array is not None
-    return transaction.ctx.assets.held_manifest(array.manifests[0].object_id)
+    return transaction.ctx.files.held_manifest(array.manifests[0].object_id)
 
 
 def decoded(session: icechunk.Session) -> bool:
@@ -184,7 +184,7 @@ def test_references_outside_of_the_promised_box_are_damage(
         assert node.array is not None
         array = replace(node.array, manifests=(replace(ref, extents=extents),))
         return ArrayReader(
-            replace(node, array=array), transaction.base, None, transaction.ctx.assets
+            replace(node, array=array), transaction.base, None, transaction.ctx.files
         )
 
     inside, outside = (50, 200) if box[0][0] == 0 else (200, 50)
@@ -203,6 +203,6 @@ def test_a_manifest_without_the_array_is_damage(repo: icechunk.Repository) -> No
     assert node is not None
     assert transaction.array_reader("/a").find((0,)) is not None, "now it is in memory"
     stranger = replace(node, id=b"stranger")
-    reader = ArrayReader(stranger, transaction.base, None, transaction.ctx.assets)
+    reader = ArrayReader(stranger, transaction.base, None, transaction.ctx.files)
     with pytest.raises(FormatError, match="which its snapshot promises"):
         reader.find((0,))

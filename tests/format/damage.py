@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
+from icechunk.core.errors import FormatError
 from icechunk.format.envelope import FileType, pack, unpack
-from icechunk.ground.errors import FormatError
 
 _WORDS = [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\x04\0\0\0"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from icechunk.ground.ids import NodeId, ObjectId
+from icechunk.core.ids import NodeId, ObjectId
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
 
 u64 = st.one_of(st.just(0), st.integers(0, 2**64 - 1))

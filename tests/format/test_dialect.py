@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.core.errors import FormatError
 from icechunk.format.dialect import V1, V2, Dialect, dialect_for
-from icechunk.ground.errors import FormatError
 
 # a FlexBuffers map cannot hold NUL in a key
 keys = st.text(max_size=4).filter(lambda key: "\0" not in key)

@@ -12,9 +12,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.core.errors import FormatError
 from icechunk.format import envelope
 from icechunk.format.envelope import HEADER_SIZE, FileType, pack, unpack, unpack_large
-from icechunk.ground.errors import FormatError
 
 BODY = b"payload " * 100
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from icechunk.core.errors import FormatError
 from icechunk.format import flat_bulk
 from icechunk.format.flat_bulk import Blobs, Records, table_vector
 from icechunk.format.flat_columns import TableColumn
 from icechunk.format.flat_read import Body, Table
 from icechunk.format.flat_write import Builder, ref
-from icechunk.ground.errors import FormatError
 from icechunk.model.columns import TextColumn
 
 

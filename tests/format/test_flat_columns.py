@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.core.errors import FormatError
 from icechunk.format import flat_columns
 from icechunk.format.flat_bulk import Blobs, Records, table_vector
 from icechunk.format.flat_columns import TableColumn, gather, u32_rows
 from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import Builder, ref, struct, u8, u16, u32, u64
-from icechunk.ground.errors import FormatError
 from icechunk.model.columns import TextColumn
 
 

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
+from icechunk.core.errors import FormatError
 from icechunk.format.flat_read import Body, Table
-from icechunk.ground.errors import FormatError
 
 
 def body(*words: int, tail: bytes = b"") -> Body:

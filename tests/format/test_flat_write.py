@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.core.errors import FormatError
 from icechunk.format import flat_write
 from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import (
@@ -21,7 +22,6 @@ from icechunk.format.flat_write import (
     u32,
     u64,
 )
-from icechunk.ground.errors import FormatError
 
 SCALARS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "u8": (u8, st.integers(0, 2**8 - 1)),

@@ -9,8 +9,8 @@ from flatbuffers import flexbuffers
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from icechunk.core.errors import FormatError, InvalidInputError
 from icechunk.format import flex
-from icechunk.ground.errors import FormatError, InvalidInputError
 from tests.model.states import json_values
 
 

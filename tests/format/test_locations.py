@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import zstandard
 
+from icechunk.core.errors import FormatError
+from icechunk.core.ids import NodeId
 from icechunk.format import manifest as module
 from icechunk.format.envelope import FileType, pack
 from icechunk.format.flat_write import Builder, Field, ref, struct, u8, u64
 from icechunk.format.manifest import decode_manifest
-from icechunk.ground.errors import FormatError
-from icechunk.ground.ids import NodeId
 
 NODE = NodeId(b"node-id!")
 URLS = [f"s3://bucket/a/long/common/prefix/file-{k % 50:04d}.nc" for k in range(300)]

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.core.errors import FormatError, InternalError
+from icechunk.core.ids import NodeId, ObjectId
 from icechunk.format import manifest as module
 from icechunk.format.dialect import V1, V2, Dialect
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.flat_read import Body
 from icechunk.format.flat_write import Builder, Field, ref, struct, u32, u64
 from icechunk.format.manifest import decode_manifest, encode_manifest
-from icechunk.ground.errors import FormatError, InternalError
-from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.chunk_table import NATIVE, VIRTUAL, ChunkTable, Location, TextColumn
 from tests.format.table_strategies import node_ids, object_ids, rows, tables
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.core.ids import NodeId, ObjectId
 from icechunk.format import manifest_patch as module
 from icechunk.format.dialect import V1, V2
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.manifest import Manifest, decode_manifest, encode_manifest
 from icechunk.format.manifest_patch import plan_patch
 from icechunk.format.patch_note import note
-from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
 from tests.format.table_strategies import tables
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from icechunk.core.errors import InvalidInputError
 from icechunk.format import flex
 from icechunk.format.metadata import json_object, json_value
-from icechunk.ground.errors import InvalidInputError
 from tests.model.states import metadata
 
 # What the reference library 2.3.0 reads back after storing the same value.

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from icechunk.core.ids import id_text, new_object_id
 from icechunk.format.dialect import dialect_for
 from icechunk.format.envelope import FileType, unpack
 from icechunk.format.flat_read import Body
 from icechunk.format.manifest import Manifest, decode_manifest, encode_manifest
 from icechunk.format.snapshot import decode_snapshot, encode_snapshot
 from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
-from icechunk.ground.ids import id_text, new_object_id
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
 from tests.format.reference_repos import ReferenceRepo, write_reference_repo
 from tests.format.table_strategies import rows

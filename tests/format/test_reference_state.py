@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from icechunk.core.clock import now_us, to_datetime
+from icechunk.core.ids import ObjectId, id_text, parse_object_id
 from icechunk.format.dialect import V1
 from icechunk.format.refs_v1 import branch_key, decode_ref, encode_ref, tombstone_key
 from icechunk.format.repo_info import decode_repo, encode_repo
 from icechunk.format.snapshot import decode_snapshot, encode_snapshot, initial_snapshot
 from icechunk.format.txlog import encode_transaction_log
-from icechunk.ground.clock import now_us, to_datetime
-from icechunk.ground.ids import ObjectId, id_text, parse_object_id
 from icechunk.model import updates as u
 from icechunk.model.refs import Refs
 from icechunk.model.repo_facts import FLAG_IDS

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.core.errors import FormatError, InvalidInputError
+from icechunk.core.ids import INITIAL_SNAPSHOT_ID, ObjectId
 from icechunk.format import refs_v1
-from icechunk.ground.errors import FormatError, InvalidInputError
-from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, ObjectId
 
 names = st.text(st.characters(exclude_characters="/", exclude_categories=["Cs"]), min_size=1)
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.core.errors import FormatError
+from icechunk.core.ids import INITIAL_SNAPSHOT_ID, ObjectId
 from icechunk.format import flex
 from icechunk.format.envelope import FileType, pack, unpack
 from icechunk.format.flat_read import Body, Table
 from icechunk.format.flat_write import Builder, boolean, i32, ref, struct, u8, u16, u32, u64
 from icechunk.format.repo_info import decode_repo, encode_repo
-from icechunk.ground.errors import FormatError
-from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, ObjectId
 from icechunk.model import updates as u
 from icechunk.model.refs import Refs
 from icechunk.model.repo_state import RepoState

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.core.errors import FormatError, InvalidInputError
+from icechunk.core.ids import INITIAL_SNAPSHOT_ID, NodeId, ObjectId
 from icechunk.format import node_write as module
 from icechunk.format.dialect import V1, V2, Dialect
 from icechunk.format.envelope import FileType, pack, unpack
@@ -21,8 +23,6 @@ from icechunk.format.snapshot import (
     encode_snapshot,
     initial_snapshot,
 )
-from icechunk.ground.errors import FormatError, InvalidInputError
-from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, NodeId, ObjectId
 from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
 from icechunk.model.snapshot import ManifestInfo, Snapshot
 from tests.format.damage import assert_only_format_errors

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.core.errors import FormatError
+from icechunk.core.ids import NodeId, ObjectId
 from icechunk.format import txlog
 from icechunk.format.dialect import V1, V2, Dialect
 from icechunk.format.envelope import FileType, pack, unpack
@@ -17,8 +19,6 @@ from icechunk.format.txlog import (
     decode_transaction_log,
     encode_transaction_log,
 )
-from icechunk.ground.errors import FormatError
-from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model.coordinates import sorted_unique
 from icechunk.model.txlog import Move, TransactionLog
 from tests.format.damage import damaged

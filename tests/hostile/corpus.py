@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import zstandard
 
+from icechunk.core.ids import NodeId, ObjectId
 from icechunk.format import manifest as manifest_module
 from icechunk.format import manifest_patch
 from icechunk.format.dialect import V1, V2, Dialect
@@ -18,7 +19,6 @@ from icechunk.format.manifest import decode_manifest, encode_manifest
 from icechunk.format.repo_info import decode_repo, encode_repo
 from icechunk.format.snapshot import decode_snapshot, encode_snapshot
 from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
-from icechunk.ground.ids import NodeId, ObjectId
 from icechunk.model import updates as u
 from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
 from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable

@@ -13,6 +13,8 @@ import pytest
 import zstandard
 
 from icechunk.config.limits import VARIABLE
+from icechunk.core.errors import FormatError
+from icechunk.core.ids import NodeId
 from icechunk.format import flex
 from icechunk.format.envelope import FileType, pack
 from icechunk.format.flat_write import Builder, i32, ref, struct, u8, u64
@@ -20,8 +22,6 @@ from icechunk.format.manifest import decode_manifest
 from icechunk.format.repo_info import decode_repo
 from icechunk.format.snapshot import decode_snapshot
 from icechunk.format.txlog import decode_transaction_log
-from icechunk.ground.errors import FormatError
-from icechunk.ground.ids import NodeId
 
 MIB = 2**20
 ID = bytes(12)

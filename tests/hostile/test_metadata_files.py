@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from icechunk.ground.errors import ErrorKind, IcechunkError
+from icechunk.core.errors import ErrorKind, IcechunkError
 from tests.hostile.corpus import Specimen, specimens
 from tests.hostile.mutations import Damage
 

@@ -18,8 +18,8 @@ import zarr
 
 import icechunk
 from icechunk import IcechunkError
+from icechunk.core.errors import ErrorKind
 from icechunk.format.envelope import HEADER_SIZE, FileType
-from icechunk.ground.errors import ErrorKind
 from tests.hostile.mutations import Damage
 
 KINDS = {

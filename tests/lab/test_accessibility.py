@@ -68,26 +68,26 @@ def test_no_view_has_violations(lab: Lab, notebook: Notebook) -> None:
     lab.command("icechunk:open")
     page = lab.page
     views = {
-        "history": notebook.output(1).get_by_test_id("ick-history"),
-        "diff": notebook.output(2).get_by_test_id("ick-diff"),
-        "resolver": notebook.output(3).get_by_test_id("ick-resolver"),
-        "panel": page.get_by_test_id("ick-panel"),
+        "history": notebook.output(1).get_by_test_id("icechunk-history"),
+        "diff": notebook.output(2).get_by_test_id("icechunk-diff"),
+        "resolver": notebook.output(3).get_by_test_id("icechunk-resolver"),
+        "panel": page.get_by_test_id("icechunk-panel"),
     }
     expect(views["panel"]).to_contain_text("main")
-    views["history"].get_by_test_id("ick-act-branch").click()
+    views["history"].get_by_test_id("icechunk-act-branch").click()
     views["history"].locator("summary").click()
-    expect(views["history"].get_by_test_id("ick-open-python")).to_contain_text("open_zarr")
-    expect(views["history"].get_by_test_id("ick-verdict").first).to_contain_text("conflict")
+    expect(views["history"].get_by_test_id("icechunk-open-python")).to_contain_text("open_zarr")
+    expect(views["history"].get_by_test_id("icechunk-verdict").first).to_contain_text("conflict")
     views["diff"].locator("summary").click()
-    expect(views["diff"].get_by_test_id("ick-metadata")).to_contain_text("attributes.units")
-    expect(views["diff"].locator(".ick-heat")).to_be_visible()
-    views["diff"].get_by_test_id("ick-mapkind").select_option("size")
-    expect(views["diff"].get_by_test_id("ick-sizes")).to_contain_text("chunks")
-    expect(views["diff"].get_by_test_id("ick-writers")).to_contain_text("made the array")
+    expect(views["diff"].get_by_test_id("icechunk-metadata")).to_contain_text("attributes.units")
+    expect(views["diff"].locator(".icechunk-heat")).to_be_visible()
+    views["diff"].get_by_test_id("icechunk-mapkind").select_option("size")
+    expect(views["diff"].get_by_test_id("icechunk-sizes")).to_contain_text("chunks")
+    expect(views["diff"].get_by_test_id("icechunk-writers")).to_contain_text("made the array")
     for closed in views["resolver"].locator("summary").all():
         closed.click()
-    expect(views["resolver"].get_by_test_id("ick-takes")).to_contain_text("takes")
-    expect(views["resolver"].locator(".ick-stats").first).to_contain_text("mean")
+    expect(views["resolver"].get_by_test_id("icechunk-takes")).to_contain_text("takes")
+    expect(views["resolver"].locator(".icechunk-stats").first).to_contain_text("mean")
     found = []
     for theme in ("light", "dark"):
         lab.theme(theme)
@@ -119,7 +119,7 @@ def test_keys_and_names_are_settled_without_the_mouse(lab: Lab, notebooks: Path)
     notebook.run(1)
     page = lab.page
     page.wait_for_timeout(800)  # JupyterLab moves the focus once more
-    resolver = notebook.output(1).get_by_test_id("ick-resolver")
+    resolver = notebook.output(1).get_by_test_id("icechunk-resolver")
     conflicts = resolver.locator("[role=listbox]")
 
     def go_to(text: str) -> None:
@@ -137,7 +137,7 @@ def test_keys_and_names_are_settled_without_the_mouse(lab: Lab, notebooks: Path)
         page.keyboard.press(key)
 
     go_to("changed the metadata")
-    keys = resolver.get_by_test_id("ick-node-conflict")
+    keys = resolver.get_by_test_id("icechunk-node-conflict")
     expect(keys).to_contain_text("both changed it")
     found = []
     for theme in ("light", "dark"):
@@ -149,20 +149,20 @@ def test_keys_and_names_are_settled_without_the_mouse(lab: Lab, notebooks: Path)
     tab_to(page, keys.locator("tr", has_text="both changed it").locator("input").first)
     page.keyboard.press("Space")
     page.keyboard.press("ArrowRight")
-    press("ick-merge-keys")
+    press("icechunk-merge-keys")
     go_to("made a node")
-    press("ick-rename")
+    press("icechunk-rename")
     go_to("changed the array's metadata")
-    press("ick-keep-ours")
+    press("icechunk-keep-ours")
     go_to("wrote the same chunks")
-    expect(resolver.get_by_test_id("ick-grid")).to_have_attribute("data-grid-rows", MAP)
-    tab_to(page, resolver.get_by_test_id("ick-grid"))
+    expect(resolver.get_by_test_id("icechunk-grid")).to_have_attribute("data-grid-rows", MAP)
+    tab_to(page, resolver.get_by_test_id("icechunk-grid"))
     page.keyboard.press("m")
-    result = resolver.get_by_test_id("ick-preview-result")
+    result = resolver.get_by_test_id("icechunk-preview-result")
     expect(result).to_have_attribute("aria-label", re.compile("Result: mean"))
-    expect(resolver.get_by_test_id("ick-counter")).to_contain_text("All 4 decisions made")
-    press("ick-complete")
-    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    expect(resolver.get_by_test_id("icechunk-counter")).to_contain_text("All 4 decisions made")
+    press("icechunk-complete")
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
     attributes = notebook.kernel("dict(array(repo.readonly_session('main'), mode='r').attrs)")
     assert attributes == {"units": "K", "note": "mine"}
     names = "sorted(zarr.open_group(repo.readonly_session('main').store, mode='r').group_keys())"
@@ -180,12 +180,12 @@ def tab_to(page: Page, target: Locator) -> None:
 
 def test_a_conflict_is_settled_without_the_mouse(lab: Lab, notebook: Notebook) -> None:
     page = lab.page
-    resolver = notebook.output(3).get_by_test_id("ick-resolver")
-    counter = resolver.get_by_test_id("ick-counter")
+    resolver = notebook.output(3).get_by_test_id("icechunk-resolver")
+    counter = resolver.get_by_test_id("icechunk-counter")
     expect(counter).to_contain_text("2 of 2")
 
     resolver.locator("[role=listbox]").focus()
-    grid = resolver.get_by_test_id("ick-grid")
+    grid = resolver.get_by_test_id("icechunk-grid")
     expect(grid).to_have_attribute("data-grid-rows", MAP)
     tab_to(page, grid)
     page.keyboard.press("t")
@@ -193,14 +193,14 @@ def test_a_conflict_is_settled_without_the_mouse(lab: Lab, notebook: Notebook) -
     page.keyboard.press("Control+z")
     expect(counter).to_contain_text("2 of 2")
     page.keyboard.press("Control+a")
-    tab_to(page, resolver.get_by_test_id("ick-keep-ours"))
+    tab_to(page, resolver.get_by_test_id("icechunk-keep-ours"))
     page.keyboard.press("Enter")
     expect(counter).to_contain_text("All 2 chunks decided")
-    tab_to(page, resolver.get_by_test_id("ick-message"))
+    tab_to(page, resolver.get_by_test_id("icechunk-message"))
     page.keyboard.press("Control+a")
     page.keyboard.type("No mouse")
-    tab_to(page, resolver.get_by_test_id("ick-complete"))
+    tab_to(page, resolver.get_by_test_id("icechunk-complete"))
     page.keyboard.press("Enter")
-    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
     assert notebook.kernel("resolver.status") == "committed"
     assert notebook.kernel("next(iter(repo.ancestry(branch='main'))).message") == "No mouse"

@@ -46,7 +46,7 @@ def test_a_cell_commits_or_takes_back_what_it_did(lab: Lab, notebooks: Path) -> 
     assert notebook.kernel("[float(zarr.open_array(store, path='SST')[0, 0])]") == [20.0]
 
     notebook.run(4)
-    expect(notebook.output(4).get_by_test_id("ick-history")).to_contain_text("Calm sea")
+    expect(notebook.output(4).get_by_test_id("icechunk-history")).to_contain_text("Calm sea")
     notebook.run(5)
     expect(notebook.output(5)).to_contain_text("transactions.ipynb")
     told = notebook.kernel("shown.metadata")
@@ -106,8 +106,8 @@ def test_run_all_stops_at_a_conflict_and_goes_on_once_it_is_decided(
     output = notebook.output(2)
     expect(output).to_contain_text("main moved on since this session was opened")
     expect(output).not_to_contain_text("Traceback")
-    resolver = output.get_by_test_id("ick-resolver")
-    expect(resolver.get_by_test_id("ick-counter")).to_contain_text("4 of 4")
+    resolver = output.get_by_test_id("icechunk-resolver")
+    expect(resolver.get_by_test_id("icechunk-counter")).to_contain_text("4 of 4")
     line = output.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']")
     assert line.bounding_box()["y"] < resolver.bounding_box()["y"]  # the resolver is below it
     in_both_themes(lab, "conflict-stops", output)
@@ -117,11 +117,11 @@ def test_run_all_stops_at_a_conflict_and_goes_on_once_it_is_decided(
     assert notebook.kernel("list(repo.list_tags())") == []
     lab.screenshot("conflict-refuses", notebook.output(4))
 
-    resolver.get_by_test_id("ick-select-all").click()
-    resolver.get_by_test_id("ick-keep-ours").click()
-    expect(resolver.get_by_test_id("ick-message")).to_have_value("mine")
-    resolver.get_by_test_id("ick-complete").click()
-    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    resolver.get_by_test_id("icechunk-select-all").click()
+    resolver.get_by_test_id("icechunk-keep-ours").click()
+    expect(resolver.get_by_test_id("icechunk-message")).to_have_value("mine")
+    resolver.get_by_test_id("icechunk-complete").click()
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
     in_both_themes(lab, "conflict-completed", output)
 
     for number in (3, 4):

@@ -97,17 +97,17 @@ def test_the_resolver_in_marimo(marimo: Marimo, browser: Browser) -> None:
     lab = Lab(marimo, context)  # type: ignore[arg-type]
     try:
         lab.page.goto(marimo.url)
-        resolver = lab.page.get_by_test_id("ick-resolver")
-        counter = resolver.get_by_test_id("ick-counter")
+        resolver = lab.page.get_by_test_id("icechunk-resolver")
+        counter = resolver.get_by_test_id("icechunk-counter")
         expect(counter).to_contain_text("2 of 2", timeout=60_000)
-        grid = resolver.get_by_test_id("ick-grid")
+        grid = resolver.get_by_test_id("icechunk-grid")
         expect(grid).to_have_attribute("data-grid-rows", MAP)
         grid.focus()
         lab.page.keyboard.type("ot")
         expect(counter).to_contain_text("All 2 chunks decided")
-        expect(resolver.get_by_test_id("ick-message")).to_have_value("Merged in marimo")
-        resolver.get_by_test_id("ick-complete").click()
-        expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+        expect(resolver.get_by_test_id("icechunk-message")).to_have_value("Merged in marimo")
+        resolver.get_by_test_id("icechunk-complete").click()
+        expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
         lab.screenshot("marimo")
         assert lab.external == []
         assert lab.errors == []

@@ -19,7 +19,7 @@ def test_the_main_job_by_keyboard(notebook7: Lab) -> None:
         notebook.run(number[name], timeout=120)
     cells = notebook.cell_count()
 
-    for name, first in (("history", "ick-history"), ("diff", "ick-diff")):
+    for name, first in (("history", "icechunk-history"), ("diff", "icechunk-diff")):
         notebook.run(number[name])
         view = notebook.output(number[name]).get_by_test_id(first)
         expect(view).to_contain_text("SST")
@@ -34,10 +34,10 @@ def test_the_main_job_by_keyboard(notebook7: Lab) -> None:
     notebook.run(number["ana"])
     notebook.run(number["conflict"])
     notebook.run(number["resolve"])
-    resolver = notebook.output(number["resolve"]).get_by_test_id("ick-resolver")
-    counter = resolver.get_by_test_id("ick-counter")
+    resolver = notebook.output(number["resolve"]).get_by_test_id("icechunk-resolver")
+    counter = resolver.get_by_test_id("icechunk-counter")
     expect(counter).to_contain_text("4 of 4")
-    grid = resolver.get_by_test_id("ick-grid")
+    grid = resolver.get_by_test_id("icechunk-grid")
     expect(grid).to_have_attribute("data-grid-rows", MAP)
     lab.page.wait_for_timeout(800)
     grid.focus()
@@ -51,10 +51,10 @@ def test_the_main_job_by_keyboard(notebook7: Lab) -> None:
     expect(counter).to_contain_text("All 4 chunks decided")
     assert notebook.cell_count() == cells
 
-    message = resolver.get_by_test_id("ick-message")
+    message = resolver.get_by_test_id("icechunk-message")
     message.fill("By keyboard")
     message.press("Enter")
-    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
     assert notebook.cell_count() == cells
     (told,) = notebook.run(number["check"])
     assert "108 chunks of SST hold exactly what was chosen" in told["text"]

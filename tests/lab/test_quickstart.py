@@ -57,16 +57,16 @@ def test_the_main_job_with_the_mouse(
         notebook.run(number[name], timeout=120)
 
     notebook.run(number["history"])
-    history = notebook.output(number["history"]).get_by_test_id("ick-history")
-    expect(history.get_by_test_id("ick-history-row")).to_have_count(3)
+    history = notebook.output(number["history"]).get_by_test_id("icechunk-history")
+    expect(history.get_by_test_id("icechunk-history-row")).to_have_count(3)
     expect(history).to_contain_text("COADS climatology")
     expect(history).to_contain_text("bias-correction")
     expect(history).to_contain_text("v1")
     in_both_themes(lab, "quickstart-history", history)
 
     notebook.run(number["diff"])
-    diff = notebook.output(number["diff"]).get_by_test_id("ick-diff")
-    expect(diff.get_by_test_id("ick-diff-node").first).to_contain_text("SST")
+    diff = notebook.output(number["diff"]).get_by_test_id("icechunk-diff")
+    expect(diff.get_by_test_id("icechunk-diff-node").first).to_contain_text("SST")
     expect(diff).to_contain_text("12 of 108 chunks")
     in_both_themes(lab, "quickstart-diff", diff)
 
@@ -75,24 +75,24 @@ def test_the_main_job_with_the_mouse(
     assert "ConflictError" in printed["text"]
 
     notebook.run(number["resolve"])
-    resolver = notebook.output(number["resolve"]).get_by_test_id("ick-resolver")
-    grid = resolver.get_by_test_id("ick-grid")
-    counter = resolver.get_by_test_id("ick-counter")
-    complete = resolver.get_by_test_id("ick-complete")
+    resolver = notebook.output(number["resolve"]).get_by_test_id("icechunk-resolver")
+    grid = resolver.get_by_test_id("icechunk-grid")
+    counter = resolver.get_by_test_id("icechunk-counter")
+    complete = resolver.get_by_test_id("icechunk-complete")
     expect(counter).to_contain_text("4 of 4")
     expect(complete).to_be_disabled()
-    expect(resolver.get_by_test_id("ick-message")).to_have_value("SST: cooler sensors")
+    expect(resolver.get_by_test_id("icechunk-message")).to_have_value("SST: cooler sensors")
     expect(grid).to_have_attribute("data-flip-y", "true")  # latitudes: north is up
     south, north = cell_of(grid, 0, 0), cell_of(grid, 2, 0)
     assert north["y"] < south["y"]
     for side in ("ours", "theirs", "base"):
-        expect(resolver.get_by_test_id(f"ick-preview-{side}")).to_be_visible()
+        expect(resolver.get_by_test_id(f"icechunk-preview-{side}")).to_be_visible()
     assert notebook.kernel("session.status().updated_chunks['/SST']")
 
     # January: drag a rectangle over both conflicted chunks, keep Ana's.
     start, end = cell_of(grid, 1, 1), cell_of(grid, 1, 2)
     lab.drag(grid, (start["x"], start["y"]), (end["x"], end["y"]))
-    resolver.get_by_test_id("ick-keep-theirs").click()
+    resolver.get_by_test_id("icechunk-keep-theirs").click()
     expect(counter).to_contain_text("2 of 4")
     in_both_themes(lab, "quickstart-resolver", resolver)
 
@@ -106,22 +106,22 @@ def test_the_main_job_with_the_mouse(
     slider.focus()
     slider.press("ArrowRight")
     grid.click(position=cell_of(grid, 1, 1))
-    resolver.get_by_test_id("ick-keep-ours").click()
+    resolver.get_by_test_id("icechunk-keep-ours").click()
     expect(counter).to_contain_text("1 of 4")
     expect(complete).to_be_disabled()
     grid.click(position=cell_of(grid, 1, 2))
-    resolver.get_by_test_id("ick-keep-base").click()
+    resolver.get_by_test_id("icechunk-keep-base").click()
     expect(complete).to_be_enabled()
 
     tip = notebook.kernel("repo.lookup_branch('main')")
     assert notebook.kernel("session.has_uncommitted_changes")
     complete.click()
-    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
     assert notebook.kernel("repo.lookup_branch('main')") != tip
     in_both_themes(lab, "quickstart-committed", resolver)
 
     notebook.run(number["result"])
-    after = notebook.output(number["result"]).get_by_test_id("ick-history")
+    after = notebook.output(number["result"]).get_by_test_id("icechunk-history")
     expect(after).to_contain_text("SST: cooler sensors")
     in_both_themes(lab, "quickstart-result", after)
     (told,) = notebook.run(number["check"])
@@ -160,15 +160,15 @@ def test_select_all_and_keep(
     notebook, number = quickstart
     for name in ("init", "open-data", "write", "branch", "correct", "ana", "resolve"):
         notebook.run(number[name], timeout=120)
-    resolver = notebook.output(number["resolve"]).get_by_test_id("ick-resolver")
-    expect(resolver.get_by_test_id("ick-grid")).to_have_attribute("data-grid-rows", "3")
-    resolver.get_by_test_id("ick-select-all").click()
-    resolver.get_by_test_id("ick-keep-ours").click()
-    expect(resolver.get_by_test_id("ick-counter")).to_contain_text("All 4 chunks decided")
-    message = resolver.get_by_test_id("ick-message")
+    resolver = notebook.output(number["resolve"]).get_by_test_id("icechunk-resolver")
+    expect(resolver.get_by_test_id("icechunk-grid")).to_have_attribute("data-grid-rows", "3")
+    resolver.get_by_test_id("icechunk-select-all").click()
+    resolver.get_by_test_id("icechunk-keep-ours").click()
+    expect(resolver.get_by_test_id("icechunk-counter")).to_contain_text("All 4 chunks decided")
+    message = resolver.get_by_test_id("icechunk-message")
     message.fill("Mine everywhere")
-    resolver.get_by_test_id("ick-complete").click()
-    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    resolver.get_by_test_id("icechunk-complete").click()
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
     messages, _ = read_back(notebooks / "output" / "coads", tmp_path)
     assert messages[0][0] == "Mine everywhere"
 
@@ -193,31 +193,33 @@ def test_cells_are_merged_by_a_rule_and_by_hand(lab: Lab, notebooks: Path) -> No
     notebook.run(0)
     notebook.run(1)
     lab.page.wait_for_timeout(800)
-    resolver = notebook.output(1).get_by_test_id("ick-resolver")
-    counter = resolver.get_by_test_id("ick-counter")
-    expect(resolver.get_by_test_id("ick-cells")).to_contain_text("I changed 1, they 1, both 0")
+    resolver = notebook.output(1).get_by_test_id("icechunk-resolver")
+    counter = resolver.get_by_test_id("icechunk-counter")
+    expect(resolver.get_by_test_id("icechunk-cells")).to_contain_text("I changed 1, they 1, both 0")
     resolver.locator("summary", has_text="Rules").click()
-    resolver.get_by_test_id("ick-rule").select_option("merge-where-apart")
-    expect(resolver.get_by_test_id("ick-takes")).to_contain_text("takes 1 of 2 undecided chunks")
+    resolver.get_by_test_id("icechunk-rule").select_option("merge-where-apart")
+    expect(resolver.get_by_test_id("icechunk-takes")).to_contain_text(
+        "takes 1 of 2 undecided chunks"
+    )
     expect(counter).to_contain_text("2 of 2")
-    resolver.get_by_test_id("ick-apply").click()
+    resolver.get_by_test_id("icechunk-apply").click()
     expect(counter).to_contain_text("1 of 2")
-    grid = resolver.get_by_test_id("ick-grid")
+    grid = resolver.get_by_test_id("icechunk-grid")
     grid.focus()
     lab.page.keyboard.press("n")
-    expect(resolver.get_by_test_id("ick-cells")).to_contain_text("I changed 1, they 1, both 1")
+    expect(resolver.get_by_test_id("icechunk-cells")).to_contain_text("I changed 1, they 1, both 1")
     grid.focus()
     lab.page.keyboard.press("m")
-    expect(resolver.locator(".ick-ask")).to_contain_text("1 chunk holds 1 cell")
+    expect(resolver.locator(".icechunk-ask")).to_contain_text("1 chunk holds 1 cell")
     in_both_themes(lab, "resolver-merge", resolver)
-    resolver.get_by_test_id("ick-both-theirs").click()
+    resolver.get_by_test_id("icechunk-both-theirs").click()
     expect(counter).to_contain_text("All 2 chunks decided")
     with lab.page.expect_download() as saved:
-        resolver.get_by_test_id("ick-save").click()
+        resolver.get_by_test_id("icechunk-save").click()
     decisions = json.loads(Path(saved.value.path()).read_text())["decisions"]
     assert [decision["choice"] for decision in decisions] == ["merge-ours", "merge-theirs"]
-    resolver.get_by_test_id("ick-complete").click()
-    expect(resolver.get_by_test_id("ick-result")).to_contain_text("main", timeout=30_000)
+    resolver.get_by_test_id("icechunk-complete").click()
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
     assert notebook.kernel("values(repo)[0, 0, :3].tolist()") == [-1, -2, 2]
     assert notebook.kernel("values(repo)[2, 0, :4].tolist()") == [-1, -2, -2, 99]
 
@@ -229,11 +231,11 @@ def test_cancel_leaves_the_session_as_it_was(
     for name in ("init", "open-data", "write", "branch", "correct", "ana", "resolve"):
         notebook.run(number[name], timeout=120)
     before = notebook.kernel("[session.snapshot_id, session.status().updated_chunks]")
-    resolver = notebook.output(number["resolve"]).get_by_test_id("ick-resolver")
-    expect(resolver.get_by_test_id("ick-grid")).to_have_attribute("data-grid-rows", "3")
-    resolver.get_by_test_id("ick-select-all").click()
-    resolver.get_by_test_id("ick-keep-theirs").click()
-    resolver.get_by_test_id("ick-cancel").click()
+    resolver = notebook.output(number["resolve"]).get_by_test_id("icechunk-resolver")
+    expect(resolver.get_by_test_id("icechunk-grid")).to_have_attribute("data-grid-rows", "3")
+    resolver.get_by_test_id("icechunk-select-all").click()
+    resolver.get_by_test_id("icechunk-keep-theirs").click()
+    resolver.get_by_test_id("icechunk-cancel").click()
     lab.page.wait_for_timeout(500)
     assert notebook.kernel("[session.snapshot_id, session.status().updated_chunks]") == before
     assert notebook.kernel("resolver.status") == "cancelled"
@@ -246,7 +248,7 @@ def test_the_side_panel_lists_the_repositories_of_the_kernel(
     for name in ("init", "open-data", "write", "branch"):
         notebook.run(number[name], timeout=120)
     lab.command("icechunk:open")
-    panel = lab.page.get_by_test_id("ick-panel")
+    panel = lab.page.get_by_test_id("icechunk-panel")
     expect(panel).to_contain_text("main")
     expect(panel).to_contain_text("bias-correction")
     expect(panel).to_contain_text("v1")

@@ -100,9 +100,9 @@ def count(repo: icechunk.Repository) -> dict[str, int]:
 
 def pruned(repo: icechunk.Repository) -> dict[str, list[str]]:
     """Messages by snapshot: whose logs it remembers (spec 2), as ids."""
-    from icechunk.ground.ids import id_text
+    from icechunk.core.ids import id_text
 
-    state = repo._ctx.ledger.state()
+    state = repo._ctx.ref_store.state()
     return {id_text(r.id): [id_text(each) for each in r.pruned] for r in state.snapshots}
 
 

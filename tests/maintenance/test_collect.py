@@ -12,9 +12,9 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.assets.layout import chunk_key
-from icechunk.ground.errors import ErrorKind, StorageError
-from icechunk.ground.ids import id_text, new_object_id
+from icechunk.core.errors import ErrorKind, StorageError
+from icechunk.core.ids import id_text, new_object_id
+from icechunk.files.layout import chunk_key
 from icechunk.model.updates import GCRan
 from icechunk.storage.local import LocalStorage
 from icechunk.storage.memory import MemoryStorage
@@ -93,7 +93,7 @@ def test_the_cut_off_is_exclusive_and_by_the_storages_time(repo: icechunk.Reposi
     repo.reset_branch("main", back)
     info = repo.storage.head(f"snapshots/{lost}")
     assert info is not None
-    written = icechunk.ground.clock.to_datetime(info.modified)
+    written = icechunk.core.clock.to_datetime(info.modified)
     assert repo.garbage_collect(written).snapshots_deleted == 0
     assert f"{lost}" in names(repo, "snapshots")
     assert repo.garbage_collect(FAR).snapshots_deleted == 1
@@ -107,9 +107,9 @@ def test_an_unreferenced_file_of_exactly_the_cut_off_time_stays(
     repo.storage.put(key, b"left over")
     info = repo.storage.head(key)
     assert info is not None
-    repo.garbage_collect(icechunk.ground.clock.to_datetime(info.modified))
+    repo.garbage_collect(icechunk.core.clock.to_datetime(info.modified))
     assert repo.storage.head(key) is not None
-    repo.garbage_collect(icechunk.ground.clock.to_datetime(info.modified + 1))
+    repo.garbage_collect(icechunk.core.clock.to_datetime(info.modified + 1))
     assert repo.storage.head(key) is None
 
 
@@ -303,9 +303,9 @@ def test_survivors_of_a_collected_parent_move_up_and_remember_it() -> None:
 def test_the_run_is_on_record_unless_it_is_dry() -> None:
     repo = start()
     repo.garbage_collect(PAST, dry_run=True)
-    assert not isinstance(repo._ctx.ledger.state().updates[0].kind, GCRan)
+    assert not isinstance(repo._ctx.ref_store.state().updates[0].kind, GCRan)
     repo.garbage_collect(PAST)
-    assert isinstance(repo._ctx.ledger.state().updates[0].kind, GCRan)
+    assert isinstance(repo._ctx.ref_store.state().updates[0].kind, GCRan)
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -368,8 +368,8 @@ def test_a_branch_created_meanwhile_saves_what_was_to_go() -> None:
 
 def test_r29_skewed_clocks_cost_no_transaction_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot is kept by what the storage says of its file, and its log with it."""
+    from icechunk.core.clock import now_us
     from icechunk.engine import flush as flushing
-    from icechunk.ground.clock import now_us
 
     for skew in (-500_000_000, 500_000_000):
         repo = start()

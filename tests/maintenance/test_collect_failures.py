@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.core.errors import ErrorKind, StorageError
 from icechunk.storage.memory import MemoryStorage
 from tests.maintenance.histories import (
     FAR,
@@ -87,10 +87,10 @@ def test_it_gives_up_after_too_many_failures_in_a_row() -> None:
 
 
 def test_throttled_requests_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    from icechunk.maintenance import collect
+    from icechunk.maintenance import garbage_collection
 
     waits: list[float] = []
-    monkeypatch.setattr(collect.time, "sleep", waits.append)
+    monkeypatch.setattr(garbage_collection.time, "sleep", waits.append)
     storage, repo, _ = stubborn(1)
     storage.throttled = 3
     summary = repo.garbage_collect(FAR)

@@ -190,7 +190,7 @@ def test_snapshots_without_a_ref_expire_too() -> None:
 def test_the_run_is_on_record_also_when_nothing_expires() -> None:
     repo = start()
     repo.expire_snapshots(PAST)
-    assert isinstance(repo._ctx.ledger.state().updates[0].kind, ExpirationRan)
+    assert isinstance(repo._ctx.ref_store.state().updates[0].kind, ExpirationRan)
 
 
 def test_refs_at_the_first_snapshot_stay() -> None:
@@ -292,11 +292,11 @@ def test_a_read_only_repository_is_left_alone() -> None:
 
 
 def make_read_only(repo: icechunk.Repository) -> None:
-    from icechunk.ground.clock import now_us
+    from icechunk.core.clock import now_us
     from icechunk.model.updates import RepoStatusValue
 
     status = RepoStatusValue(1, now_us(), "maintenance")
-    repo._ctx.ledger.update(
+    repo._ctx.ref_store.update(
         lambda state, at, backup, limit: state.with_status(
             status, at=at, backup_path=backup, limit=limit
         )

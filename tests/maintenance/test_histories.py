@@ -223,11 +223,11 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def refs_are_where_they_should_be(self) -> None:
-        refs = self.repo._ctx.ledger
-        assert {n: icechunk.ground.ids.id_text(t) for n, t in refs.branches().items()} == (
+        refs = self.repo._ctx.ref_store
+        assert {n: icechunk.core.ids.id_text(t) for n, t in refs.branches().items()} == (
             self.branches
         )
-        assert {n: icechunk.ground.ids.id_text(t) for n, t in refs.tags().items()} == self.tags
+        assert {n: icechunk.core.ids.id_text(t) for n, t in refs.tags().items()} == self.tags
 
     @invariant()
     def histories_are_whole_and_can_be_read(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import icechunk
-from icechunk.ground.errors import ErrorKind
+from icechunk.core.errors import ErrorKind
 from icechunk.maintenance.inspect import _time
 from tests.maintenance.histories import ROOT, amend, commit, flush, start
 from tests.oracle import run_reference

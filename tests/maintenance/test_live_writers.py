@@ -9,8 +9,8 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.engine import presence
-from icechunk.ground.errors import ErrorKind, StorageError
+from icechunk.core.errors import ErrorKind, StorageError
+from icechunk.engine import durability
 from icechunk.model.updates import GCRan
 from icechunk.storage.memory import MemoryStorage
 from icechunk.testing import RecordingStorage
@@ -217,11 +217,11 @@ def test_a_short_log_that_may_hide_a_collection_counts_as_one() -> None:
     repo = start(config=config)
     ctx = repo._ctx
     opened = repo.lookup_snapshot(repo.lookup_branch("main")).written_at
-    since = icechunk.ground.clock.from_datetime(opened)
-    assert not presence._collected_since(ctx, since)
+    since = icechunk.core.clock.from_datetime(opened)
+    assert not durability._collected_since(ctx, since)
     repo.garbage_collect(opened)
-    assert isinstance(ctx.ledger.state().updates[0].kind, GCRan)
+    assert isinstance(ctx.ref_store.state().updates[0].kind, GCRan)
     for name in ("x", "y", "z"):
         repo.create_branch(name, repo.lookup_branch("main"))
-    assert not any(isinstance(u.kind, GCRan) for u in repo._ctx.ledger.state().updates)
-    assert presence._collected_since(repo._ctx, since)
+    assert not any(isinstance(u.kind, GCRan) for u in repo._ctx.ref_store.state().updates)
+    assert durability._collected_since(repo._ctx, since)

@@ -12,9 +12,9 @@ import pytest
 import zarr
 
 import icechunk
+from icechunk.core.ids import parse_object_id
 from icechunk.format.refs_v1 import branch_key, encode_ref
 from icechunk.format.repo_info import decode_repo
-from icechunk.ground.ids import parse_object_id
 from icechunk.model import updates as u
 from icechunk.storage.memory import MemoryStorage
 from tests.maintenance.dying import Death, DyingStorage

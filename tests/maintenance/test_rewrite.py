@@ -8,7 +8,7 @@ import zarr
 
 import icechunk
 from icechunk import ManifestSplitCondition, ManifestSplitDimCondition
-from icechunk.ground.errors import ErrorKind
+from icechunk.core.errors import ErrorKind
 from tests.maintenance.histories import FAR, ROOT, cells, commit, messages, names, start
 from tests.repositories import edit, read
 

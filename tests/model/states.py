@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from icechunk.ground.ids import ObjectId
+from icechunk.core.ids import ObjectId
 from icechunk.model import updates as u
 from icechunk.model.refs import Refs
 from icechunk.model.repo_state import RepoState

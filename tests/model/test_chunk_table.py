@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icechunk.ground.errors import InternalError, InvalidInputError
-from icechunk.ground.ids import ObjectId
+from icechunk.core.errors import InternalError, InvalidInputError
+from icechunk.core.ids import ObjectId
 from icechunk.model.chunk_table import (
     INLINE,
     NATIVE,

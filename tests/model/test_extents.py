@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icechunk.ground.errors import InternalError
+from icechunk.core.errors import InternalError
 from icechunk.model import extents as boxes
 
 ranges = st.tuples(st.integers(0, 4), st.integers(0, 5))

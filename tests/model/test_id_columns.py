@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icechunk.ground.ids import id_text
+from icechunk.core.ids import id_text
 from icechunk.model.id_columns import (
     NO_IDS,
     column,

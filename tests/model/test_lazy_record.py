@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
+from icechunk.core.ids import ObjectId
 from icechunk.format.repo_info import decode_repo, encode_repo
-from icechunk.ground.ids import ObjectId
 from icechunk.model.lazy_record import Walk, lazy_record
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_info import SnapshotInfo

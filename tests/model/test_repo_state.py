@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from icechunk.ground.errors import IcechunkError
-from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, ObjectId, id_text
+from icechunk.core.errors import IcechunkError
+from icechunk.core.ids import INITIAL_SNAPSHOT_ID, ObjectId, id_text
 from icechunk.model import updates as u
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord

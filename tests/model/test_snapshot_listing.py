@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icechunk.core.ids import new_object_id
 from icechunk.format.repo_info import decode_repo, encode_repo
-from icechunk.ground.ids import new_object_id
 from icechunk.model.lazy_record import LazyRecords, Walk
 from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.repo_state import RepoState

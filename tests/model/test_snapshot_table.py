@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icechunk.ground.errors import FormatError, SnapshotNotFoundError
-from icechunk.ground.ids import ObjectId
+from icechunk.core.errors import FormatError, SnapshotNotFoundError
+from icechunk.core.ids import ObjectId
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
 from tests.model.states import records
 

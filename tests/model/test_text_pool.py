@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icechunk.ground.errors import FormatError
+from icechunk.core.errors import FormatError
 from icechunk.model import text_pool
 from icechunk.model.text_pool import TextPool, frame, insert_row
 

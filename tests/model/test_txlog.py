@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from icechunk.ground.ids import NodeId, ObjectId
+from icechunk.core.ids import NodeId, ObjectId
 from icechunk.model.txlog import Move, TransactionLog
 
 NODE = NodeId(b"n" * 8)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icechunk.ground.errors import FormatError
+from icechunk.core.errors import FormatError
 from icechunk.model import updates as u
 from icechunk.model.update_log import UpdateLog, check_decreasing, from_row, to_row
 from icechunk.model.updates import Update

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icechunk.config.containers import VirtualChunkContainer, local_filesystem_store, s3_store
-from icechunk.ground.errors import InvalidInputError
+from icechunk.core.errors import InvalidInputError
 from icechunk.model.columns import TextColumn
 from icechunk.model.text_lists import text_column
 from icechunk.model.virtual_urls import Containers, normalise, resolved, resolved_column

@@ -15,8 +15,8 @@ import zarr
 import icechunk
 from icechunk import ManifestPreloadCondition as P
 from icechunk import ManifestPreloadConfig
+from icechunk.core.ids import id_text
 from icechunk.engine import preload
-from icechunk.ground.ids import id_text
 from icechunk.storage.wrapper import Call, StorageWrapper
 
 SIZES = {"lat": 20, "lon": 30, "time": 1200, "temp/depth": 40, "temp/t2m": 50, "station": 10}

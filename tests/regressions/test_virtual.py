@@ -17,12 +17,12 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.assets import virtual_files
 from icechunk.config.serde import from_plain, to_plain
+from icechunk.files import virtual_files
 from icechunk.model.virtual_urls import normalise
 from icechunk.storage import azure_store
-from tests.virtual.places import Place, local_place, new_array, values, web_place
-from tests.virtual.web import Served, WebServer, serving
+from tests.virtual_chunks.places import Place, local_place, new_array, values, web_place
+from tests.virtual_chunks.web import Served, WebServer, serving
 
 GOOD = np.arange(40, dtype="f4")
 BOTH = pytest.mark.parametrize("spec_version", [1, 2])

@@ -10,10 +10,10 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.assets.layout import snapshot_key
+from icechunk.core.ids import parse_object_id
+from icechunk.files.layout import snapshot_key
 from icechunk.format.dialect import dialect_for
 from icechunk.format.snapshot import decode_snapshot, encode_snapshot
-from icechunk.ground.ids import parse_object_id
 from tests.repositories import edit, with_grid
 from tests.servers import proxy as proxy_server
 from tests.servers.places import S3Place
@@ -177,9 +177,9 @@ def test_rooted_keys_are_refused_below_a_prefix(prefix: str) -> None:
 
 
 def test_a_clock_an_hour_behind_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    from icechunk.core.clock import now_us
     from icechunk.engine import flush
-    from icechunk.ground.clock import now_us
-    from icechunk.ledger import v2
+    from icechunk.refs import v2
 
     storage = icechunk.in_memory_storage()
     repo, tip = with_grid(storage)

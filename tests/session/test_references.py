@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.ground.ids import ObjectId, id_text
+from icechunk.core.ids import ObjectId, id_text
 
 PREFIX = "s3://bucket/data/"
 

@@ -159,7 +159,7 @@ def test_copies_of_one_handle_share_it_and_copies_of_another_do_not(
     first, again, other = (pickle.loads(each)._transaction.ctx for each in (one, one, two))
     assert first is again
     assert other is not first
-    assert other.assets is first.assets
+    assert other.files is first.files
     assert (first.default_metadata, other.default_metadata) == ({}, {"who": "me"})
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from icechunk.ground.ids import INITIAL_SNAPSHOT_ID, id_text
+from icechunk.core.ids import INITIAL_SNAPSHOT_ID, id_text
 from tests.stateful.plain_store import Content
 
 FIRST = id_text(INITIAL_SNAPSHOT_ID)

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from icechunk import InvalidInputError, StorageError
-from icechunk.ground.clock import now_us
-from icechunk.ground.runtime import map_parallel
+from icechunk.core.clock import now_us
+from icechunk.core.runtime import map_parallel
 from icechunk.storage.base import ObjectInfo, Storage, StorageObjectInfo
 
 ODD_KEYS = ["", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", ".", "..", "a\\b", "a\0b"]

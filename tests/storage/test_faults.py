@@ -10,7 +10,7 @@ import pytest
 import icechunk
 from icechunk import StorageError
 from icechunk.config.resolve import storage_tuning
-from icechunk.ground.runtime import map_parallel
+from icechunk.core.runtime import map_parallel
 from icechunk.storage.base import Storage
 from tests.servers.places import S3Place
 from tests.servers.proxy import LOST, RESET, STALL, Proxy

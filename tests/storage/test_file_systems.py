@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from icechunk import StorageError, local_filesystem_storage
-from icechunk.ground.runtime import map_parallel
+from icechunk.core.runtime import map_parallel
 from tests.storage.contract import keys_below
 
 fcntl = pytest.importorskip("fcntl")

@@ -14,7 +14,7 @@ import zarr
 
 import icechunk
 from icechunk import local_filesystem_storage
-from icechunk.ground.errors import StorageError
+from icechunk.core.errors import StorageError
 from icechunk.storage import local, packs
 from icechunk.storage.local import LocalStorage
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from icechunk import StorageError, local_filesystem_storage
-from icechunk.ground.runtime import map_parallel
+from icechunk.core.runtime import map_parallel
 from icechunk.storage import ConcurrentWriterWarning, files
 from icechunk.storage.base import Storage
 from icechunk.storage.local import LocalStorage

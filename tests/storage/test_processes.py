@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from icechunk import StorageError, local_filesystem_storage
-from icechunk.ground.runtime import map_parallel
+from icechunk.core.runtime import map_parallel
 from icechunk.storage.base import Storage
 from icechunk.storage.names import LOCK_NAME, is_hidden
-from tests.ground.test_runtime import exit_status_of_child
+from tests.core.test_runtime import exit_status_of_child
 from tests.storage.contract import keys_below
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform cannot fork")

@@ -219,7 +219,7 @@ def test_credentials_and_signatures_stay_out_of_the_log(moto, caplog):
 
 
 def test_virtual_chunks_are_logged_without_user_names_and_queries(tmp_path, caplog):
-    from icechunk.assets.virtual_object import VirtualObject
+    from icechunk.virtual_chunks.source import VirtualObject
 
     class Remote(VirtualObject):
         def read(self, place, offset, size):

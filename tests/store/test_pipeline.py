@@ -24,7 +24,7 @@ from zarr.core.buffer import cpu
 from zarr.storage import MemoryStore
 
 import icechunk
-from icechunk.ground.errors import IcechunkError
+from icechunk.core.errors import IcechunkError
 from icechunk.store import pipeline
 from icechunk.store.pipeline import IcechunkPipeline, fast_pipeline
 from tests.repositories import storage_of

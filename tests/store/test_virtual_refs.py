@@ -11,7 +11,7 @@ import zarr
 
 import icechunk
 from icechunk.config.containers import VirtualChunkContainer, local_filesystem_store, s3_store
-from icechunk.ground.errors import ErrorKind, IcechunkError
+from icechunk.core.errors import ErrorKind, IcechunkError
 from icechunk.model.chunk_table import Location
 from icechunk.virtual import VirtualChunkSpec
 

@@ -69,7 +69,7 @@ export function say(element: Element, text: string): void {
 export function button(label: string, props: Props | null = null, ...children: Child[]): HTMLButtonElement {
   const element = h(
     "button",
-    { type: "button", class: "ick-button", ...props },
+    { type: "button", class: "icechunk-button", ...props },
     ...children,
   );
   if (label) element.append(label);

@@ -20,7 +20,7 @@ export class IcechunkPanel extends Widget {
 
   constructor() {
     super();
-    this.addClass("ick-panelhost");
+    this.addClass("icechunk-panelhost");
     this.view = mount(this.node, { onRefresh: () => void this.refresh(true) });
     this.view.show({ state: "no-kernel" });
   }

@@ -70,12 +70,12 @@ export class Activity {
   /** The bar of a commit: its length tells the order of magnitude. */
   bar(id: string): HTMLElement {
     const written = this.known.get(id);
-    const box = h("span", { class: "ick-activity" });
+    const box = h("span", { class: "icechunk-activity" });
     const amount = written?.[this.kind];
     if (!written || !amount) return box;
     const bytes = written.bytes === null ? "" : `, ${byteSize(written.bytes)}`;
     const told = `${plural(written.chunks, "chunk")}${bytes} written`;
-    const fill = h("span", { class: "ick-activitybar", role: "img", "aria-label": told, title: told });
+    const fill = h("span", { class: "icechunk-activitybar", role: "img", "aria-label": told, title: told });
     fill.style.width = `${Math.max(6, (100 * Math.log1p(amount)) / Math.log1p(this.most[this.kind]))}%`;
     box.append(fill);
     return box;

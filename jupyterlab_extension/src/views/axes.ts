@@ -18,7 +18,7 @@ export interface AxisOptions {
 const MOST_BARS = 96;
 
 export class AxisControls {
-  readonly element = h("div", { class: "ick-axes" });
+  readonly element = h("div", { class: "icechunk-axes" });
   everySlice = false;
   private map: ChunkMapReply | null = null;
   private grid: ChunkGrid | null = null;
@@ -68,14 +68,14 @@ export class AxisControls {
     if (grid.ndim > 2) {
       const picks = h(
         "div",
-        { class: "ick-axispick" },
+        { class: "icechunk-axispick" },
         this.choice("y", "Rows", map, slice),
         this.choice("x", "Columns", map, slice),
       );
       if (this.options.rectangles && fixed.length) {
         const names = fixed.map((axis) => axisName(map.dims, axis)).join(" and ");
         const box = h("input", { type: "checkbox", "data-every": 1, checked: this.everySlice });
-        picks.append(h("label", { class: "ick-check" }, box, `Rectangle spans every ${names}`));
+        picks.append(h("label", { class: "icechunk-check" }, box, `Rectangle spans every ${names}`));
       }
       parts.push(picks);
     }
@@ -85,13 +85,13 @@ export class AxisControls {
   }
 
   private choice(role: "y" | "x", label: string, map: ChunkMapReply, slice: Slice): HTMLElement {
-    const select = h("select", { class: "ick-select", "data-role": role });
+    const select = h("select", { class: "icechunk-select", "data-role": role });
     map.grid.forEach((_, axis) =>
       select.append(
         h("option", { value: axis, selected: axis === slice[role] }, axisName(map.dims, axis)),
       ),
     );
-    return h("label", { class: "ick-field" }, h("span", null, label), select);
+    return h("label", { class: "icechunk-field" }, h("span", null, label), select);
   }
 
   /** Show where the sliders stand now. */
@@ -111,7 +111,7 @@ export class AxisControls {
       say(row.querySelector("output")!, `${shown} · ${count}`);
       for (const bar of row.querySelectorAll<SVGElement>("[data-position]")) {
         const [from, to] = [Number(bar.dataset.position), Number(bar.dataset.end)];
-        bar.classList.toggle("ick-here", from <= position && position < to);
+        bar.classList.toggle("icechunk-here", from <= position && position < to);
       }
     }
   }
@@ -134,7 +134,7 @@ export class AxisControls {
         const place = { x: b + 0.08, y: 10 - height, width: 0.84, height };
         const span = { "data-strip": axis, "data-position": b * per, "data-end": (b + 1) * per };
         const title = s("title", null, `${coverage(map, axis, b * per)}: ${grouped(sum)}`);
-        svg.append(s("rect", { ...place, ...span, class: sum ? "ick-bar" : "ick-bar ick-bar-none" }, title));
+        svg.append(s("rect", { ...place, ...span, class: sum ? "icechunk-bar" : "icechunk-bar icechunk-bar-none" }, title));
       });
       fill(strip, svg);
     }
@@ -154,12 +154,12 @@ function slider(map: ChunkMapReply, grid: ChunkGrid, slice: Slice, axis: number)
   });
   return h(
     "div",
-    { class: "ick-slider", "data-slider": axis },
+    { class: "icechunk-slider", "data-slider": axis },
     h("label", { for: id }, axisName(map.dims, axis)),
     h(
       "div",
-      { class: "ick-track" },
-      h("div", { class: "ick-strip", "data-stripof": axis, "aria-hidden": "true" }),
+      { class: "icechunk-track" },
+      h("div", { class: "icechunk-strip", "data-stripof": axis, "aria-hidden": "true" }),
       range,
     ),
     h("output", { for: id }),

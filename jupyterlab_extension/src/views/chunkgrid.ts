@@ -32,9 +32,9 @@ export class ChunkGridView {
   private focused = false;
   private queued = false;
   private readonly axes: AxisControls;
-  private readonly legend = h("div", { class: "ick-legend" });
-  private readonly status = h("div", { class: "ick-gridstatus", "aria-live": "polite" });
-  private readonly stage = h("div", { class: "ick-stage" });
+  private readonly legend = h("div", { class: "icechunk-legend" });
+  private readonly status = h("div", { class: "icechunk-gridstatus", "aria-live": "polite" });
+  private readonly stage = h("div", { class: "icechunk-stage" });
 
   constructor(
     private readonly frame: Frame,
@@ -42,8 +42,8 @@ export class ChunkGridView {
   ) {
     const help = uid();
     this.canvas = h("canvas", {
-      class: "ick-canvas",
-      testid: "ick-grid",
+      class: "icechunk-canvas",
+      testid: "icechunk-grid",
       tabindex: 0,
       role: "application",
       "aria-roledescription": "chunk grid",
@@ -61,16 +61,16 @@ export class ChunkGridView {
       : "Arrow keys move, Page Up and Page Down change the slice, N goes to the next changed chunk, plus and minus zoom.";
     this.element = h(
       "div",
-      { class: "ick-chunkgrid" },
+      { class: "icechunk-chunkgrid" },
       this.stage,
       h(
         "div",
-        { class: "ick-gridside" },
+        { class: "icechunk-gridside" },
         this.axes.element,
         options.tools ?? null,
         this.status,
         this.legend,
-        h("span", { class: "ick-sr", id: help }, keys),
+        h("span", { class: "icechunk-sr", id: help }, keys),
       ),
     );
     this.listen(frame.signal);
@@ -403,7 +403,7 @@ export class ChunkGridView {
     // Unchanged text stays, so that screen readers do not repeat it.
     if (this.status.dataset.text === title + state + where) return;
     this.status.dataset.text = title + state + where;
-    fill(this.status, h("div", null, h("b", null, title), state), h("div", { class: "ick-where" }, where));
+    fill(this.status, h("div", null, h("b", null, title), state), h("div", { class: "icechunk-where" }, where));
   }
 
   private removing = false;

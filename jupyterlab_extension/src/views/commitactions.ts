@@ -31,12 +31,12 @@ export interface ActionOptions {
 /** Buttons for one commit, and below them the form of the one that was pressed. */
 export function commitActions(frame: Frame, host: Host, id: string, options: ActionOptions): HTMLElement {
   const { signal } = frame;
-  const form = h("form", { class: "ick-actform", hidden: true });
+  const form = h("form", { class: "icechunk-actform", hidden: true });
   let open: Name | null = null;
   const buttons = LABELS.filter(([name]) => name !== "reset" || others().length).map(([name, label]) => {
     const element = button(label, {
-      class: "ick-button ick-quiet ick-small",
-      testid: `ick-act-${name}`,
+      class: "icechunk-button icechunk-quiet icechunk-small",
+      testid: `icechunk-act-${name}`,
       "aria-expanded": "false",
     });
     listen(element, "click", () => show(open === name ? null : name), signal);
@@ -57,13 +57,13 @@ export function commitActions(frame: Frame, host: Host, id: string, options: Act
   function field(name: Name): HTMLInputElement | HTMLSelectElement {
     if (name === "branch" || name === "tag")
       return h("input", {
-        class: "ick-input",
+        class: "icechunk-input",
         type: "text",
         spellcheck: "false",
         placeholder: name === "branch" ? "Name of the branch" : "Name of the tag",
         "aria-label": name === "branch" ? "Name of the branch" : "Name of the tag",
       });
-    const select = h("select", { class: "ick-select", "aria-label": name === "reset" ? "Branch to reset" : "What to check out" });
+    const select = h("select", { class: "icechunk-select", "aria-label": name === "reset" ? "Branch to reset" : "What to check out" });
     const branches = name === "reset" ? others() : options.refs.filter((ref) => ref.kind === "branch" && ref.id === id);
     for (const ref of branches)
       select.append(h("option", { value: ref.name }, name === "reset" ? ref.name : `${ref.name}, to change it`));
@@ -73,15 +73,15 @@ export function commitActions(frame: Frame, host: Host, id: string, options: Act
 
   function build(name: Name): void {
     const input = field(name);
-    const python = h("code", { class: "ick-python", testid: "ick-act-python" });
-    const warning = h("p", { class: "ick-actwarning", role: "status" });
+    const python = h("code", { class: "icechunk-python", testid: "icechunk-act-python" });
+    const warning = h("p", { class: "icechunk-actwarning", role: "status" });
     const run = button(LABELS.find(([other]) => other === name)![2], {
-      class: "ick-button ick-small ick-primary",
-      testid: "ick-act-run",
+      class: "icechunk-button icechunk-small icechunk-primary",
+      testid: "icechunk-act-run",
       type: "submit",
       disabled: true,
     });
-    const cancel = button("Cancel", { class: "ick-button ick-quiet ick-small" });
+    const cancel = button("Cancel", { class: "icechunk-button icechunk-quiet icechunk-small" });
     let timer = 0;
     let asked = 0;
 
@@ -121,7 +121,7 @@ export function commitActions(frame: Frame, host: Host, id: string, options: Act
       if (!run.disabled) void act(name, input.value, run);
     };
     cancel.addEventListener("click", () => show(null));
-    fill(form, h("div", { class: "ick-actline" }, input, run, cancel), python, warning);
+    fill(form, h("div", { class: "icechunk-actline" }, input, run, cancel), python, warning);
     form.dataset.action = name;
     input.focus();
     void look();
@@ -142,8 +142,8 @@ export function commitActions(frame: Frame, host: Host, id: string, options: Act
 
   return h(
     "div",
-    { class: "ick-acts" },
-    h("div", { class: "ick-actbuttons", role: "group", "aria-label": "Do with this commit" }, ...buttons.map(([, element]) => element)),
+    { class: "icechunk-acts" },
+    h("div", { class: "icechunk-actbuttons", role: "group", "aria-label": "Do with this commit" }, ...buttons.map(([, element]) => element)),
     form,
   );
 }

@@ -22,7 +22,7 @@ const MOST = 200;
 const AUTHOR = /^(author|author_name|user|username|committer)$/;
 
 export function hint(pane: HTMLElement, text: string): void {
-  fill(pane, h("p", { class: "ick-hint" }, text));
+  fill(pane, h("p", { class: "icechunk-hint" }, text));
 }
 
 /** A commit before its changes are known; `showCommit` completes it. */
@@ -43,18 +43,18 @@ export function showCommit(
     ([key, value]) =>
       !(key === "provenance" && provenance.length) && !(AUTHOR.test(key) && value === commit.author),
   );
-  const copy = button("Copy", { class: "ick-button ick-quiet ick-small", "data-copy": commit.id });
+  const copy = button("Copy", { class: "icechunk-button icechunk-quiet icechunk-small", "data-copy": commit.id });
   fill(
     pane,
-    h("h3", { class: "ick-title" }, title || "(no message)"),
-    body ? h("p", { class: "ick-bodytext" }, body) : null,
+    h("h3", { class: "icechunk-title" }, title || "(no message)"),
+    body ? h("p", { class: "icechunk-bodytext" }, body) : null,
     refs.length
-      ? h("div", { class: "ick-reflist" }, ...refs.map((ref) => refLabel(ref, "var(--ick-accent)")))
+      ? h("div", { class: "icechunk-reflist" }, ...refs.map((ref) => refLabel(ref, "var(--icechunk-accent)")))
       : null,
     facts([
-      ["Snapshot", h("span", { class: "ick-idline" }, h("code", { "data-id": true }, commit.id), copy)],
+      ["Snapshot", h("span", { class: "icechunk-idline" }, h("code", { "data-id": true }, commit.id), copy)],
       commit.parent
-        ? ["Parent", button(shortId(commit.parent), { class: "ick-link", "data-goto": commit.parent })]
+        ? ["Parent", button(shortId(commit.parent), { class: "icechunk-link", "data-goto": commit.parent })]
         : ["Parent", "none – the first snapshot"],
       ["Written", h("span", { title: absoluteTime(commit.time) }, `${absoluteTime(commit.time)} (${relativeTime(commit.time)})`)],
       commit.author ? ["Author", commit.author] : null,
@@ -63,7 +63,7 @@ export function showCommit(
     actions,
     ...more,
     h("h4", null, "Changes against the parent"),
-    failed ? h("p", { class: "ick-hint" }, `Not known: ${failed}.`) : changes(reply),
+    failed ? h("p", { class: "icechunk-hint" }, `Not known: ${failed}.`) : changes(reply),
     metadata.length ? h("h4", null, "Metadata") : null,
     metadata.length ? facts(metadata.map(([key, value]) => [key, code(value)])) : null,
   );
@@ -73,15 +73,15 @@ export function showSession(pane: HTMLElement, session: SessionState, refs: Ref[
   const tip = refs.find((ref) => ref.kind === "branch" && ref.name === session.branch)?.id;
   fill(
     pane,
-    h("h3", { class: "ick-title" }, "Uncommitted changes"),
+    h("h3", { class: "icechunk-title" }, "Uncommitted changes"),
     facts([
       ["Branch", session.branch ?? "none"],
-      ["Based on", button(shortId(session.base), { class: "ick-link", "data-goto": session.base })],
+      ["Based on", button(shortId(session.base), { class: "icechunk-link", "data-goto": session.base })],
       ["Changes", `${grouped(session.changes)}, not committed`],
     ]),
     h(
       "p",
-      { class: "ick-hint ick-after" },
+      { class: "icechunk-hint icechunk-after" },
       tip && tip !== session.base
         ? `${session.branch} has newer commits than this session started from: committing needs a rebase.`
         : "Nothing here is stored yet. Commit the session to keep it.",
@@ -99,37 +99,37 @@ export function showComparison(
   const side = (name: string, row: CommitRow): HTMLElement =>
     h(
       "div",
-      { class: "ick-compareside" },
-      h("span", { class: "ick-muted" }, name),
+      { class: "icechunk-compareside" },
+      h("span", { class: "icechunk-muted" }, name),
       h("code", null, shortId(row.id)),
-      h("span", { class: "ick-message", title: row.message }, row.message.split("\n")[0] ?? ""),
+      h("span", { class: "icechunk-message", title: row.message }, row.message.split("\n")[0] ?? ""),
     );
   fill(
     pane,
-    h("h3", { class: "ick-title" }, "Comparison"),
-    h("div", { class: "ick-compare" }, side("from", a), side("to", b)),
-    reply ? h("p", { class: "ick-summary" }, summaryText(reply.counts)) : busy(),
+    h("h3", { class: "icechunk-title" }, "Comparison"),
+    h("div", { class: "icechunk-compare" }, side("from", a), side("to", b)),
+    reply ? h("p", { class: "icechunk-summary" }, summaryText(reply.counts)) : busy(),
     reply?.nodes.length
-      ? h("div", { class: "ick-acts" }, button("Compare", { class: "ick-button ick-small", testid: "ick-compare", "data-compare": `${a.id} ${b.id}` }))
+      ? h("div", { class: "icechunk-acts" }, button("Compare", { class: "icechunk-button icechunk-small", testid: "icechunk-compare", "data-compare": `${a.id} ${b.id}` }))
       : null,
     reply?.nodes.length
       ? h(
           "ul",
-          { class: "ick-nodes", "aria-label": "Changed nodes" },
+          { class: "icechunk-nodes", "aria-label": "Changed nodes" },
           ...reply.nodes
             .slice(0, MOST)
             .map((node) =>
               h(
                 "li",
-                { class: "ick-node", testid: "ick-diff-node" },
+                { class: "icechunk-node", testid: "icechunk-diff-node" },
                 mark(node.change),
                 pathText(node.path),
-                h("span", { class: "ick-nodedetail" }, nodeDetail(node)),
+                h("span", { class: "icechunk-nodedetail" }, nodeDetail(node)),
                 share(node),
               ),
             ),
           reply.nodes.length > MOST
-            ? h("li", { class: "ick-muted" }, `and ${reply.nodes.length - MOST} more`)
+            ? h("li", { class: "icechunk-muted" }, `and ${reply.nodes.length - MOST} more`)
             : null,
         )
       : null,
@@ -139,7 +139,7 @@ export function showComparison(
 function changes(reply: CommitReply | null): HTMLElement {
   if (!reply) return busy();
   const found = reply.changes;
-  if (!found) return h("p", { class: "ick-hint" }, "The first snapshot has no parent to compare with.");
+  if (!found) return h("p", { class: "icechunk-hint" }, "The first snapshot has no parent to compare with.");
   const chunks = new Map((found.updated_chunks ?? []).map((item) => [item.path, item.chunks]));
   const items: HTMLElement[] = [];
   for (const [key, change, kind] of SECTIONS) {
@@ -152,28 +152,28 @@ function changes(reply: CommitReply | null): HTMLElement {
   }
   for (const [path, count] of chunks) items.push(item("changed", path, plural(count, "chunk")));
   for (const move of found.moved ?? []) items.push(item("moved", move.to, `from ${move.from}`));
-  if (!items.length) return h("p", { class: "ick-hint" }, "No changes: an empty commit.");
+  if (!items.length) return h("p", { class: "icechunk-hint" }, "No changes: an empty commit.");
   const more = items.length - MOST;
   return h(
     "ul",
-    { class: "ick-nodes" },
+    { class: "icechunk-nodes" },
     ...items.slice(0, MOST),
-    more > 0 ? h("li", { class: "ick-muted" }, `and ${more} more`) : null,
+    more > 0 ? h("li", { class: "icechunk-muted" }, `and ${more} more`) : null,
   );
 }
 
 function item(change: "added" | "removed" | "changed" | "moved", path: string, detail: string): HTMLElement {
   return h(
     "li",
-    { class: "ick-node" },
+    { class: "icechunk-node" },
     mark(change),
     pathText(path),
-    h("span", { class: "ick-nodedetail" }, detail),
+    h("span", { class: "icechunk-nodedetail" }, detail),
   );
 }
 
 function facts(rows: ([string, Child] | null)[]): HTMLElement {
-  const list = h("dl", { class: "ick-facts" });
+  const list = h("dl", { class: "icechunk-facts" });
   for (const row of rows) if (row) list.append(h("dt", null, row[0]), h("dd", null, row[1]));
   return list;
 }
@@ -183,7 +183,7 @@ function code(value: unknown): Child {
 }
 
 export function busy(text = "Loading…"): HTMLElement {
-  return h("p", { class: "ick-hint ick-loading" }, text);
+  return h("p", { class: "icechunk-hint icechunk-loading" }, text);
 }
 
 /** Handle a click on a copy button; true when it was one. */

@@ -6,10 +6,10 @@ import type { TreeReply } from "../core/protocol";
 import { grouped } from "../core/text";
 
 export function commitTree(host: Host, id: string, signal: AbortSignal): HTMLElement {
-  const place = h("div", { class: "ick-treebody" }, h("p", { class: "ick-hint ick-loading" }, "Loading…"));
+  const place = h("div", { class: "icechunk-treebody" }, h("p", { class: "icechunk-hint icechunk-loading" }, "Loading…"));
   const box = h(
     "details",
-    { class: "ick-tree", testid: "ick-tree" },
+    { class: "icechunk-tree", testid: "icechunk-tree" },
     h("summary", null, "What is in it, and how to open it"),
     place,
   );
@@ -26,7 +26,7 @@ export function commitTree(host: Host, id: string, signal: AbortSignal): HTMLEle
           if (isSilent(error)) return;
           asked = false;
           const told = asHostError(error);
-          fill(place, h("p", { class: "ick-hint" }, `${told.message} ${told.hint}`));
+          fill(place, h("p", { class: "icechunk-hint" }, `${told.message} ${told.hint}`));
         },
       );
     },
@@ -40,14 +40,14 @@ function openers(reply: TreeReply): HTMLElement {
   const shown = datasets.length ? datasets : reply.python;
   return h(
     "div",
-    { class: "ick-openers" },
+    { class: "icechunk-openers" },
     ...shown.slice(0, 8).map((one) => {
       const name = one.group ? `Open ${one.group === "/" ? "" : `${one.group} `}as xarray` : "Open as Zarr";
       return h(
         "figure",
-        { class: "ick-opener" },
-        h("figcaption", null, name, button("Copy", { class: "ick-button ick-quiet ick-small", "data-copy": "", "aria-label": `Copy: ${name}` })),
-        h("pre", { testid: "ick-open-python" }, one.lines.join("\n")),
+        { class: "icechunk-opener" },
+        h("figcaption", null, name, button("Copy", { class: "icechunk-button icechunk-quiet icechunk-small", "data-copy": "", "aria-label": `Copy: ${name}` })),
+        h("pre", { testid: "icechunk-open-python" }, one.lines.join("\n")),
       );
     }),
   );
@@ -56,18 +56,18 @@ function openers(reply: TreeReply): HTMLElement {
 function nodes(reply: TreeReply): HTMLElement {
   return h(
     "ul",
-    { class: "ick-nodes" },
+    { class: "icechunk-nodes" },
     ...reply.nodes.map((node) => {
       const sides = (node.shape ?? []).map((size, i) => (node.dims?.[i] ? `${node.dims[i]} ${grouped(size)}` : grouped(size)));
       return h(
         "li",
-        { class: "ick-node" },
-        h("code", { class: "ick-path" }, node.path),
-        h("span", { class: "ick-nodedetail" }, node.type === "array" ? `${sides.join(" × ")} ${node.dtype ?? ""}` : "group"),
+        { class: "icechunk-node" },
+        h("code", { class: "icechunk-path" }, node.path),
+        h("span", { class: "icechunk-nodedetail" }, node.type === "array" ? `${sides.join(" × ")} ${node.dtype ?? ""}` : "group"),
       );
     }),
     reply.count > reply.nodes.length
-      ? h("li", { class: "ick-muted" }, `and ${grouped(reply.count - reply.nodes.length)} more`)
+      ? h("li", { class: "icechunk-muted" }, `and ${grouped(reply.count - reply.nodes.length)} more`)
       : null,
   );
 }

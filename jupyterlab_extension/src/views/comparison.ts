@@ -6,7 +6,7 @@ import { mount as mountDiff } from "./diff";
 import type { Frame } from "./frame";
 
 export class ComparisonBelow {
-  readonly element = h("div", { class: "ick-below", testid: "ick-below", hidden: true });
+  readonly element = h("div", { class: "icechunk-below", testid: "icechunk-below", hidden: true });
   private dispose: (() => void) | null = null;
   private pair = "";
 
@@ -21,7 +21,7 @@ export class ComparisonBelow {
     if (this.pair !== `${a} ${b}`) {
       this.close();
       this.pair = `${a} ${b}`;
-      const close = button("Close", { class: "ick-button ick-quiet ick-small ick-closebelow" });
+      const close = button("Close", { class: "icechunk-button icechunk-quiet icechunk-small icechunk-closebelow" });
       listen(close, "click", () => this.close(), this.frame.signal);
       const place = h("div");
       this.element.append(close, place);

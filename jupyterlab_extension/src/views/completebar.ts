@@ -20,31 +20,31 @@ export class CompleteBar {
   /** Told whenever decisions become possible or impossible. */
   onLock: () => void = () => undefined;
   private job: string | null = null;
-  private readonly counter = h("span", { class: "ick-counter", testid: "ick-counter" });
-  private readonly meter = h("span", { class: "ick-meterfill" });
+  private readonly counter = h("span", { class: "icechunk-counter", testid: "icechunk-counter" });
+  private readonly meter = h("span", { class: "icechunk-meterfill" });
   private readonly gauge = h(
     "span",
-    { class: "ick-meter", role: "progressbar", "aria-label": "Decided", "aria-valuemin": 0, "aria-valuemax": 100 },
+    { class: "icechunk-meter", role: "progressbar", "aria-label": "Decided", "aria-valuemin": 0, "aria-valuemax": 100 },
     this.meter,
   );
   private readonly message = h("input", {
-    class: "ick-input",
+    class: "icechunk-input",
     type: "text",
-    testid: "ick-message",
+    testid: "icechunk-message",
     placeholder: "Commit message",
     "aria-label": "Commit message",
   });
   private readonly complete = button("Complete rebase and commit", {
-    class: "ick-button ick-primary",
-    testid: "ick-complete",
+    class: "icechunk-button icechunk-primary",
+    testid: "icechunk-complete",
     disabled: true,
   });
   private readonly cancel = button("Cancel", {
-    class: "ick-button ick-quiet",
-    testid: "ick-cancel",
+    class: "icechunk-button icechunk-quiet",
+    testid: "icechunk-cancel",
     title: "Leave the session as it was",
   });
-  private readonly result = h("div", { class: "ick-result", testid: "ick-result", role: "status", hidden: true });
+  private readonly result = h("div", { class: "icechunk-result", testid: "icechunk-result", role: "status", hidden: true });
 
   constructor(
     private readonly frame: Frame,
@@ -53,9 +53,9 @@ export class CompleteBar {
   ) {
     this.element = h(
       "footer",
-      { class: "ick-bar-complete" },
-      h("div", { class: "ick-progressline" }, this.counter, this.gauge),
-      h("div", { class: "ick-commitline" }, this.message, this.complete, this.cancel),
+      { class: "icechunk-bar-complete" },
+      h("div", { class: "icechunk-progressline" }, this.counter, this.gauge),
+      h("div", { class: "icechunk-commitline" }, this.message, this.complete, this.cancel),
       this.result,
     );
     const { signal } = frame;
@@ -123,7 +123,7 @@ export class CompleteBar {
     this.complete.disabled = this.busy || this.over || this.undecided !== 0;
     this.cancel.disabled = this.busy || this.over;
     this.message.disabled = this.busy || this.over;
-    this.element.classList.toggle("ick-working", this.busy);
+    this.element.classList.toggle("icechunk-working", this.busy);
     this.onLock();
   }
 
@@ -204,7 +204,7 @@ export class CompleteBar {
     const sign = { good: "✓", bad: "✕", plain: "–" }[mood];
     fill(
       this.result,
-      h("span", { "aria-hidden": "true", class: "ick-resultsign" }, sign),
+      h("span", { "aria-hidden": "true", class: "icechunk-resultsign" }, sign),
       h("span", null, text),
       id ? h("code", { title: id }, shortId(id)) : null,
     );

@@ -12,7 +12,7 @@ export class ConflictList {
   private current: number | null = null;
   private readonly prefix = uid();
   private readonly list = h("div", {
-    class: "ick-conflicts",
+    class: "icechunk-conflicts",
     role: "listbox",
     tabindex: 0,
     "aria-label": "Conflicts",
@@ -22,7 +22,7 @@ export class ConflictList {
     frame: Frame,
     private readonly choose: (item: ConflictItem) => void,
   ) {
-    this.element = h("nav", { class: "ick-left", "aria-label": "Conflicts" }, this.list);
+    this.element = h("nav", { class: "icechunk-left", "aria-label": "Conflicts" }, this.list);
     listen(
       this.list,
       "click",
@@ -50,8 +50,8 @@ export class ConflictList {
       ...[...groups].map(([path, group]) =>
         h(
           "div",
-          { class: "ick-group", role: "group", "aria-label": path },
-          h("div", { class: "ick-grouphead", "aria-hidden": "true" }, pathText(path)),
+          { class: "icechunk-group", role: "group", "aria-label": path },
+          h("div", { class: "icechunk-grouphead", "aria-hidden": "true" }, pathText(path)),
           ...group.map((item) => this.row(item)),
         ),
       ),
@@ -62,16 +62,16 @@ export class ConflictList {
     return h(
       "div",
       {
-        class: "ick-option",
+        class: "icechunk-option",
         role: "option",
-        testid: "ick-conflict-item",
+        testid: "icechunk-conflict-item",
         id: `${this.prefix}-${item.key}`,
         "data-key": item.key,
         "data-path": item.path,
         "aria-selected": String(item.key === this.current),
       },
-      h("span", { class: "ick-optiontext" }, h("span", { class: "ick-conflicttitle" }, item.title)),
-      h("span", { class: "ick-left-count", "data-left": true }, ...leftText(item)),
+      h("span", { class: "icechunk-optiontext" }, h("span", { class: "icechunk-conflicttitle" }, item.title)),
+      h("span", { class: "icechunk-left-count", "data-left": true }, ...leftText(item)),
     );
   }
 
@@ -80,7 +80,7 @@ export class ConflictList {
       const row = this.find(item.key);
       const left = row?.querySelector<HTMLElement>("[data-left]");
       if (left) fill(left, ...leftText(item));
-      row?.classList.toggle("ick-done", item.undecided === 0);
+      row?.classList.toggle("icechunk-done", item.undecided === 0);
     }
   }
 
@@ -137,9 +137,9 @@ function leftText(item: ConflictItem): (HTMLElement | string)[] {
     return [
       h("b", null, text),
       item.kind === "chunks" ? ` of ${grouped(item.chunks)}` : "",
-      h("span", { class: "ick-sr" }, " undecided"),
+      h("span", { class: "icechunk-sr" }, " undecided"),
     ];
   }
   const what = item.kind === "chunks" ? plural(item.chunks, "chunk") : (item.choice ?? "");
-  return [h("span", { class: "ick-tick", "aria-hidden": "true" }, "✓ "), what, h("span", { class: "ick-sr" }, " decided")];
+  return [h("span", { class: "icechunk-tick", "aria-hidden": "true" }, "✓ "), what, h("span", { class: "icechunk-sr" }, " decided")];
 }

@@ -20,7 +20,7 @@ const MOST = 500;
 export function mount(el: HTMLElement, host: Host): Dispose {
   const frame = createFrame(el, host, {
     name: "diff",
-    testid: "ick-diff",
+    testid: "icechunk-diff",
     label: String(host.get("title") || "Differences"),
   });
   const { signal } = frame;
@@ -32,18 +32,18 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   let scope: AbortController | null = null;
   let quiet = false;
 
-  const title = h("h2", { class: "ick-heading" });
-  const between = h("span", { class: "ick-between" });
-  const counts = h("span", { class: "ick-counts" });
-  const filters = h("div", { class: "ick-filters", role: "group", "aria-label": "Show" });
+  const title = h("h2", { class: "icechunk-heading" });
+  const between = h("span", { class: "icechunk-between" });
+  const counts = h("span", { class: "icechunk-counts" });
+  const filters = h("div", { class: "icechunk-filters", role: "group", "aria-label": "Show" });
   const list = h("div", {
-    class: "ick-nodelist",
+    class: "icechunk-nodelist",
     role: "listbox",
     tabindex: 0,
     "aria-label": "Changed nodes",
   });
-  const heading = h("div", { class: "ick-nodehead" });
-  const note = h("div", { class: "ick-hint" });
+  const heading = h("div", { class: "icechunk-nodehead" });
+  const note = h("div", { class: "icechunk-hint" });
   const preview = new PreviewPanel(frame, host, {
     sides: [
       { side: "before", label: "before" },
@@ -65,7 +65,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   const sizes: SizeMap = new SizeMap(host, signal, {
     first: DIFF_STATES.length,
     show(states) {
-      heat.element.classList.toggle("ick-off", states !== null);
+      heat.element.classList.toggle("icechunk-off", states !== null);
       grid.setStates(states?.length === changes.length ? states : changes.slice());
     },
     failed: (error) => frame.fail(error),
@@ -75,13 +75,13 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   const grid: ChunkGridView = new ChunkGridView(frame, {
     styles: [...DIFF_STATES, ...sizes.styles],
     wanted: (state) => state !== 0 && state !== REWRITTEN && state !== DIFF_STATES.length,
-    tools: h("div", { class: "ick-maptools" }, sizes.element, heat.element),
+    tools: h("div", { class: "icechunk-maptools" }, sizes.element, heat.element),
     strength: (flat) => heat.strength(flat),
     note: (flat) => sizes.note(flat) || heat.note(flat),
     onView: (flats) => sizes.on || heat.look(flats),
     onCursor: look,
   });
-  const work = h("div", { class: "ick-work", hidden: true }, grid.element, preview.element, writers.element);
+  const work = h("div", { class: "icechunk-work", hidden: true }, grid.element, preview.element, writers.element);
 
   function look(flat: number): void {
     const chunk = grid.grid.coords(flat);
@@ -90,12 +90,12 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   }
   fill(
     frame.body,
-    h("header", { class: "ick-head" }, title, between, h("span", { class: "ick-grow" }), counts),
+    h("header", { class: "icechunk-head" }, title, between, h("span", { class: "icechunk-grow" }), counts),
     h(
       "div",
-      { class: "ick-difsplit" },
-      h("div", { class: "ick-left" }, filters, list),
-      h("div", { class: "ick-right" }, heading, note, metadata.element, work),
+      { class: "icechunk-difsplit" },
+      h("div", { class: "icechunk-left" }, filters, list),
+      h("div", { class: "icechunk-right" }, heading, note, metadata.element, work),
     ),
   );
 
@@ -115,10 +115,10 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     say(title, String(host.get("title") || "Differences"));
     fill(
       between,
-      h("span", { class: "ick-state", title: state.a.id }, state.a.label),
+      h("span", { class: "icechunk-state", title: state.a.id }, state.a.label),
       h("span", { "aria-hidden": "true" }, " → "),
-      h("span", { class: "ick-sr" }, " to "),
-      h("span", { class: "ick-state", title: state.b.id }, state.b.label),
+      h("span", { class: "icechunk-sr" }, " to "),
+      h("span", { class: "icechunk-state", title: state.b.id }, state.b.label),
     );
     say(counts, summaryText(state.counts));
     const present = CHANGES.filter((change) => state.nodes.some((node) => node.change === change));
@@ -130,7 +130,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
               "button",
               {
                 type: "button",
-                class: "ick-chip",
+                class: "icechunk-chip",
                 "data-change": change,
                 "aria-pressed": String(!hidden.has(change)),
               },
@@ -165,25 +165,25 @@ export function mount(el: HTMLElement, host: Host): Dispose {
         h(
           "div",
           {
-            class: "ick-option",
+            class: "icechunk-option",
             role: "option",
             id: `${prefix}-${i}`,
-            testid: "ick-diff-node",
+            testid: "icechunk-diff-node",
             "data-path": node.path,
             "aria-selected": String(node.path === path),
           },
           mark(node.change),
           h(
             "span",
-            { class: "ick-optiontext" },
+            { class: "icechunk-optiontext" },
             pathText(node.path),
-            h("span", { class: "ick-nodedetail" }, nodeDetail(node) || node.type),
+            h("span", { class: "icechunk-nodedetail" }, nodeDetail(node) || node.type),
           ),
           share(node),
         ),
       ),
       shown.length > MOST
-        ? h("div", { class: "ick-hint" }, `and ${grouped(shown.length - MOST)} more`)
+        ? h("div", { class: "icechunk-hint" }, `and ${grouped(shown.length - MOST)} more`)
         : null,
     );
   }
@@ -210,7 +210,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       heading,
       mark(node.change),
       pathText(node.path),
-      h("span", { class: "ick-nodedetail" }, nodeDetail(node)),
+      h("span", { class: "icechunk-nodedetail" }, nodeDetail(node)),
     );
     void showNode(node);
   }
@@ -231,7 +231,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       return;
     }
     say(note, "");
-    work.classList.add("ick-busy");
+    work.classList.add("icechunk-busy");
     try {
       const { result, buffers } = await host.request<ChunkMapReply>(
         "chunk_map",
@@ -249,7 +249,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       work.hidden = true;
       frame.fail(error, () => void showNode(node));
     } finally {
-      if (scope === running) work.classList.remove("ick-busy");
+      if (scope === running) work.classList.remove("icechunk-busy");
     }
   }
 

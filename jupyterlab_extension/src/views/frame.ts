@@ -38,7 +38,7 @@ let frames = 0;
 
 /** A number for element ids, unique within the page. */
 export function uid(): string {
-  return `ick-${++frames}`;
+  return `icechunk-${++frames}`;
 }
 
 export function createFrame(
@@ -48,21 +48,21 @@ export function createFrame(
 ): Frame {
   const controller = new AbortController();
   const { signal } = controller;
-  const live = h("div", { class: "ick-sr", role: "status", "aria-live": "polite" });
-  const banner = h("div", { class: "ick-error", role: "alert", hidden: true });
-  const body = h("div", { class: "ick-body" });
+  const live = h("div", { class: "icechunk-sr", role: "status", "aria-live": "polite" });
+  const banner = h("div", { class: "icechunk-error", role: "alert", hidden: true });
+  const body = h("div", { class: "icechunk-body" });
   const root = h(
     "section",
-    { class: `ick-root ick-${options.name}`, testid: options.testid, "aria-label": options.label },
+    { class: `icechunk-root icechunk-${options.name}`, testid: options.testid, "aria-label": options.label },
     banner,
     body,
     live,
   );
   const saved = savedAt(host);
   if (saved) {
-    root.classList.add("ick-saved");
+    root.classList.add("icechunk-saved");
     const told = `Saved copy of ${absoluteTime(saved)}. Nothing can be changed here.`;
-    root.append(h("footer", { class: "ick-savednote" }, told));
+    root.append(h("footer", { class: "icechunk-savednote" }, told));
   }
   el.append(root);
 
@@ -74,7 +74,7 @@ export function createFrame(
     if (forced === "light" || forced === "dark") root.dataset.ickTheme = forced;
     else delete root.dataset.ickTheme;
     const now = read();
-    root.toggleAttribute("data-ick-dark", now.dark);
+    root.toggleAttribute("data-icechunk-dark", now.dark);
     for (const callback of themed) callback();
   };
   const read = (): Palette => (palette ??= resolve(root));
@@ -92,11 +92,11 @@ export function createFrame(
       const shown = asHostError(error);
       const text = h(
         "div",
-        { class: "ick-error-text" },
+        { class: "icechunk-error-text" },
         h("strong", null, shown.message),
         shown.hint ? h("span", null, shown.hint) : null,
       );
-      const close = button("Dismiss", { class: "ick-button ick-quiet" });
+      const close = button("Dismiss", { class: "icechunk-button icechunk-quiet" });
       listen(close, "click", () => (banner.hidden = true), signal);
       fill(banner, text);
       if (retry) {

@@ -36,8 +36,8 @@ export function dotsOf(
   chosen: boolean,
 ): SVGElement[] {
   if (kind === "run")
-    return [-6, 0, 6].map((dy) => s("circle", { cx, cy: cy + dy, r: 2, class: "ick-dot", fill: colour }));
-  const shape = kind === "session" ? "ick-dot ick-hollow" : "ick-dot";
+    return [-6, 0, 6].map((dy) => s("circle", { cx, cy: cy + dy, r: 2, class: "icechunk-dot", fill: colour }));
+  const shape = kind === "session" ? "icechunk-dot icechunk-hollow" : "icechunk-dot";
   const dot = s("circle", { cx, cy, r: 4.5, class: shape, fill: colour, color: colour });
-  return chosen ? [s("circle", { cx, cy, r: 8, class: "ick-halo", stroke: colour }), dot] : [dot];
+  return chosen ? [s("circle", { cx, cy, r: 8, class: "icechunk-halo", stroke: colour }), dot] : [dot];
 }

@@ -12,7 +12,7 @@ export function legendItems(styles: StateStyle[], states: Uint8Array): HTMLEleme
   return styles.flatMap((style, state) => {
     const count = counts[state]!;
     if (!count) return [];
-    return [h("span", { class: "ick-key" }, swatch(style), `${style.label} `, h("b", null, grouped(count)))];
+    return [h("span", { class: "icechunk-key" }, swatch(style), `${style.label} `, h("b", null, grouped(count)))];
   });
 }
 

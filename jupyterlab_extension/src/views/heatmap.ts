@@ -24,7 +24,7 @@ export interface HeatOptions {
 }
 
 export class HeatMap {
-  readonly element = h("div", { class: "ick-heat", hidden: true });
+  readonly element = h("div", { class: "icechunk-heat", hidden: true });
   private readonly ends = [h("span", null, "0"), h("span")];
   private known = new Map<number, Magnitude>();
   private path = "";
@@ -37,8 +37,8 @@ export class HeatMap {
     private readonly signal: AbortSignal,
     private readonly options: HeatOptions,
   ) {
-    const ramp = h("span", { class: "ick-heatramp", "aria-hidden": "true" });
-    this.element.append(h("span", { class: "ick-muted" }, "Largest difference"), this.ends[0]!, ramp, this.ends[1]!);
+    const ramp = h("span", { class: "icechunk-heatramp", "aria-hidden": "true" });
+    this.element.append(h("span", { class: "icechunk-muted" }, "Largest difference"), this.ends[0]!, ramp, this.ends[1]!);
     signal.addEventListener("abort", () => this.stop(), { once: true });
   }
 

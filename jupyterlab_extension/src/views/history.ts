@@ -21,7 +21,7 @@ const SAVED = 2000;
 export function mount(el: HTMLElement, host: Host): Dispose {
   const frame = createFrame(el, host, {
     name: "history",
-    testid: "ick-history",
+    testid: "icechunk-history",
     label: String(host.get("title") || "History"),
   });
   const { signal } = frame;
@@ -29,33 +29,33 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   let detail: AbortController | null = null;
   let quiet = false;
 
-  const title = h("h2", { class: "ick-heading" });
-  const counts = h("span", { class: "ick-counts" });
+  const title = h("h2", { class: "icechunk-heading" });
+  const counts = h("span", { class: "icechunk-counts" });
   const search = h("input", {
     type: "search",
-    class: "ick-input",
+    class: "icechunk-input",
     placeholder: "Search message, author, id",
     "aria-label": "Search commits",
   });
-  const found = h("span", { class: "ick-muted ick-found", "aria-live": "polite" });
-  const pane = h("div", { class: "ick-pane", tabindex: 0, role: "region", "aria-label": "Details" });
-  const fold = button("", { class: "ick-link ick-fold", hidden: true });
-  const dryRuns = h("div", { class: "ick-rebases", testid: "ick-rebases" });
+  const found = h("span", { class: "icechunk-muted icechunk-found", "aria-live": "polite" });
+  const pane = h("div", { class: "icechunk-pane", tabindex: 0, role: "region", "aria-label": "Details" });
+  const fold = button("", { class: "icechunk-link icechunk-fold", hidden: true });
+  const dryRuns = h("div", { class: "icechunk-rebases", testid: "icechunk-rebases" });
   const list = new HistoryList(frame, host, { onSelect: (ids) => choose(ids), onFold: showFold, onNews: news });
-  const onto = h("select", { class: "ick-select ick-small", "aria-label": "Branch that the others would be rebased onto", disabled: savedAt(host) !== "" });
-  const ontoField = h("label", { class: "ick-field", hidden: true }, "Dry runs onto", onto);
-  const bars = h("select", { class: "ick-select ick-small", "aria-label": "What the bars tell" },
+  const onto = h("select", { class: "icechunk-select icechunk-small", "aria-label": "Branch that the others would be rebased onto", disabled: savedAt(host) !== "" });
+  const ontoField = h("label", { class: "icechunk-field", hidden: true }, "Dry runs onto", onto);
+  const bars = h("select", { class: "icechunk-select icechunk-small", "aria-label": "What the bars tell" },
     h("option", { value: "chunks" }, "chunks"), h("option", { value: "bytes" }, "bytes"));
-  const barsField = h("label", { class: "ick-field" }, "Bars show", bars);
-  const footnote = h("span", { class: "ick-footnote" });
-  const footer = h("div", { class: "ick-foot" }, footnote, h("span", { class: "ick-grow" }), ontoField, barsField, fold);
-  const notice = h("div", { class: "ick-notice", role: "status", testid: "ick-done", hidden: true });
+  const barsField = h("label", { class: "icechunk-field" }, "Bars show", bars);
+  const footnote = h("span", { class: "icechunk-footnote" });
+  const footer = h("div", { class: "icechunk-foot" }, footnote, h("span", { class: "icechunk-grow" }), ontoField, barsField, fold);
+  const notice = h("div", { class: "icechunk-notice", role: "status", testid: "icechunk-done", hidden: true });
   const below = new ComparisonBelow(frame, host);
   fill(
     frame.body,
-    h("header", { class: "ick-head" }, title, counts, h("span", { class: "ick-grow" }), found, search),
+    h("header", { class: "icechunk-head" }, title, counts, h("span", { class: "icechunk-grow" }), found, search),
     notice,
-    h("div", { class: "ick-split" }, h("div", { class: "ick-left" }, list.element, footer), pane),
+    h("div", { class: "icechunk-split" }, h("div", { class: "icechunk-left" }, list.element, footer), pane),
     below.element,
   );
 

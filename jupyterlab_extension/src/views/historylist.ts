@@ -52,9 +52,9 @@ export class HistoryList {
   private searched = "";
   private turn = 0;
   private cursor = 0;
-  private readonly spacer = h("div", { class: "ick-spacer" });
-  private readonly graph = s("svg", { class: "ick-graph", "aria-hidden": "true" });
-  private readonly window = h("div", { class: "ick-rows", role: "presentation" });
+  private readonly spacer = h("div", { class: "icechunk-spacer" });
+  private readonly graph = s("svg", { class: "icechunk-graph", "aria-hidden": "true" });
+  private readonly window = h("div", { class: "icechunk-rows", role: "presentation" });
   private readonly prefix = uid();
   private readonly texts: CommitTexts;
   private queued = false;
@@ -73,7 +73,7 @@ export class HistoryList {
     this.element = h(
       "div",
       {
-        class: "ick-history-list",
+        class: "icechunk-history-list",
         tabindex: 0,
         role: "listbox",
         "aria-label": "Commits, newest first",
@@ -476,7 +476,7 @@ export class HistoryList {
           s("path", {
             d: path,
             stroke: colour,
-            class: session || layout.parent[i] === NOT_LISTED ? "ick-edge ick-dashed" : "ick-edge",
+            class: session || layout.parent[i] === NOT_LISTED ? "icechunk-edge icechunk-dashed" : "icechunk-edge",
           }),
         );
       if (i < from || i > to) continue;

@@ -27,7 +27,7 @@ function option(place: RowPlace, names: string[], props: Record<string, string>,
   const element = h(
     "div",
     {
-      class: ["ick-row", ...names, ...(place.cursor ? ["ick-cursor"] : [])].join(" "),
+      class: ["icechunk-row", ...names, ...(place.cursor ? ["icechunk-cursor"] : [])].join(" "),
       id: place.id,
       role: "option",
       "aria-posinset": place.row + 1,
@@ -42,8 +42,8 @@ function option(place: RowPlace, names: string[], props: Record<string, string>,
 }
 
 function commitOption(row: CommitRow, place: RowPlace, state: RowState, names: string[], ...children: Child[]): HTMLElement {
-  const all = [...names, ...(state.chosen ? ["ick-chosen"] : []), ...(state.faint ? ["ick-faint"] : [])];
-  const props = { testid: "ick-history-row", "aria-selected": String(state.chosen), "data-id": row.id };
+  const all = [...names, ...(state.chosen ? ["icechunk-chosen"] : []), ...(state.faint ? ["icechunk-faint"] : [])];
+  const props = { testid: "icechunk-history-row", "aria-selected": String(state.chosen), "data-id": row.id };
   return option(place, all, props, ...children);
 }
 
@@ -63,23 +63,23 @@ export function commitRow(
     [],
     h(
       "span",
-      { class: "ick-rowtext" },
+      { class: "icechunk-rowtext" },
       ...labels,
-      h("span", { class: "ick-message", title: row.message }, firstLine(row.message) || "(no message)"),
+      h("span", { class: "icechunk-message", title: row.message }, firstLine(row.message) || "(no message)"),
     ),
     h(
       "span",
-      { class: "ick-rowauthor", title: [row.author, where].filter(Boolean).join(", ") },
+      { class: "icechunk-rowauthor", title: [row.author, where].filter(Boolean).join(", ") },
       row.author ?? "",
-      where ? h("span", { class: "ick-rownotebook" }, `${row.author ? " · " : ""}${where.split("/").at(-1)}`) : null,
+      where ? h("span", { class: "icechunk-rownotebook" }, `${row.author ? " · " : ""}${where.split("/").at(-1)}`) : null,
     ),
     h(
       "time",
-      { class: "ick-rowtime", datetime: row.time, title: absoluteTime(row.time) },
+      { class: "icechunk-rowtime", datetime: row.time, title: absoluteTime(row.time) },
       relativeTime(row.time, now),
     ),
     bar,
-    h("code", { class: "ick-rowid", title: row.id }, shortId(row.id)),
+    h("code", { class: "icechunk-rowid", title: row.id }, shortId(row.id)),
   );
 }
 
@@ -96,17 +96,17 @@ export function sessionRow(
     row,
     place,
     state,
-    ["ick-session"],
-    h("span", { class: "ick-rowtext" }, h("span", { class: "ick-message" }, row.message), badge),
-    h("span", { class: "ick-rowmeta" }, `${where} · ${plural(session.changes, "change")}`),
+    ["icechunk-session"],
+    h("span", { class: "icechunk-rowtext" }, h("span", { class: "icechunk-message" }, row.message), badge),
+    h("span", { class: "icechunk-rowmeta" }, `${where} · ${plural(session.changes, "change")}`),
   );
 }
 
 export function runRow(run: Run, place: RowPlace): HTMLElement {
   return option(
     place,
-    ["ick-run"],
-    { testid: "ick-history-fold", "aria-selected": "false", title: "Show these commits" },
-    h("span", { class: "ick-message" }, `⋯ ${plural(run.hidden.length, "commit")} in a row`),
+    ["icechunk-run"],
+    { testid: "icechunk-history-fold", "aria-selected": "false", title: "Show these commits" },
+    h("span", { class: "icechunk-message" }, `⋯ ${plural(run.hidden.length, "commit")} in a row`),
   );
 }

@@ -15,19 +15,19 @@ export interface KeepButton {
 }
 
 export function keepButton(choice: Choice): KeepButton {
-  const label = h("span", { class: "ick-keeplabel" }, `Keep ${WORD[choice]}`);
-  const small = h("span", { class: "ick-keepsmall" });
+  const label = h("span", { class: "icechunk-keeplabel" }, `Keep ${WORD[choice]}`);
+  const small = h("span", { class: "icechunk-keepsmall" });
   const element = button(
     "",
-    { class: "ick-button ick-keep", testid: `ick-keep-${choice}`, disabled: true },
+    { class: "icechunk-button icechunk-keep", testid: `icechunk-keep-${choice}`, disabled: true },
     swatch(RESOLVER_STATES[STATE[choice]]!),
-    h("span", { class: "ick-keeptext" }, label, small),
+    h("span", { class: "icechunk-keeptext" }, label, small),
   );
   return {
     element,
     name(text, more) {
       say(label, choice === "base" ? "Keep base" : `Keep ${WORD[choice]}`);
-      label.append(h("span", { class: "ick-keepname" }, `: ${text}`));
+      label.append(h("span", { class: "icechunk-keepname" }, `: ${text}`));
       say(small, [choice, more, `key ${choice[0]!.toUpperCase()}`].filter(Boolean).join(" · "));
       element.title = [text, more].filter(Boolean).join("\n");
     },

@@ -16,7 +16,7 @@ interface MetadataRow {
 const LONG = 400;
 
 export class MetadataTable {
-  readonly element = h("details", { class: "ick-metadata", testid: "ick-metadata", hidden: true });
+  readonly element = h("details", { class: "icechunk-metadata", testid: "icechunk-metadata", hidden: true });
   private running: AbortController | null = null;
 
   constructor(
@@ -45,7 +45,7 @@ export class MetadataTable {
         h("summary", null, `Metadata: ${result.rows.length} ${result.rows.length === 1 ? "key" : "keys"}`),
         h(
           "table",
-          { class: "ick-metatable" },
+          { class: "icechunk-metatable" },
           h("thead", null, h("tr", null, ...["Key", "Before", "After"].map((name) => h("th", { scope: "col" }, name)))),
           h("tbody", null, ...result.rows.map(tableRow)),
         ),

@@ -16,15 +16,15 @@ const HEAD: Record<Choice, string> = { base: "Base", ours: "Mine", theirs: "Thei
 const LONG = 160;
 
 export class NodeConflictPanel {
-  readonly element = h("div", { class: "ick-nodeconflict", testid: "ick-node-conflict", hidden: true });
-  private readonly facts = h("ul", { class: "ick-facts" });
-  private readonly table = h("div", { class: "ick-keys" });
-  private readonly merge = button("Merge keys", { class: "ick-button", testid: "ick-merge-keys" });
-  private readonly left = h("span", { class: "ick-muted", "aria-live": "polite" });
-  private readonly name = h("input", { type: "text", testid: "ick-new-path", "aria-label": "New path for my node" });
-  private readonly rename = button("Keep mine under this name", { class: "ick-button", testid: "ick-rename" });
-  private readonly mergeLine = h("div", { class: "ick-nodeline" }, this.merge, this.left);
-  private readonly renameLine = h("div", { class: "ick-nodeline" }, this.name, this.rename);
+  readonly element = h("div", { class: "icechunk-nodeconflict", testid: "icechunk-node-conflict", hidden: true });
+  private readonly facts = h("ul", { class: "icechunk-facts" });
+  private readonly table = h("div", { class: "icechunk-keys" });
+  private readonly merge = button("Merge keys", { class: "icechunk-button", testid: "icechunk-merge-keys" });
+  private readonly left = h("span", { class: "icechunk-muted", "aria-live": "polite" });
+  private readonly name = h("input", { type: "text", testid: "icechunk-new-path", "aria-label": "New path for my node" });
+  private readonly rename = button("Keep mine under this name", { class: "icechunk-button", testid: "icechunk-rename" });
+  private readonly mergeLine = h("div", { class: "icechunk-nodeline" }, this.merge, this.left);
+  private readonly renameLine = h("div", { class: "icechunk-nodeline" }, this.name, this.rename);
   private reply: NodeConflictReply | null = null;
   private chosen = new Map<string, Choice>();
   private running: AbortController | null = null;
@@ -87,7 +87,7 @@ export class NodeConflictPanel {
       this.table,
       h(
         "table",
-        { class: "ick-metatable" },
+        { class: "icechunk-metatable" },
         h("thead", null, h("tr", null, ...head.map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", null, ...reply.rows.map((row) => this.row(row))),
       ),
@@ -115,13 +115,13 @@ export class NodeConflictPanel {
         "aria-label": `${row.key}: ${HEAD[side].toLowerCase()}, ${text}`,
       });
       input.checked = (this.chosen.get(row.pointer) ?? row.changed_by) === side;
-      return h("td", null, h("label", { class: "ick-pick" }, input, shown));
+      return h("td", null, h("label", { class: "icechunk-pick" }, input, shown));
     });
     const who = row.changed_by === "ours" ? "only I changed it" : row.changed_by ? "only they changed it" : "both changed it";
     return h(
       "tr",
       { "data-both": String(row.changed_by === null) },
-      h("th", { scope: "row" }, h("code", null, row.key), this.reply!.merge && h("span", { class: "ick-who" }, who)),
+      h("th", { scope: "row" }, h("code", null, row.key), this.reply!.merge && h("span", { class: "icechunk-who" }, who)),
       ...cells,
     );
   }

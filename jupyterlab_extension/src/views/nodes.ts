@@ -16,9 +16,9 @@ export const CHANGES: NodeChange[] = ["added", "removed", "changed", "moved"];
 export function mark(change: NodeChange): HTMLElement {
   return h(
     "span",
-    { class: `ick-mark ick-mark-${change}`, title: change },
+    { class: `icechunk-mark icechunk-mark-${change}`, title: change },
     h("span", { "aria-hidden": "true" }, CHANGE_MARK[change]),
-    h("span", { class: "ick-sr" }, `${change}: `),
+    h("span", { class: "icechunk-sr" }, `${change}: `),
   );
 }
 
@@ -37,9 +37,9 @@ export function nodeDetail(node: DiffNode): string {
 export function share(node: DiffNode): HTMLElement | null {
   if (node.type !== "array" || !node.chunks_total || !node.chunks_changed) return null;
   const part = Math.min(1, node.chunks_changed / node.chunks_total);
-  const bar = h("span", { class: "ick-sharebar" });
+  const bar = h("span", { class: "icechunk-sharebar" });
   bar.style.width = `${Math.max(2, part * 100)}%`;
-  return h("span", { class: `ick-share ick-share-${node.change}`, "aria-hidden": "true" }, bar);
+  return h("span", { class: `icechunk-share icechunk-share-${node.change}`, "aria-hidden": "true" }, bar);
 }
 
 export function summaryText(counts: DiffReply["counts"]): string {
@@ -55,8 +55,8 @@ export function pathText(path: string): HTMLElement {
   const at = path.lastIndexOf("/");
   return h(
     "span",
-    { class: "ick-path", title: path },
-    h("span", { class: "ick-folder" }, path.slice(0, at + 1)),
-    h("span", { class: "ick-leaf" }, path.slice(at + 1) || (path === "/" ? "(root)" : "")),
+    { class: "icechunk-path", title: path },
+    h("span", { class: "icechunk-folder" }, path.slice(0, at + 1)),
+    h("span", { class: "icechunk-leaf" }, path.slice(at + 1) || (path === "/" ? "(root)" : "")),
   );
 }

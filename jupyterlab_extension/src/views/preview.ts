@@ -40,11 +40,11 @@ export class PreviewPanel {
   readonly element: HTMLElement;
   private readonly cards: Card[] = [];
   private readonly delta: Card;
-  private readonly caption = h("div", { class: "ick-caption" });
+  private readonly caption = h("div", { class: "icechunk-caption" });
   private readonly scale: Scale;
   private readonly deltaScale: Scale;
-  private readonly others = h("div", { class: "ick-others" });
-  private readonly note = h("div", { class: "ick-note" });
+  private readonly others = h("div", { class: "icechunk-others" });
+  private readonly note = h("div", { class: "icechunk-note" });
   private reply: PreviewReply | null = null;
   private index: Record<number, number> = {};
   private asked: { path: string; chunk: number[] } | null = null;
@@ -57,7 +57,7 @@ export class PreviewPanel {
     private readonly host: Host,
     private readonly options: PreviewOptions,
   ) {
-    const pictures = h("div", { class: "ick-pictures" });
+    const pictures = h("div", { class: "icechunk-pictures" });
     options.sides.forEach((side, i) => {
       const card = makeCard(side.label, side.side, side.style);
       this.cards.push(card.card);
@@ -67,17 +67,17 @@ export class PreviewPanel {
     });
     const delta = makeCard(options.differenceLabel, "difference");
     this.delta = delta.card;
-    delta.element.classList.add("ick-delta");
+    delta.element.classList.add("icechunk-delta");
     pictures.append(delta.element);
     this.scale = makeScale(viridis, "values");
     this.deltaScale = makeScale(diverging, "difference");
     delta.element.append(
-      h("div", { class: "ick-scales" }, this.scale.element, this.deltaScale.element),
+      h("div", { class: "icechunk-scales" }, this.scale.element, this.deltaScale.element),
     );
     this.element = h(
       "div",
-      { class: "ick-preview" },
-      h("div", { class: "ick-previewhead" }, this.caption, this.others),
+      { class: "icechunk-preview" },
+      h("div", { class: "icechunk-previewhead" }, this.caption, this.others),
       pictures,
       this.note,
     );
@@ -110,7 +110,7 @@ export class PreviewPanel {
     this.reply = this.asked = null;
     fill(this.others);
     say(this.caption, text);
-    this.element.classList.add("ick-empty");
+    this.element.classList.add("icechunk-empty");
   }
 
   /** Ask for a chunk soon; a newer call replaces one that is still waiting. */
@@ -129,7 +129,7 @@ export class PreviewPanel {
   private async load(path: string, chunk: number[]): Promise<void> {
     this.running?.abort();
     const running = (this.running = new AbortController());
-    this.element.classList.add("ick-busy");
+    this.element.classList.add("icechunk-busy");
     const positions = Object.values(this.index).some((at) => at > 0)
       ? chunk.map((_, axis) => this.index[axis] ?? 0)
       : null;
@@ -141,7 +141,7 @@ export class PreviewPanel {
       );
       if (running.signal.aborted || this.frame.signal.aborted) return;
       this.reply = result;
-      this.element.classList.remove("ick-empty");
+      this.element.classList.remove("icechunk-empty");
       for (const card of this.cards) {
         const at = result.sides.findIndex((side) => side.side === card.side);
         card.field = buffers[at] ? floatsOf(buffers[at]) : null;
@@ -153,7 +153,7 @@ export class PreviewPanel {
       this.clear("No preview of this chunk.");
       this.frame.fail(error, () => this.show(path, chunk));
     } finally {
-      if (this.running === running) this.element.classList.remove("ick-busy");
+      if (this.running === running) this.element.classList.remove("icechunk-busy");
     }
   }
 
@@ -225,7 +225,7 @@ export class PreviewPanel {
         ...wanted.map((axis) =>
           h(
             "label",
-            { class: "ick-field" },
+            { class: "icechunk-field" },
             h("span", null, axis.name || `axis ${axis.axis}`),
             h("input", {
               type: "range",
@@ -317,14 +317,14 @@ function makeCard(
   side: string,
   style?: StateStyle,
 ): { element: HTMLElement; card: Card } {
-  const canvas = h("canvas", { testid: `ick-preview-${side}`, role: "img", "aria-label": label });
-  const stats = h("div", { class: "ick-stats" });
-  const name = h("span", { class: "ick-cardname" }, label);
+  const canvas = h("canvas", { testid: `icechunk-preview-${side}`, role: "img", "aria-label": label });
+  const stats = h("div", { class: "icechunk-stats" });
+  const name = h("span", { class: "icechunk-cardname" }, label);
   const element = h(
     "figure",
-    { class: `ick-card ick-card-${side}` },
+    { class: `icechunk-card icechunk-card-${side}` },
     h("figcaption", null, style ? swatch(style) : null, name),
-    h("div", { class: "ick-picture" }, canvas),
+    h("div", { class: "icechunk-picture" }, canvas),
     stats,
   );
   return { element, card: { side, canvas, stats, label: name, field: null } };
@@ -373,13 +373,13 @@ interface Scale {
 }
 
 function makeScale(map: ColourMap, label: string): Scale {
-  const canvas = h("canvas", { "aria-hidden": "true", class: "ick-ramp" });
+  const canvas = h("canvas", { "aria-hidden": "true", class: "icechunk-ramp" });
   const ends = [h("span"), h("span"), h("span")];
   const element = h(
     "div",
-    { class: "ick-scale" },
-    h("span", { class: "ick-scalename" }, label),
-    h("div", { class: "ick-rampbox" }, canvas, h("div", { class: "ick-ticks" }, ...ends)),
+    { class: "icechunk-scale" },
+    h("span", { class: "icechunk-scalename" }, label),
+    h("div", { class: "icechunk-rampbox" }, canvas, h("div", { class: "icechunk-ticks" }, ...ends)),
   );
   return {
     element,

@@ -8,23 +8,23 @@ type Pick = (low: number[], high: number[], how: "replace" | "add" | "remove") =
 
 export class RangePicker {
   readonly element: HTMLDetailsElement;
-  private readonly rows = h("div", { class: "ick-rangerows" });
-  private readonly told = h("span", { class: "ick-muted", role: "status" });
+  private readonly rows = h("div", { class: "icechunk-rangerows" });
+  private readonly told = h("span", { class: "icechunk-muted", role: "status" });
   private map: ChunkMapReply | null = null;
 
   constructor(
     signal: AbortSignal,
     private readonly pick: Pick,
   ) {
-    const select = button("Select range", { class: "ick-button ick-small", testid: "ick-select-range" });
-    const add = button("Add", { class: "ick-button ick-small ick-quiet", title: "Add to the selection" });
-    const remove = button("Remove", { class: "ick-button ick-small ick-quiet", title: "Take out of the selection" });
+    const select = button("Select range", { class: "icechunk-button icechunk-small", testid: "icechunk-select-range" });
+    const add = button("Add", { class: "icechunk-button icechunk-small icechunk-quiet", title: "Add to the selection" });
+    const remove = button("Remove", { class: "icechunk-button icechunk-small icechunk-quiet", title: "Take out of the selection" });
     this.element = h(
       "details",
-      { class: "ick-ranges", testid: "ick-ranges" },
+      { class: "icechunk-ranges", testid: "icechunk-ranges" },
       h("summary", null, "By range of a dimension"),
       this.rows,
-      h("div", { class: "ick-moreline" }, select, add, remove, this.told),
+      h("div", { class: "icechunk-moreline" }, select, add, remove, this.told),
     );
     listen(select, "click", () => this.go("replace"), signal);
     listen(add, "click", () => this.go("add"), signal);
@@ -57,7 +57,7 @@ export class RangePicker {
         const name = axisName(map.dims, axis);
         const field = (end: "from" | "to"): HTMLInputElement =>
           h("input", {
-            class: "ick-input ick-limit",
+            class: "icechunk-input icechunk-limit",
             type: "number",
             min: 0,
             max: size - 1,
@@ -68,8 +68,8 @@ export class RangePicker {
           });
         return h(
           "div",
-          { class: "ick-rangerow" },
-          h("span", { class: "ick-rangename" }, name),
+          { class: "icechunk-rangerow" },
+          h("span", { class: "icechunk-rangename" }, name),
           field("from"),
           h("span", { "aria-hidden": "true" }, "…"),
           field("to"),

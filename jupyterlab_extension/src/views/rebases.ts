@@ -113,9 +113,9 @@ export class Rebases {
     const told = verdictText(name, verdict);
     return h(
       "span",
-      { class: `ick-verdict ick-verdict-${verdict.state}`, testid: "ick-verdict", title: told },
+      { class: `icechunk-verdict icechunk-verdict-${verdict.state}`, testid: "icechunk-verdict", title: told },
       h("span", { "aria-hidden": "true" }, `${SIGNS[verdict.state]} ${few(verdict)}`),
-      h("span", { class: "ick-sr" }, ` ${told} `),
+      h("span", { class: "icechunk-sr" }, ` ${told} `),
     );
   }
 }
@@ -149,23 +149,23 @@ export function verdictDetails(name: string, verdict: Verdict): HTMLElement {
       : "";
   return h(
     "div",
-    { class: "ick-rebase" },
+    { class: "icechunk-rebase" },
     h(
       "p",
-      { class: `ick-verdictline ick-verdict-${verdict.state}` },
+      { class: `icechunk-verdictline icechunk-verdict-${verdict.state}` },
       h("span", { "aria-hidden": "true" }, `${SIGNS[verdict.state]} `),
       verdictText(name, verdict) + apart,
     ),
     verdict.nodes.length
       ? h(
           "ul",
-          { class: "ick-nodes" },
+          { class: "icechunk-nodes" },
           ...verdict.nodes.map((node) =>
             h(
               "li",
-              { class: "ick-node" },
+              { class: "icechunk-node" },
               h("code", null, node.path || "(moves)"),
-              h("span", { class: "ick-nodedetail" }, node.chunks ? plural(node.chunks, "chunk") : node.title),
+              h("span", { class: "icechunk-nodedetail" }, node.chunks ? plural(node.chunks, "chunk") : node.title),
             ),
           ),
         )

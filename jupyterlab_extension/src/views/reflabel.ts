@@ -7,11 +7,11 @@ import type { Ref } from "../core/protocol";
 export function refLabel(ref: Ref, colour: string): HTMLElement {
   const element = h(
     "span",
-    { class: `ick-ref ick-ref-${ref.kind}`, title: `${ref.kind} ${ref.name}` },
-    h("span", { class: "ick-refmark", "aria-hidden": "true" }, ref.kind === "tag" ? "◆" : "●"),
+    { class: `icechunk-ref icechunk-ref-${ref.kind}`, title: `${ref.kind} ${ref.name}` },
+    h("span", { class: "icechunk-refmark", "aria-hidden": "true" }, ref.kind === "tag" ? "◆" : "●"),
     ref.name,
-    h("span", { class: "ick-sr" }, ` (${ref.kind}) `),
+    h("span", { class: "icechunk-sr" }, ` (${ref.kind}) `),
   );
-  element.style.setProperty("--ick-ref", colour);
+  element.style.setProperty("--icechunk-ref", colour);
   return element;
 }

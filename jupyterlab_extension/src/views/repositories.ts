@@ -26,14 +26,14 @@ export interface RepositoriesOptions {
 export function mount(el: HTMLElement, options: RepositoriesOptions): RepositoriesView {
   const controller = new AbortController();
   const { signal } = controller;
-  const refresh = button("Refresh", { class: "ick-button ick-quiet ick-small", title: "Ask the kernel again" });
-  const version = h("span", { class: "ick-counts" });
-  const body = h("div", { class: "ick-repos" });
-  const live = h("div", { class: "ick-sr", role: "status", "aria-live": "polite" });
+  const refresh = button("Refresh", { class: "icechunk-button icechunk-quiet icechunk-small", title: "Ask the kernel again" });
+  const version = h("span", { class: "icechunk-counts" });
+  const body = h("div", { class: "icechunk-repos" });
+  const live = h("div", { class: "icechunk-sr", role: "status", "aria-live": "polite" });
   const root = h(
     "section",
-    { class: "ick-root ick-panel", testid: "ick-panel", "aria-label": "Icechunk repositories" },
-    h("header", { class: "ick-head" }, h("h2", { class: "ick-heading" }, "Icechunk"), version, h("span", { class: "ick-grow" }), refresh),
+    { class: "icechunk-root icechunk-panel", testid: "icechunk-panel", "aria-label": "Icechunk repositories" },
+    h("header", { class: "icechunk-head" }, h("h2", { class: "icechunk-heading" }, "Icechunk"), version, h("span", { class: "icechunk-grow" }), refresh),
     body,
     live,
   );
@@ -57,7 +57,7 @@ export function mount(el: HTMLElement, options: RepositoriesOptions): Repositori
     show(state) {
       root.toggleAttribute("aria-busy", state.state === "loading");
       if (state.state === "loading") {
-        if (!body.childElementCount) fill(body, h("p", { class: "ick-hint" }, "Asking the kernel…"));
+        if (!body.childElementCount) fill(body, h("p", { class: "icechunk-hint" }, "Asking the kernel…"));
         return;
       }
       if (state.state !== "ready") {
@@ -85,28 +85,28 @@ function message(state: PanelState): HTMLElement[] {
     case "no-kernel":
       return [
         h("p", null, "No kernel is running here."),
-        h("p", { class: "ick-hint" }, "Open a notebook or a console with a Python kernel; its repositories appear in this panel."),
+        h("p", { class: "icechunk-hint" }, "Open a notebook or a console with a Python kernel; its repositories appear in this panel."),
       ];
     case "busy":
       return [
         h("p", null, "The kernel is busy."),
-        h("p", { class: "ick-hint" }, "The panel asks again when the running cell has finished."),
+        h("p", { class: "icechunk-hint" }, "The panel asks again when the running cell has finished."),
       ];
     case "missing":
       return [
         h("p", null, "This kernel does not have icechunk."),
-        h("p", { class: "ick-hint" }, "Install it into the kernel’s environment and restart the kernel:"),
-        h("pre", { class: "ick-snippet" }, "%pip install icechunk-jupyter"),
+        h("p", { class: "icechunk-hint" }, "Install it into the kernel’s environment and restart the kernel:"),
+        h("pre", { class: "icechunk-snippet" }, "%pip install icechunk-jupyter"),
       ];
     case "not-python":
       return [
         h("p", null, `This kernel runs ${state.language}, not Python.`),
-        h("p", { class: "ick-hint" }, "Choose a notebook or a console with a Python kernel."),
+        h("p", { class: "icechunk-hint" }, "Choose a notebook or a console with a Python kernel."),
       ];
     case "failed":
       return [
         h("p", null, "The kernel could not list its repositories."),
-        h("p", { class: "ick-hint" }, state.message),
+        h("p", { class: "icechunk-hint" }, state.message),
       ];
     default:
       return [];
@@ -116,10 +116,10 @@ function message(state: PanelState): HTMLElement[] {
 function start(): HTMLElement[] {
   return [
     h("p", null, "No repository in this kernel yet."),
-    h("p", { class: "ick-hint" }, "Open one in a cell; it appears here by the name of its variable:"),
+    h("p", { class: "icechunk-hint" }, "Open one in a cell; it appears here by the name of its variable:"),
     h(
       "pre",
-      { class: "ick-snippet" },
+      { class: "icechunk-snippet" },
       "%load_ext icechunk\n\nimport icechunk\nrepo = icechunk.Repository.open(\n    icechunk.local_filesystem_storage(\"path\")\n)",
     ),
   ];
@@ -129,48 +129,48 @@ function card(row: RepositoryRow, open: boolean): HTMLElement {
   const now = Date.now();
   return h(
     "details",
-    { class: "ick-repo", open, "data-name": row.name },
+    { class: "icechunk-repo", open, "data-name": row.name },
     h(
       "summary",
       null,
-      h("span", { class: "ick-reponame" }, row.name),
+      h("span", { class: "icechunk-reponame" }, row.name),
       row.session?.dirty
-        ? h("span", { class: "ick-badge", title: "Uncommitted changes" }, plural(row.session.changes, "change"))
+        ? h("span", { class: "icechunk-badge", title: "Uncommitted changes" }, plural(row.session.changes, "change"))
         : null,
     ),
     h(
       "div",
-      { class: "ick-location", title: row.location },
+      { class: "icechunk-location", title: row.location },
       row.location,
-      row.spec_version === null ? null : h("span", { class: "ick-muted" }, ` · format ${row.spec_version}`),
+      row.spec_version === null ? null : h("span", { class: "icechunk-muted" }, ` · format ${row.spec_version}`),
     ),
     h(
       "ul",
-      { class: "ick-refs", "aria-label": `Branches and tags of ${row.name}` },
+      { class: "icechunk-refs", "aria-label": `Branches and tags of ${row.name}` },
       ...row.branches.map((branch) =>
         h(
           "li",
-          { class: branch.current ? "ick-refrow ick-current" : "ick-refrow", title: `${branch.id}\n${branch.message}\n${absoluteTime(branch.time)}` },
-          h("span", { class: "ick-refmark", "aria-hidden": "true" }, branch.current ? "●" : "○"),
-          h("span", { class: "ick-refname" }, branch.name, branch.current ? h("span", { class: "ick-sr" }, " (session)") : null),
-          h("span", { class: "ick-reftime" }, relativeTime(branch.time, now)),
-          h("span", { class: "ick-refmessage" }, firstLine(branch.message)),
+          { class: branch.current ? "icechunk-refrow icechunk-current" : "icechunk-refrow", title: `${branch.id}\n${branch.message}\n${absoluteTime(branch.time)}` },
+          h("span", { class: "icechunk-refmark", "aria-hidden": "true" }, branch.current ? "●" : "○"),
+          h("span", { class: "icechunk-refname" }, branch.name, branch.current ? h("span", { class: "icechunk-sr" }, " (session)") : null),
+          h("span", { class: "icechunk-reftime" }, relativeTime(branch.time, now)),
+          h("span", { class: "icechunk-refmessage" }, firstLine(branch.message)),
         ),
       ),
       ...row.tags.map((tag) =>
         h(
           "li",
-          { class: "ick-refrow ick-tagrow", title: tag.id },
-          h("span", { class: "ick-refmark", "aria-hidden": "true" }, "◆"),
-          h("span", { class: "ick-refname" }, tag.name, h("span", { class: "ick-sr" }, " (tag)")),
-          h("code", { class: "ick-reftime" }, shortId(tag.id)),
+          { class: "icechunk-refrow icechunk-tagrow", title: tag.id },
+          h("span", { class: "icechunk-refmark", "aria-hidden": "true" }, "◆"),
+          h("span", { class: "icechunk-refname" }, tag.name, h("span", { class: "icechunk-sr" }, " (tag)")),
+          h("code", { class: "icechunk-reftime" }, shortId(tag.id)),
         ),
       ),
     ),
     row.session
       ? h(
           "p",
-          { class: "ick-hint ick-sessionline" },
+          { class: "icechunk-hint icechunk-sessionline" },
           row.session.branch ? `Session on ${row.session.branch}: ` : "Session: ",
           row.session.dirty ? `${plural(row.session.changes, "change")} not committed` : "no changes",
         )

@@ -22,7 +22,7 @@ import { inConflict, RESOLVER_STATES } from "./states";
 export function mount(el: HTMLElement, host: Host): Dispose {
   const frame = createFrame(el, host, {
     name: "resolver",
-    testid: "ick-resolver",
+    testid: "icechunk-resolver",
     label: String(host.get("title") || "Resolve conflicts"),
   });
   const { signal } = frame;
@@ -33,15 +33,15 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   let map: ChunkMapReply | null = null;
   let queue: Promise<void> = Promise.resolve();
 
-  const title = h("h2", { class: "ick-heading" });
-  const onto = h("span", { class: "ick-between" });
-  const undo = button("Undo", { class: "ick-button ick-quiet ick-undo", title: "Ctrl Z", disabled: true });
-  const redo = button("Redo", { class: "ick-button ick-quiet ick-undo", title: "Ctrl Shift Z", disabled: true });
-  const script = button("Show as Python", { class: "ick-button ick-quiet", "aria-expanded": "false" });
-  const codeBox = h("div", { class: "ick-code", hidden: true });
-  const notice = h("div", { class: "ick-notice", role: "status", hidden: true });
+  const title = h("h2", { class: "icechunk-heading" });
+  const onto = h("span", { class: "icechunk-between" });
+  const undo = button("Undo", { class: "icechunk-button icechunk-quiet icechunk-undo", title: "Ctrl Z", disabled: true });
+  const redo = button("Redo", { class: "icechunk-button icechunk-quiet icechunk-undo", title: "Ctrl Shift Z", disabled: true });
+  const script = button("Show as Python", { class: "icechunk-button icechunk-quiet", "aria-expanded": "false" });
+  const codeBox = h("div", { class: "icechunk-code", hidden: true });
+  const notice = h("div", { class: "icechunk-notice", role: "status", hidden: true });
   const list = new ConflictList(frame, (item) => select(item));
-  const heading = h("div", { class: "ick-nodehead" });
+  const heading = h("div", { class: "icechunk-nodehead" });
   const keep = new Map(CHOICES.map((choice) => [choice, keepButton(choice)]));
   const preview = new PreviewPanel(frame, host, {
     sides: [
@@ -53,16 +53,16 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     differenceLabel: "mine − theirs",
     actions: CHOICES.map((choice) => keep.get(choice)!.element),
   });
-  const selectAll = button("All", { class: "ick-button ick-quiet ick-small", testid: "ick-select-all", title: "Select every conflicting chunk of this array (Ctrl A)" });
-  const selectSlice = button("This slice", { class: "ick-button ick-quiet ick-small", title: "Select the conflicting chunks on screen" });
-  const invert = button("Invert", { class: "ick-button ick-quiet ick-small" });
-  const none = button("None", { class: "ick-button ick-quiet ick-small", title: "Esc" });
-  const nextOpen = button("Next undecided", { class: "ick-button ick-quiet ick-small", title: "N" });
+  const selectAll = button("All", { class: "icechunk-button icechunk-quiet icechunk-small", testid: "icechunk-select-all", title: "Select every conflicting chunk of this array (Ctrl A)" });
+  const selectSlice = button("This slice", { class: "icechunk-button icechunk-quiet icechunk-small", title: "Select the conflicting chunks on screen" });
+  const invert = button("Invert", { class: "icechunk-button icechunk-quiet icechunk-small" });
+  const none = button("None", { class: "icechunk-button icechunk-quiet icechunk-small", title: "Esc" });
+  const nextOpen = button("Next undecided", { class: "icechunk-button icechunk-quiet icechunk-small", title: "N" });
   const ranges: RangePicker = new RangePicker(signal, (low, high, how) => grid.selectBox(low, high, how));
   const tools = h(
     "div",
-    { class: "ick-tools", role: "group", "aria-label": "Selection" },
-    h("span", { class: "ick-muted" }, "Select"),
+    { class: "icechunk-tools", role: "group", "aria-label": "Selection" },
+    h("span", { class: "icechunk-muted" }, "Select"),
     selectAll,
     selectSlice,
     invert,
@@ -94,16 +94,16 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     onSelect: () => updateKeep(),
     onKey: (event) => key(event),
   });
-  const clear = button("Back to undecided", { class: "ick-button ick-quiet ick-small", title: "U" });
-  const scopeText = h("span", { class: "ick-scope" });
+  const clear = button("Back to undecided", { class: "icechunk-button icechunk-quiet icechunk-small", title: "U" });
+  const scopeText = h("span", { class: "icechunk-scope" });
   const decision = h(
     "div",
-    { class: "ick-decision", role: "group", "aria-label": "Decision" },
-    h("div", { class: "ick-decisionhead" }, scopeText, h("span", { class: "ick-grow" }), clear, nextOpen),
+    { class: "icechunk-decision", role: "group", "aria-label": "Decision" },
+    h("div", { class: "icechunk-decisionhead" }, scopeText, h("span", { class: "icechunk-grow" }), clear, nextOpen),
     preview.element,
     more.element,
   );
-  const explain = h("p", { class: "ick-hint" });
+  const explain = h("p", { class: "icechunk-hint" });
   const whole: NodeConflictPanel = new NodeConflictPanel(frame, host, {
     decide: (choice, extra) => {
       const item = current;
@@ -111,13 +111,13 @@ export function mount(el: HTMLElement, host: Host): Dispose {
         inTurn(() => send(item, { runs: null, count: 1 }, choice, extra));
     },
   });
-  const centre = h("div", { class: "ick-centre" }, heading, explain, grid.element, whole.element, decision);
-  const three = h("div", { class: "ick-three" }, list.element, centre);
+  const centre = h("div", { class: "icechunk-centre" }, heading, explain, grid.element, whole.element, decision);
+  const three = h("div", { class: "icechunk-three" }, list.element, centre);
   const bar = new CompleteBar(frame, host, { reload: () => void load(), notice: showNotice });
   bar.onLock = lock;
   fill(
     frame.body,
-    h("header", { class: "ick-head" }, title, onto, undo, redo, more.save, more.load, script),
+    h("header", { class: "icechunk-head" }, title, onto, undo, redo, more.save, more.load, script),
     notice,
     codeBox,
     three,
@@ -128,7 +128,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     notice.hidden = !text;
     say(notice, text);
     if (!again) return;
-    const go = button("Look again", { class: "ick-button ick-small", testid: "ick-renew" });
+    const go = button("Look again", { class: "icechunk-button icechunk-small", testid: "icechunk-renew" });
     go.addEventListener("click", () => inTurn(() => again().then(() => undefined, (error) => frame.fail(error))));
     notice.append(" ", go);
   }
@@ -152,7 +152,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     fill(
       onto,
       "rebase onto ",
-      h("span", { class: "ick-state" }, state.branch),
+      h("span", { class: "icechunk-state" }, state.branch),
       state.commit
         ? h(
             "span",
@@ -218,7 +218,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     tools.toggleAttribute("inert", !map); // the grid still shows another array
     current = item;
     list.select(item.key);
-    fill(heading, h("span", { class: "ick-path" }, item.path), h("span", { class: "ick-nodedetail" }, item.title));
+    fill(heading, h("span", { class: "icechunk-path" }, item.path), h("span", { class: "icechunk-nodedetail" }, item.title));
     centre.dataset.kind = item.kind;
     const node = item.kind === "node";
     say(explain, node ? nodeText(item) : "");
@@ -239,7 +239,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
   async function loadMap(item: ConflictItem): Promise<void> {
     scope?.abort();
     const running = (scope = new AbortController());
-    grid.element.classList.add("ick-busy");
+    grid.element.classList.add("icechunk-busy");
     try {
       const { result, buffers } = await host.request<ChunkMapReply>(
         "chunk_map",
@@ -257,7 +257,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
     } catch (error) {
       frame.fail(error, () => void loadMap(item));
     } finally {
-      if (scope === running) grid.element.classList.remove("ick-busy");
+      if (scope === running) grid.element.classList.remove("icechunk-busy");
     }
   }
 
@@ -376,7 +376,7 @@ export function mount(el: HTMLElement, host: Host): Dispose {
       if (signal.aborted) return;
       fill(
         codeBox,
-        button("Copy", { class: "ick-button ick-quiet ick-small", "data-copy": result.text }),
+        button("Copy", { class: "icechunk-button icechunk-quiet icechunk-small", "data-copy": result.text }),
         h("pre", { tabindex: 0, "aria-label": "Decisions as Python" }, result.text),
       );
       codeBox.hidden = false;

@@ -62,23 +62,23 @@ const WHILE = 0.8;
 export class ResolverTools {
   readonly element: HTMLElement;
   readonly merge = button("Merge cells", {
-    class: "ick-button ick-small",
-    testid: "ick-merge",
+    class: "icechunk-button icechunk-small",
+    testid: "icechunk-merge",
     title: "Take every cell from the side that changed it (M)",
   });
-  readonly save = button("Save decisions", { class: "ick-button ick-quiet ick-undo", testid: "ick-save" });
-  readonly load = button("Load", { class: "ick-button ick-quiet ick-undo", title: "Take decisions from a file" });
-  private readonly file = h("input", { type: "file", accept: ".json", class: "ick-file", tabindex: -1, "aria-label": "File of decisions", hidden: true });
-  private readonly cells = h("span", { class: "ick-muted ick-cells", testid: "ick-cells" });
-  private readonly ask = h("div", { class: "ick-ask", role: "group", "aria-label": "Cells that both changed", hidden: true });
+  readonly save = button("Save decisions", { class: "icechunk-button icechunk-quiet icechunk-undo", testid: "icechunk-save" });
+  readonly load = button("Load", { class: "icechunk-button icechunk-quiet icechunk-undo", title: "Take decisions from a file" });
+  private readonly file = h("input", { type: "file", accept: ".json", class: "icechunk-file", tabindex: -1, "aria-label": "File of decisions", hidden: true });
+  private readonly cells = h("span", { class: "icechunk-muted icechunk-cells", testid: "icechunk-cells" });
+  private readonly ask = h("div", { class: "icechunk-ask", role: "group", "aria-label": "Cells that both changed", hidden: true });
   private readonly rules: HTMLDetailsElement;
-  private readonly rule = h("select", { class: "ick-select", "aria-label": "Rule", testid: "ick-rule" });
-  private readonly limit = h("input", { class: "ick-input ick-limit", type: "number", min: 0, step: "any", value: 0, "aria-label": "Largest difference" });
-  private readonly takes = h("span", { class: "ick-takes", role: "status", testid: "ick-takes" });
-  private readonly apply = button("Apply", { class: "ick-button ick-small", testid: "ick-apply", disabled: true });
-  private readonly onward = button("Look at all", { class: "ick-button ick-small ick-quiet", testid: "ick-onward", hidden: true });
-  private readonly seam = button("Check seams", { class: "ick-button ick-small ick-quiet", testid: "ick-seams" });
-  private readonly seams = h("div", { class: "ick-seams", role: "status" });
+  private readonly rule = h("select", { class: "icechunk-select", "aria-label": "Rule", testid: "icechunk-rule" });
+  private readonly limit = h("input", { class: "icechunk-input icechunk-limit", type: "number", min: 0, step: "any", value: 0, "aria-label": "Largest difference" });
+  private readonly takes = h("span", { class: "icechunk-takes", role: "status", testid: "icechunk-takes" });
+  private readonly apply = button("Apply", { class: "icechunk-button icechunk-small", testid: "icechunk-apply", disabled: true });
+  private readonly onward = button("Look at all", { class: "icechunk-button icechunk-small icechunk-quiet", testid: "icechunk-onward", hidden: true });
+  private readonly seam = button("Check seams", { class: "icechunk-button icechunk-small icechunk-quiet", testid: "icechunk-seams" });
+  private readonly seams = h("div", { class: "icechunk-seams", role: "status" });
   private timer = 0;
   private turn = 0;
   private going = false;
@@ -91,14 +91,14 @@ export class ResolverTools {
     for (const [value, label] of RULES) this.rule.append(h("option", { value }, label));
     this.rules = h(
       "details",
-      { class: "ick-rules" },
+      { class: "icechunk-rules" },
       h("summary", null, "Rules"),
-      h("div", { class: "ick-ruleline" }, this.rule, this.limit, this.takes, this.onward, this.apply),
+      h("div", { class: "icechunk-ruleline" }, this.rule, this.limit, this.takes, this.onward, this.apply),
     );
     this.element = h(
       "div",
-      { class: "ick-more" },
-      h("div", { class: "ick-moreline" }, this.merge, this.cells, h("span", { class: "ick-grow" }), this.seam),
+      { class: "icechunk-more" },
+      h("div", { class: "icechunk-moreline" }, this.merge, this.cells, h("span", { class: "icechunk-grow" }), this.seam),
       this.ask,
       this.rules,
       this.seams,
@@ -185,7 +185,7 @@ export class ResolverTools {
     const text = `Looked into ${grouped(result.looked ?? 0)} of ${plural(result.of ?? 0, "chunk")}`;
     const shown = this.ask.querySelector("[data-looking]");
     if (shown && !this.ask.hidden) return say(shown as HTMLElement, text);
-    const end = button("Stop", { class: "ick-button ick-small", testid: "ick-stop" });
+    const end = button("Stop", { class: "icechunk-button icechunk-small", testid: "icechunk-stop" });
     end.addEventListener("click", () => {
       stop();
       this.ask.hidden = true;
@@ -203,8 +203,8 @@ export class ResolverTools {
     if (!result.left) return;
     const sides = (["ours", "theirs"] as const).map((side) => {
       const element = button(side === "ours" ? "Mine there" : "Theirs there", {
-        class: "ick-button ick-small",
-        testid: `ick-both-${side}`,
+        class: "icechunk-button icechunk-small",
+        testid: `icechunk-both-${side}`,
       });
       element.addEventListener("click", () => {
         this.ask.hidden = true;
@@ -295,7 +295,7 @@ export class ResolverTools {
         : `No step stands out at ${looked} between different sides.`;
       const list = result.steep.map((seam) => {
         const label = `[${seam.chunk.join(", ")}] | [${seam.next.join(", ")}]`;
-        const go = button(label, { class: "ick-link" });
+        const go = button(label, { class: "icechunk-link" });
         go.addEventListener("click", () => this.hooks.goTo(seam.chunk));
         return h("li", null, go, ` step ${short(seam.step)}, inside ${short(seam.inside)}`);
       });

@@ -26,11 +26,11 @@ export class SizeMap {
   readonly element: HTMLElement;
   private readonly choice = h(
     "select",
-    { class: "ick-select ick-small", testid: "ick-mapkind", "aria-label": "What the map shows" },
+    { class: "icechunk-select icechunk-small", testid: "icechunk-mapkind", "aria-label": "What the map shows" },
     h("option", { value: "change" }, "what changed"),
     h("option", { value: "size" }, "stored size"),
   );
-  private readonly told = h("span", { class: "ick-muted", testid: "ick-sizes" });
+  private readonly told = h("span", { class: "icechunk-muted", testid: "icechunk-sizes" });
   private sizes: Float32Array = new Float32Array(0);
   private path = "";
   private scope: AbortController | null = null;
@@ -40,7 +40,7 @@ export class SizeMap {
     signal: AbortSignal,
     private readonly options: SizeMapOptions,
   ) {
-    this.element = h("div", { class: "ick-sizemap" }, h("label", { class: "ick-field" }, "Map of", this.choice), this.told);
+    this.element = h("div", { class: "icechunk-sizemap" }, h("label", { class: "icechunk-field" }, "Map of", this.choice), this.told);
     listen(this.choice, "change", () => void this.turn(), signal);
     signal.addEventListener("abort", () => this.scope?.abort(), { once: true });
   }

@@ -46,12 +46,12 @@ export function swatch(style: StateStyle): HTMLElement {
   const kind = style.colour === null ? "quiet" : style.tint ? "tint" : style.hatch ? "hatch" : "solid";
   const element = h(
     "span",
-    { class: `ick-swatch ick-swatch-${kind}`, "aria-hidden": "true" },
+    { class: `icechunk-swatch icechunk-swatch-${kind}`, "aria-hidden": "true" },
     style.letter,
   );
   if (style.letter.length > 1) element.style.fontSize = "8px";
   if (style.colour) {
-    element.style.setProperty("--ick-cell", style.colour);
+    element.style.setProperty("--icechunk-cell", style.colour);
     if (kind === "solid" || kind === "hatch") element.style.color = inkOn(style.colour);
   }
   return element;

@@ -14,9 +14,9 @@ const ENOUGH = 8;
 
 export class Writers {
   readonly element: HTMLElement;
-  private readonly list = h("ol", { class: "ick-writers", "aria-label": "Commits that wrote this chunk, newest first" });
-  private readonly told = h("span", { class: "ick-muted", role: "status" });
-  private readonly more = button("Look further back", { class: "ick-link", hidden: true });
+  private readonly list = h("ol", { class: "icechunk-writers", "aria-label": "Commits that wrote this chunk, newest first" });
+  private readonly told = h("span", { class: "icechunk-muted", role: "status" });
+  private readonly more = button("Look further back", { class: "icechunk-link", hidden: true });
   private asked: { path: string; chunk: number[] } | null = null;
   private scope: AbortController | null = null;
   private timer = 0;
@@ -29,10 +29,10 @@ export class Writers {
   ) {
     this.element = h(
       "section",
-      { class: "ick-blame", testid: "ick-writers", "aria-label": "Who wrote this chunk" },
+      { class: "icechunk-blame", testid: "icechunk-writers", "aria-label": "Who wrote this chunk" },
       h("h3", null, "Written by"),
       this.list,
-      h("div", { class: "ick-writersfoot" }, this.told, this.more),
+      h("div", { class: "icechunk-writersfoot" }, this.told, this.more),
     );
     listen(this.more, "click", () => void this.ask(true), signal);
     signal.addEventListener("abort", () => this.clear(), { once: true });
@@ -97,16 +97,16 @@ export class Writers {
 
   private item(row: WritersReply["commits"][number]): HTMLElement {
     const id = this.host.get("goto")
-      ? button(shortId(row.id), { class: "ick-link", "data-goto": row.id, "aria-label": `Show commit ${shortId(row.id)}` })
+      ? button(shortId(row.id), { class: "icechunk-link", "data-goto": row.id, "aria-label": `Show commit ${shortId(row.id)}` })
       : h("code", { title: row.id }, shortId(row.id));
     return h(
       "li",
       { "data-id": row.id },
       id,
-      h("span", { class: "ick-message", title: row.message }, firstLine(row.message) || "(no message)"),
-      row.made ? h("span", { class: "ick-muted" }, row.wrote ? "made the array" : "made the array, without this chunk") : null,
-      h("span", { class: "ick-muted" }, row.author ?? ""),
-      h("time", { class: "ick-muted", datetime: row.time, title: absoluteTime(row.time) }, relativeTime(row.time)),
+      h("span", { class: "icechunk-message", title: row.message }, firstLine(row.message) || "(no message)"),
+      row.made ? h("span", { class: "icechunk-muted" }, row.wrote ? "made the array" : "made the array, without this chunk") : null,
+      h("span", { class: "icechunk-muted" }, row.author ?? ""),
+      h("time", { class: "icechunk-muted", datetime: row.time, title: absoluteTime(row.time) }, relativeTime(row.time)),
     );
   }
 }

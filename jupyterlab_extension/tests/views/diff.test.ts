@@ -8,7 +8,7 @@ async function open(answers = {}, traits = {}) {
   const el = place();
   const dispose = mount(el, host);
   await settle();
-  return { host, el, dispose, nodes: () => allById(el, "ick-diff-node") };
+  return { host, el, dispose, nodes: () => allById(el, "icechunk-diff-node") };
 }
 
 describe("diff", () => {
@@ -23,15 +23,15 @@ describe("diff", () => {
       "/scratch/test_01",
     ]);
     expect(host.get("selected_path")).toBe("/ocean/sst");
-    expect(el.querySelector(".ick-counts")!.textContent).toBe(
+    expect(el.querySelector(".icechunk-counts")!.textContent).toBe(
       "1 added · 1 removed · 3 changed · 1 moved · 173 changed chunks",
     );
-    const canvas = byId(el, "ick-grid");
+    const canvas = byId(el, "icechunk-grid");
     expect(canvas.dataset).toMatchObject({ gridRows: "3", gridCols: "3" });
     expect(Number(canvas.dataset.cellWidth)).toBeGreaterThan(10);
     const preview = host.calls.filter((c) => c.method === "preview").at(-1)!;
     expect(preview.params).toEqual({ path: "/ocean/sst", chunk: [6, 0, 0], sides: ["before", "after"], index: null });
-    expect(el.querySelector(".ick-delta")!.textContent).toContain("max |Δ|");
+    expect(el.querySelector(".icechunk-delta")!.textContent).toContain("max |Δ|");
   });
 
   it("goes through the nodes with keys and explains nodes without chunks", async () => {
@@ -44,7 +44,7 @@ describe("diff", () => {
     key(list, "ArrowDown");
     await settle();
     expect(el.textContent).toContain("Only the metadata of this group changed");
-    expect(el.querySelector<HTMLElement>(".ick-work")!.hidden).toBe(true);
+    expect(el.querySelector<HTMLElement>(".icechunk-work")!.hidden).toBe(true);
   });
 
   it("hides kinds of changes", async () => {
@@ -59,7 +59,7 @@ describe("diff", () => {
 
   it("moves over the chunks and asks for their values once it rests", async () => {
     const { host, el } = await open();
-    const canvas = byId(el, "ick-grid");
+    const canvas = byId(el, "icechunk-grid");
     const before = host.calls.length;
     for (let i = 0; i < 5; i++) key(canvas, "ArrowRight");
     key(canvas, "ArrowUp");
@@ -67,9 +67,9 @@ describe("diff", () => {
     await settle();
     const asked = host.calls.slice(before).filter((c) => c.method === "preview");
     expect(asked.map((c) => c.params.chunk)).toEqual([[7, 1, 2]]);
-    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [7, 1, 2]");
+    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("Chunk [7, 1, 2]");
     key(canvas, "n");
-    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [7, 2, 0]");
+    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("Chunk [7, 2, 0]");
   });
 
   it("colours changed chunks by how much they changed, and sets apart those rewritten alike", async () => {
@@ -79,19 +79,19 @@ describe("diff", () => {
     expect(asked[0]!.params).toMatchObject({ path: "/ocean/sst" });
     // Only what is on screen: one slice of nine chunks, without those added, removed or the same.
     expect((asked[0]!.params.chunks as number[][]).every(([time]) => time === 6)).toBe(true);
-    expect(el.querySelector(".ick-heat")!.textContent).toContain("Largest difference");
-    const canvas = byId(el, "ick-grid");
+    expect(el.querySelector(".icechunk-heat")!.textContent).toContain("Largest difference");
+    const canvas = byId(el, "icechunk-grid");
     key(canvas, "ArrowRight");
-    expect(el.querySelector(".ick-gridstatus")!.textContent).toMatch(/changed, at most by \d/);
+    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toMatch(/changed, at most by \d/);
     key(canvas, "PageDown");
     await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(el.querySelector(".ick-legend")!.textContent).toContain("rewritten, same values 3");
+    expect(el.querySelector(".icechunk-legend")!.textContent).toContain("rewritten, same values 3");
   });
 
   it("shows metadata key by key, as text", async () => {
     const evil = "<img src=x onerror=alert(1)>";
     const { el } = await open({ metadata: () => ({ rows: [{ key: `attributes.${evil}`, change: "added", after: { [evil]: evil } }] }) });
-    const table = byId(el, "ick-metadata");
+    const table = byId(el, "icechunk-metadata");
     expect(table.hidden).toBe(false);
     expect(table.querySelector("summary")!.textContent).toBe("Metadata: 1 key");
     expect(table.textContent).toContain(evil);
@@ -120,23 +120,23 @@ describe("diff", () => {
       }),
     });
     expect(el.querySelector("script")).toBeNull();
-    expect(el.querySelector(".ick-between")!.textContent).toContain(evil);
+    expect(el.querySelector(".icechunk-between")!.textContent).toContain(evil);
     dispose();
     expect(host.listenerCount).toBe(0);
   });
 
   it("maps the stored sizes, and goes back to what changed", async () => {
     const { el, host } = await open();
-    const kind = byId(el, "ick-mapkind") as HTMLSelectElement;
+    const kind = byId(el, "icechunk-mapkind") as HTMLSelectElement;
     kind.value = "size";
     kind.dispatchEvent(new Event("change"));
     await settle();
     expect(host.calls.filter((c) => c.method === "sizes").map((c) => c.params)).toEqual([{ path: "/ocean/sst" }]);
-    expect(byId(el, "ick-sizes").textContent).toBe("96 chunks, 288 kB in main (ZR8V4T2Q)");
-    const legend = () => [...el.querySelectorAll(".ick-legend .ick-key")].map((key) => key.textContent);
+    expect(byId(el, "icechunk-sizes").textContent).toBe("96 chunks, 288 kB in main (ZR8V4T2Q)");
+    const legend = () => [...el.querySelectorAll(".icechunk-legend .icechunk-key")].map((key) => key.textContent);
     expect(legend()[0]).toContain("not stored 12");
     expect(legend()).toHaveLength(7);
-    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("kB");
+    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("kB");
     kind.value = "change";
     kind.dispatchEvent(new Event("change"));
     await settle();
@@ -152,12 +152,12 @@ describe("diff", () => {
       { path: "/ocean/sst", chunk: [6, 0, 0], after: null },
       { path: "/ocean/sst", chunk: [6, 0, 0], after: "5K1QPD8NVE63YJ0RA2WT" },
     ]);
-    const panel = byId(el, "ick-writers");
+    const panel = byId(el, "icechunk-writers");
     expect([...panel.querySelectorAll("li")].map((row) => row.dataset.id)).toEqual([
       "ZR8V4T2QKXW0M9C3B7HG",
       "5K1QPD8NVE63YJ0RA2WT",
     ]);
     expect(panel.textContent).toContain("made the array");
-    expect(panel.querySelector<HTMLElement>(".ick-link")!.hidden).toBe(true);
+    expect(panel.querySelector<HTMLElement>(".icechunk-link")!.hidden).toBe(true);
   });
 });

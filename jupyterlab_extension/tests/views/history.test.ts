@@ -10,7 +10,7 @@ async function open(answers = {}, traits = {}) {
   const dispose = mount(el, host);
   await settle();
   const list = el.querySelector<HTMLElement>('[role="listbox"]')!;
-  return { host, el, dispose, list, rows: () => allById(el, "ick-history-row") };
+  return { host, el, dispose, list, rows: () => allById(el, "icechunk-history-row") };
 }
 
 const commit = (i: number, parent: string | null) => ({
@@ -27,9 +27,9 @@ describe("history", () => {
     expect(rows()[0]!.textContent).toContain("Uncommitted changes");
     expect(rows()[1]!.textContent).toContain("main");
     expect(rows()[1]!.textContent).toContain("Reprocess the equatorial Pacific");
-    expect(el.querySelector(".ick-counts")!.textContent).toBe("11 commits · 3 branches · 1 tag");
-    expect(el.querySelectorAll("svg.ick-graph circle.ick-hollow")).toHaveLength(1);
-    expect(el.querySelector("svg.ick-graph path.ick-dashed")).not.toBeNull();
+    expect(el.querySelector(".icechunk-counts")!.textContent).toBe("11 commits · 3 branches · 1 tag");
+    expect(el.querySelectorAll("svg.icechunk-graph circle.icechunk-hollow")).toHaveLength(1);
+    expect(el.querySelector("svg.icechunk-graph path.icechunk-dashed")).not.toBeNull();
   });
 
   it("selects by click and shows the changes of a commit", async () => {
@@ -38,7 +38,7 @@ describe("history", () => {
     await settle();
     expect(host.get("selected")).toEqual(["5K1QPD8NVE63YJ0RA2WT"]);
     expect(rows()[3]!.getAttribute("aria-selected")).toBe("true");
-    const pane = el.querySelector(".ick-pane")!;
+    const pane = el.querySelector(".icechunk-pane")!;
     expect(pane.textContent).toContain("Append June 2024");
     expect(pane.textContent).toContain("/ocean/quality_flag");
     expect(pane.textContent).toContain("array · 108 chunks");
@@ -54,7 +54,7 @@ describe("history", () => {
       expect(host.get("selected")).toEqual(["ZR8V4T2QKXW0M9C3B7HG", rows()[5]!.dataset.id]);
       const call = host.calls.find((c) => c.method === "diff_summary")!;
       expect(call.params).toEqual({ a: rows()[5]!.dataset.id, b: "ZR8V4T2QKXW0M9C3B7HG" });
-      expect(allById(el, "ick-diff-node")).toHaveLength(6);
+      expect(allById(el, "icechunk-diff-node")).toHaveLength(6);
     },
   );
 
@@ -83,7 +83,7 @@ describe("history", () => {
     rows()[0]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
     await settle();
     expect(host.get("selected")).toEqual([]);
-    expect(el.querySelector(".ick-pane")!.textContent).toContain("needs a rebase");
+    expect(el.querySelector(".icechunk-pane")!.textContent).toContain("needs a rebase");
   });
 
   it("follows the kernel's selection without answering it", async () => {
@@ -91,7 +91,7 @@ describe("history", () => {
     const before = host.calls.length;
     host.set("selected", ["R6N8ZKB3W5TQ2XV1MC0J"]);
     await settle();
-    expect(el.querySelector(".ick-pane")!.textContent).toContain("Append April 2024");
+    expect(el.querySelector(".icechunk-pane")!.textContent).toContain("Append April 2024");
     expect(host.calls.slice(before).map((c) => c.method).filter((m) => m !== "activity")).toEqual(["commit"]);
     expect(host.get("selected")).toEqual(["R6N8ZKB3W5TQ2XV1MC0J"]);
   });
@@ -102,7 +102,7 @@ describe("history", () => {
       history: () => ({ commits, refs: [{ name: "main", id: "C0", kind: "branch" }], session: null, truncated: true }),
     });
     expect(rows().length).toBeLessThan(40);
-    const fold = el.querySelector<HTMLElement>(".ick-fold")!;
+    const fold = el.querySelector<HTMLElement>(".icechunk-fold")!;
     expect(rows()[0]!.getAttribute("aria-setsize")).toBe("34");
     expect(fold.textContent).toBe("Unfold 19\u202f967 commits");
     fold.click();
@@ -120,7 +120,7 @@ describe("history", () => {
     const commits = Array.from({ length: 80 }, (_, i) => commit(i, i < 79 ? `C${i + 1}` : null));
     const refs = [{ name: "main", id: "C0", kind: "branch" }, { name: "v1", id: "C60", kind: "tag" }];
     const { el, list, host } = await open({ history: () => ({ commits, refs, session: null, truncated: false }) });
-    const folds = () => allById(el, "ick-history-fold");
+    const folds = () => allById(el, "icechunk-history-fold");
     list.scrollTop = 1000;
     list.dispatchEvent(new Event("scroll"));
     await settle();
@@ -134,7 +134,7 @@ describe("history", () => {
     host.set("selected", ["C70"]); // in the other one
     await settle();
     expect(folds()).toHaveLength(0);
-    expect(el.querySelector(".ick-pane")!.textContent).toContain("C70");
+    expect(el.querySelector(".icechunk-pane")!.textContent).toContain("C70");
   });
 
   it("shows how much the commits on screen wrote", async () => {
@@ -146,36 +146,36 @@ describe("history", () => {
     const asked = host.calls.filter((c) => c.method === "activity");
     expect(asked).toHaveLength(1);
     expect(asked[0]!.params.ids).toHaveLength(11);
-    expect(el.querySelectorAll(".ick-activitybar")).toHaveLength(1);
-    expect(el.querySelector(".ick-activitybar")!.getAttribute("aria-label")).toBe("40 chunks, 51 kB written");
+    expect(el.querySelectorAll(".icechunk-activitybar")).toHaveLength(1);
+    expect(el.querySelector(".icechunk-activitybar")!.getAttribute("aria-label")).toBe("40 chunks, 51 kB written");
   });
 
   it("offers what can be done with a commit, as the Python it runs", async () => {
     const { el, host, rows } = await open();
     rows()[5]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
     await settle();
-    byId(el, "ick-act-branch").click();
-    const field = el.querySelector<HTMLInputElement>(".ick-actform input")!;
-    expect((byId(el, "ick-act-run") as HTMLButtonElement).disabled).toBe(true);
+    byId(el, "icechunk-act-branch").click();
+    const field = el.querySelector<HTMLInputElement>(".icechunk-actform input")!;
+    expect((byId(el, "icechunk-act-run") as HTMLButtonElement).disabled).toBe(true);
     field.value = "try";
     field.dispatchEvent(new Event("input", { bubbles: true }));
     await new Promise((resolve) => setTimeout(resolve, 250));
-    expect(byId(el, "ick-act-python").textContent).toContain('repo.create_branch("try"');
-    (byId(el, "ick-act-run") as HTMLButtonElement).click();
+    expect(byId(el, "icechunk-act-python").textContent).toContain('repo.create_branch("try"');
+    (byId(el, "icechunk-act-run") as HTMLButtonElement).click();
     await settle();
     const ran = host.calls.filter((c) => c.method === "action").at(-1)!.params;
     expect(ran).toMatchObject({ action: "branch", name: "try", run: true });
-    expect(byId(el, "ick-done").textContent).toContain("Done as asked.");
-    expect(byId(el, "ick-done").textContent).toContain("repo.create_branch");
+    expect(byId(el, "icechunk-done").textContent).toContain("Done as asked.");
+    expect(byId(el, "icechunk-done").textContent).toContain("repo.create_branch");
   });
 
   it("says why something cannot be done, and loses nothing by asking", async () => {
     const { el, host } = await open();
     host.failures.set("action", new HostError("x", "There is a tag of that name", "Choose another"));
-    byId(el, "ick-act-checkout").click();
+    byId(el, "icechunk-act-checkout").click();
     await settle();
-    expect(el.querySelector(".ick-actwarning")!.textContent).toContain("There is a tag of that name. Choose another");
-    expect((byId(el, "ick-act-run") as HTMLButtonElement).disabled).toBe(true);
+    expect(el.querySelector(".icechunk-actwarning")!.textContent).toContain("There is a tag of that name. Choose another");
+    expect((byId(el, "icechunk-act-run") as HTMLButtonElement).disabled).toBe(true);
     expect(host.calls.filter((c) => c.params.run)).toHaveLength(0);
   });
 
@@ -184,13 +184,13 @@ describe("history", () => {
     rows()[2]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
     rows()[6]!.dispatchEvent(new MouseEvent("click", { bubbles: true, ctrlKey: true }));
     await settle();
-    byId(el, "ick-compare").click();
+    byId(el, "icechunk-compare").click();
     await settle();
-    const below = byId(el, "ick-below");
-    expect(byId(below, "ick-grid")).toBeTruthy();
+    const below = byId(el, "icechunk-below");
+    expect(byId(below, "icechunk-grid")).toBeTruthy();
     const asked = host.calls.filter((c) => c.method === "compare").map((c) => c.params.method);
     expect(asked.slice(0, 4)).toEqual(["diff", "metadata", "chunk_map", "preview"]);
-    below.querySelector<HTMLElement>(".ick-closebelow")!.click();
+    below.querySelector<HTMLElement>(".icechunk-closebelow")!.click();
     expect(below.hidden).toBe(true);
     expect(below.childElementCount).toBe(0);
   });
@@ -201,8 +201,8 @@ describe("history", () => {
     search.value = "append";
     search.dispatchEvent(new Event("input", { bubbles: true }));
     await settle();
-    expect(el.querySelector(".ick-found")!.textContent).toBe("3 matches");
-    expect(rows().filter((row) => row.classList.contains("ick-faint"))).toHaveLength(9);
+    expect(el.querySelector(".icechunk-found")!.textContent).toBe("3 matches");
+    expect(rows().filter((row) => row.classList.contains("icechunk-faint"))).toHaveLength(9);
     key(search, "Enter");
     expect(host.get("selected")).toEqual(["5K1QPD8NVE63YJ0RA2WT"]);
   });
@@ -225,7 +225,7 @@ describe("history", () => {
   it("tells for each branch whether it would rebase cleanly", async () => {
     const { el, host, rows } = await open();
     await new Promise((resolve) => setTimeout(resolve, 250));
-    const badges = () => allById(el, "ick-verdict").map((badge) => badge.firstElementChild!.textContent);
+    const badges = () => allById(el, "icechunk-verdict").map((badge) => badge.firstElementChild!.textContent);
     expect(badges()).toEqual(["✕ 14 conflicts", "✕ 40 conflicts", "✓ rebases"]);
     expect(host.calls.find((c) => c.method === "rebases")!.params).toEqual({
       onto: "main",
@@ -233,9 +233,9 @@ describe("history", () => {
     });
     rows()[2]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
     await settle();
-    expect(byId(el, "ick-rebases").textContent).toContain("bias-correction: 40 chunk conflicts and 1 other conflict");
-    expect(byId(el, "ick-rebases").textContent).toContain("Zarr metadata double update");
-    const onto = el.querySelector<HTMLSelectElement>(".ick-foot select")!;
+    expect(byId(el, "icechunk-rebases").textContent).toContain("bias-correction: 40 chunk conflicts and 1 other conflict");
+    expect(byId(el, "icechunk-rebases").textContent).toContain("Zarr metadata double update");
+    const onto = el.querySelector<HTMLSelectElement>(".icechunk-foot select")!;
     onto.value = "ice-mask";
     onto.dispatchEvent(new Event("change"));
     expect(badges()).toHaveLength(3); // until the frame is drawn
@@ -246,12 +246,12 @@ describe("history", () => {
 
   it("shows what is in a commit and the Python that opens it", async () => {
     const { el, host } = await open();
-    const tree = byId(el, "ick-tree") as HTMLDetailsElement;
+    const tree = byId(el, "icechunk-tree") as HTMLDetailsElement;
     tree.open = true;
     tree.dispatchEvent(new Event("toggle"));
     await settle();
     expect(host.calls.filter((c) => c.method === "tree")).toHaveLength(1);
-    expect(byId(el, "ick-open-python").textContent).toContain("xarray.open_zarr(session.store, group='ocean'");
+    expect(byId(el, "icechunk-open-python").textContent).toContain("xarray.open_zarr(session.store, group='ocean'");
     expect(tree.textContent).toContain("lat 90 × lon 180");
   });
 
@@ -260,7 +260,7 @@ describe("history", () => {
     const { el, host, list, rows } = await open({
       history: () => ({ commits, refs: [{ name: "main", id: "C0", kind: "branch" }], session: null, truncated: false }),
     });
-    el.querySelector<HTMLElement>(".ick-fold")!.click();
+    el.querySelector<HTMLElement>(".icechunk-fold")!.click();
     key(list, "End");
     await new Promise((resolve) => setTimeout(resolve, 250));
     const asked = host.calls.filter((c) => c.method === "rows");
@@ -271,7 +271,7 @@ describe("history", () => {
     search.dispatchEvent(new Event("input", { bubbles: true }));
     await settle();
     expect(host.calls.filter((c) => c.method === "search")).toHaveLength(1);
-    expect(el.querySelector(".ick-found")!.textContent).toBe("11 matches");
+    expect(el.querySelector(".icechunk-found")!.textContent).toBe("11 matches");
   });
 
   it("shows an error with its hint and tries again", async () => {
@@ -287,7 +287,7 @@ describe("history", () => {
     [...banner.querySelectorAll("button")].find((b) => b.textContent === "Try again")!.click();
     await settle();
     expect(banner.hidden).toBe(true);
-    expect(allById(el, "ick-history-row")).toHaveLength(12);
+    expect(allById(el, "icechunk-history-row")).toHaveLength(12);
   });
 
   it("asks again when the revision changes and says so when there is nothing", async () => {
@@ -307,6 +307,6 @@ describe("history", () => {
     dispose();
     expect(host.listenerCount).toBe(0);
     expect(el.childElementCount).toBe(0);
-    expect(() => byId(el, "ick-history")).toThrow();
+    expect(() => byId(el, "icechunk-history")).toThrow();
   });
 });

@@ -16,8 +16,8 @@ describe("repositories", () => {
     const { el } = open({ state: "ready", reply: repositories() });
     expect(el.querySelectorAll("details")).toHaveLength(2);
     expect(el.textContent).toContain("s3://climate-archive/ocean-sst");
-    expect(el.querySelectorAll(".ick-refrow")).toHaveLength(5);
-    expect(el.querySelector(".ick-current")!.textContent).toContain("main");
+    expect(el.querySelectorAll(".icechunk-refrow")).toHaveLength(5);
+    expect(el.querySelector(".icechunk-current")!.textContent).toContain("main");
     expect(el.textContent).toContain("14 changes not committed");
   });
 

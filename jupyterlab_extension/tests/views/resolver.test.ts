@@ -9,9 +9,9 @@ async function open(answers = {}) {
   const el = place();
   const dispose = mount(el, host);
   await settle();
-  const canvas = byId(el, "ick-grid");
+  const canvas = byId(el, "icechunk-grid");
   const decisions = () => host.calls.filter((call) => call.method === "decide").map((call) => call.params);
-  return { host, el, dispose, canvas, decisions, counter: () => byId(el, "ick-counter").textContent };
+  return { host, el, dispose, canvas, decisions, counter: () => byId(el, "icechunk-counter").textContent };
 }
 
 function pointer(canvas: HTMLElement, type: string, row: number, col: number, options: PointerEventInit = {}): void {
@@ -39,21 +39,21 @@ describe("resolver", () => {
   it("starts at the first conflicting chunk with all sides named", async () => {
     const { host, el, counter } = await open();
     expect(counter()).toBe("41 of 41 decisions undecided");
-    expect(allById(el, "ick-conflict-item").map((item) => item.textContent)).toEqual([
+    expect(allById(el, "icechunk-conflict-item").map((item) => item.textContent)).toEqual([
       expect.stringContaining("40 left of 40"),
       expect.stringContaining("open"),
     ]);
-    expect(byId(el, "ick-keep-ours").textContent).toContain("Keep mine: Session on main");
-    expect(byId(el, "ick-keep-ours").textContent).toContain("ours · 14 changes, not committed");
-    expect(byId(el, "ick-keep-theirs").textContent).toContain("Keep theirs: main @ ZR8V4T2Q, Ana");
+    expect(byId(el, "icechunk-keep-ours").textContent).toContain("Keep mine: Session on main");
+    expect(byId(el, "icechunk-keep-ours").textContent).toContain("ours · 14 changes, not committed");
+    expect(byId(el, "icechunk-keep-theirs").textContent).toContain("Keep theirs: main @ ZR8V4T2Q, Ana");
     expect(host.calls.filter((c) => c.method === "preview").at(-1)!.params).toEqual({
       path: "/ocean/sst",
       chunk: [4, 0, 1],
       sides: ["ours", "theirs", "base", "result"],
       index: null,
     });
-    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("undecided");
-    expect((byId(el, "ick-complete") as HTMLButtonElement).disabled).toBe(true);
+    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("undecided");
+    expect((byId(el, "icechunk-complete") as HTMLButtonElement).disabled).toBe(true);
   });
 
   it("decides the chunk at the cursor and goes on to the next", async () => {
@@ -64,8 +64,8 @@ describe("resolver", () => {
       { path: "/ocean/sst", type: "ChunkDoubleUpdate", choice: "theirs", runs: [37, 1] },
     ]);
     expect(counter()).toBe("40 of 41 decisions undecided");
-    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [4, 1, 0]");
-    expect(el.querySelector('.ick-sr[role="status"]')!.textContent).toContain("1 chunk: keep theirs");
+    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("Chunk [4, 1, 0]");
+    expect(el.querySelector('.icechunk-sr[role="status"]')!.textContent).toContain("1 chunk: keep theirs");
   });
 
   it("keeps up with quick hands: every key counts, in order", async () => {
@@ -87,17 +87,17 @@ describe("resolver", () => {
   it("decides a rectangle: only conflicting chunks count, runs cross the rest", async () => {
     const { el, canvas, decisions } = await open();
     drag(canvas, [0, 0], [1, 2]);
-    expect(el.querySelector(".ick-scope")!.textContent).toBe("Decide for 4 selected chunks");
-    byId(el, "ick-keep-ours").click();
+    expect(el.querySelector(".icechunk-scope")!.textContent).toBe("Decide for 4 selected chunks");
+    byId(el, "icechunk-keep-ours").click();
     await settle();
     // Chunk 38 is in the rectangle but in no conflict, so the run may cross it.
     expect(decisions()[0]).toMatchObject({ choice: "ours", runs: [37, 5] });
-    expect(el.querySelector(".ick-legend")!.textContent).toContain("keep mine 4");
+    expect(el.querySelector(".icechunk-legend")!.textContent).toContain("keep mine 4");
   });
 
   it("adds with shift and takes away with alt", async () => {
     const { el, canvas } = await open();
-    const scope = () => el.querySelector(".ick-scope")!.textContent;
+    const scope = () => el.querySelector(".icechunk-scope")!.textContent;
     drag(canvas, [0, 0], [0, 2]);
     expect(scope()).toBe("Decide for 1 selected chunk");
     drag(canvas, [1, 0], [1, 2], { shiftKey: true });
@@ -116,15 +116,15 @@ describe("resolver", () => {
     box.checked = true;
     box.dispatchEvent(new Event("input", { bubbles: true }));
     drag(canvas, [0, 0], [0, 2]);
-    expect(el.querySelector(".ick-scope")!.textContent).toBe("Decide for 8 selected chunks");
-    byId(el, "ick-keep-base").click();
+    expect(el.querySelector(".icechunk-scope")!.textContent).toBe("Decide for 8 selected chunks");
+    byId(el, "icechunk-keep-base").click();
     await settle();
     expect(decisions()[0]!.runs).toEqual([37, 1, 46, 1, 55, 1, 64, 1, 73, 1, 82, 1, 91, 1, 100, 1]);
   });
 
   it("selects with keys: space, shift and arrows, control A, invert, none", async () => {
     const { el, canvas, decisions } = await open();
-    const scope = () => el.querySelector(".ick-scope")!.textContent;
+    const scope = () => el.querySelector(".icechunk-scope")!.textContent;
     key(canvas, " ");
     expect(scope()).toBe("Decide for 1 selected chunk");
     key(canvas, " ");
@@ -147,16 +147,16 @@ describe("resolver", () => {
     expect(Number(cellHeight)).toBeLessThan(0);
     expect(Number(originY) + Number(gridRows) * Number(cellHeight)).toBeGreaterThan(0);
     key(canvas, "ArrowUp");
-    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [4, 1, 1]");
+    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("Chunk [4, 1, 1]");
     key(canvas, "ArrowDown");
-    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [4, 0, 1]");
+    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("Chunk [4, 0, 1]");
     pointer(canvas, "pointermove", 2, 0);
-    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [4, 2, 0]");
+    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("Chunk [4, 2, 0]");
   });
 
   it("offers the commit message and keeps what was typed", async () => {
     const { host, el } = await open();
-    const field = byId(el, "ick-message") as HTMLInputElement;
+    const field = byId(el, "icechunk-message") as HTMLInputElement;
     expect(field.value).toBe("Merge my corrections");
     field.value = "My own words";
     host.set("revision", 2);
@@ -172,31 +172,31 @@ describe("resolver", () => {
     await settle();
     expect(merges()).toEqual([{ path: "/ocean/sst", runs: null, both: null, seconds: 0.8 }]);
     expect(counter()).toBe("2 of 41 decisions undecided");
-    const ask = el.querySelector<HTMLElement>(".ick-ask")!;
+    const ask = el.querySelector<HTMLElement>(".icechunk-ask")!;
     expect(ask.textContent).toContain("1 chunk holds 12 cells that both changed");
-    byId(el, "ick-both-theirs").click();
+    byId(el, "icechunk-both-theirs").click();
     await settle();
     expect(merges()[1]).toMatchObject({ both: "theirs", runs: null });
     expect(counter()).toBe("1 of 41 decisions undecided");
     expect(ask.hidden).toBe(true);
-    expect(el.querySelector(".ick-legend")!.textContent).toContain("merge cells, mine where both 39");
+    expect(el.querySelector(".icechunk-legend")!.textContent).toContain("merge cells, mine where both 39");
   });
 
   it("says who changed how many cells of the chunk", async () => {
     const { el } = await open();
     await new Promise((resolve) => setTimeout(resolve, 350));
-    expect(byId(el, "ick-cells").textContent).toBe("Cells of this chunk: I changed 120, they 83, both 12");
+    expect(byId(el, "icechunk-cells").textContent).toBe("Cells of this chunk: I changed 120, they 83, both 12");
   });
 
   it("tells how many chunks a rule takes before it decides", async () => {
     const { host, el, counter } = await open();
-    const details = el.querySelector<HTMLDetailsElement>(".ick-rules")!;
+    const details = el.querySelector<HTMLDetailsElement>(".icechunk-rules")!;
     details.open = true;
     details.dispatchEvent(new Event("toggle"));
     await new Promise((resolve) => setTimeout(resolve, 400));
-    expect(byId(el, "ick-takes").textContent).toBe("takes 7 of 40 undecided chunks");
+    expect(byId(el, "icechunk-takes").textContent).toBe("takes 7 of 40 undecided chunks");
     expect(counter()).toBe("41 of 41 decisions undecided");
-    byId(el, "ick-apply").click();
+    byId(el, "icechunk-apply").click();
     await settle();
     expect(host.calls.filter((c) => c.params.apply)).toHaveLength(1);
     expect(counter()).not.toBe("41 of 41 decisions undecided");
@@ -209,23 +209,23 @@ describe("resolver", () => {
       return { takes: looked / 2, looked, of: 9000, unreadable: 3, parts: [] };
     };
     const { host, el } = await open({ rule });
-    const details = el.querySelector<HTMLDetailsElement>(".ick-rules")!;
+    const details = el.querySelector<HTMLDetailsElement>(".icechunk-rules")!;
     details.open = true;
     details.dispatchEvent(new Event("toggle"));
     await new Promise((resolve) => setTimeout(resolve, 400));
-    const told = () => byId(el, "ick-takes").textContent!.replaceAll("\u202f", ",");
+    const told = () => byId(el, "icechunk-takes").textContent!.replaceAll("\u202f", ",");
     expect(told()).toBe("takes 1,000 of 2,000 looked at, of 9,000 undecided chunks; 3 cannot be read");
-    byId(el, "ick-onward").click();
+    byId(el, "icechunk-onward").click();
     await settle();
     expect(told()).toBe("takes 4,500 of 9,000 undecided chunks; 3 cannot be read");
-    expect(byId(el, "ick-onward").hidden).toBe(true);
+    expect(byId(el, "icechunk-onward").hidden).toBe(true);
     expect(host.calls.filter((c) => c.method === "rule")).toHaveLength(5);
 
     const merging = await open({ merge: () => ({ done: false, looked: 100, of: 9000 }) });
     key(merging.canvas, "m");
     await settle();
-    expect(merging.el.querySelector(".ick-ask")!.textContent).toMatch(/Looked into 100 of 9.000 chunks/);
-    byId(merging.el, "ick-stop").click();
+    expect(merging.el.querySelector(".icechunk-ask")!.textContent).toMatch(/Looked into 100 of 9.000 chunks/);
+    byId(merging.el, "icechunk-stop").click();
     await settle();
     const asked = merging.host.calls.length;
     await settle();
@@ -235,7 +235,7 @@ describe("resolver", () => {
 
   it("selects by ranges of elements along dimensions", async () => {
     const { el, canvas, decisions } = await open();
-    const picker = byId(el, "ick-ranges");
+    const picker = byId(el, "icechunk-ranges");
     const fields = [...picker.querySelectorAll<HTMLInputElement>("input")];
     expect(fields.map((field) => field.getAttribute("aria-label")).slice(0, 2)).toEqual([
       expect.stringMatching(/ from element$/),
@@ -259,12 +259,12 @@ describe("resolver", () => {
   it("says that the branch has moved, and looks again when asked to", async () => {
     const { host, el } = await open();
     host.push({ event: "moved", notice: "main has moved to <b>Z", closed: false });
-    expect(el.querySelector(".ick-notice")!.textContent).toContain("main has moved to <b>Z");
-    byId(el, "ick-renew").click();
+    expect(el.querySelector(".icechunk-notice")!.textContent).toContain("main has moved to <b>Z");
+    byId(el, "icechunk-renew").click();
     await settle();
     expect(host.calls.map((call) => call.method)).toContain("renew");
     host.push({ event: "moved", notice: "committed elsewhere", closed: true });
-    expect(el.querySelector(".ick-notice button")).toBeNull();
+    expect(el.querySelector(".icechunk-notice button")).toBeNull();
   });
 
   it("says of a damaged chunk that it cannot be read, beside the other sides", async () => {
@@ -279,18 +279,18 @@ describe("resolver", () => {
       }),
     });
     await settle();
-    expect(el.querySelector(".ick-card-theirs .ick-stats")!.textContent).toBe("a chunk cannot be decoded");
-    expect(el.querySelector(".ick-card-ours .ick-stats")!.textContent).toContain("mean");
+    expect(el.querySelector(".icechunk-card-theirs .icechunk-stats")!.textContent).toBe("a chunk cannot be decoded");
+    expect(el.querySelector(".icechunk-card-ours .icechunk-stats")!.textContent).toContain("mean");
   });
 
   it("lists seams and goes to them", async () => {
     const { el, canvas } = await open();
     key(canvas, "n");
-    byId(el, "ick-seams").click();
+    byId(el, "icechunk-seams").click();
     await settle();
-    expect(el.querySelector(".ick-seams")!.textContent).toContain("1 of 14 borders between different sides stand out");
-    el.querySelector<HTMLElement>(".ick-seams button")!.click();
-    expect(el.querySelector(".ick-gridstatus")!.textContent).toContain("Chunk [4, 0, 1]");
+    expect(el.querySelector(".icechunk-seams")!.textContent).toContain("1 of 14 borders between different sides stand out");
+    el.querySelector<HTMLElement>(".icechunk-seams button")!.click();
+    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("Chunk [4, 0, 1]");
   });
 
   it("offers nothing in a saved copy", async () => {
@@ -299,8 +299,8 @@ describe("resolver", () => {
     mount(el, host);
     await settle();
     expect(el.textContent).toContain("Saved copy of 2026-01-01 00:00:00 UTC");
-    key(byId(el, "ick-grid"), "t");
-    key(byId(el, "ick-grid"), "m");
+    key(byId(el, "icechunk-grid"), "t");
+    key(byId(el, "icechunk-grid"), "m");
     await settle();
     expect(host.calls.filter((c) => ["decide", "merge", "cells"].includes(c.method))).toEqual([]);
   });
@@ -312,7 +312,7 @@ describe("resolver", () => {
     for (const name of ["a", "b", "x", "ArrowDown", "Escape"]) key(canvas, name);
     expect(outside).not.toHaveBeenCalled();
     expect(canvas.hasAttribute("data-lm-suppress-shortcuts")).toBe(true);
-    expect(byId(el, "ick-keep-ours").hasAttribute("data-lm-suppress-shortcuts")).toBe(true);
+    expect(byId(el, "icechunk-keep-ours").hasAttribute("data-lm-suppress-shortcuts")).toBe(true);
     document.body.removeEventListener("keydown", outside);
   });
 
@@ -331,17 +331,17 @@ describe("resolver", () => {
 
   it("settles a node conflict and takes a decision back", async () => {
     const { el, decisions, counter } = await open();
-    allById(el, "ick-conflict-item")[1]!.click();
+    allById(el, "icechunk-conflict-item")[1]!.click();
     await settle();
-    expect(byId(el, "ick-keep-base").hidden).toBe(true);
-    byId(el, "ick-keep-theirs").click();
+    expect(byId(el, "icechunk-keep-base").hidden).toBe(true);
+    byId(el, "icechunk-keep-theirs").click();
     await settle();
     expect(decisions()).toEqual([
       { path: "/ocean/sst", type: "ZarrMetadataDoubleUpdate", choice: "theirs", runs: null },
     ]);
-    expect(byId(el, "ick-keep-theirs").getAttribute("aria-pressed")).toBe("true");
+    expect(byId(el, "icechunk-keep-theirs").getAttribute("aria-pressed")).toBe("true");
     expect(counter()).toBe("40 of 41 decisions undecided");
-    key(byId(el, "ick-keep-theirs"), "u");
+    key(byId(el, "icechunk-keep-theirs"), "u");
     await settle();
     expect(decisions()[1]!.choice).toBeNull();
     expect(counter()).toBe("41 of 41 decisions undecided");
@@ -349,14 +349,14 @@ describe("resolver", () => {
 
   it("merges metadata key by key, once every key that both changed is picked", async () => {
     const { el, decisions, counter } = await open();
-    allById(el, "ick-conflict-item")[1]!.click();
+    allById(el, "icechunk-conflict-item")[1]!.click();
     await settle();
-    const panel = byId(el, "ick-node-conflict");
+    const panel = byId(el, "icechunk-node-conflict");
     expect(panel.hidden).toBe(false);
     expect(panel.textContent).toContain("They changed its metadata.");
     expect(panel.textContent).toContain("<b>corrected</b>");
     expect(panel.querySelector("b")).toBeNull();
-    const merge = byId(el, "ick-merge-keys") as HTMLButtonElement;
+    const merge = byId(el, "icechunk-merge-keys") as HTMLButtonElement;
     expect(merge.disabled).toBe(true);
     expect(panel.textContent).toContain("1 key that both changed left to pick");
     const pick = (pointer: string, side: string): void => {
@@ -374,8 +374,8 @@ describe("resolver", () => {
       { choice: "merge", keys: { "/attributes/units": "theirs", "/attributes/history": "base" } },
     ]);
     expect(counter()).toBe("40 of 41 decisions undecided");
-    expect(byId(el, "ick-rename").closest<HTMLElement>(".ick-nodeline")!.hidden).toBe(true);
-    allById(el, "ick-conflict-item")[0]!.click();
+    expect(byId(el, "icechunk-rename").closest<HTMLElement>(".icechunk-nodeline")!.hidden).toBe(true);
+    allById(el, "icechunk-conflict-item")[0]!.click();
     await settle();
     expect(panel.hidden).toBe(true);
   });
@@ -383,14 +383,14 @@ describe("resolver", () => {
   async function finish(message = "") {
     const opened = await open();
     const { el } = opened;
-    byId(el, "ick-select-all").click();
-    byId(el, "ick-keep-ours").click();
+    byId(el, "icechunk-select-all").click();
+    byId(el, "icechunk-keep-ours").click();
     await settle();
-    allById(el, "ick-conflict-item")[1]!.click();
-    byId(el, "ick-keep-ours").click();
+    allById(el, "icechunk-conflict-item")[1]!.click();
+    byId(el, "icechunk-keep-ours").click();
     await settle();
-    const complete = byId(el, "ick-complete") as HTMLButtonElement;
-    (byId(el, "ick-message") as HTMLInputElement).value = message;
+    const complete = byId(el, "icechunk-complete") as HTMLButtonElement;
+    (byId(el, "icechunk-message") as HTMLInputElement).value = message;
     return { ...opened, complete };
   }
 
@@ -402,8 +402,8 @@ describe("resolver", () => {
     expect(complete.disabled).toBe(true);
     await settle();
     expect(host.calls.at(-1)).toMatchObject({ method: "complete", params: { message: "Merge" } });
-    expect(byId(el, "ick-result").textContent).toContain("Committed to main: Merge");
-    expect(byId(el, "ick-result").textContent).toContain("H2V9M6QX");
+    expect(byId(el, "icechunk-result").textContent).toContain("Committed to main: Merge");
+    expect(byId(el, "icechunk-result").textContent).toContain("H2V9M6QX");
     expect(complete.disabled).toBe(true);
   });
 
@@ -416,8 +416,8 @@ describe("resolver", () => {
     host.states.fill(1, 36, 40); // two chunks more than before
     host.push({ event: "state", notice: "A newer commit conflicts too." });
     await settle();
-    expect(el.querySelector(".ick-notice")!.textContent).toBe("A newer commit conflicts too.");
-    expect(byId(el, "ick-counter").textContent).toBe("4 of 43 decisions undecided");
+    expect(el.querySelector(".icechunk-notice")!.textContent).toBe("A newer commit conflicts too.");
+    expect(byId(el, "icechunk-counter").textContent).toBe("4 of 43 decisions undecided");
     expect(complete.disabled).toBe(true);
   });
 
@@ -426,7 +426,7 @@ describe("resolver", () => {
     host.failures.set("complete", new HostError("conflict", "The branch moved.", "Try again."));
     complete.click();
     await settle();
-    expect(byId(el, "ick-result").textContent).toContain("The branch moved. Try again.");
+    expect(byId(el, "icechunk-result").textContent).toContain("The branch moved. Try again.");
     expect(complete.disabled).toBe(false);
   });
 
@@ -438,16 +438,16 @@ describe("resolver", () => {
     const alert = el.querySelector('[role="alert"]')!;
     expect(alert.textContent).toContain("did not answer");
     expect(counter()).toBe("41 of 41 decisions undecided");
-    expect(el.querySelector(".ick-legend")!.textContent).toContain("undecided 40");
+    expect(el.querySelector(".icechunk-legend")!.textContent).toContain("undecided 40");
     [...alert.querySelectorAll("button")].find((b) => b.textContent === "Try again")!.click();
     await settle();
     expect(counter()).toBe("40 of 41 decisions undecided");
-    expect(el.querySelector(".ick-legend")!.textContent).toContain("undecided 39");
+    expect(el.querySelector(".icechunk-legend")!.textContent).toContain("undecided 39");
   });
 
   it("shows what a chunk will be once it is decided", async () => {
     const { host, el, canvas } = await open();
-    const card = el.querySelector<HTMLElement>(".ick-card-result")!;
+    const card = el.querySelector<HTMLElement>(".icechunk-card-result")!;
     expect(card.textContent).toContain("not decided yet");
     key(canvas, "t");
     await settle();
@@ -455,18 +455,18 @@ describe("resolver", () => {
     await settle();
     const asked = host.calls.filter((call) => call.method === "preview").at(-1)!;
     expect(asked.params).toMatchObject({ chunk: [4, 0, 1] });
-    const theirs = el.querySelector<HTMLElement>(".ick-card-theirs .ick-stats")!;
-    expect(card.querySelector(".ick-stats")!.textContent).toBe(theirs.textContent);
-    expect(byId(el, "ick-preview-result").getAttribute("aria-label")).toContain("Result: mean");
+    const theirs = el.querySelector<HTMLElement>(".icechunk-card-theirs .icechunk-stats")!;
+    expect(card.querySelector(".icechunk-stats")!.textContent).toBe(theirs.textContent);
+    expect(byId(el, "icechunk-preview-result").getAttribute("aria-label")).toContain("Result: mean");
   });
 
   it("cancels and closes", async () => {
     const { host, el } = await open();
-    byId(el, "ick-cancel").click();
+    byId(el, "icechunk-cancel").click();
     await settle();
     expect(host.calls.map((call) => call.method)).toContain("cancel");
-    expect(byId(el, "ick-result").textContent).toContain("The session is as it was.");
-    expect((byId(el, "ick-cancel") as HTMLButtonElement).disabled).toBe(true);
+    expect(byId(el, "icechunk-result").textContent).toContain("The session is as it was.");
+    expect((byId(el, "icechunk-cancel") as HTMLButtonElement).disabled).toBe(true);
   });
 
   it("shows the decisions as Python, as text", async () => {

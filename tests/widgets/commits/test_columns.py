@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import icechunk
+from icechunk.core.ids import id_text, new_object_id
 from icechunk.format.repo_info import encode_repo
-from icechunk.ground.ids import id_text, new_object_id
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk_widgets.commits.columns import NOT_LISTED, ROOT, listing
 from icechunk_widgets.history.widget import History
@@ -21,7 +21,7 @@ HOUR = 3_600_000_000
 def long_history(path: Path, count: int) -> icechunk.Repository:
     """A repository of many commits, every fiftieth beside the main line."""
     repo = icechunk.Repository.create(icechunk.local_filesystem_storage(str(path)))
-    state = repo._ctx.ledger.state()
+    state = repo._ctx.ref_store.state()
     records = [next(iter(state.snapshots))]
     tip = records[0].id
     for number in range(count):

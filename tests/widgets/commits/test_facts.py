@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from icechunk import SnapshotNotFoundError
-from icechunk_widgets.commits.facts import commit, history
+from icechunk_widgets.commits.details import commit, history
 from tests.widgets.scenes import array, climate, commit_value
 
 

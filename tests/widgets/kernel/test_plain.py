@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 
 from icechunk import InvalidInputError
-from icechunk_widgets.kernel.faults import describe, one_line, refusal, sentences
+from icechunk_widgets.kernel.failures import describe, one_line, refusal, sentences
 from icechunk_widgets.kernel.plain import iso, plain, plural
 
 

@@ -142,4 +142,4 @@ def test_a_broken_stand_in_does_not_hide_the_widget(caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize("name", ["history", "diff", "resolver"])
 def test_the_bundles_are_there(name: str) -> None:
     assert "export" in (STATIC / f"{name}.js").read_text(encoding="utf-8")
-    assert ".ick-" in (STATIC / f"{name}.css").read_text(encoding="utf-8")
+    assert ".icechunk-" in (STATIC / f"{name}.css").read_text(encoding="utf-8")

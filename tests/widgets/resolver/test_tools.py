@@ -251,9 +251,9 @@ CHOICE = st.sampled_from(["ours", "theirs", "base", "merge-ours", "merge-theirs"
 def test_what_is_shown_is_what_is_stored(choices: tuple[str, str]) -> None:
     repo, mine = apart()
     resolver = ConflictResolver(mine)
-    survey = resolver._survey
+    scan = resolver._scan
     sides = {
-        name: np.asarray(array(session, mode="r")[:]) for name, session in survey.sessions.items()
+        name: np.asarray(array(session, mode="r")[:]) for name, session in scan.sessions.items()
     }
     expected = sides["theirs"].copy()
     for t, choice in enumerate(choices):

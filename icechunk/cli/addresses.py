@@ -1,0 +1,232 @@
+"""Which repository, and which of its states, a word of the command line means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from icechunk.cli.aliases import Aliases, Entry
+from icechunk.cli.failures import refusal
+from icechunk.cli.urls import bucket_of, storage_at, texts, with_endpoint
+from icechunk.config.repository import RepositoryConfig
+from icechunk.core.errors import ErrorKind, IcechunkError, NotFoundError, RefNotFoundError
+from icechunk.core.folders import local_path
+from icechunk.repository import Repository
+from icechunk.session import Session
+from icechunk.storage import (
+    Storage,
+    azure_storage,
+    gcs_storage,
+    local_filesystem_storage,
+    s3_storage,
+    tigris_storage,
+)
+from icechunk.storage.buckets import azure_account
+
+if TYPE_CHECKING:
+    from icechunk.cli.progress import Watched
+
+_SHORT = {"S3": "s3", "Tigris": "s3", "GCS": "gcs", "Azure": "az"}
+"""How entries of the configuration file begin the name of their kind of credentials."""
+_NOT_OF_TIGRIS = ("force_path_style", "requester_pays")
+_SHORTEST_PREFIX = 4
+HEAD = "HEAD"
+
+
+class At:
+    """Where a verb works.
+
+    Parameters
+    ----------
+    source : Repository or callable
+        The repository, or what opens it when it is asked for.
+    session : Session, optional
+        The open session of a notebook: states that are not named are its own.
+    branch : str, optional
+        For verbs that work on a branch: which.
+    """
+
+    def __init__(
+        self,
+        source: Repository | Callable[[], Repository],
+        session: Session | None = None,
+        branch: str | None = None,
+    ) -> None:
+        self._source = source
+        self.session = session
+        self.branch = branch
+
+    @cached_property
+    def repo(self) -> Repository:
+        """The repository."""
+        return self._source if isinstance(self._source, Repository) else self._source()
+
+    def named(self, ref: str | None) -> str:
+        """Id of the snapshot with a name; without one, of where one is."""
+        base, mark, steps = (HEAD if ref is None else ref).partition("~")
+        if base != HEAD or (ref is not None and HEAD in self.repo.list_branches()):
+            return snapshot_named(self.repo, base + mark + steps)
+        here = self.repo.lookup_branch("main") if self.session is None else self.session.snapshot_id
+        return snapshot_named(self.repo, here + mark + steps)
+
+    def reading(self, ref: str | None) -> Session:
+        """A session that sees a state; without a name, the open one with its changes."""
+        if ref is None and self.session is not None:
+            return self.session
+        return self.repo.readonly_session(snapshot_id=self.named(ref))
+
+
+def storage_of(entry: Entry) -> Storage:
+    """The storage of an entry of the configuration file."""
+    fields = entry.fields
+    if entry.kind == "LocalFileSystem":
+        return local_filesystem_storage(fields["path"])
+    makers: dict[str, Any] = {
+        "S3": s3_storage, "Tigris": tigris_storage, "GCS": gcs_storage, "Azure": azure_storage,
+    }  # fmt: skip
+    options = {k: v for k, v in (fields.get("object_store_config") or {}).items() if v is not None}
+    if entry.kind == "S3":
+        options = with_endpoint(options)
+    elif entry.kind == "Tigris":  # the file has the same fields for all that speak S3
+        options = {k: v for k, v in options.items() if k not in _NOT_OF_TIGRIS}
+    else:
+        options = {"config": texts(options)} if options else {}
+    given = {**options, **_credentials(fields.get("credentials") or {})}
+    storage: Storage = makers[entry.kind](**fields["location"], **given)
+    return storage
+
+
+def _credentials(held: dict[str, Any]) -> dict[str, Any]:
+    """Credentials of an entry as keywords of a storage constructor."""
+    rest = dict(held)
+    kind = next((rest.pop(name) for name in list(rest) if name.endswith("_credential_type")), None)
+    if kind in (None, "from_env"):
+        return {"from_env": True}
+    if kind == "anonymous":
+        return {"anonymous": True}
+    return {name: value for name, value in rest.items() if value is not None}
+
+
+def entry_of(place: str, config: RepositoryConfig | None = None) -> Entry:
+    """The entry of the configuration file for a folder or a URL."""
+    settings = config or RepositoryConfig()
+    folder = _folder_of(place)
+    if folder is not None:
+        return Entry("LocalFileSystem", {"path": folder}, settings)
+    found = bucket_of(place)
+    if found is None or found.kind not in _SHORT:
+        raise refusal(
+            f"the configuration file has no entry for `{place.partition('?')[0]}`",
+            "use a folder, or s3://, gs://, az:// or tigris://; other URLs work without an alias",
+            ErrorKind.CANNOT_PARSE_URL,
+        )
+    options = dict(found.options)
+    how = "anonymous" if options.pop("anonymous", False) else "from_env"
+    location = {"bucket": found.bucket, "prefix": found.prefix}
+    if found.kind == "Azure":
+        account = options.pop("account", None) or azure_account()
+        location = {"account": account, "container": found.bucket, "prefix": found.prefix or ""}
+    if found.kind in ("GCS", "Azure"):
+        options = texts(options)
+    fields = {
+        "location": location,
+        "object_store_config": options,
+        "credentials": {f"{_SHORT[found.kind]}_credential_type": how},
+    }
+    return Entry(found.kind, fields, settings)
+
+
+def _folder_of(place: str) -> str | None:
+    """The absolute path of a folder, given as a path or a file URL; None for other URLs."""
+    scheme, mark, _ = place.partition("://")
+    return None if mark and scheme.lower() != "file" else local_path(place)
+
+
+def locate(place: str) -> tuple[Storage, RepositoryConfig | None]:
+    """Storage and settings of a place.
+
+    Parameters
+    ----------
+    place : str
+        An alias of the configuration file, else a folder or a URL; see `icechunk.cli.urls`.
+        Credentials of URLs come from the environment.
+    """
+    aliases = Aliases()
+    if place in aliases:
+        entry = aliases[place]
+        return storage_of(entry), entry.config
+    folder = _folder_of(place)
+    return (storage_at(place) if folder is None else local_filesystem_storage(folder)), None
+
+
+def open_place(place: str, watched: Watched | None = None) -> Repository:
+    """Open the repository at a place.
+
+    Parameters
+    ----------
+    place : str
+        Alias, folder or URL.
+    watched : Watched, optional
+        What counts the calls of its storage.
+    """
+    storage, config = locate(place)
+    try:
+        return Repository.open(storage if watched is None else watched.around(storage), config)
+    except NotFoundError as error:
+        if error.kind != ErrorKind.REPOSITORY_NOT_FOUND:
+            raise
+        raise type(error)(
+            f"the repository doesn't exist: `{place}` is no alias of the configuration file, and "
+            f"there is no repository at {storage.identity}; `icechunk config list` shows the "
+            "aliases, `icechunk repo create` makes a repository",
+            ErrorKind.REPOSITORY_NOT_FOUND,
+        ) from None
+
+
+def snapshot_named(repo: Repository, ref: str) -> str:
+    """Id of a snapshot by any of its names.
+
+    Parameters
+    ----------
+    repo : Repository
+        Where to look.
+    ref : str
+        A snapshot id, else a branch, a tag, or the unique beginning of a snapshot id; with ``~N``
+        behind it the ancestor so many steps up.
+
+    Raises
+    ------
+    RefNotFoundError
+        When nothing has this name.
+    """
+    found = _named(repo, ref)
+    base, mark, steps = ref.rpartition("~")
+    if found is None and mark and steps.isdecimal():
+        start = _named(repo, base)
+        if start is not None:
+            line = list(repo.ancestry(snapshot_id=start))
+            found = line[int(steps)].id if int(steps) < len(line) else None
+    if found is None:
+        raise RefNotFoundError(
+            f"`{ref}` is not a valid snapshot id, branch, or tag; `log`, `branch` and `tag` show "
+            "what there is",
+            ErrorKind.REF_NOT_FOUND,
+        )
+    return found
+
+
+def _named(repo: Repository, ref: str) -> str | None:
+    for lookup in (lambda name: repo.lookup_snapshot(name).id, repo.lookup_branch, repo.lookup_tag):
+        try:
+            return lookup(ref)
+        except IcechunkError as error:
+            if not isinstance(error, NotFoundError) and error.kind not in (
+                ErrorKind.INVALID_SNAPSHOT_ID,
+                ErrorKind.INVALID_REF_NAME,
+            ):
+                raise
+    if len(ref) < _SHORTEST_PREFIX:
+        return None
+    ids = {info.id for info in repo.history()["commits"] if info.id.startswith(ref.upper())}
+    return ids.pop() if len(ids) == 1 else None

@@ -1,0 +1,68 @@
+"""Expiration: cut the history of a repository off at a time."""
+
+from __future__ import annotations
+
+import logging
+
+from icechunk.core.ids import ObjectId
+from icechunk.core.timing import timed
+from icechunk.engine.context import RepoContext
+from icechunk.maintenance.pruning import Cut, expiration
+from icechunk.model.repo_state import RepoState
+from icechunk.model.updates import ExpirationRan
+from icechunk.refs.capabilities import Capability
+
+_log = logging.getLogger(__name__)
+
+
+@timed(_log, "expire")
+def expire_snapshots(
+    ctx: RepoContext, older_than: int, *, delete_branches: bool, delete_tags: bool
+) -> set[ObjectId]:
+    """Take snapshots before a time out of all histories; their files stay for garbage collection.
+
+    Parameters
+    ----------
+    ctx : RepoContext
+        The repository.
+    older_than : int
+        Exclusive cut-off, µs since 1970.
+    delete_branches, delete_tags : bool
+        Delete refs whose tip is older; `main` never goes.
+
+    Returns
+    -------
+    set of ObjectId
+        Snapshots that expired.
+
+    Raises
+    ------
+    ReadOnlyError
+        Kind ``read-only-repository``.
+    """
+    if Capability.REPO_OBJECT not in ctx.ref_store.capabilities:
+        from icechunk.maintenance.expiration_v1 import Files
+
+        return Files(ctx, older_than).expire(delete_branches, delete_tags)
+    cut: Cut | None = None
+
+    def transition(state: RepoState, at: int, backup: str, limit: int) -> RepoState:
+        nonlocal cut
+        state.require_writable("Cannot expire")
+        cut = expiration(
+            state, older_than, delete_branches=delete_branches, delete_tags=delete_tags
+        )
+        return state.with_history_cut(
+            ExpirationRan(),
+            cut.removed,
+            cut.adopted,
+            branches=cut.branches,
+            tags=cut.tags,
+            at=at,
+            backup_path=backup,
+            limit=limit,
+        )
+
+    ctx.ref_store.update(transition)
+    assert cut is not None
+    return set(cut.removed)

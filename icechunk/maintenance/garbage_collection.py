@@ -1,0 +1,307 @@
+"""Garbage collection: delete the files that nothing needs any more.
+
+The order is what makes it safe beside writers.  Everything needed is found first, and a file that
+is needed and missing ends the collection before anything is changed.  Then unreachable snapshots
+leave the repository's list by compare-and-swap, which also announces the collection.  Only then
+are files deleted, in batches; before every batch the repository is looked at again, under the lock
+that commits take, and what was committed meanwhile is spared.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from icechunk.core.errors import ErrorKind, StorageError
+from icechunk.core.locks import held
+from icechunk.core.timing import timed
+from icechunk.engine.context import RepoContext
+from icechunk.files.layout import REPO
+from icechunk.maintenance.limits import Limits
+from icechunk.maintenance.pruning import collection
+from icechunk.maintenance.reachability import (
+    Explorer,
+    Reachable,
+    Roots,
+    ancestors_that_remain,
+    pruned_ids,
+    uncached_files,
+)
+from icechunk.model.gc_summary import GCSummary
+from icechunk.model.id_columns import (
+    NO_IDS,
+    Ids,
+    column,
+    from_rows,
+    from_texts,
+    ids_of,
+    member,
+    union,
+)
+from icechunk.model.repo_state import RepoState
+from icechunk.model.updates import GCRan
+from icechunk.refs.capabilities import Capability
+from icechunk.storage.base import ObjectInfo
+
+_LISTED = 16_384
+"""Objects of a listing looked at together."""
+
+_DELETED = 1_000
+"""Objects deleted between two looks at the repository."""
+
+_PATIENCE = 8
+"""How often a throttled request is repeated before its objects count as not deleted."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """One kind of object: where it is, how it is counted, what keeps it alive."""
+
+    name: str
+    prefix: str
+    counter: str
+    needed: Callable[[Reachable], Ids]
+
+
+_PHASES = (
+    _Phase("snapshots", "snapshots", "snapshots_deleted", lambda reach: reach.snapshots),
+    _Phase("transaction_logs", "transactions", "transaction_logs_deleted", lambda r: r.logs),
+    _Phase("manifests", "manifests", "manifests_deleted", lambda reach: reach.manifests),
+    _Phase("chunks", "chunks", "chunks_deleted", lambda reach: reach.chunks),
+)
+
+
+@timed(_log, "garbage-collect")
+def garbage_collect(
+    ctx: RepoContext,
+    older_than: int,
+    *,
+    dry_run: bool = False,
+    limits: Limits | None = None,
+    max_consecutive_failures: int = 50,
+) -> GCSummary:
+    """Delete the objects of a repository that nothing needs and that are older than a time.
+
+    Parameters
+    ----------
+    ctx : RepoContext
+        The repository.
+    older_than : int
+        Exclusive cut-off, µs since 1970, compared with the time the storage gives an object.
+    dry_run : bool
+        Count only.
+    limits : Limits, optional
+        Bounds of memory and requests.
+    max_consecutive_failures : int
+        Objects in a row that the storage may fail to delete.
+
+    Raises
+    ------
+    ReadOnlyError
+        Kind ``read-only-repository``.
+    StorageError
+        Kind ``gc-deletes-failing`` when too many deletes fail in a row; kind ``object-not-found``,
+        before anything is changed, when a file that is needed is missing.
+    FormatError
+        Before anything is changed, when a file that is needed is damaged.
+    """
+    run = _Collection(ctx, older_than, limits or Limits(), max_consecutive_failures)
+    run.explore()
+    if not dry_run:
+        run.announce()
+    return run.sweep(dry_run)
+
+
+class _Collection:
+    """One run."""
+
+    def __init__(
+        self, ctx: RepoContext, older_than: int, limits: Limits, max_consecutive_failures: int
+    ) -> None:
+        files = uncached_files(ctx)
+        self._storage = ctx.storage
+        self._cutoff = older_than
+        self._ref_store = ctx.ref_store.under(files, ctx.settings)
+        self._explorer = Explorer(files, limits)
+        self._roots = Roots(self._ref_store)
+        self._young: Ids = NO_IDS
+        self._known: Ids = NO_IDS
+        self._bound = max_consecutive_failures
+        self._in_a_row = 0
+        self.summary = GCSummary()
+
+    # -- what stays ------------------------------------------------------------------------------
+
+    def explore(self) -> None:
+        """Find everything that is needed, and read all of it that refers to something."""
+        if Capability.REPO_OBJECT in self._ref_store.capabilities:
+            # The state comes first: the file of every snapshot in it is then in the listing.
+            state = self._ref_store.state()
+            state.require_writable("Cannot garbage collect")
+            self._known = from_rows(state.snapshots.ids)
+            self._young = self._young_snapshots()
+            cut = collection(state, self._young, self._known)
+            table = state.snapshots.without(cut.removed, cut.adopted)
+            self._explorer.add(from_rows(table.ids), pruned_ids(table))
+            needed = self._young
+        else:
+            self._young = self._young_snapshots()
+            self._refresh()
+            # Parents are in the files: without theirs a young snapshot has no history.
+            known = set(ids_of(self._explorer.reach.snapshots))
+            needed = column(ancestors_that_remain(self._ref_store, ids_of(self._young), known))
+        # Snapshots that no list knows: forks, commits under way, flushes of spec 1.
+        self._explorer.add(needed, doubtful=True)
+
+    def _young_snapshots(self) -> Ids:
+        """Snapshots whose file is not older than the cut-off."""
+        found = [NO_IDS]
+        for infos, ids in _listed(self._storage.list("snapshots")):
+            young = [info.modified >= self._cutoff for info in infos]
+            found.append(ids[young])
+        return union(found)
+
+    def announce(self) -> None:
+        """Take unreachable snapshots out of the list, and put the collection on record."""
+        if Capability.REPO_OBJECT not in self._ref_store.capabilities:
+            return
+
+        def transition(state: RepoState, at: int, backup: str, limit: int) -> RepoState:
+            cut = collection(state, self._young, self._known)
+            return state.with_history_cut(
+                GCRan(), cut.removed, cut.adopted, at=at, backup_path=backup, limit=limit
+            )
+
+        self._ref_store.update(transition)
+
+    def _refresh(self) -> None:
+        """Take in what was committed since the last look."""
+        found = self._roots.look()
+        if found is not None:
+            self._explorer.add(*found)
+
+    # -- what goes -------------------------------------------------------------------------------
+
+    def sweep(self, dry_run: bool) -> GCSummary:
+        """Delete, or only count, phase by phase: first what refers, then what is referred to."""
+        for phase in _PHASES:
+            if self.summary.objects_failed_to_delete:
+                # What could not be deleted may refer to what would come next.
+                self.summary.skipped_phases.append(phase.name)
+                continue
+            dead = self._dead(phase)
+            if dry_run:
+                self._count(phase, dead)
+            else:
+                self._delete(phase, dead)
+        return self.summary
+
+    def _dead(self, phase: _Phase) -> list[ObjectInfo]:
+        """Old objects of a kind that nothing needs."""
+        needed = phase.needed(self._explorer.reach)
+        dead: list[ObjectInfo] = []
+        for infos, ids in _listed(self._storage.list(phase.prefix)):
+            alive = member(ids, needed)
+            dead += [
+                info
+                for info, spared in zip(infos, alive.tolist(), strict=True)
+                if info.modified < self._cutoff and not spared
+            ]
+        return dead
+
+    def _delete(self, phase: _Phase, dead: Sequence[ObjectInfo]) -> None:
+        for start in range(0, len(dead), _DELETED):
+            batch = list(dead[start : start + _DELETED])
+            self._count(phase, held(self._storage.lock(REPO), self._delete_dead, phase, batch))
+
+    def _delete_dead(self, phase: _Phase, batch: Sequence[ObjectInfo]) -> Sequence[ObjectInfo]:
+        """Delete what nothing needs at this moment; the caller holds the lock of commits."""
+        before = self._explorer.reach
+        self._refresh()
+        if self._explorer.reach is not before:
+            batch = self._still_dead(phase, batch)
+        return self._delete_batch(batch)
+
+    def _still_dead(self, phase: _Phase, batch: Sequence[ObjectInfo]) -> list[ObjectInfo]:
+        needed = phase.needed(self._explorer.reach)
+        return [
+            info
+            for infos, ids in _listed(iter(batch))
+            for info, spared in zip(infos, member(ids, needed).tolist(), strict=True)
+            if not spared
+        ]
+
+    def _count(self, phase: _Phase, infos: Sequence[ObjectInfo]) -> None:
+        summary = self.summary
+        setattr(summary, phase.counter, getattr(summary, phase.counter) + len(infos))
+        summary.bytes_deleted += sum(info.size for info in infos)
+
+    def _delete_batch(self, batch: Sequence[ObjectInfo]) -> Sequence[ObjectInfo]:
+        """Delete objects, one by one where the storage fails; returns those that are gone."""
+        if not batch:
+            return batch
+        if self._try_delete(batch) is None:
+            self._in_a_row = 0
+            return batch
+        gone: list[ObjectInfo] = []
+        problem: StorageError | None = None
+        for info in batch:
+            error = self._try_delete([info])
+            if error is None:
+                gone.append(info)
+                self._in_a_row = 0
+                continue
+            problem = problem or error
+            self.summary.objects_failed_to_delete += 1
+            self._in_a_row += 1
+            if self._in_a_row >= self._bound:
+                raise StorageError(
+                    f"garbage collection gave up: {self._in_a_row} objects in a row could not be "
+                    f"deleted, the last was `{info.key}` ({error.message}). Everything that is "
+                    "needed is still there; see to it that this program may delete, and collect "
+                    "again",
+                    ErrorKind.GC_DELETES_FAILING,
+                ) from error
+        if problem is not None:
+            text = f"{len(batch) - len(gone)} of {len(batch)} objects not deleted: {problem}"
+            self.summary.delete_errors.append(text)
+            _log.warning("garbage collection: %s", text)
+        return gone
+
+    def _try_delete(self, batch: Sequence[ObjectInfo]) -> StorageError | None:
+        """Delete objects; the error when that failed, throttled requests being repeated."""
+        wait = 0.1
+        for attempt in range(_PATIENCE + 1):
+            try:
+                self._storage.delete([info.key for info in batch])
+                return None
+            except StorageError as error:
+                if error.kind != ErrorKind.THROTTLED or attempt == _PATIENCE:
+                    return error
+            self.summary.throttled_batches += 1
+            _log.info(
+                "retry delete of %d objects tries=%d cause=throttled", len(batch), attempt + 1
+            )
+            time.sleep(random.uniform(wait / 2, wait))
+            wait *= 2
+        return None
+
+
+def _listed(infos: Iterator[ObjectInfo]) -> Iterator[tuple[list[ObjectInfo], Ids]]:
+    """Objects named by an id directly below their prefix, with their ids, many at a time.
+
+    Whatever else lies there was not written by this format, and is left alone.
+    """
+    while batch := list(islice(infos, _LISTED)):
+        names = [info.key.rpartition("/")[2] if info.key.count("/") == 1 else "" for info in batch]
+        ids, valid = from_texts(names)
+        if not valid.all():
+            batch = [info for info, ours in zip(batch, valid.tolist(), strict=True) if ours]
+            ids = ids[valid]
+        yield batch, ids

@@ -1,0 +1,172 @@
+"""What the engine asks of the mutable truth, whatever the spec version keeps it in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from icechunk.config.resolve import Settings
+from icechunk.core.ids import ObjectId
+from icechunk.files.repository_files import RepositoryFiles
+from icechunk.model.repo_state import RepoState
+from icechunk.model.snapshot_table import SnapshotRecord
+from icechunk.refs.capabilities import Capability, refuse
+
+Transition = Callable[[RepoState, int, str, int], RepoState]
+"""A pure change: (state, time in µs, backup name of the old state, ops-log limit) to a state."""
+
+
+class RefStore(ABC):
+    """Branches, tags, ancestry and configuration of one repository.
+
+    Every method reads the storage anew: nothing mutable is cached beyond one call.
+    """
+
+    spec_version: int
+    capabilities: frozenset[Capability] = frozenset()
+
+    def require(self, capability: Capability) -> None:
+        """Refuse what the repository's spec version does not have.
+
+        Raises
+        ------
+        FormatError
+            Kind ``unsupported-spec-version``.
+        """
+        if capability not in self.capabilities:
+            refuse(capability)
+
+    def state(self) -> RepoState:
+        """Everything that the repo object holds.
+
+        Raises
+        ------
+        FormatError
+            Kind ``unsupported-spec-version`` where there is none (spec 1).
+        """
+        refuse(Capability.REPO_OBJECT)
+
+    def update(self, transition: Transition) -> RepoState:
+        """Apply a pure change to what the repo object holds.
+
+        Raises
+        ------
+        FormatError
+            Kind ``unsupported-spec-version`` where there is none (spec 1).
+        """
+        refuse(Capability.REPO_OBJECT)
+
+    @abstractmethod
+    def under(self, files: RepositoryFiles, settings: Settings) -> RefStore:
+        """The same ledger with other settings and caches, keeping what it learnt of the storage."""
+
+    @abstractmethod
+    def branches(self) -> Mapping[str, ObjectId]:
+        """Tip of every branch."""
+
+    @abstractmethod
+    def tags(self) -> Mapping[str, ObjectId]:
+        """Target of every tag."""
+
+    @abstractmethod
+    def branch_tip(self, name: str) -> ObjectId:
+        """Tip of a branch; `RefNotFoundError` when there is none."""
+
+    @abstractmethod
+    def writable_tip(self, name: str) -> ObjectId:
+        """Tip of a branch that may be written to; `ReadOnlyError` when the status forbids it."""
+
+    @abstractmethod
+    def require_tip(self, branch: str, expected: ObjectId) -> None:
+        """Refuse what `commit` would refuse because of where the branch is now.
+
+        Raises
+        ------
+        ConflictError, RefNotFoundError
+            As `commit`.
+        """
+
+    @abstractmethod
+    def tag_target(self, name: str) -> ObjectId:
+        """Target of a tag; `RefNotFoundError` when there is none."""
+
+    @abstractmethod
+    def snapshot(self, snapshot_id: ObjectId) -> SnapshotRecord:
+        """Record of a snapshot; `SnapshotNotFoundError` when the repository has none such."""
+
+    @abstractmethod
+    def ancestry(self, snapshot_id: ObjectId) -> Iterable[SnapshotRecord]:
+        """A snapshot and its ancestors, newest first."""
+
+    @abstractmethod
+    def commits(
+        self,
+    ) -> tuple[Mapping[str, ObjectId], Mapping[str, ObjectId], list[SnapshotRecord]]:
+        """Branches, tags and every snapshot they reach, newest first, all at one instant."""
+
+    @abstractmethod
+    def branch_ancestry(self, name: str) -> Iterable[SnapshotRecord]:
+        """The tip of a branch and its ancestors, newest first, at one instant."""
+
+    @abstractmethod
+    def commit(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
+        """Move a branch from `expected` to a new snapshot.
+
+        Raises
+        ------
+        ConflictError
+            Kind ``commit-conflict`` when the branch points elsewhere by now; in spec 1 also, with
+            `actual_parent` None, when it is gone.
+        RefNotFoundError
+            Kind ``branch-not-found``, in spec 2, when the branch is gone.
+        """
+
+    def amend(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
+        """Replace the tip of a branch by a snapshot with the same parent."""
+        refuse(Capability.AMEND)
+
+    @abstractmethod
+    def detach(self, record: SnapshotRecord) -> None:
+        """Register a snapshot that no branch points to."""
+
+    @abstractmethod
+    def has_published(self, branch: str | None, record: SnapshotRecord) -> bool:
+        """Whether `commit`, `amend` or (without a branch) `detach` of a snapshot was carried out.
+
+        Also when others have committed since.
+        """
+
+    @abstractmethod
+    def create_branch(self, name: str, target: ObjectId) -> None:
+        """Make a branch."""
+
+    @abstractmethod
+    def reset_branch(self, name: str, target: ObjectId, expected: ObjectId | None) -> None:
+        """Point a branch to any snapshot, if it still points to `expected` (when given)."""
+
+    @abstractmethod
+    def delete_branch(self, name: str) -> None:
+        """Remove a branch."""
+
+    @abstractmethod
+    def create_tag(self, name: str, target: ObjectId) -> None:
+        """Make a tag."""
+
+    @abstractmethod
+    def delete_tag(self, name: str) -> None:
+        """Remove a tag; its name is used up."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any] | None:
+        """Stored configuration in its plain form, None when there is none."""
+
+    @abstractmethod
+    def save_config(self, config: dict[str, Any]) -> None:
+        """Replace the stored configuration.
+
+        Raises
+        ------
+        ConflictError
+            Kind ``config-updated``, spec 1 only: it changed since this ledger read it.
+        """

@@ -1,0 +1,34 @@
+"""What a repository can do beyond commits, branches and tags; newer formats can do more."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NoReturn
+
+from icechunk.core.errors import ErrorKind, FormatError
+
+
+class Capability(StrEnum):
+    """An ability that not every spec version has."""
+
+    AMEND = "amending a commit"
+    MOVE_NODES = "moving nodes"
+    RECTILINEAR_GRIDS = "chunks of different sizes"
+    REPO_OBJECT = "operations log, status, metadata and feature flags of the repository"
+    """Everything that spec 2 keeps in the repo object besides refs and configuration."""
+
+
+def refuse(capability: Capability) -> NoReturn:
+    """Raise the error for what a repository's spec version does not have.
+
+    Raises
+    ------
+    FormatError
+        Kind ``unsupported-spec-version``.
+    """
+    raise FormatError(
+        "repository version error, this operation requires a repository that is at least version "
+        "2.0, please upgrade your on-disk format before executing this operation: "
+        f"`icechunk.upgrade_icechunk_repository` does it ({capability.value})",
+        ErrorKind.UNSUPPORTED_SPEC_VERSION,
+    )

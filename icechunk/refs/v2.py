@@ -1,0 +1,272 @@
+"""Spec 2: everything mutable is in one ``repo`` object, replaced by compare-and-swap."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from icechunk.config.resolve import Settings
+from icechunk.core.clock import now_us
+from icechunk.core.errors import (
+    ConflictError,
+    ErrorKind,
+    RepositoryNotFoundError,
+    SnapshotNotFoundError,
+    StorageError,
+)
+from icechunk.core.ids import ObjectId, id_text, new_object_id
+from icechunk.core.locks import held
+from icechunk.files.layout import OVERWRITTEN, REPO, backup_name
+from icechunk.files.repository_files import RepositoryFiles
+from icechunk.format.repo_info import decode_repo, encode_repo, settled
+from icechunk.model.lazy_record import Walk
+from icechunk.model.repo_state import RepoState
+from icechunk.model.snapshot_table import SnapshotRecord
+from icechunk.refs.base import RefStore, Transition
+from icechunk.refs.capabilities import Capability
+from icechunk.storage.base import Storage
+
+_log = logging.getLogger(__name__)
+
+_IMMEDIATE_TRIES = 5
+"""Lost races answered at once before backing off."""
+
+
+class _LandedError(Exception):
+    """An earlier try of a change was carried out after all."""
+
+
+class RepoObjectRefStore(RefStore):
+    """The ``repo`` object of one repository.
+
+    Parameters
+    ----------
+    storage : Storage
+        Where the object is.
+    settings : Settings
+        Retry policy, compression level, ops-log limit.
+    """
+
+    spec_version = 2
+    capabilities = frozenset(Capability)
+
+    def __init__(self, storage: Storage, settings: Settings) -> None:
+        self._storage = storage
+        self._settings = settings
+        self._held: tuple[str, RepoState] | None = None
+
+    def under(self, files: RepositoryFiles, settings: Settings) -> RepoObjectRefStore:
+        again = RepoObjectRefStore(files.storage, settings)
+        again._held = self._held
+        return again
+
+    def _fetch(self) -> tuple[bytes, str, RepoState]:
+        try:
+            fetched = self._storage.get(REPO)
+        except StorageError as error:
+            if error.kind != ErrorKind.OBJECT_NOT_FOUND:
+                raise
+            raise RepositoryNotFoundError(
+                "the repository doesn't exist; it was here when this handle was opened, "
+                "check whether somebody removed or moved it",
+                ErrorKind.REPOSITORY_NOT_FOUND,
+            ) from error
+        held = self._held
+        if held is not None and held[0] == fetched.version:
+            state = held[1]
+        else:
+            state = decode_repo(fetched.data, name=REPO)
+            self._held = fetched.version, state
+        return fetched.data, fetched.version, state
+
+    def state(self) -> RepoState:
+        """The present state."""
+        return self._fetch()[2]
+
+    def update(self, transition: Transition) -> RepoState:
+        """Apply a pure change under compare-and-swap, again as long as others are faster.
+
+        Raises
+        ------
+        ConflictError
+            Kind ``update-attempts-exhausted`` when every try lost the race.
+        IcechunkError
+            Whatever the transition raises; nothing is written then.
+        """
+        self._storage.require_writable("Cannot write repo info")
+        settings = self._settings
+        wait = settings.update_initial_backoff_ms / 1000
+        for attempt in range(max(settings.update_max_tries, 1)):
+            if attempt > _IMMEDIATE_TRIES:
+                time.sleep(random.uniform(0, wait))
+                wait = min(wait * 2, settings.update_max_backoff_ms / 1000)
+            new = held(self._storage.lock(REPO), self._try, transition)
+            if new is not None:
+                return new
+            _log.info("retry key=%s tries=%d cause=changed-meanwhile", REPO, attempt + 1)
+        raise ConflictError(
+            message=f"repository cannot be updated after {settings.update_max_tries} attempts, "
+            "too many concurrent changes; try again",
+            kind=ErrorKind.UPDATE_ATTEMPTS_EXHAUSTED,
+        )
+
+    def _try(self, transition: Transition) -> RepoState | None:
+        data, version, state = self._fetch()
+        at = now_us()
+        backup = backup_name(at, new_object_id())
+        new = settled(transition(state, at, backup, self._settings.num_updates))
+        encoded = encode_repo(new, level=self._settings.compression_level)
+        backup_key = f"{OVERWRITTEN}/{backup}"
+        self._storage.put(backup_key, data)
+        self._storage.sync([backup_key])
+        written = self._storage.replace(REPO, encoded, version)
+        if written is None:
+            self._storage.delete([backup_key])
+            return None
+        self._held = written, new
+        return new
+
+    def branches(self) -> Mapping[str, ObjectId]:
+        return self.state().branches
+
+    def tags(self) -> Mapping[str, ObjectId]:
+        return self.state().tags
+
+    def branch_tip(self, name: str) -> ObjectId:
+        return self.state().branch_tip(name)
+
+    def writable_tip(self, name: str) -> ObjectId:
+        self._storage.require_writable("Cannot create writable session")
+        state = self.state()
+        state.require_writable("Cannot create writable session")
+        return state.branch_tip(name)
+
+    def require_tip(self, branch: str, expected: ObjectId) -> None:
+        self.state().require_tip(branch, expected)
+
+    def tag_target(self, name: str) -> ObjectId:
+        return self.state().tag_target(name)
+
+    def snapshot(self, snapshot_id: ObjectId) -> SnapshotRecord:
+        record = self.state().snapshot(snapshot_id)
+        if record is None:
+            raise SnapshotNotFoundError(
+                f"snapshot id not found `{id_text(snapshot_id)}`; `Repository.ancestry` lists "
+                "those that exist",
+                ErrorKind.SNAPSHOT_NOT_FOUND,
+            )
+        return record
+
+    def ancestry(self, snapshot_id: ObjectId) -> Walk:
+        return self.state().ancestry(snapshot_id)
+
+    def branch_ancestry(self, name: str) -> Walk:
+        state = self.state()
+        return state.ancestry(state.branch_tip(name))
+
+    def commits(
+        self,
+    ) -> tuple[Mapping[str, ObjectId], Mapping[str, ObjectId], list[SnapshotRecord]]:
+        state = self.state()
+        reached: dict[ObjectId, SnapshotRecord] = {}
+        for target in (*state.branches.values(), *state.tags.values()):
+            for record in state.ancestry(target):
+                if record.id in reached:
+                    break
+                reached[record.id] = record
+        newest_first = sorted(reached.values(), key=lambda record: -record.flushed_at)
+        return state.branches, state.tags, newest_first
+
+    def commit(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
+        self._publish(
+            lambda state, at, backup, limit: state.with_commit(
+                branch, expected, record, at=at, backup_path=backup, limit=limit
+            ),
+            record,
+        )
+
+    def amend(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
+        self._publish(
+            lambda state, at, backup, limit: state.with_amend(
+                branch, expected, record, at=at, backup_path=backup, limit=limit
+            ),
+            record,
+        )
+
+    def _publish(self, transition: Transition, record: SnapshotRecord) -> None:
+        """Apply a change that brings a new snapshot in.
+
+        When the answer to a write is lost, and somebody else writes before it can be looked for,
+        the write seems to have lost the race. But then the snapshot is there.
+        """
+        tried = False
+
+        def once(state: RepoState, at: int, backup: str, limit: int) -> RepoState:
+            nonlocal tried
+            if tried and state.snapshot(record.id) is not None:
+                raise _LandedError
+            tried = True
+            return transition(state, at, backup, limit)
+
+        with suppress(_LandedError):
+            self.update(once)
+
+    def detach(self, record: SnapshotRecord) -> None:
+        self._publish(
+            lambda state, at, backup, limit: state.with_detached(
+                record, at=at, backup_path=backup, limit=limit
+            ),
+            record,
+        )
+
+    def has_published(self, branch: str | None, record: SnapshotRecord) -> bool:
+        return self.state().snapshot(record.id) is not None
+
+    def create_branch(self, name: str, target: ObjectId) -> None:
+        self.update(
+            lambda state, at, backup, limit: state.with_branch(
+                name, target, at=at, backup_path=backup, limit=limit
+            )
+        )
+
+    def reset_branch(self, name: str, target: ObjectId, expected: ObjectId | None) -> None:
+        self.update(
+            lambda state, at, backup, limit: state.with_branch_reset(
+                name, target, expected, at=at, backup_path=backup, limit=limit
+            )
+        )
+
+    def delete_branch(self, name: str) -> None:
+        self.update(
+            lambda state, at, backup, limit: state.without_branch(
+                name, at=at, backup_path=backup, limit=limit
+            )
+        )
+
+    def create_tag(self, name: str, target: ObjectId) -> None:
+        self.update(
+            lambda state, at, backup, limit: state.with_tag(
+                name, target, at=at, backup_path=backup, limit=limit
+            )
+        )
+
+    def delete_tag(self, name: str) -> None:
+        self.update(
+            lambda state, at, backup, limit: state.without_tag(
+                name, at=at, backup_path=backup, limit=limit
+            )
+        )
+
+    def config(self) -> dict[str, Any] | None:
+        return self.state().config
+
+    def save_config(self, config: dict[str, Any]) -> None:
+        self.update(
+            lambda state, at, backup, limit: state.with_config(
+                config, at=at, backup_path=backup, limit=limit
+            )
+        )

@@ -1,0 +1,203 @@
+"""Virtual chunks in object stores: buckets, keys and checked ranges."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from icechunk.config.containers import ObjectStoreConfig
+from icechunk.config.credentials import GcsCredentials
+from icechunk.config.resolve import StorageTuning
+from icechunk.core.errors import ErrorKind, IcechunkError, InvalidInputError
+from icechunk.core.runtime import PerProcess
+from icechunk.model.chunk_table import Location
+from icechunk.storage.clients import connect
+from icechunk.storage.failures import read_trouble, translated
+from icechunk.storage.forks import clients_work
+from icechunk.virtual_chunks.fsspec import FileSystemObject
+from icechunk.virtual_chunks.s3fs import S3FileSystem
+from icechunk.virtual_chunks.source import (
+    Read,
+    VirtualObject,
+    check,
+    fetch_failed,
+    not_found,
+    too_short,
+)
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_URL = re.compile(r"([^:]+)://([^/?#]*)/?([^?#]*)", re.DOTALL)
+_BAD_RANGE = 416
+_FARTHEST = 2**63 - 1
+
+
+def bucket_and_key(url: str) -> tuple[str, str]:
+    """Bucket (with everything that stands in the host's place) and decoded key of a location."""
+    parts = _URL.match(url)
+    assert parts is not None  # locations are URLs since they were written
+    return parts[2], unquote(parts[3])
+
+
+_S3_KINDS = (ObjectStoreConfig.S3, ObjectStoreConfig.S3Compatible, ObjectStoreConfig.Tigris)
+
+
+def _is_odd(key: str) -> bool:
+    """Whether the usual client cannot address a key."""
+    return any(part in ("", ".", "..") for part in key.split("/"))
+
+
+class Buckets:
+    """The buckets of one container; more than one where its prefix is a bare scheme."""
+
+    def __init__(self, store: ObjectStoreConfig, credential: Any, tuning: StorageTuning) -> None:
+        self._access = store, credential, tuning
+        self._known: dict[str, Bucket] = {}
+        self._system: S3FileSystem | None = None
+
+    def object(self, url: str) -> VirtualObject:
+        """What a URL leads to; nothing is opened yet."""
+        name, key = bucket_and_key(url)
+        if isinstance(self._access[0], _S3_KINDS) and (_is_odd(key) or not clients_work()):
+            return self._by_fsspec(url, name, key)
+        bucket = self._known.get(name) or self._known.setdefault(name, Bucket(name, *self._access))
+        return StoredObject(url, key, bucket)
+
+    def _by_fsspec(self, url: str, name: str, key: str) -> VirtualObject:
+        store, credential, _ = self._access
+        if self._system is None:
+            self._system = S3FileSystem(store[0], None if credential is None else credential[0])
+        return FileSystemObject(url, f"s3://{name}/{key}", self._system)
+
+
+class Bucket:
+    """One bucket, and the client that reads it; none is made before the first read.
+
+    Parameters
+    ----------
+    name : str
+        As the location has it; of Azure possibly ``container@account.host``.
+    store : ObjectStoreConfig
+        Kind and options of the service.
+    credential : Credentials or None
+        What authorised the container.
+    tuning : StorageTuning
+        Retries and time limits.
+    """
+
+    def __init__(
+        self, name: str, store: ObjectStoreConfig, credential: Any, tuning: StorageTuning
+    ) -> None:
+        self.name = name
+        if isinstance(store, ObjectStoreConfig.Azure) and "@" in name:
+            name, _, host = name.partition("@")
+            options = dict(store[0] or {})
+            if not options.keys() & {"account", "account_name", "azure_storage_account_name"}:
+                options["account"] = host.partition(".")[0]
+            store = ObjectStoreConfig.Azure(options)
+        if isinstance(store, ObjectStoreConfig.Gcs) and credential is None:
+            credential = GcsCredentials.Anonymous()
+        # The client's threads do not survive a fork.
+        self.client: PerProcess[ObjectStore] = PerProcess(
+            lambda: connect(store, name, credential, tuning=tuning)
+        )
+
+
+class StoredObject(VirtualObject):
+    """One object in a bucket."""
+
+    joins = True
+
+    def __init__(self, url: str, key: str, bucket: Bucket) -> None:
+        super().__init__(url)
+        if _is_odd(key):
+            raise InvalidInputError(
+                f'object store backend cannot address key "{key}": it contains empty (//), '
+                "'.' or '..' path segments. Copy the object to another key, or read it through "
+                "`icechunk.fsspec_store()`",
+                ErrorKind.INVALID_VIRTUAL_REF,
+            )
+        self._key = key
+        self._bucket = bucket
+
+    def _options(self, offset: int, size: int) -> Any:
+        """What to ask for; no object reaches where the client cannot count."""
+        if offset + size > _FARTHEST:
+            raise too_short(self.url, offset, size, 0)
+        return {"range": (offset, offset + size)}
+
+    def read(self, place: Location, offset: int, size: int) -> Read:
+        """Read a range."""
+        import obstore
+
+        options = self._options(offset, size)
+        client = self._bucket.client.get()
+        try:
+            if place.etag is None and not place.modified:
+                data = obstore.get_range(client, self._key, start=offset, length=size)
+            else:
+                found = obstore.get(client, self._key, options=options)
+                self._check(place, found.meta)
+                data = found.bytes()
+        except Exception as error:
+            failure = self._failure(error, place, offset, size)
+        else:
+            return self._whole(data, offset, size)
+        raise failure
+
+    async def read_async(self, place: Location, offset: int, size: int) -> Read:
+        """Read a range without blocking the event loop, and without a thread."""
+        import obstore
+
+        options = self._options(offset, size)
+        client = self._bucket.client.get()
+        try:
+            if place.etag is None and not place.modified:
+                data = await obstore.get_range_async(client, self._key, start=offset, length=size)
+            else:
+                found = await obstore.get_async(client, self._key, options=options)
+                self._check(place, found.meta)
+                data = await found.bytes_async()
+        except Exception as error:
+            failure = self._failure(error, place, offset, size)
+        else:
+            return self._whole(data, offset, size)
+        raise failure
+
+    def _check(self, place: Location, meta: Any) -> None:
+        # Compared here rather than by If-Match: servers differ in the quotes they want.
+        check(self.url, place, meta["e_tag"], meta["last_modified"].timestamp())
+
+    def _whole(self, data: Any, offset: int, size: int) -> Read:
+        view = memoryview(data)
+        if len(view) != size:
+            raise too_short(self.url, offset, size, len(view))
+        return view
+
+    def _failure(self, error: Exception, place: Location, offset: int, size: int) -> IcechunkError:
+        """The error for a failed request; what the client says itself may quote signatures."""
+        if isinstance(error, IcechunkError):
+            return error
+        trouble = read_trouble(error)
+        if trouble.status == _BAD_RANGE:
+            return self._changed(place) or too_short(self.url, offset, size, 0)
+        said = translated(error, self._key, f"`{self._bucket.name}`")
+        if said.kind == ErrorKind.OBJECT_NOT_FOUND:
+            return not_found(self.url)
+        why, _, advice = said.message.partition(". ")
+        return fetch_failed(self.url, why, advice)
+
+    def _changed(self, place: Location) -> IcechunkError | None:
+        """Whether an object that is too short now is another one than the reference means."""
+        import obstore
+
+        if place.etag is not None or place.modified:
+            try:
+                self._check(place, obstore.head(self._bucket.client.get(), self._key))
+            except IcechunkError as error:
+                return error
+            except Exception:
+                return None
+        return None

@@ -1,0 +1,200 @@
+"""Look at the conflicts of a session's rebase, with everything needed to show and settle them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icechunk import Conflict, Diff, Repository, Session, SnapshotInfo
+from icechunk_widgets.arrays.axis_labels import axes_of
+from icechunk_widgets.arrays.chunk_refs import flat, inside, references, repository_of
+from icechunk_widgets.arrays.nodes import array_shape
+from icechunk_widgets.arrays.pictures import Side
+from icechunk_widgets.commits.details import author_of, count_changes
+from icechunk_widgets.diff.differences import geometry
+from icechunk_widgets.kernel.plain import iso, plural, short
+from icechunk_widgets.resolver.conflict_entry import NOT_HERE, ONLY_OURS, ONLY_THEIRS, Entry
+from icechunk_widgets.resolver.conflict_plan import ConflictPlan, entry_key
+
+
+@dataclass(eq=False)
+class ConflictScan:
+    """A session's rebase as it stands: the three states, and the conflicts.
+
+    Attributes
+    ----------
+    branch : str
+        The session's branch.
+    base, tip : str
+        Snapshot ids: what the session started from, and where the branch points.
+    plan : ConflictPlan
+        The conflicts and the decisions.
+    sessions : dict of str to Session
+        ``ours``, ``theirs``, ``base``.
+    info : SnapshotInfo
+        The commit at the tip.
+    """
+
+    branch: str
+    base: str
+    tip: str
+    plan: ConflictPlan
+    sessions: dict[str, Session]
+    repo: Repository
+    changes: int
+    info: SnapshotInfo
+    more: tuple[Conflict, ...] = ()
+    _theirs: Diff | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, session: Session, more: Iterable[Conflict] = ()) -> ConflictScan:
+        """Survey the rebase of a session; nothing is changed.
+
+        Parameters
+        ----------
+        session : Session
+            Writable, on a branch.
+        more : iterable of Conflict
+            Conflicts that a rebase met beyond those that the plan shows.
+
+        Raises
+        ------
+        SessionStateError
+            For a session that cannot be rebased.
+        """
+        more = tuple(more)
+        report = session.conflicts()
+        met = {entry_key(conflict): conflict for conflict in (*more, *report.conflicts)}
+        sessions = {
+            "ours": session,
+            "theirs": session.at_snapshot(report.tip),
+            "base": session.at_snapshot(report.base),
+        }
+        entries = [
+            _entry(session, sessions["base"], number, conflict)
+            for number, conflict in enumerate(met.values())
+        ]
+        return cls(
+            branch=report.branch,
+            base=report.base,
+            tip=report.tip,
+            plan=ConflictPlan(entries),
+            sessions=sessions,
+            repo=repository_of(session),
+            changes=count_changes(session.status()),
+            more=tuple(more),
+            info=repository_of(session).lookup_snapshot(report.tip),
+        )
+
+    def renewed(self, more: Iterable[Conflict] = ()) -> ConflictScan:
+        """The same session surveyed again, with the decisions that are still valid.
+
+        Returns
+        -------
+        Survey
+            This one when nothing has moved.
+        """
+        session = self.sessions["ours"]
+        # What a rebase met beyond the plan, it will meet again while it starts from there.
+        kept = self.more if session.snapshot_id == self.base else ()
+        fresh = ConflictScan.of(session, (*kept, *more))
+        if fresh.base == self.base and fresh.tip == self.tip and fresh.plan.same_as(self.plan):
+            return self
+        moved = self.repo.diff(from_snapshot_id=self.tip, to_snapshot_id=fresh.tip, any_states=True)
+        fresh.plan.carry_over(self.plan, moved, same_base=fresh.base == self.base)
+        return fresh
+
+    def payload(self) -> dict[str, Any]:
+        """Everything the view lists."""
+        info = self.info
+        author = author_of(info)
+        return {
+            "branch": self.branch,
+            "commit": {"id": info.id, "message": info.message, "time": iso(info.written_at)},
+            "sides": {
+                "ours": {
+                    "label": self.label("ours"),
+                    "detail": f"{plural(self.changes, 'change')}, not committed",
+                },
+                "theirs": {
+                    "label": self.label("theirs") + (f", {author}" if author else ""),
+                    "detail": info.message.split("\n")[0],
+                },
+                "base": {"label": self.label("base"), "detail": "before both"},
+            },
+            "conflicts": self.plan.rows(),
+            "total": self.plan.total,
+            "undecided": self.plan.undecided,
+            "can_undo": self.plan.can_undo,
+            "can_redo": self.plan.can_redo,
+        }
+
+    def label(self, side: str) -> str:
+        """What a person calls a side."""
+        if side == "ours":
+            return f"Session on {self.branch}"
+        return f"{self.branch} @ {short(self.tip if side == 'theirs' else self.base)}"
+
+    def side(self, name: str, path: str) -> Side:
+        """A side to take a picture of."""
+        return Side(name, self.label(name), self.sessions[name], path)
+
+    @property
+    def theirs(self) -> Diff:
+        """What the branch changed since the session's base."""
+        if self._theirs is None:
+            self._theirs = self.repo.diff(
+                from_snapshot_id=self.base, to_snapshot_id=self.tip, any_states=True
+            )
+        return self._theirs
+
+    def chunk_map(self, path: str) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+        """Geometry of an array in conflict, and the state of every chunk of its grid.
+
+        Returns
+        -------
+        dict, ndarray of uint8
+            0 not in conflict, 1 undecided, 2 ours, 3 theirs, 4 base, 5 changed only by us,
+            6 changed only by them; row-major.
+        """
+        entry = self.plan.find(path, "ChunkDoubleUpdate")
+        session = self.sessions["ours"]
+        shape = array_shape(session, path)
+        if shape is None or shape.grid != entry.grid:  # written to since: as it was then
+            session = self.sessions["base"]
+            shape = array_shape(session, path)
+        assert shape is not None
+        held = geometry(shape, entry.grid, axes_of(session, shape))
+        cells = np.full(int(np.prod(entry.grid, dtype=np.int64)), NOT_HERE, np.uint8)
+        ours = self.sessions["ours"].status().chunk_coordinates.get(path)
+        for diff, code in (
+            (ours, ONLY_OURS),
+            (self.theirs.chunk_coordinates.get(path), ONLY_THEIRS),
+        ):
+            if diff is not None:
+                cells[flat(diff[inside(diff, entry.grid)], entry.grid)] = code
+        cells[entry.positions] = self.plan.shown(entry)
+        return held, cells
+
+
+def _entry(session: Session, base: Session, number: int, conflict: Conflict) -> Entry:
+    path = conflict.path
+    table = references(session, path) if path else None
+    found = session.store.get_sync(f"{path.strip('/')}/zarr.json".lstrip("/")) if path else None
+    shape = None
+    if conflict.chunk_array is not None:
+        shape = array_shape(session, path)
+        if shape is None or not inside(conflict.chunk_array, shape.grid).all():
+            # Our array is smaller now: the chunks in conflict are on the grid of the base.
+            shape = array_shape(base, path) or shape
+    return Entry(
+        number,
+        conflict,
+        grid=() if shape is None else shape.grid,
+        ours=table,
+        metadata=None if found is None else found.to_bytes(),
+    )
