@@ -10,6 +10,7 @@ import pytest
 import icechunk
 from icechunk.core.ids import id_text, new_object_id
 from icechunk.format.repo_info import encode_repo
+from icechunk.model.refs import Refs
 from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk_widgets.commits.columns import NOT_LISTED, ROOT, listing
 from icechunk_widgets.history.widget import History
@@ -32,7 +33,7 @@ def long_history(path: Path, count: int) -> icechunk.Repository:
         if number % 50 != 7:
             tip = record.id
     branches = {"main": tip, "side": records[58].id}
-    state = replace(state, snapshots=SnapshotTable.from_records(records), branches=branches)
+    state = replace(state, snapshots=SnapshotTable.from_records(records), branches=Refs(branches))
     repo.storage.put("repo", encode_repo(state))
     return repo
 
