@@ -194,7 +194,9 @@ def test_the_reduction_takes_one_array_or_many(repo: Repository) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", [5, None, [5], ["a"], [None], [np.zeros(3)], zarr.array([1, 2]), object()], ids=repr
+    "what",
+    [5, None, [5], ["a"], [None], [np.zeros(3)], zarr.array([1, 2]), object()],
+    ids=["int", "None", "ints", "strings", "Nones", "numpy", "zarr", "object"],
 )
 def test_only_dask_arrays_are_reduced(what):
     with pytest.raises(TypeError, match="Expected a dask array"):

@@ -18,9 +18,9 @@ import zarr
 
 import icechunk
 from icechunk.config.serde import from_plain, to_plain
-from icechunk.files import virtual_files
 from icechunk.model.virtual_urls import normalise
 from icechunk.storage import azure_store
+from icechunk.virtual_chunks import local as local_files
 from tests.virtual_chunks.places import Place, local_place, new_array, values, web_place
 from tests.virtual_chunks.web import Served, WebServer, serving
 
@@ -189,12 +189,12 @@ def test_r58_windows_paths_make_locations(monkeypatch: pytest.MonkeyPatch) -> No
     assert location == "file:///C:/data%20files/sst%201.nc"
     assert normalise(location) == location
     assert normalise(r"file:///C:\data%20files\sst%201.nc") == location
-    monkeypatch.setattr(virtual_files, "_ON_WINDOWS", True)
-    assert virtual_files.path_of(location) == "C:/data files/sst 1.nc"
-    assert virtual_files.path_of("file://server/share/x") == r"\\server/share/x"
+    monkeypatch.setattr(local_files, "_ON_WINDOWS", True)
+    assert local_files.path_of(location) == "C:/data files/sst 1.nc"
+    assert local_files.path_of("file://server/share/x") == r"\\server/share/x"
     for climbing in (r"file:///C:/data/..\x", "file:///C:/data/..%5Cx"):
         with pytest.raises(icechunk.InvalidInputError):
-            virtual_files.path_of(climbing)
+            local_files.path_of(climbing)
 
 
 @pytest.mark.parametrize("kind", ["http", "s3", "az", "gs"])
