@@ -11,6 +11,7 @@ import numpy as np
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.chunk_edits import cut
+from icechunk.changes.cut_chunks import cut_off
 from icechunk.changes.document_merge import differences
 from icechunk.changes.document_merge import merge as merge_documents
 from icechunk.changes.tree_view import TreeView
@@ -18,8 +19,8 @@ from icechunk.core.errors import ConflictError, ErrorKind
 from icechunk.core.ids import NodeId
 from icechunk.core.paths import ROOT, join, parent_and_name
 from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
-from icechunk.model.coordinates import Coords, inside, sorted_unique
-from icechunk.model.nodes import ArrayData, NodeSnapshot, NodeTable
+from icechunk.model.coordinates import Coords, sorted_unique
+from icechunk.model.nodes import NodeSnapshot, NodeTable
 from icechunk.model.references import clashing, same
 from icechunk.model.zarr_meta import parse_node
 
@@ -200,9 +201,10 @@ class _Merge:
         assert its.array is not None
         if self._same_bytes is None:
             return theirs
-        lost = [_cut_off(theirs, before.array, its.array, mine)]
+        lost = [cut_off(_written(theirs), before, its, mine)]
         if any(new < old for new, old in zip(its.array.shape, before.array.shape, strict=False)):
-            lost.append(_cut_off(self._since(before, mine), before.array, mine.array, its))
+            ours = _written(self._since(before, mine))
+            lost.append(cut_off(ours, before, mine, its))
         return self._clash(before, before.path, mine, theirs, lost)
 
     def _clash(
@@ -313,29 +315,9 @@ def _differs(now: ChunkTable, before: ChunkTable) -> np.ndarray[Any, np.dtype[np
     return changed
 
 
-def _cut_off(
-    written: ChunkTable, before: ArrayData, writer: ArrayData, smaller: NodeSnapshot
-) -> Coords:
-    """What was written on the chunk grid of the fork and is not whole in a smaller array."""
-    coords = written.coords(np.flatnonzero(written.kind != TOMBSTONE))
-    after = smaller.array
-    assert after is not None
-    if not coords.shape[1] == len(before.shape) == len(writer.shape) == len(after.shape):
-        return coords[:0]
-    lost = np.zeros(len(coords), np.bool_)
-    for axis, size in enumerate(after.shape):
-        if len(coords) and size < min(before.shape[axis], writer.shape[axis]):
-            lost |= coords[:, axis] >= _whole_chunks(smaller, axis)
-    return coords[lost & inside(coords, tuple((0, max(n, 1)) for n in before.num_chunks))]
-
-
-def _whole_chunks(node: NodeSnapshot, axis: int) -> int:
-    """How many chunks along an axis the array's shape does not cut."""
-    assert node.array is not None
-    grid = node.document["chunk_grid"]
-    if grid["name"] == "regular":
-        return int(node.array.shape[axis] // grid["configuration"]["chunk_shape"][axis])
-    return max(node.array.num_chunks[axis] - 1, 0)
+def _written(edits: ChunkTable) -> Coords:
+    """Coordinates of edits that are not deletions."""
+    return edits.coords(np.flatnonzero(edits.kind != TOMBSTONE))
 
 
 def _rows_at(table: ChunkTable, coords: Coords) -> np.ndarray[Any, np.dtype[np.bool_]]:

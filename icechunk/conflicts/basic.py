@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from icechunk.changes.cut_chunks import cut_off
 from icechunk.conflicts.detector import detect, on_grid, past
 from icechunk.conflicts.model import (
     Conflict,
@@ -16,6 +17,7 @@ from icechunk.conflicts.model import (
 
 if TYPE_CHECKING:
     from icechunk.changes.change_set import ChangeSet
+    from icechunk.model.coordinates import Coords
     from icechunk.model.nodes import NodeSnapshot
     from icechunk.model.protocols import ChunkReader, NodeReader
     from icechunk.model.txlog import TransactionLog
@@ -88,10 +90,21 @@ class BasicConflictSolver(ConflictSolver):
             if conflict.chunk_array is None:
                 changes.drop_update(node.id)
                 continue
-            if node.array is not None and not on_grid(conflict.chunk_array, node.array.num_chunks):
-                return Unsolvable(conflicts)  # our resize leaves no place for their chunks
+            if not self._has_place(conflict.chunk_array, node, previous_repo, current_repo):
+                return Unsolvable(conflicts)
             changes.give_up(node.id, conflict.chunk_array)
         return past(previous_change, previous_repo, current_changes, changes)
+
+    @staticmethod
+    def _has_place(
+        chunks: Coords, node: NodeSnapshot, previous_repo: NodeReader, current_repo: ChunkReader
+    ) -> bool:
+        """Whether our array, which may be smaller now, holds all cells of their chunks."""
+        if node.array is None:
+            return True
+        former, theirs = current_repo.former(node.id), previous_repo.by_id(node.id)
+        cut = cut_off(chunks, former, theirs, node)
+        return on_grid(chunks, node.array.num_chunks) and not len(cut)
 
     def _is_theirs(self, conflict: Conflict) -> bool:
         if conflict.conflict_type is ConflictType.ChunkDoubleUpdate:

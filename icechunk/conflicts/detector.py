@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from icechunk.changes.cut_chunks import cut_off
 from icechunk.conflicts.model import (
     Conflict,
     ConflictSolver,
@@ -148,7 +149,7 @@ def _chunks_of_both(
     changes: ChangeSet,
     current_repo: ChangedReader,
 ) -> Iterator[Conflict]:
-    """Chunks that both changed, those that one of them removed by a resize included."""
+    """Chunks that both changed; those that a resize of one side removed or cut count for it."""
     found: dict[str, Coords] = {}
     for node_id in changes.chunks.keys() | changes.kept.keys():
         edits, theirs = changes.chunks.get(node_id), log.updated_chunks.get(node_id)
@@ -156,13 +157,16 @@ def _chunks_of_both(
         both = [] if ours is None or theirs is None else [common(ours, theirs)]
         before = current_repo.former(node_id)
         if before is not None and before.array is not None:
-            grid = before.array.num_chunks
-            # Our deletions beyond a smaller grid are among our edits only where Zarr made them.
-            both.append(_beyond(theirs, changes.kept.get(node_id), grid))
-            # Logs of earlier releases do not name the chunks that a resize removed.
-            after = previous_repo.by_id(node_id) if node_id in log.updated_arrays else None
-            if after is not None and after.array is not None and edits is not None:
-                both.append(_beyond(edits.written(), after.array.num_chunks, grid))
+            grid, its = before.array.num_chunks, previous_repo.by_id(node_id)
+            if theirs is not None:
+                # Our deletions beyond a smaller grid are our edits only where Zarr made them.
+                both.append(_beyond(theirs, changes.kept.get(node_id), grid))
+                both.append(cut_off(theirs, before, its, changes.updated.get(node_id)))
+            if edits is not None and node_id in log.updated_arrays and its and its.array:
+                written = edits.written()
+                # Logs of earlier releases do not name the chunks that a resize removed.
+                both.append(_beyond(written, its.array.num_chunks, grid))
+                both.append(cut_off(written, before, current_repo.by_id(node_id), its))
         both = [coords for coords in both if len(coords)]
         if both:
             coords = both[0] if len(both) == 1 else sorted_unique(np.concatenate(both))
@@ -171,10 +175,10 @@ def _chunks_of_both(
         yield Conflict.of_chunks(path, found[path])
 
 
-def _beyond(coords: Coords | None, grid: tuple[int, ...] | None, former: tuple[int, ...]) -> Coords:
+def _beyond(coords: Coords, grid: tuple[int, ...] | None, former: tuple[int, ...]) -> Coords:
     """Coordinates on a former chunk grid that are not on the present one."""
-    if coords is None or grid is None or not coords.shape[1] == len(grid) == len(former):
-        return np.empty((0, len(former)), np.uint32)
+    if grid is None or not coords.shape[1] == len(grid) == len(former):
+        return coords[:0]
     return coords[_on(coords, former) & ~_on(coords, grid)]
 
 

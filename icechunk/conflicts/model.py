@@ -43,7 +43,7 @@ class ConflictType(Choice):
     ZarrMetadataUpdateOfDeletedGroup = 5
     """We changed the metadata of a group they deleted."""
     ChunkDoubleUpdate = 6
-    """Both wrote or deleted the same chunks."""
+    """Both wrote or deleted the same chunks, or one wrote chunks that the other's shape cuts."""
     ChunksUpdatedInDeletedArray = 7
     """We wrote chunks of an array they deleted."""
     ChunksUpdatedInUpdatedArray = 8

@@ -148,6 +148,30 @@ def test_what_a_resize_removes_is_in_the_log() -> None:
         assert amended["all"]["chunks"] == {"/a": [[0], [2], [3]]}
 
 
+def test_a_chunk_that_a_shrink_cuts_is_a_conflict_with_its_write() -> None:
+    """Chunk 2 holds cells 4 and 5: the smaller array keeps the chunk and drops cell 5."""
+    cut, write = ["resize", 5], ["write", 4, 5]
+    (ours,) = run([([cut], [write], False)])
+    assert ours["conflicts"] == [["Chunk double update", "/a", [[2]]]]
+    (theirs,) = run([([write], [cut], False)])
+    assert theirs["conflicts"] == [
+        ["Chunk double update", "/a", [[2]]],
+        ["Chunks updated in updated array", "/a", []],
+    ]
+    for shape, whole in ((5, ["write", 2, 5]), (6, write)):
+        (found,) = run([([["resize", shape]], [whole], False)])
+        assert found["values"][whole[1]] == 5
+    (grown,) = run([([cut, ["resize", 8]], [write], False)])
+    assert grown["values"] == [1, 1, 1, 1, 5, 5, -1, -1]
+
+
+@pytest.mark.oracle
+def test_the_reference_drops_cells_of_a_chunk_that_a_shrink_cuts() -> None:
+    stories = [([["resize", 5]], [["write", 4, 5]], False)]
+    (found,) = run_reference("stories = args[0]\n" + SCRIPT, stories)
+    assert found["values"] == [1, 1, 1, 1, 5]
+
+
 def test_a_shrink_over_a_write_beyond_is_a_conflict() -> None:
     for name in ("shrink", "shrink and grow"):
         (found,) = run([(SIDES[name], SIDES["write high"], False)])
@@ -159,12 +183,12 @@ def repo() -> Repository:
     return a_row(8)
 
 
-def a_row(size: int) -> Repository:
-    """An array ``/a`` of ones in chunks of one element."""
+def a_row(size: int, chunk: int = 1) -> Repository:
+    """An array ``/a`` of ones, by default in chunks of one element."""
     repo = Repository.create(icechunk.in_memory_storage())
     session = repo.writable_session("main")
     zarr.create_array(
-        session.store, name="a", shape=(size,), chunks=(1,), dtype="i4", fill_value=-1
+        session.store, name="a", shape=(size,), chunks=(chunk,), dtype="i4", fill_value=-1
     )[:] = 1
     session.commit("base")
     return repo
@@ -239,6 +263,26 @@ def test_their_chunk_has_no_place_in_our_smaller_array(
 
 
 @RESIZES
+@SOLVERS
+def test_their_chunk_would_be_cut_by_our_smaller_array(resize: Any, solver: ConflictSolver) -> None:
+    repo = a_row(8, chunk=2)
+    ours, theirs = repo.writable_session("main"), repo.writable_session("main")
+    row(theirs)[4:6] = 5
+    theirs.commit("in the chunk that is cut")
+    row(ours)[4] = 7
+    resize(ours, 5)
+    with pytest.raises((RebaseFailedError, InvalidInputError)) as caught:
+        ours.rebase(solver)
+    if isinstance(caught.value, RebaseFailedError):
+        assert [c.conflicted_chunks for c in caught.value.conflicts] == [[[2]]]
+    else:
+        assert "no place" in str(caught.value)
+    ours.rebase(BasicConflictSolver(on_chunk_conflict=VersionSelection.UseOurs))
+    ours.commit("ours")
+    assert values(repo) == [1, 1, 1, 1, 7]
+
+
+@RESIZES
 def test_our_chunks_over_their_smaller_array(repo: Repository, resize: Any) -> None:
     ours, theirs = repo.writable_session("main"), repo.writable_session("main")
     resize(theirs, 4)
@@ -277,6 +321,28 @@ def test_their_metadata_instead_of_our_smaller_array(repo: Repository) -> None:
     ours.rebase(DecisionSolver([{"path": "/a", "type": k, "choice": c} for k, c in kinds.items()]))
     ours.commit("ours")
     assert values(repo) == [5, 1, 1, 1, 1, 1, 1, 1]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 8), st.sets(st.integers(0, 7)), st.booleans())
+def test_no_cell_vanishes_in_a_rebase_of_or_over_a_shrink(
+    size: int, cells: set[int], ours_shrinks: bool
+) -> None:
+    repo = a_row(8, chunk=3)
+    first, second = repo.writable_session("main"), repo.writable_session("main")
+    shrinking, writing = (second, first) if ours_shrinks else (first, second)
+    zarr_resize(shrinking, size)
+    for cell in cells:
+        row(writing)[cell] = 5
+    first.commit("first", allow_empty=True)
+    try:
+        second.rebase(ConflictDetector())
+    except RebaseFailedError:
+        assert cells
+        return
+    second.commit("second", allow_empty=True)
+    assert values(repo) == [5 if cell in cells else 1 for cell in range(size)]
+    assert size == 8 or all(cell < size for cell in cells)
 
 
 STEPS = st.lists(
