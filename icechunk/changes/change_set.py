@@ -12,11 +12,9 @@ from icechunk.changes.chunk_edits import ChunkEdits
 from icechunk.changes.moves import Moves
 from icechunk.core.ids import NodeId, ObjectId, new_node_id
 from icechunk.core.paths import is_below, join, parent_and_name
-from icechunk.model.coordinates import inside
+from icechunk.model.coordinates import ChunkIndex, inside
 from icechunk.model.nodes import ArrayData, NodeSnapshot, add_to_parents
 from icechunk.model.references import deletions
-
-Coords = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ class ChangeSet:
             edits.regrid(node.array.num_chunks)
         return edits
 
-    def forget(self, node_id: NodeId, coords: tuple[int, ...]) -> bool:
+    def forget(self, node_id: NodeId, coords: ChunkIndex) -> bool:
         """Record nothing about a chunk; False when nothing was."""
         edits = self.chunks.get(node_id)
         if edits is None or edits.find(coords) is None:
@@ -144,7 +142,9 @@ class ChangeSet:
         if edits is not None:
             edits.drop(coords)
 
-    def _name_removed(self, node: NodeSnapshot, grid: Coords, kept: Coords) -> None:
+    def _name_removed(
+        self, node: NodeSnapshot, grid: tuple[int, ...], kept: tuple[int, ...]
+    ) -> None:
         """Put single deletions in place of a smallest grid."""
         if len(grid) != len(kept) or all(k >= n for k, n in zip(kept, grid, strict=True)):
             return

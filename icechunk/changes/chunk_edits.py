@@ -11,14 +11,12 @@ import numpy as np
 
 from icechunk.core.ids import ObjectId
 from icechunk.model.chunk_table import INLINE, NATIVE, TOMBSTONE, ChunkTable, Location, TextColumn
-from icechunk.model.coordinates import inside
+from icechunk.model.coordinates import ChunkIndex, inside
 from icechunk.model.references import deletions
 
 _NO_ID: Final = bytes(12)
 DELETED: Final = Location(TOMBSTONE, None, 0, 0, None, None, None, 0)
 """What `ChunkEdits.find` answers for a chunk that the session removed."""
-
-Coords = tuple[int, ...]
 
 
 class _Singles:
@@ -26,7 +24,7 @@ class _Singles:
 
     __slots__ = ("ids", "kinds", "lengths", "num_chunks", "offsets", "pool", "rows", "strides")
 
-    def __init__(self, num_chunks: Coords) -> None:
+    def __init__(self, num_chunks: tuple[int, ...]) -> None:
         extents = [max(count, 1) for count in num_chunks]
         self.num_chunks = num_chunks
         # Row-major strides make one integer of the coordinates; Python integers do not overflow.
@@ -38,13 +36,15 @@ class _Singles:
         self.lengths: array[int] = array("Q")
         self.pool = bytearray()
 
-    def key(self, coords: Coords) -> int:
+    def key(self, coords: ChunkIndex) -> int:
         key = 0
         for position, stride in zip(coords, self.strides, strict=True):
             key += position * stride
         return key
 
-    def add(self, coords: Coords, kind: int, object_id: bytes, offset: int, length: int) -> None:
+    def add(
+        self, coords: ChunkIndex, kind: int, object_id: bytes, offset: int, length: int
+    ) -> None:
         row = len(self.kinds)
         self.kinds.append(kind)
         self.ids += object_id
@@ -121,15 +121,15 @@ class ChunkEdits:
 
     __slots__ = ("_forgotten", "_hidden", "_layers", "_singles")
 
-    def __init__(self, num_chunks: Coords) -> None:
+    def __init__(self, num_chunks: tuple[int, ...]) -> None:
         self._layers: list[ChunkTable] = []
         self._singles = _Singles(num_chunks)
         # Rows of the layers that were forgotten one by one, and how many: taken out all at once.
-        self._forgotten: set[Coords] = set()
+        self._forgotten: set[ChunkIndex] = set()
         self._hidden = 0
 
     @property
-    def num_chunks(self) -> Coords:
+    def num_chunks(self) -> ChunkIndex:
         """Chunks along each axis of the present grid."""
         return self._singles.num_chunks
 
@@ -138,22 +138,22 @@ class ChunkEdits:
         rows = len(self._singles.rows) - self._hidden
         return rows + sum(len(layer) for layer in self._layers)
 
-    def set_native(self, coords: Coords, object_id: ObjectId, offset: int, length: int) -> None:
+    def set_native(self, coords: ChunkIndex, object_id: ObjectId, offset: int, length: int) -> None:
         """Point a chunk to `length` bytes at `offset` of a chunk object."""
         self._singles.add(coords, NATIVE, object_id, offset, length)
 
-    def set_inline(self, coords: Coords, data: bytes | memoryview) -> None:
+    def set_inline(self, coords: ChunkIndex, data: bytes | memoryview) -> None:
         """Keep a chunk's bytes themselves."""
         singles = self._singles
         start = len(singles.pool)
         singles.pool += data
         singles.add(coords, INLINE, _NO_ID, start, len(data))
 
-    def delete(self, coords: Coords) -> None:
+    def delete(self, coords: ChunkIndex) -> None:
         """Record that a chunk is gone, whether or not it exists."""
         self._singles.add(coords, TOMBSTONE, _NO_ID, 0, 0)
 
-    def forget(self, coords: Coords) -> None:
+    def forget(self, coords: ChunkIndex) -> None:
         """Record nothing about a chunk: it is what it is in the base."""
         if self._layers and coords not in self._forgotten:
             hidden = sum(layer.find(coords) >= 0 for layer in self._layers)
@@ -162,7 +162,7 @@ class ChunkEdits:
                 self._hidden += hidden
         self._singles.rows.pop(self._singles.key(coords), None)
 
-    def put(self, coords: Coords, location: Location | None) -> None:
+    def put(self, coords: ChunkIndex, location: Location | None) -> None:
         """Record a reference read elsewhere; None deletes."""
         if location is None:
             self.delete(coords)
@@ -182,7 +182,7 @@ class ChunkEdits:
         if len(self._layers) > 8:
             self._layers = [_stack(self._layers)]
 
-    def regrid(self, num_chunks: Coords) -> None:
+    def regrid(self, num_chunks: tuple[int, ...]) -> None:
         """Continue under another chunk grid.
 
         What was written outside of it is removed and stays removed when the grid grows again; that
@@ -206,14 +206,14 @@ class ChunkEdits:
         """An independent copy."""
         return _restore(self.num_chunks, self.table() if len(self) else None)
 
-    def _seal(self, num_chunks: Coords) -> None:
+    def _seal(self, num_chunks: tuple[int, ...]) -> None:
         """Turn the single writes into a layer; go on under a grid."""
         layers = self._shown()
         if self._singles.rows:
             layers.append(self._singles.table())
         self._restart(layers, num_chunks)
 
-    def _restart(self, layers: list[ChunkTable], num_chunks: Coords) -> None:
+    def _restart(self, layers: list[ChunkTable], num_chunks: tuple[int, ...]) -> None:
         # In this order: readers look at the single writes, what is forgotten, and the layers.
         self._layers = layers
         self._forgotten, self._hidden = set(), 0
@@ -244,7 +244,7 @@ class ChunkEdits:
         """Coordinates of what was written and not removed again, likewise."""
         return _live(self.table())
 
-    def find(self, coords: Coords) -> Location | None:
+    def find(self, coords: ChunkIndex) -> Location | None:
         """What the session recorded for a chunk: its place, `DELETED`, or None for nothing."""
         singles = self._singles
         key = 0
@@ -277,7 +277,7 @@ def _live(table: ChunkTable) -> np.ndarray[Any, np.dtype[np.uint32]]:
     return table.coords(np.flatnonzero(table.kind != TOMBSTONE))
 
 
-def cut(table: ChunkTable, num_chunks: Coords) -> ChunkTable:
+def cut(table: ChunkTable, num_chunks: tuple[int, ...]) -> ChunkTable:
     """Edits in which everything outside of a chunk grid is removed."""
     outside = _live(table)
     outside = outside[~inside(outside, tuple((0, max(count, 1)) for count in num_chunks))]
@@ -291,7 +291,7 @@ def _without(table: ChunkTable, coords: np.ndarray[Any, Any]) -> ChunkTable:
     return table.select(keep)
 
 
-def _restore(num_chunks: Coords, table: ChunkTable | None) -> ChunkEdits:
+def _restore(num_chunks: tuple[int, ...], table: ChunkTable | None) -> ChunkEdits:
     edits = ChunkEdits(num_chunks)
     if table is not None:
         edits.extend(table)

@@ -9,7 +9,8 @@ from icechunk.core.ids import NodeId, ObjectId
 from icechunk.engine.context import RepoContext
 from icechunk.engine.reader import ArrayReader, SnapshotView
 from icechunk.engine.transaction import Transaction, missing_node
-from icechunk.model.diff import ChunkCoords, Diff
+from icechunk.model.coordinates import Coords
+from icechunk.model.diff import Diff
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.references import changed
 
@@ -105,7 +106,7 @@ def _compare(old: _View, new: _View) -> Diff:
 
 def _changed_chunks(
     old: _View, former: NodeSnapshot | None, new: _View, node: NodeSnapshot
-) -> ChunkCoords:
+) -> Coords:
     """Coordinates whose references differ, row-major."""
     assert node.array is not None
     theirs = new.reader(node)

@@ -9,11 +9,10 @@ from icechunk.core.ids import NodeId, id_text
 from icechunk.files.repository_files import RepositoryFiles
 from icechunk.format.manifest import Manifest
 from icechunk.model.chunk_table import ChunkTable, Location
+from icechunk.model.coordinates import ChunkIndex
 from icechunk.model.extents import contains, covers
 from icechunk.model.nodes import ManifestRef, NodeSnapshot, NodeTable
 from icechunk.model.snapshot import ManifestInfo, Snapshot
-
-Coords = tuple[int, ...]
 
 
 class NotHeld:
@@ -83,7 +82,7 @@ class ArrayReader:
         # The table of an array with one manifest, all of it on the grid: it alone has the answer.
         self._whole: ChunkTable | None = None
 
-    def in_grid(self, coords: Coords) -> bool:
+    def in_grid(self, coords: ChunkIndex) -> bool:
         """Whether coordinates have the array's rank and lie on its chunk grid."""
         bounds = self._bounds
         if len(coords) != len(bounds):
@@ -93,7 +92,7 @@ class ArrayReader:
                 return False
         return True
 
-    def locate(self, coords: Coords) -> Location | NotHeld | None:
+    def locate(self, coords: ChunkIndex) -> Location | NotHeld | None:
         """Where a chunk is; None where there is none; `NotHeld` when `load` must come first."""
         if len(coords) != len(self._bounds):
             return None
@@ -116,7 +115,7 @@ class ArrayReader:
                 return table.location(row) if row >= 0 else None
         return None
 
-    def _locate_cold(self, part: int, coords: Coords) -> Location | NotHeld | None:
+    def _locate_cold(self, part: int, coords: ChunkIndex) -> Location | NotHeld | None:
         """`locate` in a manifest whose references the reader has not got as columns yet."""
         ref = self._refs[part]
         manifest = self._manifests[part] or self._files.held_manifest(ref.object_id)
@@ -135,7 +134,7 @@ class ArrayReader:
         row = table.find(coords)
         return table.location(row) if row >= 0 else None
 
-    def _survived(self, coords: Coords) -> bool:
+    def _survived(self, coords: ChunkIndex) -> bool:
         """Whether a chunk of the base outlived the resizes of this session."""
         kept = self._kept
         return kept is None or all(p < max(k, 1) for p, k in zip(coords, kept, strict=True))
@@ -189,7 +188,7 @@ class ArrayReader:
             ErrorKind.DESERIALIZATION,
         )
 
-    def find(self, coords: Coords) -> Location | None:
+    def find(self, coords: ChunkIndex) -> Location | None:
         """Where a chunk is, fetching its manifest when necessary; None where there is none."""
         while isinstance(found := self.locate(coords), NotHeld):
             self.load(found.part, decode=found.decode)
@@ -253,7 +252,7 @@ class SnapshotView:
             self._readers[node.id] = reader
         return reader
 
-    def chunk(self, node_id: NodeId, coords: Coords) -> Location | None:
+    def chunk(self, node_id: NodeId, coords: ChunkIndex) -> Location | None:
         """Where a chunk is, or None where it was never written."""
         node = self._snapshot.nodes.by_id(node_id)
         return None if node is None or node.array is None else self.reader(node).find(coords)

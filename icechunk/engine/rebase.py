@@ -29,7 +29,7 @@ from icechunk.engine.logged import logged
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.model.chunk_table import ChunkTable, Location
-from icechunk.model.coordinates import Coords, bounding_box, sorted_unique
+from icechunk.model.coordinates import ChunkIndex, Coords, bounding_box, sorted_unique
 from icechunk.model.extents import overlaps
 from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.model.txlog import TransactionLog
@@ -48,7 +48,7 @@ class OwnView(TreeView):
         self._origin = transaction.opened_at
         self._files = transaction.ctx.files
 
-    def chunk(self, node_id: NodeId, coords: tuple[int, ...]) -> Location | None:
+    def chunk(self, node_id: NodeId, coords: ChunkIndex) -> Location | None:
         """Where a chunk was, or None."""
         table = self.references(node_id, np.array([coords], np.uint32))
         return table.location(0) if len(table) else None

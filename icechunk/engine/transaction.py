@@ -30,12 +30,12 @@ from icechunk.engine.reader import ArrayReader
 from icechunk.engine.unchanged import BaseChunks, holds
 from icechunk.files.layout import chunk_key
 from icechunk.model.chunk_table import ChunkTable
+from icechunk.model.coordinates import ChunkIndex
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.snapshot import Snapshot
 from icechunk.model.zarr_meta import parse_node
 from icechunk.refs.capabilities import Capability
 
-Coords = tuple[int, ...]
 R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
@@ -254,7 +254,7 @@ class Transaction(Publishing):
                 self._readers.pop(one.path, None)
             self.revision += 1
 
-    def writable_reader(self, path: str, coords: Coords) -> ArrayReader:
+    def writable_reader(self, path: str, coords: ChunkIndex) -> ArrayReader:
         """Reader of an array that a chunk may be written to.
 
         Raises
@@ -275,7 +275,7 @@ class Transaction(Publishing):
             )
         return reader
 
-    def set_chunk(self, path: str, coords: Coords, data: bytes | memoryview) -> None:
+    def set_chunk(self, path: str, coords: ChunkIndex, data: bytes | memoryview) -> None:
         """Write a chunk: small ones stay in the manifest, others go to the storage at once."""
         reader = self.writable_reader(path, coords)
         length = len(data)
@@ -309,7 +309,7 @@ class Transaction(Publishing):
             self.changes.edits(node).extend(table)
             self.revision += 1
 
-    def delete_chunk(self, path: str, coords: Coords) -> None:
+    def delete_chunk(self, path: str, coords: ChunkIndex) -> None:
         """Remove a chunk; impossible ones are ignored."""
         reader = self.reader(path)
         if reader is None or not reader.in_grid(coords):
@@ -328,7 +328,7 @@ class Transaction(Publishing):
         return self._base_chunks is not None
 
     def _repeats(
-        self, reader: ArrayReader, coords: Coords, data: bytes | memoryview | None
+        self, reader: ArrayReader, coords: ChunkIndex, data: bytes | memoryview | None
     ) -> bool:
         """Leave a chunk as the base has it, if that is what is written (None deletes)."""
         assert self._base_chunks is not None

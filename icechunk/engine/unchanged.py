@@ -14,10 +14,9 @@ from icechunk.engine.payload import place
 from icechunk.engine.reader import ArrayReader
 from icechunk.files.repository_files import RepositoryFiles
 from icechunk.model.chunk_table import INLINE, NATIVE, ChunkTable, Location
+from icechunk.model.coordinates import ChunkIndex
 from icechunk.model.snapshot import Snapshot
 from icechunk.storage.base import Storage
-
-Coords = tuple[int, ...]
 
 _BATCH = 64
 """Chunks compared before the next ones are looked at."""
@@ -40,7 +39,7 @@ class BaseChunks:
         self._below: dict[str, tuple[ArrayReader, ArrayReader]] = {}
 
     def find(
-        self, reader: ArrayReader, base: Snapshot, changes: ChangeSet, coords: Coords
+        self, reader: ArrayReader, base: Snapshot, changes: ChangeSet, coords: ChunkIndex
     ) -> Location | None:
         """Where the base has a chunk that the session has not lost by a resize, or None.
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from icechunk.model.extents import Extents
 
 Coords: TypeAlias = "NDArray[np.uint32]"
-"""Chunk coordinates, one row per chunk, shape ``(n, d)``."""
+"""Coordinates of several chunks, one row per chunk, shape ``(n, d)``."""
+ChunkIndex: TypeAlias = "tuple[int, ...]"
+"""Coordinates of one chunk on the chunk grid of its array."""
 
 _MAX_CELLS = 2**62
 

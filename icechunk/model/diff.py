@@ -11,11 +11,10 @@ import numpy as np
 from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.core.ids import NodeId
 from icechunk.core.paths import by_segments
+from icechunk.model.coordinates import Coords
 from icechunk.model.nodes import NodeTable
 from icechunk.model.protocols import NodeReader
 from icechunk.model.txlog import TransactionLog
-
-ChunkCoords = np.ndarray[Any, np.dtype[np.uint32]]
 
 
 class Diff(Shown):
@@ -44,7 +43,7 @@ class Diff(Shown):
     deleted_arrays: set[str]
     updated_groups: set[str]
     updated_arrays: set[str]
-    chunk_coordinates: dict[str, ChunkCoords]
+    chunk_coordinates: dict[str, Coords]
     moved_nodes: list[tuple[str, str]]
 
     def __init__(
@@ -56,7 +55,7 @@ class Diff(Shown):
         deleted_arrays: Iterable[str] = (),
         updated_groups: Iterable[str] = (),
         updated_arrays: Iterable[str] = (),
-        chunk_coordinates: Mapping[str, ChunkCoords] | None = None,
+        chunk_coordinates: Mapping[str, Coords] | None = None,
         moved_nodes: Iterable[tuple[str, str]] = (),
     ) -> None:
         self.new_groups = set(new_groups)
@@ -162,13 +161,13 @@ def _names(items: Iterable[str]) -> str:
     return ", ".join(listed[:_NAMED]) + (f", ... {more} more" if more > 0 else "")
 
 
-def _rows(coords: ChunkCoords) -> str:
+def _rows(coords: Coords) -> str:
     shown = ", ".join(map(str, coords[:_LISTED].tolist()))
     more = len(coords) - _LISTED
     return shown + (f", ... {more} more" if more > 0 else "")
 
 
-def _chunk_lines(chunks: Mapping[str, ChunkCoords]) -> list[str]:
+def _chunk_lines(chunks: Mapping[str, Coords]) -> list[str]:
     """Per array its path, then one chunk per line, the first ones only."""
     lines: list[str] = []
     for path, coords in chunks.items():
@@ -188,7 +187,7 @@ class DiffBuilder:
 
     def __init__(self) -> None:
         self._ids: dict[str, set[NodeId]] = {}
-        self._chunks: dict[NodeId, list[ChunkCoords]] = {}
+        self._chunks: dict[NodeId, list[Coords]] = {}
         self._moves: list[tuple[str, str]] = []
 
     def add(self, log: TransactionLog) -> None:
@@ -206,7 +205,7 @@ class DiffBuilder:
             found = (self._path(node_id, before, after) for node_id in self._ids.get(name, ()))
             return {path for path in found if path is not None}
 
-        chunks: dict[str, ChunkCoords] = {}
+        chunks: dict[str, Coords] = {}
         for node_id, several in self._chunks.items():
             path = self._path(node_id, before, after)
             coords = several[0] if len(several) == 1 else _unite(several)
@@ -236,7 +235,7 @@ _ID_SETS = (
 _FACTS = (*_ID_SETS, "chunk_coordinates", "moved_nodes")
 
 
-def _unite(several: list[ChunkCoords]) -> ChunkCoords:
+def _unite(several: list[Coords]) -> Coords:
     ranks = {coords.shape[1] for coords in several}
     if len(ranks) > 1:  # the array was made anew with another rank: the last one counts
         several = [coords for coords in several if coords.shape[1] == several[-1].shape[1]]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from icechunk.core.ids import NodeId
 from icechunk.model.chunk_table import ChunkTable, Location
-from icechunk.model.coordinates import Coords
+from icechunk.model.coordinates import ChunkIndex, Coords
 from icechunk.model.nodes import NodeSnapshot
 
 
@@ -38,7 +38,7 @@ class ChangedReader(NodeReader, Protocol):
 class ChunkReader(ChangedReader, Protocol):
     """A hierarchy whose chunk references, too, can be looked up."""
 
-    def chunk(self, node_id: NodeId, coords: tuple[int, ...]) -> Location | None:
+    def chunk(self, node_id: NodeId, coords: ChunkIndex) -> Location | None:
         """Where a chunk is, or None where it was never written."""
         ...
 

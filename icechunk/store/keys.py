@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from icechunk.core.errors import ErrorKind, InvalidInputError
 
-Coords = tuple[int, ...]
+if TYPE_CHECKING:
+    from icechunk.model.coordinates import ChunkIndex
+
 
 METADATA = "zarr.json"
 _V2_NAMES = frozenset({".zarray", ".zgroup", ".zattrs", ".zmetadata"})
@@ -16,7 +19,7 @@ _MAX_DIGITS = 10  # of a chunk coordinate, which is a 32-bit number
 
 
 @lru_cache(maxsize=65536)
-def chunk_coords(text: str) -> Coords | None:
+def chunk_coords(text: str) -> ChunkIndex | None:
     """Coordinates of ``0/1/2``; None for anything that Zarr would not write."""
     parts = text.split("/")
     for part in parts:
@@ -27,7 +30,7 @@ def chunk_coords(text: str) -> Coords | None:
     return tuple(map(int, parts))
 
 
-def split(key: str) -> tuple[str, Coords | None]:
+def split(key: str) -> tuple[str, ChunkIndex | None]:
     """Absolute node path of a key, and the chunk coordinates it names (None: the metadata).
 
     Raises

@@ -6,7 +6,7 @@ million of them are compared at once.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,11 @@ from icechunk import InvalidInputError, NodeNotFoundError, Repository, Session
 from icechunk.core.ids import parse_object_id
 from icechunk.engine.reader import SnapshotView
 from icechunk.model.chunk_table import VIRTUAL
+from icechunk.model.coordinates import Coords
 from icechunk.session import ChunkReferences
 
 MOST_REFERENCES = 1_000_000
 """References of an array that are looked at for the sake of a bar."""
-
-Coords: TypeAlias = NDArray[np.uint32]
-"""Chunk coordinates, one row per chunk, shape ``(n, d)``."""
 
 
 def references(session: Session, path: str) -> ChunkReferences | None:

@@ -17,8 +17,8 @@ from icechunk_widgets.diff.chunk_writers import writers
 from icechunk_widgets.diff.differences import Comparison
 from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.kernel.saved_page import Request, chunks_at, in_turn
+from icechunk_widgets.kernel.widget import Reply
 
-Reply = tuple[dict[str, Any], list[Any]]
 SIDES = ("before", "after")
 SAVED_CHUNKS = 500
 

@@ -20,9 +20,9 @@ from icechunk.model.chunk_table import (
     Location,
     TextColumn,
 )
+from icechunk.model.coordinates import ChunkIndex
 
-Coords = tuple[int, ...]
-Model = dict[Coords, Location]
+Model = dict[ChunkIndex, Location]
 
 GONE = Location(TOMBSTONE, None, 0, 0, None, None, None, 0)
 
