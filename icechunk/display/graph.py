@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from icechunk.display.lanes import GraphCommit, Layout, arrange, in_order
+from icechunk.display.lanes import GraphCommit, Lane, Layout, arrange, in_order
 
 _MAIN_COLOUR = "#B7E400"
 _LANE_COLOURS = ("#A653FF", "#FF6554", "#FF9E0D", "#F881D1")
@@ -130,31 +130,15 @@ class AncestryGraph:
 
     def _cells(self, row: int) -> str:
         """Left part of a row with a commit: its dot, lines that pass, lanes that join."""
-        layout = self._layout
-        own = layout.lane_of_row[row]
-        joining = [lane for lane, run in enumerate(layout.lanes) if run.joins == row]
-        end = max(joining, default=own)
-        cells: list[str] = []
-        for lane, run in enumerate(layout.lanes):
-            bend = next((one for one in joining if one > lane), own)
-            if lane == own:
-                cells.append(self._paint("●", lane))
-            elif lane in joining:
-                cells.append(self._paint("╯", lane))
-            elif run.passes(row):
-                cells.append(self._paint("│", lane))
-            else:
-                cells.append(self._paint("─" if own < lane < end else " ", bend))
-            cells.append(self._paint("─" if own <= lane < end else " ", bend))
-        return "".join(cells)
+        return "".join(self._paint(glyph, lane) for glyph, lane in self._layout.cells(row))
 
     def _lines_between(self, row: int) -> str:
         """The lines that reach a row from the one above."""
-        cells = []
-        for lane, run in enumerate(self._layout.lanes):
-            last = run.bottom if run.joins is None else run.joins
-            cells.append(self._paint("│" if run.top < row <= last else " ", lane) + " ")
-        return "".join(cells)
+        cells = [" "] * self._layout.width
+        for number, lane in enumerate(self._layout.lanes):
+            if lane.top < row <= lane.end:
+                cells[lane.column] = self._paint("│", number)
+        return "".join(f"{cell} " for cell in cells)
 
     def _labels(self, commit: GraphCommit, lane: int) -> list[_Label]:
         """Text of a row: id, names of branches and tags, message."""
@@ -178,7 +162,7 @@ class AncestryGraph:
     def _repr_svg_(self) -> str:
         """Drawing for notebooks, with every text escaped."""
         layout = self._layout
-        left = 2 * _MARGIN + _COLUMN * len(layout.lanes)
+        left = 2 * _MARGIN + _COLUMN * layout.width
         texts: list[str] = []
         widest = 0
         for row, commit in enumerate(self._commits):
@@ -188,8 +172,9 @@ class AncestryGraph:
             texts.append(f'  <text x="{left}" y="{_y(row) + 4}" fill="#888">{inside}</text>')
         height = 2 * _MARGIN + _ROW * max(len(self._commits) - 1, 0)
         dots = [
-            f'  <circle cx="{_x(lane)}" cy="{_y(row)}" r="{_RADIUS}" fill="{lane_colour(lane)}" />'
-            for row, lane in enumerate(layout.lane_of_row)
+            f'  <circle cx="{_x(layout.lanes[number])}" cy="{_y(row)}" r="{_RADIUS}" '
+            f'fill="{lane_colour(number)}" />'
+            for row, number in enumerate(layout.lane_of_row)
         ]
         return "\n".join(
             [
@@ -212,8 +197,8 @@ def _by_target(names: Iterable[str], targets: Mapping[str, str]) -> dict[str, li
     return found
 
 
-def _x(lane: int) -> int:
-    return _MARGIN + _COLUMN * lane
+def _x(lane: Lane) -> int:
+    return _MARGIN + _COLUMN * lane.column
 
 
 def _y(row: int) -> int:
@@ -223,14 +208,14 @@ def _y(row: int) -> int:
 def _lines(layout: Layout) -> list[str]:
     """The lanes' lines, bent into the commits that they come from."""
     found: list[str] = []
-    for lane, run in enumerate(layout.lanes):
-        style = f'fill="none" stroke="{lane_colour(lane)}" stroke-width="2"'
-        x, top = _x(lane), _y(run.top)
-        if run.joins is None:
-            path = f"M {x} {top} V {_y(run.bottom)}"
+    for number, lane in enumerate(layout.lanes):
+        style = f'fill="none" stroke="{lane_colour(number)}" stroke-width="2"'
+        x, top = _x(lane), _y(lane.top)
+        if lane.joins is None:
+            path = f"M {x} {top} V {_y(lane.bottom)}"
         else:
-            target, last = _y(run.joins), _y(run.joins - 1)
-            middle, home = target - _ROW // 2, _x(layout.lane_of_row[run.joins])
+            target, last = _y(lane.joins), _y(lane.joins - 1)
+            middle, home = target - _ROW // 2, _x(layout.lanes[layout.lane_of_row[lane.joins]])
             path = f"M {x} {top} V {last} C {x} {middle}, {home} {middle}, {home} {target}"
         found.append(f'  <path d="{path}" {style} />')
     return found

@@ -17,32 +17,70 @@ class GraphCommit:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A column: a run of commits that descend from one another.
+    """A run of commits that descend from one another, drawn as one line.
 
     Attributes
     ----------
+    column : int
+        Where it is drawn, counted from the left.  Lanes that share no row may share a column.
     top, bottom : int
         First and last row with a commit of this lane.
+    end : int
+        Row where the line ends: that of the parent of its last commit, `bottom` for a root, and
+        the number of rows when the parent is not listed.
     joins : int or None
         Row of the commit that the last one descends from, in a lane further left; None when it
-        is a root, or its parent is not drawn.
+        is a root, or its parent is not listed.
     """
 
+    column: int
     top: int
     bottom: int
+    end: int
     joins: int | None
-
-    def passes(self, row: int) -> bool:
-        """Whether its line crosses a row without a commit or a bend there."""
-        return self.top < row < (self.bottom if self.joins is None else self.joins)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Lanes from left to right, and the lane of every row."""
+    """The lanes, those of the first tips first, and the lane of every row."""
 
     lanes: tuple[Lane, ...]
     lane_of_row: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return 1 + max((lane.column for lane in self.lanes), default=-1)
+
+    def cells(self, row: int) -> list[tuple[str, int]]:
+        """Characters that draw a row, two per column, each with the lane it belongs to.
+
+        ``●`` is the commit, ``│`` a lane that passes, ``╯`` one that ends at this commit.
+        """
+        own = self.lane_of_row[row]
+        active = {
+            lane.column: number
+            for number, lane in enumerate(self.lanes)
+            if lane.top < row <= lane.end or number == own
+        }
+        at = self.lanes[own].column
+        joining = [column for column, lane in active.items() if self.lanes[lane].joins == row]
+        end = max(joining, default=at)
+        found: list[tuple[str, int]] = []
+        for column in range(self.width):
+            bend = active[min((one for one in joining if one > column), default=at)]
+            line = "─" if at <= column < end else " "
+            if column in active:
+                glyph = "●" if column == at else "╯" if column in joining else "│"
+                found.append((glyph, active[column]))
+            else:
+                found.append((line, bend))
+            found.append((line, bend))
+        return found
+
+    def text(self, row: int) -> str:
+        """A row as text without colours."""
+        return "".join(glyph for glyph, _ in self.cells(row)).rstrip()
 
 
 def in_order(branches: Iterable[str]) -> list[str]:
@@ -64,6 +102,7 @@ def arrange(commits: Sequence[GraphCommit], tips: Iterable[str]) -> Layout:
     row_of = {commit.id: row for row, commit in enumerate(commits)}
     lane_of: dict[int, int] = {}
     lanes: list[Lane] = []
+    taken: list[int] = []  # rows in use, as bits, of each column
     for tip in (*tips, *(commit.id for commit in commits)):
         rows: list[int] = []
         row = row_of.get(tip)
@@ -71,8 +110,20 @@ def arrange(commits: Sequence[GraphCommit], tips: Iterable[str]) -> Layout:
             rows.append(row)
             lane_of[row] = len(lanes)
             row = _parent_row(commits[row], row_of)
-        if rows:
-            lanes.append(Lane(rows[0], rows[-1], row))
+        if not rows:
+            continue
+        top, bottom = rows[0], rows[-1]
+        first = 0 if row is None else lanes[lane_of[row]].column + 1
+        end = row
+        if end is None:
+            end = bottom if commits[bottom].parent_id is None else len(commits)
+        span = ((1 << (end - top + 1)) - 1) << top
+        free = (column for column in range(first, len(taken)) if not taken[column] & span)
+        column = next(free, len(taken))
+        if column == len(taken):
+            taken.append(0)
+        taken[column] |= span
+        lanes.append(Lane(column, top, bottom, end, row))
     return Layout(tuple(lanes), tuple(lane_of[row] for row in range(len(commits))))
 
 

@@ -28,7 +28,6 @@ from icechunk_widgets.kernel.plain import short
 from icechunk_widgets.kernel.saved_page import Request
 from icechunk_widgets.kernel.widget import STATIC, BaseWidget, Reply, answers
 from icechunk_widgets.static_html import tables
-from icechunk_widgets.static_html.lanes import lanes
 
 FIRST_ROWS = 200
 MOST_ROWS = 5_000
@@ -350,7 +349,7 @@ class History(BaseWidget):
             names.setdefault(ref["id"], []).append(ref["name"])
         lines = []
         shown = held["commits"]
-        graph = lanes([(row["id"], row["parent"]) for row in shown])
+        graph = tables.graph_lines(shown, held["refs"])
         wide = max(map(len, graph), default=0)
         for row, drawn in zip(shown, graph, strict=True):
             refs = names.get(row["id"])

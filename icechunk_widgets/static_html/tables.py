@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from icechunk.display.lanes import GraphCommit, arrange
 from icechunk_widgets.kernel.plain import plural, short
-from icechunk_widgets.static_html.lanes import lanes
 
 MOST_ROWS = 50
+MOST_COLUMNS = 12
+"""Columns of a commit graph in characters; a wider one is cut."""
 
 _CELL = "text-align:left;padding:2px 10px 2px 0;vertical-align:top;white-space:pre-wrap"
 _SIGN = {"added": "+", "removed": "−", "changed": "~", "moved": "→"}
@@ -45,23 +47,38 @@ def line(text: str) -> str:
     return f"<div>{escape(text)}</div>"
 
 
+def graph_lines(commits: Sequence[dict[str, Any]], refs: Iterable[dict[str, Any]]) -> list[str]:
+    """Draw commits in characters, one line each, as `Repository.ancestry_graph` does.
+
+    Parameters
+    ----------
+    commits : sequence of dict
+        With ``id`` and ``parent``, newest first.
+    refs : iterable of dict
+        With the ``id`` they point to; the first one's ancestry is the leftmost line.
+    """
+    listed = [GraphCommit(commit["id"], commit["parent"], "") for commit in commits]
+    layout = arrange(listed, (ref["id"] for ref in refs))
+    return [layout.text(row)[: 2 * MOST_COLUMNS] for row in range(len(listed))]
+
+
 def history_html(payload: dict[str, Any], title: str) -> str:
     """The newest commits as a table, with the graph drawn in characters."""
     names: dict[str, list[str]] = {}
     for ref in payload["refs"]:
         names.setdefault(ref["id"], []).append(ref["name"])
     shown = payload["commits"][:MOST_ROWS]
-    graph = lanes([(commit["id"], commit["parent"]) for commit in shown])
+    graph = graph_lines(shown, payload["refs"])
     rows = [
         (
-            line_of_history,
+            drawn,
             short(commit["id"]),
             ", ".join(names.get(commit["id"], [])),
             commit["message"].split("\n")[0],
             commit["author"],
             commit["time"][:19].replace("T", " "),
         )
-        for line_of_history, commit in zip(graph, shown, strict=True)
+        for drawn, commit in zip(graph, shown, strict=True)
     ]
     session = payload["session"]
     state = ""

@@ -62,6 +62,29 @@ def test_branches_join_where_they_began():
     ]
 
 
+def test_lanes_that_share_no_row_share_a_column():
+    graph = drawn(
+        ("m3", "m2"),
+        ("late", "m2"),
+        ("m2", "m1"),
+        ("early", "m1"),
+        ("m1", None),
+        branches={"main": "m3", "early": "early", "late": "late"},
+    )
+    assert [line[:4] for line in str(graph).splitlines()[::2]] == [
+        "●   ",
+        "│ ● ",
+        "●─╯ ",
+        "│ ● ",
+        "●─╯ ",
+    ]
+
+
+def test_a_lane_whose_parent_is_not_listed_goes_on_to_the_end():
+    layout = arrange([GraphCommit("x", "older", ""), GraphCommit("y", None, "")], [])
+    assert [layout.text(row) for row in range(2)] == ["●", "│ ●"]
+
+
 def test_a_repository_draws_what_its_refs_reach():
     repo = icechunk.Repository.create(icechunk.in_memory_storage())
     session = repo.writable_session("main")
@@ -138,7 +161,11 @@ def test_every_commit_has_one_dot_and_every_lane_joins_to_the_left(data):
         if lane.joins is not None:
             assert layout.lane_of_row[lane.joins] < number
             assert lane.joins > lane.bottom
+            assert lane.column > layout.lanes[layout.lane_of_row[lane.joins]].column
+    for row in range(count):
+        columns = [lane.column for lane in layout.lanes if lane.top <= row <= lane.end]
+        assert len(columns) == len(set(columns))
     graph = AncestryGraph(commits, {f"b{n}": tip for n, tip in enumerate(tips)}, {}, plain=True)
     rows = str(graph).splitlines()[::2]
-    width = 2 * len(layout.lanes)
+    width = 2 * layout.width
     assert all(row[:width].count("●") == 1 for row in rows)

@@ -7,7 +7,7 @@ import numpy as np
 
 from icechunk_widgets.static_html.pictures import DIFF_COLOURS, DIFF_NAMES, map_picture
 from icechunk_widgets.static_html.png import png
-from icechunk_widgets.static_html.tables import table
+from icechunk_widgets.static_html.tables import graph_lines, table
 
 
 def test_png_is_well_formed() -> None:
@@ -55,3 +55,12 @@ def test_maps_are_drawn_north_up() -> None:
         cells[::-1].copy(), {**held, "labels": [None, None]}, DIFF_COLOURS, DIFF_NAMES
     )
     assert north == reversed_cells
+
+
+def test_the_first_branch_is_the_leftmost_line() -> None:
+    commits = [
+        {"id": "side", "parent": "a"},
+        {"id": "tip", "parent": "a"},
+        {"id": "a", "parent": "not listed"},
+    ]
+    assert graph_lines(commits, [{"id": "tip"}, {"id": "side"}]) == ["  ●", "● │", "●─╯"]
