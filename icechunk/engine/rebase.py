@@ -25,6 +25,7 @@ from icechunk.core.errors import (
     StorageError,
 )
 from icechunk.core.ids import NodeId, ObjectId, id_text
+from icechunk.engine.context import RepoContext
 from icechunk.engine.logged import logged
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import SessionMode, Transaction
@@ -85,7 +86,7 @@ def rebase(transaction: Transaction, solver: ConflictSolver) -> None:
     for record in _to_replay(transaction):
         changes = transaction.changes
         theirs = transaction.ctx.files.snapshot(record.id)
-        for log in _logs(transaction, record):
+        for log in logs_of(transaction.ctx, record):
             own = OwnView(transaction, changes)
             # Who wrote the solver may not know, or forget, that it must not edit what it is given.
             given = changes if _is_ours(solver) else changes.copy()
@@ -114,7 +115,7 @@ def plan(transaction: Transaction) -> ConflictReport:
     tip = transaction.base_id
     for record in _to_replay(transaction):
         theirs = transaction.ctx.files.snapshot(record.id)
-        for log in _logs(transaction, record):
+        for log in logs_of(transaction.ctx, record):
             conflicts = detect(log, theirs.nodes, transaction.changes, transaction.tree)
             if conflicts and first is None:
                 first = record.id
@@ -157,12 +158,12 @@ def _to_replay(transaction: Transaction) -> list[SnapshotRecord]:
     return [record for record in newer[::-1] if record.parent_id is not None] or newer
 
 
-def _logs(transaction: Transaction, record: SnapshotRecord) -> list[TransactionLog]:
+def logs_of(ctx: RepoContext, record: SnapshotRecord) -> list[TransactionLog]:
     """Logs of a commit: those of pruned ancestors first, then its own."""
     logs = []
     for snapshot_id in (*record.pruned, record.id):
         try:
-            logs.append(transaction.ctx.files.log(snapshot_id))
+            logs.append(ctx.files.log(snapshot_id))
         except StorageError as error:
             if error.kind != ErrorKind.OBJECT_NOT_FOUND:
                 raise

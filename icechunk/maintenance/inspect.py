@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,8 +10,8 @@ import numpy as np
 
 from icechunk.changes.moves import composed
 from icechunk.core.clock import to_datetime
-from icechunk.core.errors import ErrorKind, SnapshotNotFoundError, StorageError
 from icechunk.core.ids import NodeId, ObjectId, id_text
+from icechunk.engine.commit_logs import pruned_logs
 from icechunk.engine.context import RepoContext
 from icechunk.files.layout import REPO, log_key, manifest_key, snapshot_key
 from icechunk.format.envelope import Envelope, FileType, unpack
@@ -26,10 +25,7 @@ from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
 from icechunk.model.nodes import NodeSnapshot
 from icechunk.model.repo_state import RepoState
 from icechunk.model.snapshot_table import SnapshotRecord
-from icechunk.model.txlog import TransactionLog
 from icechunk.refs.capabilities import Capability
-
-_log = logging.getLogger(__name__)
 
 _LABELS = {
     FileType.SNAPSHOT: "snapshot",
@@ -136,7 +132,7 @@ def inspect_transaction_log(ctx: RepoContext, snapshot_id: ObjectId) -> dict[str
     key = log_key(snapshot_id)
     data = ctx.storage.get(key).data
     header = _header(unpack(data, FileType.TRANSACTION_LOG, name=key), FileType.TRANSACTION_LOG)
-    logs, missing = _pruned_logs(ctx, snapshot_id)
+    logs, missing = pruned_logs(ctx, snapshot_id)
     merged = [id_text(log.id) for log in logs]
     logs.append(decode_transaction_log(data, name=key))
     chunks: dict[NodeId, set[tuple[int, ...]]] = {}
@@ -172,32 +168,6 @@ _COMPOSITE = (
     "Synthetic composite: expiration removed ancestors of this snapshot; what their logs hold is "
     "merged below with its own. `header` describes its own log only."
 )
-
-
-def _pruned_logs(
-    ctx: RepoContext, snapshot_id: ObjectId
-) -> tuple[list[TransactionLog], list[ObjectId]]:
-    """Logs of the ancestors that expiration removed, oldest first, and ids of those without one."""
-    try:
-        pruned = ctx.ref_store.snapshot(snapshot_id).pruned
-    except SnapshotNotFoundError:  # of a snapshot that is in no history
-        return [], []
-    logs: list[TransactionLog] = []
-    missing: list[ObjectId] = []
-    for each in pruned:
-        try:
-            logs.append(ctx.files.log(each))
-        except StorageError as error:
-            if error.kind != ErrorKind.OBJECT_NOT_FOUND:
-                raise
-            missing.append(each)
-    if missing:
-        _log.warning(
-            "%d transaction logs of expired ancestors of %s are gone; what they held is not shown",
-            len(missing),
-            id_text(snapshot_id),
-        )
-    return logs, missing
 
 
 def _ids(sets: Iterable[frozenset[NodeId]]) -> list[str]:

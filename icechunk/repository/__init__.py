@@ -1,6 +1,8 @@
 """Floor 9: `Repository`, the handle on one repository in one storage."""
 
+from icechunk.repository.commit_table import CommitTable
 from icechunk.repository.repository import Repository
+from icechunk.repository.transaction_log import TransactionLogInfo
 from icechunk.repository.upgrade import upgrade_icechunk_repository
 
-__all__ = ["Repository", "upgrade_icechunk_repository"]
+__all__ = ["CommitTable", "Repository", "TransactionLogInfo", "upgrade_icechunk_repository"]

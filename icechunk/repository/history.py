@@ -19,8 +19,11 @@ from icechunk.model.manifest_file_info import ManifestFileInfo
 from icechunk.model.snapshot_info import SnapshotInfo
 from icechunk.model.snapshot_listing import infos
 from icechunk.model.snapshot_table import SnapshotRecord
+from icechunk.repository.commit_table import CommitTable, commit_table
+from icechunk.repository.transaction_log import TransactionLogInfo, transaction_log
 
 if TYPE_CHECKING:
+    from icechunk.conflicts.model import Conflict
     from icechunk.display.graph import AncestryGraph
 
 SELECTORS = "Must provide one of branch, tag, or snapshot_id"
@@ -281,6 +284,106 @@ class History:
             "commits": [self._info(record) for record in records],
         }
 
+    def transaction_log(self, snapshot_id: str) -> TransactionLogInfo:
+        """Nodes and chunks that a commit touched, by node id.
+
+        Where expiration removed ancestors of the snapshot, what they touched is included. `diff`
+        tells changes by path instead; `inspect_transaction_log` shows the file as JSON.
+
+        Parameters
+        ----------
+        snapshot_id : str
+            The commit.
+
+        Raises
+        ------
+        StorageError
+            Kind ``object-not-found``, also for the first snapshot of a repository of format 1.
+
+        Examples
+        --------
+        >>> import icechunk, zarr
+        >>> repo = icechunk.Repository.create(icechunk.in_memory_storage())
+        >>> with repo.transaction("main", message="ones") as store:
+        ...     zarr.create_array(store, name="a", shape=(4,), chunks=(2,), dtype="i4")[:2] = 1
+        >>> log = repo.transaction_log(repo.lookup_branch("main"))
+        >>> [array] = log.new_arrays
+        >>> log.updated_chunks[array].tolist()
+        [[0]]
+        """
+        return transaction_log(self._ctx, parse_object_id(snapshot_id))
+
+    def commit_table(self, snapshot_id: str | None = None) -> CommitTable:
+        """All commits, branches and tags as columns, read at one instant.
+
+        Parameters
+        ----------
+        snapshot_id : str, optional
+            Must be among the commits. A repository of format 1 lists only what branches and tags
+            reach; the ancestry of this snapshot is added there.
+
+        Raises
+        ------
+        SnapshotNotFoundError
+            When there is no such snapshot.
+
+        Examples
+        --------
+        >>> import icechunk
+        >>> repo = icechunk.Repository.create(icechunk.in_memory_storage())
+        >>> table = repo.commit_table()
+        >>> row = table.find(table.branches["main"])
+        >>> table[row].message
+        'Repository initialized'
+        """
+        wanted = None if snapshot_id is None else parse_object_id(snapshot_id)
+        return commit_table(self._ctx, wanted, partial(_manifests, self._ctx))
+
+    def rebase_conflicts(self, branch: str, onto: str) -> list[Conflict]:
+        """Conflicts that a rebase of a branch onto another would meet; nothing is changed.
+
+        The commits since both branches were one are taken together on either side.
+        `Session.conflicts` does the same for the uncommitted changes of a session.
+
+        Parameters
+        ----------
+        branch, onto : str
+            Names of branches.
+
+        Returns
+        -------
+        list of Conflict
+            Empty when the rebase would pass.
+
+        Raises
+        ------
+        RefNotFoundError
+            For an unknown branch.
+        InvalidInputError
+            Kind ``not-allowed`` when the branches have no common ancestor.
+        SessionStateError
+            Kind ``rebase-tx-log-pruned`` when the log of an expired commit is gone.
+
+        Examples
+        --------
+        >>> import icechunk, zarr
+        >>> repo = icechunk.Repository.create(icechunk.in_memory_storage())
+        >>> repo.create_branch("mine", repo.lookup_branch("main"))
+        >>> for branch in ("main", "mine"):
+        ...     with repo.transaction(branch, message="add a") as store:
+        ...         array = zarr.create_array(store, name="a", shape=(4,), dtype="i4")
+        >>> [conflict.path for conflict in repo.rebase_conflicts("mine", "main")]
+        ['/a']
+        """
+        # Loaded when asked for: few sessions look at conflicts.
+        from icechunk.engine.branch_rebase import rebase_conflicts
+
+        ref_store = self._ctx.ref_store
+        return rebase_conflicts(self._ctx, ref_store.branch_tip(branch), ref_store.branch_tip(onto))
+
     ancestry_graph_async = twin(ancestry_graph)
     lookup_snapshot_async = twin(lookup_snapshot)
     diff_async = twin(diff)
+    transaction_log_async = twin(transaction_log)
+    commit_table_async = twin(commit_table)
+    rebase_conflicts_async = twin(rebase_conflicts)

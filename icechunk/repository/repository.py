@@ -126,7 +126,8 @@ class Repository(Opening, Refs, History, Administration, Upkeep, Shown):
             base = self._resolve_at(branch, as_of)
         else:
             base = self._resolve(branch, tag, wanted)
-        return Session(preloading(Transaction(self._ctx, base, mode=SessionMode.readonly)))
+        transaction = Transaction(self._ctx, base, mode=SessionMode.readonly)
+        return Session(preloading(transaction), self)
 
     def writable_session(self, branch: str) -> Session:
         """Check out the tip of a branch to change it.
@@ -140,7 +141,7 @@ class Repository(Opening, Refs, History, Administration, Upkeep, Shown):
         """
         base = self._ctx.ref_store.writable_tip(branch)
         transaction = Transaction(self._ctx, base, mode=SessionMode.writable, branch=branch)
-        return Session(preloading(transaction))
+        return Session(preloading(transaction), self)
 
     def rearrange_session(self, branch: str) -> Session:
         """Check out the tip of a branch to move and rename nodes, and nothing else.
@@ -160,7 +161,8 @@ class Repository(Opening, Refs, History, Administration, Upkeep, Shown):
         ref_store.require(Capability.MOVE_NODES)
         base = ref_store.writable_tip(branch)
         ref_store.state().require_flag("move_node", "create rearrange session")
-        return Session(Transaction(self._ctx, base, mode=SessionMode.rearrange, branch=branch))
+        transaction = Transaction(self._ctx, base, mode=SessionMode.rearrange, branch=branch)
+        return Session(transaction, self)
 
     @contextmanager
     def transaction(

@@ -5,6 +5,7 @@ This is also the public module `icechunk.session`.
 
 from icechunk.core.errors import ConflictError, RebaseFailedError
 from icechunk.engine.transaction import SessionMode
+from icechunk.session.nodes import NodeInfo
 from icechunk.session.references import ChunkReferences
 from icechunk.session.session import ForkSession, Session
 
@@ -12,6 +13,7 @@ __all__ = [
     "ChunkReferences",
     "ConflictError",
     "ForkSession",
+    "NodeInfo",
     "RebaseFailedError",
     "Session",
     "SessionMode",

@@ -6,15 +6,16 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.config.fields import bounded, described, expect
 from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.config.repository import RepositoryConfig
 from icechunk.conflicts.model import ConflictReport, ConflictSolver
-from icechunk.core.errors import ErrorKind, ReadOnlyError
+from icechunk.core.errors import ErrorKind, ReadOnlyError, SessionStateError
 from icechunk.core.ids import id_text, parse_object_id
+from icechunk.core.locks import held
 from icechunk.core.runtime import twin
 from icechunk.engine import amend as amending
 from icechunk.engine import commit as committing
@@ -24,9 +25,14 @@ from icechunk.engine.diffing import status
 from icechunk.engine.forking import SessionRecipe, fork, merge_children
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.model.diff import Diff
+from icechunk.model.nodes import NodeSnapshot
 from icechunk.session.error_context import labelled
 from icechunk.session.hierarchy import Hierarchy
+from icechunk.session.nodes import NodeInfo
 from icechunk.store.zarr_store import IcechunkStore
+
+if TYPE_CHECKING:
+    from icechunk.repository import Repository
 
 NOT_PICKLABLE = (
     "You must opt-in to pickle writable sessions in a distributed context: use `Session.fork()`, "
@@ -43,8 +49,9 @@ class Session(Hierarchy, Shown):
 
     __module__ = "icechunk"
 
-    def __init__(self, session: Transaction) -> None:
+    def __init__(self, session: Transaction, repository: Repository | None = None) -> None:
         self._unsettled = session
+        self._repository = repository
 
     @property
     def _transaction(self) -> Transaction:
@@ -85,6 +92,7 @@ class Session(Hierarchy, Shown):
 
     def __setstate__(self, state: SessionRecipe) -> None:
         self._unsettled = state.restore()
+        self._repository = None
 
     @contextmanager
     def allow_pickling(self) -> Iterator[None]:
@@ -133,6 +141,45 @@ class Session(Hierarchy, Shown):
         return not self._transaction.changes.is_empty
 
     @property
+    def revision(self) -> int:
+        """Number that grows with every uncommitted change.
+
+        Compare it to see whether a session changed; a read of the session does not change it.
+
+        Examples
+        --------
+        >>> import icechunk, zarr
+        >>> repo = icechunk.Repository.create(icechunk.in_memory_storage())
+        >>> session = repo.writable_session("main")
+        >>> before = session.revision
+        >>> group = zarr.create_group(session.store)
+        >>> session.revision > before
+        True
+        """
+        return self._transaction.revision
+
+    @property
+    def repository(self) -> Repository:
+        """Repository of this session.
+
+        The handle that opened the session; for a session that was unpickled a new handle on the
+        same storage, with the same configuration.
+
+        Examples
+        --------
+        >>> import icechunk
+        >>> repo = icechunk.Repository.create(icechunk.in_memory_storage())
+        >>> repo.readonly_session("main").repository is repo
+        True
+        """
+        if self._repository is None:
+            # A session is made by a repository, whose module imports this one.
+            from icechunk.repository import Repository
+
+            self._repository = Repository(self._transaction.ctx)
+        return self._repository
+
+    @property
     def config(self) -> RepositoryConfig:
         """A copy of the repository's effective configuration."""
         return RepositoryConfig().merge(self._transaction.ctx.config)
@@ -141,6 +188,34 @@ class Session(Hierarchy, Shown):
     def store(self) -> IcechunkStore:
         """Zarr store that reads and writes through this session."""
         return IcechunkStore(self)
+
+    def nodes(self) -> Iterator[NodeInfo]:
+        """Groups and arrays as the session sees them, uncommitted changes included.
+
+        Yields
+        ------
+        NodeInfo
+            Sorted by path. Changes made after the call do not show.
+
+        Examples
+        --------
+        >>> import icechunk, zarr
+        >>> repo = icechunk.Repository.create(icechunk.in_memory_storage())
+        >>> session = repo.writable_session("main")
+        >>> root = zarr.create_group(session.store)
+        >>> array = root.create_array("t", shape=(4,), chunks=(2,), dtype="i4")
+        >>> [(node.path, node.kind, node.shape) for node in session.nodes()]
+        [('/', 'group', None), ('/t', 'array', (4,))]
+        """
+        transaction = self._transaction
+
+        def listed() -> Iterable[NodeSnapshot]:
+            if transaction.changes.is_empty:
+                return transaction.base.nodes  # sorted and immutable
+            return sorted(transaction.tree, key=lambda node: node.path)
+
+        transaction.fetch_base()  # not with the lock held
+        return map(NodeInfo, held(transaction.lock, listed))
 
     def status(self) -> Diff:
         """What changed since the base snapshot."""
@@ -181,7 +256,41 @@ class Session(Hierarchy, Shown):
         wanted = parse_object_id(snapshot_id)
         ctx = self._transaction.ctx
         ctx.ref_store.snapshot(wanted)
-        return Session(Transaction(ctx, wanted, mode=SessionMode.readonly))
+        transaction = Transaction(ctx, wanted, mode=SessionMode.readonly)
+        return Session(transaction, self._repository)
+
+    @labelled
+    def switch_branch(self, branch: str) -> None:
+        """Commit to another branch from here on; uncommitted changes are kept.
+
+        Parameters
+        ----------
+        branch : str
+            Its tip must be the base snapshot of this session, as after
+            ``repo.create_branch(branch, session.snapshot_id)``.
+
+        Raises
+        ------
+        RefNotFoundError
+            When there is no such branch.
+        ReadOnlyError
+            Kind ``read-only-repository``.
+        SessionStateError
+            Kind ``not-allowed`` when the branch points to another snapshot, and for sessions that
+            commit to no branch (read-only sessions and forks).
+
+        Examples
+        --------
+        >>> import icechunk
+        >>> repo = icechunk.Repository.create(icechunk.in_memory_storage())
+        >>> session = repo.writable_session("main")
+        >>> repo.create_branch("experiment", session.snapshot_id)
+        >>> session.switch_branch("experiment")
+        >>> session.branch
+        'experiment'
+        """
+        transaction = self._transaction
+        transaction.exclusively(partial(_switch_branch, transaction, branch))
 
     # -- what it does ----------------------------------------------------------------------------
 
@@ -364,7 +473,7 @@ class Session(Hierarchy, Shown):
         SessionStateError
             Kind ``cannot-fork-read-only-session``.
         """
-        return ForkSession(fork(self._transaction))
+        return ForkSession(fork(self._transaction), self._repository)
 
     @labelled
     def merge(
@@ -418,6 +527,23 @@ class ForkSession(Session):
 
     def __getstate__(self) -> SessionRecipe:
         return SessionRecipe.of(self._transaction)
+
+
+def _switch_branch(transaction: Transaction, branch: str) -> None:
+    if transaction.branch is None:
+        raise SessionStateError(
+            "a read-only session or a fork commits to no branch; open a session on "
+            f"`{branch}` with `Repository.writable_session`",
+            ErrorKind.NOT_ALLOWED,
+        )
+    if transaction.ctx.ref_store.writable_tip(branch) != transaction.base_id:
+        raise SessionStateError(
+            f"branch `{branch}` does not point to the base snapshot of this session, "
+            f"{id_text(transaction.base_id)}; create a branch there with "
+            "`Repository.create_branch`, or commit and merge",
+            ErrorKind.NOT_ALLOWED,
+        )
+    held(transaction.lock, setattr, transaction, "branch", branch)
 
 
 def _check_message(message: object) -> None:

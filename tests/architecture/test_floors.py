@@ -53,7 +53,13 @@ FACADES = FLOORS[10]  # thin public modules; together they are one room
 #: The only files that may name asyncio: everything else is plain functions.
 ASYNC_SEAM = ("core/runtime.py", "storage/", "virtual_chunks/coalesce.py", "store/zarr_store.py")
 
+#: A session tells its repository, and the repository makes sessions: the two public handles know
+#: each other. The import stands inside a property, or under ``TYPE_CHECKING``.
+BACK_REFERENCES = {("icechunk.session.session", "icechunk.repository")}
+
 MAX_FILE_LINES = 500
+#: Classes that users hold are one visible class each, whatever their number of methods.
+PUBLIC_HANDLES = {"icechunk.repository.repository", "icechunk.session.session"}
 MAX_FUNCTION_LINES = 60  # without its docstring
 
 
@@ -137,7 +143,7 @@ def test_imports_go_down_or_stay_in_the_room() -> None:
     for module in ENGINE:
         room = _room(module)
         for target, line in _imports(module):
-            if target.split(".")[0] != "icechunk":
+            if target.split(".")[0] != "icechunk" or (module, target) in BACK_REFERENCES:
                 continue
             other = _room(target)
             same_room = other == room or {other, room} <= set(FACADES)
@@ -164,7 +170,12 @@ def test_imports_of_the_widgets_go_down_or_stay_in_the_room() -> None:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_import_cycles(package: str) -> None:
     graph = {
-        module: {t.target for t in _imports(module) if t.target in MODULES} - {module}
+        module: {
+            t.target
+            for t in _imports(module)
+            if t.target in MODULES and (module, t.target) not in BACK_REFERENCES
+        }
+        - {module}
         for module in MODULES
         if module.split(".")[0] == package
     }
@@ -210,7 +221,7 @@ def test_files_answer_one_question() -> None:
     problems = []
     for module, path in MODULES.items():
         lines = len(path.read_text().splitlines())
-        if lines > MAX_FILE_LINES:
+        if lines > MAX_FILE_LINES and module not in PUBLIC_HANDLES:
             problems.append(f"{_where(module, 1)}: {lines} lines (at most {MAX_FILE_LINES})")
     _complain(problems)
 
