@@ -373,7 +373,7 @@ class History:
         ...     with repo.transaction(branch, message="add a") as store:
         ...         array = zarr.create_array(store, name="a", shape=(4,), dtype="i4")
         >>> [conflict.path for conflict in repo.rebase_conflicts("mine", "main")]
-        ['/a']
+        ['/', '/a']
         """
         # Loaded when asked for: few sessions look at conflicts.
         from icechunk.engine.branch_rebase import rebase_conflicts
