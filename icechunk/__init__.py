@@ -103,17 +103,17 @@ if TYPE_CHECKING:
         s3_static_credentials,
     )
     from icechunk.diagnostics import StorageReport, doctor
-    from icechunk.model.chunk_type import ChunkType
-    from icechunk.model.diff import Diff
-    from icechunk.model.gc_summary import GCSummary
-    from icechunk.model.manifest_file_info import ManifestFileInfo
-    from icechunk.model.repo_status import RepoAvailability, RepoStatus
-    from icechunk.model.snapshot_info import SnapshotInfo
+    from icechunk.maintenance.gc_summary import GCSummary
     from icechunk.ops import Update, UpdateType
     from icechunk.repository import Repository
     from icechunk.repository.upgrade import upgrade_icechunk_repository
     from icechunk.session import ForkSession, Session, SessionMode
     from icechunk.snapshots import AncestryGraph
+    from icechunk.spec.manifest.chunk_type import ChunkType
+    from icechunk.spec.manifest.file_info import ManifestFileInfo
+    from icechunk.spec.repo.snapshot_info import SnapshotInfo
+    from icechunk.spec.repo.status import RepoAvailability, RepoStatus
+    from icechunk.spec.transaction_log.diff import Diff
     from icechunk.storage import (
         AnyObjectStoreConfig,
         ChecksumAlgorithm,
@@ -179,12 +179,12 @@ _HOMES = {
         "RefNotFoundError RepositoryNotFoundError SessionStateError SnapshotNotFoundError "
         "StorageError"
     ),
-    "icechunk.model.chunk_type": "ChunkType",
-    "icechunk.model.diff": "Diff",
-    "icechunk.model.gc_summary": "GCSummary",
-    "icechunk.model.manifest_file_info": "ManifestFileInfo",
-    "icechunk.model.repo_status": "RepoAvailability RepoStatus",
-    "icechunk.model.snapshot_info": "SnapshotInfo",
+    "icechunk.spec.manifest.chunk_type": "ChunkType",
+    "icechunk.spec.transaction_log.diff": "Diff",
+    "icechunk.maintenance.gc_summary": "GCSummary",
+    "icechunk.spec.manifest.file_info": "ManifestFileInfo",
+    "icechunk.spec.repo.status": "RepoAvailability RepoStatus",
+    "icechunk.spec.repo.snapshot_info": "SnapshotInfo",
     "icechunk.ops": "Update UpdateType",
     "icechunk.repository": "Repository",
     "icechunk.repository.upgrade": "upgrade_icechunk_repository",

@@ -57,14 +57,14 @@ from icechunk.credentials import (
     S3Credentials,
     S3StaticCredentials,
 )
-from icechunk.model.chunk_type import ChunkType
-from icechunk.model.repo_status import RepoAvailability, RepoStatus
-from icechunk.model.storage_stats import ChunkStorageStats
+from icechunk.maintenance.storage_stats import ChunkStorageStats
 from icechunk.ops import GCSummary, Update, UpdateType
 from icechunk.repository import Repository
 from icechunk.repository.upgrade import upgrade_icechunk_repository
 from icechunk.session import Session, SessionMode
 from icechunk.snapshots import AncestryGraph, Diff, ManifestFileInfo, SnapshotInfo
+from icechunk.spec.manifest.chunk_type import ChunkType
+from icechunk.spec.repo.status import RepoAvailability, RepoStatus
 from icechunk.storage import (
     AnyObjectStoreConfig,
     ChecksumAlgorithm,

@@ -1,6 +1,6 @@
 """Public names of the operations log and of upkeep."""
 
-from icechunk.model.gc_summary import GCSummary
-from icechunk.model.operations import Update, UpdateType
+from icechunk.maintenance.gc_summary import GCSummary
+from icechunk.spec.repo.operations import Update, UpdateType
 
 __all__ = ["GCSummary", "Update", "UpdateType"]

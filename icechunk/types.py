@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from icechunk.model.spec_version import SpecVersion
+from icechunk.spec.spec_version import SpecVersion
 
 CommitMethod = Literal["new_commit", "amend"]
 

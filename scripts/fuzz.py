@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from icechunk.core.errors import ErrorKind, IcechunkError
-from icechunk.format.envelope import FileType
+from icechunk.spec.envelope import FileType
 from tests.hostile import corpus
 from tests.hostile.corpus import Specimen, specimens
 from tests.hostile.mutations import Damage

@@ -110,7 +110,7 @@ def _references(count: int, where: int) -> Any:
     """References of `count` chunks into one file, for the whole grid."""
     import numpy as np
 
-    from icechunk.model.chunk_table import VIRTUAL, ChunkTable, TextColumn
+    from icechunk.spec.manifest.chunk_table import VIRTUAL, ChunkTable, TextColumn
 
     rows = np.arange(count)
     url = b"file:///data/%d.bin" % where

@@ -11,7 +11,7 @@ from case import Case, Implementation, Sample, stopwatch
 def _table(references: int) -> Any:
     import numpy as np
 
-    from icechunk.model.chunk_table import ChunkTable
+    from icechunk.spec.manifest.chunk_table import ChunkTable
 
     rows = np.arange(references, dtype=np.uint32)
     random = np.random.default_rng(7)
@@ -26,7 +26,7 @@ def _table(references: int) -> Any:
 
 def _encode_decode(references: int) -> tuple[Sample, Sample]:
     from icechunk.core.ids import NodeId, ObjectId
-    from icechunk.format.manifest import decode_manifest, encode_manifest
+    from icechunk.spec.manifest.decode import decode_manifest, encode_manifest
 
     node, name = NodeId(bytes(range(8))), ObjectId(bytes(range(12)))
     table = _table(references)

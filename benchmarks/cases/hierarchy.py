@@ -131,8 +131,8 @@ def _open(implementation: Implementation, folder: Path, arrays: int) -> Sample:
 
 def _snapshot(arrays: int) -> Any:
     from icechunk.core.ids import NodeId, ObjectId
-    from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
-    from icechunk.model.snapshot import ManifestInfo, Snapshot
+    from icechunk.spec.snapshot.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
+    from icechunk.spec.snapshot.snapshot import ManifestInfo, Snapshot
 
     manifests = [ObjectId(number.to_bytes(12, "big")) for number in range(arrays // 100 + 1)]
     document = b'{"shape":[%d,180,360],"zarr_format":3,"node_type":"array"}' + b" " * 600
@@ -156,7 +156,7 @@ def _snapshot(arrays: int) -> Any:
 
 def _encode(implementation: Implementation, folder: Path, arrays: int) -> Sample:
     """One array changed in a snapshot that was read from a file."""
-    from icechunk.format.snapshot import decode_snapshot, encode_snapshot
+    from icechunk.spec.snapshot.codec import decode_snapshot, encode_snapshot
 
     stored = decode_snapshot(encode_snapshot(_snapshot(arrays)), name="s")
     with stopwatch() as watch:
@@ -166,7 +166,7 @@ def _encode(implementation: Implementation, folder: Path, arrays: int) -> Sample
 
 def _decode(implementation: Implementation, folder: Path, arrays: int) -> Sample:
     """Open the file and look at one array and the root's children."""
-    from icechunk.format.snapshot import decode_snapshot, encode_snapshot
+    from icechunk.spec.snapshot.codec import decode_snapshot, encode_snapshot
 
     data = encode_snapshot(_snapshot(arrays))
     with stopwatch() as watch:

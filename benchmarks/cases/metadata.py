@@ -67,7 +67,7 @@ def _seed_nodes(folder: Path, nodes: int) -> None:
 
 
 def _seed_branches(folder: Path, branches: int) -> None:
-    from icechunk.model.refs import Refs
+    from icechunk.spec.repo.refs import Refs
 
     repository = _with_nodes(folder, 1)
 
@@ -86,7 +86,7 @@ def _names(count: int) -> list[str]:
 def _seed_history(folder: Path, commits: int) -> None:
     """Make a long history, only the newest of whose snapshots exists as a file."""
     from icechunk.core.ids import new_object_id
-    from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
+    from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
 
     repository = _with_nodes(folder, 1)
 

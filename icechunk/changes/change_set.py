@@ -12,9 +12,9 @@ from icechunk.changes.chunk_edits import ChunkEdits
 from icechunk.changes.moves import Moves
 from icechunk.core.ids import NodeId, ObjectId, new_node_id
 from icechunk.core.paths import is_below, join, parent_and_name
-from icechunk.model.coordinates import ChunkIndex, inside
-from icechunk.model.nodes import ArrayData, NodeSnapshot, add_to_parents
-from icechunk.model.references import deletions
+from icechunk.spec.manifest.coordinates import ChunkIndex, inside
+from icechunk.spec.manifest.references import deletions
+from icechunk.spec.snapshot.nodes import ArrayData, NodeSnapshot, add_to_parents
 
 
 @dataclass(frozen=True, slots=True)

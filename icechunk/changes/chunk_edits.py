@@ -10,9 +10,16 @@ from typing import Any, Final
 import numpy as np
 
 from icechunk.core.ids import ObjectId
-from icechunk.model.chunk_table import INLINE, NATIVE, TOMBSTONE, ChunkTable, Location, TextColumn
-from icechunk.model.coordinates import ChunkIndex, inside
-from icechunk.model.references import deletions
+from icechunk.spec.manifest.chunk_table import (
+    INLINE,
+    NATIVE,
+    TOMBSTONE,
+    ChunkTable,
+    Location,
+    TextColumn,
+)
+from icechunk.spec.manifest.coordinates import ChunkIndex, inside
+from icechunk.spec.manifest.references import deletions
 
 _NO_ID: Final = bytes(12)
 DELETED: Final = Location(TOMBSTONE, None, 0, 0, None, None, None, 0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from icechunk.model.coordinates import Coords, inside
-from icechunk.model.nodes import NodeSnapshot
+from icechunk.spec.manifest.coordinates import Coords, inside
+from icechunk.spec.snapshot.nodes import NodeSnapshot
 
 
 def cut_off(

@@ -18,11 +18,11 @@ from icechunk.changes.tree_view import TreeView
 from icechunk.core.errors import ConflictError, ErrorKind
 from icechunk.core.ids import NodeId
 from icechunk.core.paths import ROOT, join, parent_and_name
-from icechunk.model.chunk_table import TOMBSTONE, ChunkTable
-from icechunk.model.coordinates import Coords, sorted_unique
-from icechunk.model.nodes import NodeSnapshot, NodeTable
-from icechunk.model.references import clashing, same
-from icechunk.model.zarr_meta import parse_node
+from icechunk.spec.manifest.chunk_table import TOMBSTONE, ChunkTable
+from icechunk.spec.manifest.coordinates import Coords, sorted_unique
+from icechunk.spec.manifest.references import clashing, same
+from icechunk.spec.snapshot.nodes import NodeSnapshot, NodeTable
+from icechunk.spec.snapshot.zarr_metadata import parse_node
 
 _NAMED = 10
 _FREE = ("attributes", "dimension_names", "shape")

@@ -9,8 +9,8 @@ from icechunk.core.errors import AlreadyExistsError, ErrorKind, SessionStateErro
 from icechunk.core.errors import NodeNotFoundError as Missing
 from icechunk.core.ids import NodeId
 from icechunk.core.paths import by_segments, check_path, is_below, parent_and_name
-from icechunk.model.nodes import NodeSnapshot, NodeTable
-from icechunk.model.txlog import Move
+from icechunk.spec.snapshot.nodes import NodeSnapshot, NodeTable
+from icechunk.spec.transaction_log.log import Move
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.core.ids import ObjectId
-from icechunk.model.txlog import TransactionLog
+from icechunk.spec.transaction_log.log import TransactionLog
 
 
 def transaction_log(snapshot_id: ObjectId, changes: ChangeSet) -> TransactionLog:

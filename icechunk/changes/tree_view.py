@@ -8,7 +8,7 @@ from dataclasses import replace
 from icechunk.changes.change_set import ChangeSet
 from icechunk.core.ids import NodeId
 from icechunk.core.paths import join
-from icechunk.model.nodes import NodeSnapshot, NodeTable
+from icechunk.spec.snapshot.nodes import NodeSnapshot, NodeTable
 
 
 class TreeView:

@@ -13,9 +13,9 @@ from icechunk.cli.output import Answer, Cell, joined, plural, size, styled, tabl
 from icechunk.cli.shell import offer
 from icechunk.core.paths import ROOT, check_path, is_below, parent_and_name
 from icechunk.engine.transaction import missing_node
-from icechunk.model.chunk_type import ChunkType
-from icechunk.model.nodes import NodeSnapshot
 from icechunk.session import Session
+from icechunk.spec.manifest.chunk_type import ChunkType
+from icechunk.spec.snapshot.nodes import NodeSnapshot
 
 if TYPE_CHECKING:
     import click

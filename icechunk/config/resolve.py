@@ -101,7 +101,7 @@ class Settings:
     preload : Preload
         Which manifests are loaded ahead.
     splitting : tuple of (ManifestSplitCondition, tuple of (ManifestSplitDimCondition, int))
-        How references are spread over manifests, for `icechunk.model.splits.split_edges`.
+        How references are spread over manifests, for `icechunk.spec.manifest.splits.split_edges`.
     storage : StorageTuning
         Tuning of the storage back end.
     containers : tuple of VirtualChunkContainer

@@ -17,10 +17,10 @@ from icechunk.conflicts.model import (
 
 if TYPE_CHECKING:
     from icechunk.changes.change_set import ChangeSet
-    from icechunk.model.coordinates import Coords
-    from icechunk.model.nodes import NodeSnapshot
-    from icechunk.model.protocols import ChunkReader, NodeReader
-    from icechunk.model.txlog import TransactionLog
+    from icechunk.spec.manifest.coordinates import Coords
+    from icechunk.spec.protocols import ChunkReader, NodeReader
+    from icechunk.spec.snapshot.nodes import NodeSnapshot
+    from icechunk.spec.transaction_log.log import TransactionLog
 
 
 _DELETES = (ConflictType.DeleteOfUpdatedArray, ConflictType.DeleteOfUpdatedGroup)

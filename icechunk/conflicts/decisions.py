@@ -17,8 +17,8 @@ from icechunk.core.folders import local_path
 
 if TYPE_CHECKING:
     from icechunk.changes.change_set import ChangeSet
-    from icechunk.model.protocols import ChunkReader, NodeReader
-    from icechunk.model.txlog import TransactionLog
+    from icechunk.spec.protocols import ChunkReader, NodeReader
+    from icechunk.spec.transaction_log.log import TransactionLog
 
 _VERSION = 1
 

@@ -18,17 +18,17 @@ from icechunk.conflicts.model import (
 from icechunk.core.errors import IcechunkError
 from icechunk.core.ids import NodeId
 from icechunk.core.paths import ancestors
-from icechunk.model.coordinates import common, inside, sorted_unique
-from icechunk.model.nodes import NodeTable
+from icechunk.spec.manifest.coordinates import common, inside, sorted_unique
+from icechunk.spec.snapshot.nodes import NodeTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from icechunk.changes.change_set import ChangeSet
-    from icechunk.model.coordinates import Coords
-    from icechunk.model.nodes import NodeSnapshot
-    from icechunk.model.protocols import ChangedReader, ChunkReader, NodeReader
-    from icechunk.model.txlog import TransactionLog
+    from icechunk.spec.manifest.coordinates import Coords
+    from icechunk.spec.protocols import ChangedReader, ChunkReader, NodeReader
+    from icechunk.spec.snapshot.nodes import NodeSnapshot
+    from icechunk.spec.transaction_log.log import TransactionLog
 
 
 def detect(

@@ -14,9 +14,9 @@ from icechunk.core.choices import Choice
 
 if TYPE_CHECKING:
     from icechunk.changes.change_set import ChangeSet
-    from icechunk.model.coordinates import Coords
-    from icechunk.model.protocols import ChunkReader, NodeReader
-    from icechunk.model.txlog import TransactionLog
+    from icechunk.spec.manifest.coordinates import Coords
+    from icechunk.spec.protocols import ChunkReader, NodeReader
+    from icechunk.spec.transaction_log.log import TransactionLog
 
 _SHOWN_CHUNKS = 1000
 

@@ -14,16 +14,16 @@ from icechunk.conflicts.decision import Decision
 from icechunk.conflicts.model import Conflict, ConflictType
 from icechunk.core.errors import ErrorKind, InvalidInputError
 from icechunk.core.paths import ROOT, ancestors, is_below, parent_and_name
-from icechunk.model.chunk_table import ChunkTable
-from icechunk.model.coordinates import inside, member
-from icechunk.model.references import deletions
-from icechunk.model.zarr_meta import parse_node
+from icechunk.spec.manifest.chunk_table import ChunkTable
+from icechunk.spec.manifest.coordinates import inside, member
+from icechunk.spec.manifest.references import deletions
+from icechunk.spec.snapshot.zarr_metadata import parse_node
 
 if TYPE_CHECKING:
     from icechunk.changes.change_set import ChangeSet
-    from icechunk.model.coordinates import Coords
-    from icechunk.model.nodes import NodeSnapshot
-    from icechunk.model.protocols import ChunkReader, NodeReader
+    from icechunk.spec.manifest.coordinates import Coords
+    from icechunk.spec.protocols import ChunkReader, NodeReader
+    from icechunk.spec.snapshot.nodes import NodeSnapshot
 
 _UNDECIDED, _OURS, _THEIRS, _BASE = range(4)
 _CODES = {"ours": _OURS, "theirs": _THEIRS, "base": _BASE}

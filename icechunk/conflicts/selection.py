@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from icechunk.core.errors import ErrorKind, InvalidInputError
-from icechunk.model.coordinates import Keyspace, inside, member
+from icechunk.spec.manifest.coordinates import Keyspace, inside, member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from icechunk.model.coordinates import Coords
+    from icechunk.spec.manifest.coordinates import Coords
 
 _LIMITS = {"chunks": 2**32 - 1, "runs": 2**62, "grid": 2**32 - 1, "boxes": 2**32}
 

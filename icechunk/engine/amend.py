@@ -16,9 +16,9 @@ from icechunk.engine.logged import logged
 from icechunk.engine.publication import Request
 from icechunk.engine.removals import with_removals
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.model.coordinates import Coords, sorted_unique
-from icechunk.model.txlog import TransactionLog
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.manifest.coordinates import Coords, sorted_unique
+from icechunk.spec.transaction_log.log import TransactionLog
 
 
 @logged("amend")

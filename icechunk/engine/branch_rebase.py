@@ -12,10 +12,10 @@ from icechunk.core.ids import ObjectId
 from icechunk.engine.commit_logs import united
 from icechunk.engine.context import RepoContext
 from icechunk.engine.rebase import logs_of
-from icechunk.model.nodes import NodeTable
-from icechunk.model.references import deletions
-from icechunk.model.snapshot_table import SnapshotRecord
-from icechunk.model.txlog import TransactionLog
+from icechunk.spec.manifest.references import deletions
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.snapshot.nodes import NodeTable
+from icechunk.spec.transaction_log.log import TransactionLog
 
 
 def rebase_conflicts(ctx: RepoContext, ours: ObjectId, theirs: ObjectId) -> list[Conflict]:

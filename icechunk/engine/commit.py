@@ -24,11 +24,11 @@ from icechunk.engine.logged import logged
 from icechunk.engine.publication import Publication, Request
 from icechunk.engine.rebase import rebase
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.format.metadata import json_object
-from icechunk.model.repo_state import RepoState
-from icechunk.model.snapshot import Snapshot
-from icechunk.model.snapshot_table import SnapshotRecord
-from icechunk.model.txlog import TransactionLog
+from icechunk.spec.metadata import json_object
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.state import RepoState
+from icechunk.spec.snapshot.snapshot import Snapshot
+from icechunk.spec.transaction_log.log import TransactionLog
 
 Register = Callable[[str, ObjectId, SnapshotRecord], None]
 """Makes a snapshot the tip of a branch that was at another one: (branch, expected tip, record)."""

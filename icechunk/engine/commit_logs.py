@@ -12,8 +12,8 @@ from icechunk.changes.moves import composed
 from icechunk.core.errors import ErrorKind, SnapshotNotFoundError, StorageError
 from icechunk.core.ids import NodeId, ObjectId, id_text
 from icechunk.engine.context import RepoContext
-from icechunk.model.coordinates import Coords, sorted_unique
-from icechunk.model.txlog import TransactionLog
+from icechunk.spec.manifest.coordinates import Coords, sorted_unique
+from icechunk.spec.transaction_log.log import TransactionLog
 
 NODE_SETS = (
     "new_groups",

@@ -9,10 +9,10 @@ from icechunk.core.ids import NodeId, ObjectId
 from icechunk.engine.context import RepoContext
 from icechunk.engine.reader import ArrayReader, SnapshotView
 from icechunk.engine.transaction import Transaction, missing_node
-from icechunk.model.coordinates import Coords
-from icechunk.model.diff import Diff
-from icechunk.model.nodes import NodeSnapshot
-from icechunk.model.references import changed
+from icechunk.spec.manifest.coordinates import Coords
+from icechunk.spec.manifest.references import changed
+from icechunk.spec.snapshot.nodes import NodeSnapshot
+from icechunk.spec.transaction_log.diff import Diff
 
 
 def compare(ctx: RepoContext, before: ObjectId, after: ObjectId) -> Diff:

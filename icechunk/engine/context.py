@@ -11,9 +11,9 @@ from weakref import WeakValueDictionary
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.resolve import Retries, Settings, resolve
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.format.dialect import dialect_for
 from icechunk.refs.base import RefStore
 from icechunk.refs.open import ref_store_of
+from icechunk.spec.dialect import dialect_for
 from icechunk.storage.base import Storage
 from icechunk.virtual_chunks.access import VirtualChunks
 

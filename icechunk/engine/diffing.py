@@ -9,8 +9,8 @@ from icechunk.core.locks import held
 from icechunk.engine.compare import compare
 from icechunk.engine.context import RepoContext
 from icechunk.engine.transaction import Transaction
-from icechunk.model.diff import Diff, DiffBuilder
-from icechunk.model.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.transaction_log.diff import Diff, DiffBuilder
 
 
 def status(transaction: Transaction) -> Diff:

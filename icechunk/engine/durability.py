@@ -22,8 +22,8 @@ from icechunk.engine.context import RepoContext
 from icechunk.engine.flush import Flushed
 from icechunk.engine.transaction import Transaction
 from icechunk.files.layout import REPO, chunk_key
-from icechunk.model.updates import GCRan
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.repo.updates import GCRan
 
 _NAMED = 3
 

@@ -17,13 +17,13 @@ from icechunk.engine.manifest_plan import Part, plan_manifests
 from icechunk.engine.removals import with_removals
 from icechunk.files.layout import chunk_key, log_key, manifest_key, snapshot_key
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.format.manifest_patch import ManifestPatch
-from icechunk.format.snapshot import check_snapshot_size
-from icechunk.format.txlog import check_log_size
-from icechunk.model.chunk_table import ChunkTable
-from icechunk.model.nodes import ManifestRef, NodeSnapshot, NodeTable
-from icechunk.model.snapshot import ManifestInfo, Snapshot
-from icechunk.model.txlog import TransactionLog
+from icechunk.spec.manifest.chunk_table import ChunkTable
+from icechunk.spec.manifest.patch import ManifestPatch
+from icechunk.spec.snapshot.codec import check_snapshot_size
+from icechunk.spec.snapshot.nodes import ManifestRef, NodeSnapshot, NodeTable
+from icechunk.spec.snapshot.snapshot import ManifestInfo, Snapshot
+from icechunk.spec.transaction_log.codec import check_log_size
+from icechunk.spec.transaction_log.log import TransactionLog
 
 SHARED_MANIFEST_REFS = 1024
 """Arrays with fewer references than this share manifests, up to this many references each.

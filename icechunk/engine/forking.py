@@ -17,9 +17,9 @@ from icechunk.engine.removals import with_removals
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.engine.unchanged import equal_bytes
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.model.chunk_table import ChunkTable
-from icechunk.model.nodes import NodeSnapshot
-from icechunk.model.snapshot import Snapshot
+from icechunk.spec.manifest.chunk_table import ChunkTable
+from icechunk.spec.snapshot.nodes import NodeSnapshot
+from icechunk.spec.snapshot.snapshot import Snapshot
 
 
 def fork(transaction: Transaction) -> Transaction:

@@ -11,12 +11,12 @@ from icechunk.core.ids import NodeId, ObjectId
 from icechunk.core.runtime import map_parallel
 from icechunk.engine.context import RepoContext
 from icechunk.engine.reader import ArrayReader
-from icechunk.format.manifest_patch import SMALLEST, ManifestPatch, plan_patch
-from icechunk.model.chunk_table import ChunkTable
-from icechunk.model.extents import Extents, covers, overlaps
-from icechunk.model.nodes import ManifestRef, NodeSnapshot
-from icechunk.model.snapshot import Snapshot
-from icechunk.model.splits import MAX_MANIFEST_REFS, split_edges, within_limits
+from icechunk.spec.manifest.chunk_table import ChunkTable
+from icechunk.spec.manifest.extents import Extents, covers, overlaps
+from icechunk.spec.manifest.patch import SMALLEST, ManifestPatch, plan_patch
+from icechunk.spec.manifest.splits import MAX_MANIFEST_REFS, split_edges, within_limits
+from icechunk.spec.snapshot.nodes import ManifestRef, NodeSnapshot
+from icechunk.spec.snapshot.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from icechunk.engine.context import RepoContext
 from icechunk.files.layout import OVERWRITTEN
-from icechunk.format.repo_info import decode_repo
-from icechunk.model.repo_state import RepoState
-from icechunk.model.updates import Update
+from icechunk.spec.repo.codec import decode_repo
+from icechunk.spec.repo.state import RepoState
+from icechunk.spec.repo.updates import Update
 
 
 def operations(ctx: RepoContext) -> Iterator[Update]:

@@ -13,7 +13,7 @@ from icechunk.core.locks import ProcessLock, held
 from icechunk.core.runtime import process_generation
 from icechunk.engine.context import RepoContext
 from icechunk.files.layout import chunk_key
-from icechunk.model.chunk_table import NATIVE, VIRTUAL, Location
+from icechunk.spec.manifest.chunk_table import NATIVE, VIRTUAL, Location
 from icechunk.storage.base import Storage
 from icechunk.virtual_chunks.coalesce import read_joined
 

@@ -11,7 +11,7 @@ from icechunk.core.errors import IcechunkError
 from icechunk.core.runtime import start
 from icechunk.engine.context import RepoContext
 from icechunk.engine.transaction import Transaction
-from icechunk.model.snapshot import ManifestInfo, Snapshot
+from icechunk.spec.snapshot.snapshot import ManifestInfo, Snapshot
 
 _AT_ONCE = 4
 """Threads that fetch; the others of the pool stay free for what the session asks for."""

@@ -17,7 +17,7 @@ from icechunk.core.errors import ErrorKind, SessionStateError
 from icechunk.core.ids import ObjectId, id_text
 from icechunk.core.locks import ProcessLock, held
 from icechunk.engine.context import RepoContext
-from icechunk.model.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
 
 _log = logging.getLogger(__name__)
 

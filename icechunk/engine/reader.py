@@ -7,12 +7,12 @@ from icechunk.changes.chunk_edits import DELETED
 from icechunk.core.errors import ErrorKind, FormatError
 from icechunk.core.ids import NodeId, id_text
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.format.manifest import Manifest
-from icechunk.model.chunk_table import ChunkTable, Location
-from icechunk.model.coordinates import ChunkIndex
-from icechunk.model.extents import contains, covers
-from icechunk.model.nodes import ManifestRef, NodeSnapshot, NodeTable
-from icechunk.model.snapshot import ManifestInfo, Snapshot
+from icechunk.spec.manifest.chunk_table import ChunkTable, Location
+from icechunk.spec.manifest.coordinates import ChunkIndex
+from icechunk.spec.manifest.decode import Manifest
+from icechunk.spec.manifest.extents import contains, covers
+from icechunk.spec.snapshot.nodes import ManifestRef, NodeSnapshot, NodeTable
+from icechunk.spec.snapshot.snapshot import ManifestInfo, Snapshot
 
 
 class NotHeld:

@@ -29,11 +29,11 @@ from icechunk.engine.context import RepoContext
 from icechunk.engine.logged import logged
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.model.chunk_table import ChunkTable, Location
-from icechunk.model.coordinates import ChunkIndex, Coords, bounding_box, sorted_unique
-from icechunk.model.extents import overlaps
-from icechunk.model.snapshot_table import SnapshotRecord
-from icechunk.model.txlog import TransactionLog
+from icechunk.spec.manifest.chunk_table import ChunkTable, Location
+from icechunk.spec.manifest.coordinates import ChunkIndex, Coords, bounding_box, sorted_unique
+from icechunk.spec.manifest.extents import overlaps
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.transaction_log.log import TransactionLog
 
 
 class OwnView(TreeView):

@@ -12,9 +12,9 @@ from icechunk.core.errors import ErrorKind, IcechunkError, InvalidInputError
 from icechunk.core.paths import check_path
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import Transaction
-from icechunk.model.chunk_table import ChunkTable
-from icechunk.model.coordinates import Coords
-from icechunk.model.references import deletions
+from icechunk.spec.manifest.chunk_table import ChunkTable
+from icechunk.spec.manifest.coordinates import Coords
+from icechunk.spec.manifest.references import deletions
 
 _FARTHEST = 2**32
 

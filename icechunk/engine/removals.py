@@ -9,9 +9,9 @@ import numpy as np
 from icechunk.changes.change_set import ChangeSet
 from icechunk.engine.reader import ArrayReader
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.model.coordinates import inside
-from icechunk.model.references import deletions
-from icechunk.model.snapshot import Snapshot
+from icechunk.spec.manifest.coordinates import inside
+from icechunk.spec.manifest.references import deletions
+from icechunk.spec.snapshot.snapshot import Snapshot
 
 
 def with_removals(changes: ChangeSet, base: Snapshot, files: RepositoryFiles) -> ChangeSet:

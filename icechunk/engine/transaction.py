@@ -29,12 +29,12 @@ from icechunk.engine.publication import Publication, Publishing
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.unchanged import BaseChunks, holds
 from icechunk.files.layout import chunk_key
-from icechunk.model.chunk_table import ChunkTable
-from icechunk.model.coordinates import ChunkIndex
-from icechunk.model.nodes import NodeSnapshot
-from icechunk.model.snapshot import Snapshot
-from icechunk.model.zarr_meta import parse_node
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.manifest.chunk_table import ChunkTable
+from icechunk.spec.manifest.coordinates import ChunkIndex
+from icechunk.spec.snapshot.nodes import NodeSnapshot
+from icechunk.spec.snapshot.snapshot import Snapshot
+from icechunk.spec.snapshot.zarr_metadata import parse_node
 
 R = TypeVar("R")
 

@@ -13,9 +13,9 @@ from icechunk.core.runtime import map_parallel
 from icechunk.engine.payload import place
 from icechunk.engine.reader import ArrayReader
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.model.chunk_table import INLINE, NATIVE, ChunkTable, Location
-from icechunk.model.coordinates import ChunkIndex
-from icechunk.model.snapshot import Snapshot
+from icechunk.spec.manifest.chunk_table import INLINE, NATIVE, ChunkTable, Location
+from icechunk.spec.manifest.coordinates import ChunkIndex
+from icechunk.spec.snapshot.snapshot import Snapshot
 from icechunk.storage.base import Storage
 
 _BATCH = 64

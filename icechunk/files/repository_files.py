@@ -14,15 +14,15 @@ from icechunk.core.ids import NodeId, ObjectId, id_text, new_object_id
 from icechunk.core.runtime import PerProcess, SingleFlight, start
 from icechunk.files.cache import WeightedCache
 from icechunk.files.layout import log_key, manifest_key, snapshot_key
-from icechunk.format.dialect import Dialect
-from icechunk.format.manifest import Manifest, decode_manifest, encode_manifest
-from icechunk.format.manifest_patch import ManifestPatch
-from icechunk.format.snapshot import decode_record, decode_snapshot, encode_and_keep
-from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
-from icechunk.model.chunk_table import ChunkTable
-from icechunk.model.snapshot import ManifestInfo, Snapshot
-from icechunk.model.snapshot_table import SnapshotRecord
-from icechunk.model.txlog import TransactionLog
+from icechunk.spec.dialect import Dialect
+from icechunk.spec.manifest.chunk_table import ChunkTable
+from icechunk.spec.manifest.decode import Manifest, decode_manifest, encode_manifest
+from icechunk.spec.manifest.patch import ManifestPatch
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.snapshot.codec import decode_record, decode_snapshot, encode_and_keep
+from icechunk.spec.snapshot.snapshot import ManifestInfo, Snapshot
+from icechunk.spec.transaction_log.codec import decode_transaction_log, encode_transaction_log
+from icechunk.spec.transaction_log.log import TransactionLog
 from icechunk.storage.base import Storage
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from icechunk.core.runtime import map_parallel
 from icechunk.maintenance.limits import Limits
-from icechunk.model.snapshot import ManifestInfo
+from icechunk.spec.snapshot.snapshot import ManifestInfo
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -8,9 +8,9 @@ from icechunk.core.ids import ObjectId
 from icechunk.core.timing import timed
 from icechunk.engine.context import RepoContext
 from icechunk.maintenance.pruning import Cut, expiration
-from icechunk.model.repo_state import RepoState
-from icechunk.model.updates import ExpirationRan
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.repo.state import RepoState
+from icechunk.spec.repo.updates import ExpirationRan
 
 _log = logging.getLogger(__name__)
 

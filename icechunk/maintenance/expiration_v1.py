@@ -9,9 +9,9 @@ from icechunk.core.ids import ObjectId
 from icechunk.engine.context import RepoContext
 from icechunk.files.layout import snapshot_key
 from icechunk.maintenance.reachability import uncached_files
-from icechunk.model.repo_state import MAIN
-from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.refs.base import RefStore
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.state import MAIN
 
 
 class Files:

@@ -21,6 +21,7 @@ from icechunk.core.locks import held
 from icechunk.core.timing import timed
 from icechunk.engine.context import RepoContext
 from icechunk.files.layout import REPO
+from icechunk.maintenance.gc_summary import GCSummary
 from icechunk.maintenance.limits import Limits
 from icechunk.maintenance.pruning import collection
 from icechunk.maintenance.reachability import (
@@ -31,8 +32,8 @@ from icechunk.maintenance.reachability import (
     pruned_ids,
     uncached_files,
 )
-from icechunk.model.gc_summary import GCSummary
-from icechunk.model.id_columns import (
+from icechunk.refs.capabilities import Capability
+from icechunk.spec.columns.id_columns import (
     NO_IDS,
     Ids,
     column,
@@ -42,9 +43,8 @@ from icechunk.model.id_columns import (
     member,
     union,
 )
-from icechunk.model.repo_state import RepoState
-from icechunk.model.updates import GCRan
-from icechunk.refs.capabilities import Capability
+from icechunk.spec.repo.state import RepoState
+from icechunk.spec.repo.updates import GCRan
 from icechunk.storage.base import ObjectInfo
 
 _LISTED = 16_384

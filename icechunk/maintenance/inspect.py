@@ -14,18 +14,18 @@ from icechunk.core.ids import NodeId, ObjectId, id_text
 from icechunk.engine.commit_logs import pruned_logs
 from icechunk.engine.context import RepoContext
 from icechunk.files.layout import REPO, log_key, manifest_key, snapshot_key
-from icechunk.format.envelope import Envelope, FileType, unpack
-from icechunk.format.flat_read import Body
-from icechunk.format.manifest import decode_manifest
-from icechunk.format.repo_info import decode_repo
-from icechunk.format.snapshot import decode_snapshot
-from icechunk.format.txlog import decode_transaction_log
-from icechunk.model import updates as u
-from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
-from icechunk.model.nodes import NodeSnapshot
-from icechunk.model.repo_state import RepoState
-from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.envelope import Envelope, FileType, unpack
+from icechunk.spec.flatbuffers.read import Body
+from icechunk.spec.manifest.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
+from icechunk.spec.manifest.decode import decode_manifest
+from icechunk.spec.repo import updates as u
+from icechunk.spec.repo.codec import decode_repo
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.state import RepoState
+from icechunk.spec.snapshot.codec import decode_snapshot
+from icechunk.spec.snapshot.nodes import NodeSnapshot
+from icechunk.spec.transaction_log.codec import decode_transaction_log
 
 _LABELS = {
     FileType.SNAPSHOT: "snapshot",

@@ -30,16 +30,16 @@ from icechunk.core.timing import timed
 from icechunk.engine.context import RepoContext
 from icechunk.files.layout import CONFIG, REPO
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.format.dialect import V1
-from icechunk.format.metadata import json_object
-from icechunk.format.refs_v1 import REFS
-from icechunk.format.repo_info import decode_repo, encode_repo
-from icechunk.model.migration import FileFacts, migrated
-from icechunk.model.repo_state import RepoState
-from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.refs.open import V1_MARK, detect
 from icechunk.refs.v1 import FileRefStore
 from icechunk.refs.v2 import RepoObjectRefStore
+from icechunk.spec.dialect import V1
+from icechunk.spec.metadata import json_object
+from icechunk.spec.refs_v1 import REFS
+from icechunk.spec.repo.codec import decode_repo, encode_repo
+from icechunk.spec.repo.migration import FileFacts, migrated
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.state import RepoState
 
 _log = logging.getLogger(__name__)
 

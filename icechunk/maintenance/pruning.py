@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from icechunk.core.ids import ObjectId
-from icechunk.model.id_columns import Ids, ids_of, member
-from icechunk.model.repo_state import MAIN, RepoState
-from icechunk.model.snapshot_table import NO_PARENT, SnapshotTable
+from icechunk.spec.columns.id_columns import Ids, ids_of, member
+from icechunk.spec.repo.snapshot_table import NO_PARENT, SnapshotTable
+from icechunk.spec.repo.state import MAIN, RepoState
 
 Adopted = Mapping[ObjectId, tuple[ObjectId | None, tuple[ObjectId, ...]]]
 

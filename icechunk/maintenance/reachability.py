@@ -20,11 +20,11 @@ from icechunk.engine.context import RepoContext
 from icechunk.files.repository_files import RepositoryFiles
 from icechunk.maintenance.bounded_walk import BoundedWalk
 from icechunk.maintenance.limits import Limits
-from icechunk.model.id_columns import NO_IDS, Ids, column, from_rows, ids_of, union, without
-from icechunk.model.snapshot import ManifestInfo, Snapshot
-from icechunk.model.snapshot_table import SnapshotTable
 from icechunk.refs.base import RefStore
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.columns.id_columns import NO_IDS, Ids, column, from_rows, ids_of, union, without
+from icechunk.spec.repo.snapshot_table import SnapshotTable
+from icechunk.spec.snapshot.snapshot import ManifestInfo, Snapshot
 
 _UNITED = 64
 

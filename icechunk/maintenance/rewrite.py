@@ -18,10 +18,10 @@ from icechunk.engine.context import RepoContext
 from icechunk.engine.publication import Request
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.format.metadata import json_object
-from icechunk.model.snapshot import Snapshot
-from icechunk.model.txlog import TransactionLog
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.metadata import json_object
+from icechunk.spec.snapshot.snapshot import Snapshot
+from icechunk.spec.transaction_log.log import TransactionLog
 
 _log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from icechunk.engine.context import RepoContext
 from icechunk.maintenance.bounded_walk import BoundedWalk
 from icechunk.maintenance.limits import Limits
 from icechunk.maintenance.reachability import ancestors, manifests_of, ref_targets, uncached_files
-from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
-from icechunk.model.id_columns import from_rows, from_texts, member
-from icechunk.model.snapshot import ManifestInfo
-from icechunk.model.storage_stats import ChunkStorageStats, PackUsage
+from icechunk.maintenance.storage_stats import ChunkStorageStats, PackUsage
+from icechunk.spec.columns.id_columns import from_rows, from_texts, member
+from icechunk.spec.manifest.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
+from icechunk.spec.snapshot.snapshot import ManifestInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

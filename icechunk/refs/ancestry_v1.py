@@ -10,7 +10,7 @@ from icechunk.core.ids import ObjectId, id_text, parse_object_id
 from icechunk.core.runtime import map_parallel
 from icechunk.files.layout import SNAPSHOTS
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.model.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
 
 _PATIENCE = 4
 """Files fetched one after the other before more are fetched ahead."""

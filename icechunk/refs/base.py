@@ -9,9 +9,9 @@ from typing import Any
 from icechunk.config.resolve import Settings
 from icechunk.core.ids import ObjectId
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.model.repo_state import RepoState
-from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.refs.capabilities import Capability, refuse
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.state import RepoState
 
 Transition = Callable[[RepoState, int, str, int], RepoState]
 """A pure change: (state, time in µs, backup name of the old state, ops-log limit) to a state."""

@@ -20,17 +20,17 @@ from icechunk.core.ids import INITIAL_SNAPSHOT_ID
 from icechunk.core.locks import held
 from icechunk.files.layout import CONFIG, REPO, log_key, snapshot_key
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.format.dialect import Dialect, dialect_for
-from icechunk.format.refs_v1 import REFS, branch_key, encode_ref
-from icechunk.format.repo_info import encode_repo
-from icechunk.format.snapshot import encode_snapshot, initial_snapshot
-from icechunk.format.txlog import encode_transaction_log
-from icechunk.model.repo_state import MAIN, RepoState
-from icechunk.model.snapshot_table import SnapshotRecord
-from icechunk.model.txlog import TransactionLog
 from icechunk.refs.base import RefStore
 from icechunk.refs.v1 import FileRefStore
 from icechunk.refs.v2 import RepoObjectRefStore
+from icechunk.spec.dialect import Dialect, dialect_for
+from icechunk.spec.refs_v1 import REFS, branch_key, encode_ref
+from icechunk.spec.repo.codec import encode_repo
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.state import MAIN, RepoState
+from icechunk.spec.snapshot.codec import encode_snapshot, initial_snapshot
+from icechunk.spec.transaction_log.codec import encode_transaction_log
+from icechunk.spec.transaction_log.log import TransactionLog
 from icechunk.storage.base import Storage
 from icechunk.storage.probe import PROBES
 

@@ -33,11 +33,11 @@ from icechunk.core.locks import held
 from icechunk.core.runtime import map_parallel
 from icechunk.files.layout import CONFIG, OVERWRITTEN, REPO, backup_name, snapshot_key
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.format import refs_v1
-from icechunk.model.repo_state import MAIN
-from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.refs.ancestry_v1 import SnapshotFileAncestry
 from icechunk.refs.base import RefStore
+from icechunk.spec import refs_v1
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.state import MAIN
 from icechunk.storage.base import Fetched
 
 _log = logging.getLogger(__name__)

@@ -22,12 +22,12 @@ from icechunk.core.ids import ObjectId, id_text, new_object_id
 from icechunk.core.locks import held
 from icechunk.files.layout import OVERWRITTEN, REPO, backup_name
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.format.repo_info import decode_repo, encode_repo, settled
-from icechunk.model.lazy_record import Walk
-from icechunk.model.repo_state import RepoState
-from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.refs.base import RefStore, Transition
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.repo.codec import decode_repo, encode_repo, settled
+from icechunk.spec.repo.lazy_record import Walk
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.state import RepoState
 from icechunk.storage.base import Storage
 
 _log = logging.getLogger(__name__)

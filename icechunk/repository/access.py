@@ -19,7 +19,7 @@ from icechunk.config.credentials import (
 )
 from icechunk.config.repository import RepositoryConfig
 from icechunk.core.errors import ErrorKind, StorageError
-from icechunk.model.virtual_urls import canonical
+from icechunk.spec.manifest.virtual_urls import canonical
 
 _Family = tuple[tuple[type[Any], ...], type[Any], str]
 

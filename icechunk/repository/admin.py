@@ -8,12 +8,12 @@ from icechunk.config.flags import FeatureFlag, feature_flags
 from icechunk.core.runtime import twin
 from icechunk.core.streams import AsyncCloseableIterator
 from icechunk.engine.context import RepoContext
-from icechunk.format.metadata import json_object
-from icechunk.model.repo_state import RepoState
-from icechunk.model.repo_status import RepoStatus
+from icechunk.spec.metadata import json_object
+from icechunk.spec.repo.state import RepoState
+from icechunk.spec.repo.status import RepoStatus
 
 if TYPE_CHECKING:
-    from icechunk.model.operations import Update
+    from icechunk.spec.repo.operations import Update
 
 
 class Administration:
@@ -145,7 +145,7 @@ class Administration:
         """
         # Loaded when asked for: imports cost everybody.
         from icechunk.engine.operations import operations
-        from icechunk.model.operations import Update
+        from icechunk.spec.repo.operations import Update
 
         return AsyncCloseableIterator(map(Update.of, operations(self._ctx)))
 

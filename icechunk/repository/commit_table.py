@@ -11,16 +11,16 @@ import numpy as np
 
 from icechunk.core.ids import ObjectId, id_text, parse_object_id
 from icechunk.engine.context import RepoContext
-from icechunk.model.id_columns import texts_of
-from icechunk.model.snapshot_info import SnapshotInfo
-from icechunk.model.snapshot_table import SnapshotTable
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.columns.id_columns import texts_of
+from icechunk.spec.repo.snapshot_info import SnapshotInfo
+from icechunk.spec.repo.snapshot_table import SnapshotTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from icechunk.model.manifest_file_info import ManifestFileInfo
-    from icechunk.model.text_pool import TextPool
+    from icechunk.spec.columns.text_pool import TextPool
+    from icechunk.spec.manifest.file_info import ManifestFileInfo
 
 ID_CHARS = 20
 _ID_ALPHABET = set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")

@@ -13,14 +13,14 @@ from icechunk.core.ids import ObjectId, id_text, parse_object_id
 from icechunk.core.runtime import twin
 from icechunk.engine.context import RepoContext
 from icechunk.engine.diffing import diff
-from icechunk.model.diff import Diff
-from icechunk.model.lazy_record import Walk
-from icechunk.model.manifest_file_info import ManifestFileInfo
-from icechunk.model.snapshot_info import SnapshotInfo
-from icechunk.model.snapshot_listing import infos
-from icechunk.model.snapshot_table import SnapshotRecord
 from icechunk.repository.commit_table import CommitTable, commit_table
 from icechunk.repository.transaction_log import TransactionLogInfo, transaction_log
+from icechunk.spec.manifest.file_info import ManifestFileInfo
+from icechunk.spec.repo.lazy_record import Walk
+from icechunk.spec.repo.snapshot_info import SnapshotInfo
+from icechunk.spec.repo.snapshot_listing import infos
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.transaction_log.diff import Diff
 
 if TYPE_CHECKING:
     from icechunk.conflicts.model import Conflict

@@ -14,10 +14,10 @@ from icechunk.config.resolve import resolve
 from icechunk.config.serde import from_plain, to_plain
 from icechunk.core.runtime import on_front, twin
 from icechunk.engine.context import RepoContext, make_context
-from icechunk.model.spec_version import SpecVersion
 from icechunk.refs.open import create_ref_store, detect, open_ref_store, open_with_config
 from icechunk.repository.access import authorisation, check_containers
 from icechunk.repository.unanswered import Unanswered
+from icechunk.spec.spec_version import SpecVersion
 from icechunk.storage.base import Storage
 
 if TYPE_CHECKING:

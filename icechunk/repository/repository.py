@@ -16,8 +16,6 @@ from icechunk.core.runtime import twin
 from icechunk.engine.context import RepoContext
 from icechunk.engine.preload import preloading
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.format.metadata import json_object
-from icechunk.model.spec_version import SpecVersion
 from icechunk.refs.capabilities import Capability
 from icechunk.repository.admin import Administration
 from icechunk.repository.history import SELECTORS, History
@@ -25,6 +23,8 @@ from icechunk.repository.opening import Opening
 from icechunk.repository.refs import Refs
 from icechunk.repository.upkeep import Upkeep
 from icechunk.session import Session
+from icechunk.spec.metadata import json_object
+from icechunk.spec.spec_version import SpecVersion
 from icechunk.storage.base import Storage
 from icechunk.store.zarr_store import IcechunkStore
 

@@ -16,11 +16,11 @@ from icechunk.core.ids import id_text, parse_object_id
 from icechunk.core.runtime import twin
 from icechunk.engine.context import RepoContext
 from icechunk.files.repository_files import RepositoryFiles
+from icechunk.maintenance.gc_summary import GCSummary
 from icechunk.maintenance.limits import Limits, failures, positive, truth
-from icechunk.model.gc_summary import GCSummary
-from icechunk.model.id_columns import column, texts_of
-from icechunk.model.manifest_file_info import ManifestFileInfo
-from icechunk.model.storage_stats import ChunkStorageStats, PackUsage
+from icechunk.maintenance.storage_stats import ChunkStorageStats, PackUsage
+from icechunk.spec.columns.id_columns import column, texts_of
+from icechunk.spec.manifest.file_info import ManifestFileInfo
 
 _COMPRESSED = 512 * 1024 * 1024
 _DECODED = 4 * 1024 * 1024 * 1024

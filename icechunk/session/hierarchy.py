@@ -9,11 +9,11 @@ from icechunk.core.paths import check_path
 from icechunk.core.runtime import offload, twin
 from icechunk.engine.reindex import Mapped, reindex, shift
 from icechunk.engine.transaction import Transaction, missing_node
-from icechunk.model.chunk_table import VIRTUAL
-from icechunk.model.chunk_type import ChunkType
-from icechunk.model.virtual_urls import resolved_column
 from icechunk.session.error_context import labelled
 from icechunk.session.references import ChunkReferences
+from icechunk.spec.manifest.chunk_table import VIRTUAL
+from icechunk.spec.manifest.chunk_type import ChunkType
+from icechunk.spec.manifest.virtual_urls import resolved_column
 
 
 class Hierarchy:

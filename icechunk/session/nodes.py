@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from icechunk.core.ids import id_text
-from icechunk.model.nodes import NodeSnapshot
+from icechunk.spec.snapshot.nodes import NodeSnapshot
 
 
 class NodeInfo:

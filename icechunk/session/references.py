@@ -9,9 +9,9 @@ import numpy as np
 
 from icechunk.core.errors import InvalidInputError
 from icechunk.core.ids import ObjectId, id_text
-from icechunk.model.chunk_table import NATIVE, VIRTUAL, ChunkTable
-from icechunk.model.references import changed
-from icechunk.model.virtual_urls import resolved
+from icechunk.spec.manifest.chunk_table import NATIVE, VIRTUAL, ChunkTable
+from icechunk.spec.manifest.references import changed
+from icechunk.spec.manifest.virtual_urls import resolved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -24,11 +24,11 @@ from icechunk.engine.compare import compare_sessions
 from icechunk.engine.diffing import status
 from icechunk.engine.forking import SessionRecipe, fork, merge_children
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.model.diff import Diff
-from icechunk.model.nodes import NodeSnapshot
 from icechunk.session.error_context import labelled
 from icechunk.session.hierarchy import Hierarchy
 from icechunk.session.nodes import NodeInfo
+from icechunk.spec.snapshot.nodes import NodeSnapshot
+from icechunk.spec.transaction_log.diff import Diff
 from icechunk.store.zarr_store import IcechunkStore
 
 if TYPE_CHECKING:

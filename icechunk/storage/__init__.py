@@ -23,7 +23,7 @@ from icechunk.config.storage import (
     StorageSettings,
     StorageTimeoutSettings,
 )
-from icechunk.model.chunk_type import ChunkType
+from icechunk.spec.manifest.chunk_type import ChunkType
 from icechunk.storage.base import ConcurrentWriterWarning, Storage, StorageObjectInfo
 from icechunk.storage.factories import (
     azure_storage,

@@ -11,9 +11,9 @@ from icechunk.config.fields import expect
 from icechunk.core.errors import InvalidInputError
 from icechunk.core.streams import AsyncCloseableIterator
 from icechunk.engine.transaction import Transaction
-from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
-from icechunk.model.id_columns import texts_of
-from icechunk.model.virtual_urls import resolved_column
+from icechunk.spec.columns.id_columns import texts_of
+from icechunk.spec.manifest.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
+from icechunk.spec.manifest.virtual_urls import resolved_column
 
 Batch: TypeAlias = tuple[
     "np.ndarray[tuple[int, int], np.dtype[np.uint32]]",

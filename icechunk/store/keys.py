@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from icechunk.core.errors import ErrorKind, InvalidInputError
 
 if TYPE_CHECKING:
-    from icechunk.model.coordinates import ChunkIndex
+    from icechunk.spec.manifest.coordinates import ChunkIndex
 
 
 METADATA = "zarr.json"

@@ -8,9 +8,9 @@ import numpy as np
 
 from icechunk.core.errors import ErrorKind, InvalidInputError
 from icechunk.engine.transaction import Transaction
-from icechunk.model.chunk_table import ChunkTable
-from icechunk.model.coordinates import Coords
-from icechunk.model.nodes import NodeSnapshot
+from icechunk.spec.manifest.chunk_table import ChunkTable
+from icechunk.spec.manifest.coordinates import Coords
+from icechunk.spec.snapshot.nodes import NodeSnapshot
 from icechunk.store.keys import METADATA, chunk_coords, chunk_prefix, metadata_key, prefix_path
 
 

@@ -27,7 +27,7 @@ from zarr.storage import StorePath
 from icechunk.core.runtime import map_parallel, on_front
 from icechunk.engine.payload import INLINE_READ_LIMIT, fetch, is_near, read_into
 from icechunk.engine.reader import NotHeld
-from icechunk.model.chunk_table import Location
+from icechunk.spec.manifest.chunk_table import Location
 from icechunk.store.zarr_store import IcechunkStore
 
 Item = tuple[Any, ArraySpec, Any, Any, bool]

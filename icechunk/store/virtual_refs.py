@@ -15,11 +15,11 @@ from icechunk.core.errors import ErrorKind, InvalidInputError, SessionStateError
 from icechunk.core.runtime import twin
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import Transaction
-from icechunk.model.chunk_table import VIRTUAL, ChunkTable
-from icechunk.model.columns import TextColumn
-from icechunk.model.coordinates import Coords
-from icechunk.model.text_lists import text_column
-from icechunk.model.virtual_urls import Containers, normalise, resolved
+from icechunk.spec.columns.text_column import TextColumn
+from icechunk.spec.columns.text_lists import text_column
+from icechunk.spec.manifest.chunk_table import VIRTUAL, ChunkTable
+from icechunk.spec.manifest.coordinates import Coords
+from icechunk.spec.manifest.virtual_urls import Containers, normalise, resolved
 from icechunk.store.keys import split
 from icechunk.virtual_chunks.local import etag_within_second
 

@@ -25,7 +25,7 @@ from icechunk.core.streams import AsyncCloseableIterator
 from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, fetch, place, read_virtual
 from icechunk.engine.reader import BASE_NOT_HELD, NotHeld
 from icechunk.engine.transaction import SessionMode, Transaction
-from icechunk.model.chunk_table import VIRTUAL, Location
+from icechunk.spec.manifest.chunk_table import VIRTUAL, Location
 from icechunk.store import listing
 from icechunk.store.bytes_store import PyStore
 from icechunk.store.chunk_batches import ChunkBatches

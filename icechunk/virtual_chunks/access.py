@@ -9,7 +9,7 @@ from icechunk.config.containers import ObjectStoreConfig, VirtualChunkContainer
 from icechunk.config.resolve import StorageTuning
 from icechunk.core.errors import ErrorKind, InvalidInputError
 from icechunk.core.runtime import PerProcess
-from icechunk.model.virtual_urls import RELATIVE, canonical, fits, resolved
+from icechunk.spec.manifest.virtual_urls import RELATIVE, canonical, fits, resolved
 from icechunk.virtual_chunks.local import LocalFiles
 from icechunk.virtual_chunks.source import VirtualObject, shown
 

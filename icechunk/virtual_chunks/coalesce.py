@@ -6,7 +6,7 @@ import asyncio
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from icechunk.model.chunk_table import Location
+from icechunk.spec.manifest.chunk_table import Location
 from icechunk.virtual_chunks.source import VirtualObject
 
 JOINED_LIMIT = 1024 * 1024

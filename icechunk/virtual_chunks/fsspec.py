@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from icechunk.core.errors import ErrorKind, IcechunkError, StorageError
 from icechunk.core.runtime import PerProcess
-from icechunk.model.chunk_table import Location
+from icechunk.spec.manifest.chunk_table import Location
 from icechunk.virtual_chunks.source import (
     Read,
     VirtualObject,

@@ -31,8 +31,8 @@ from icechunk.config.containers import ObjectStoreConfig
 from icechunk.config.resolve import StorageTuning
 from icechunk.core.errors import StorageError
 from icechunk.core.runtime import PerProcess
-from icechunk.model.chunk_table import Location
-from icechunk.model.virtual_urls import escaped
+from icechunk.spec.manifest.chunk_table import Location
+from icechunk.spec.manifest.virtual_urls import escaped
 from icechunk.storage.requests import REQUESTS
 from icechunk.virtual_chunks.source import (
     Read,

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from icechunk.core.errors import StorageError
 from icechunk.core.runtime import PerProcess
-from icechunk.model.chunk_table import Location
+from icechunk.spec.manifest.chunk_table import Location
 from icechunk.storage.files import READ
 from icechunk.storage.packs import OpenFile, OpenFiles
 from icechunk.virtual_chunks.source import (

@@ -11,7 +11,7 @@ from icechunk.config.credentials import GcsCredentials
 from icechunk.config.resolve import StorageTuning
 from icechunk.core.errors import ErrorKind, IcechunkError, InvalidInputError
 from icechunk.core.runtime import PerProcess
-from icechunk.model.chunk_table import Location
+from icechunk.spec.manifest.chunk_table import Location
 from icechunk.storage.clients import connect
 from icechunk.storage.failures import read_trouble, translated
 from icechunk.storage.forks import clients_work

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from icechunk.core.errors import ErrorKind, InvalidInputError, StorageError
 from icechunk.core.runtime import offload
-from icechunk.model.chunk_table import Location
+from icechunk.spec.manifest.chunk_table import Location
 from icechunk.storage.requests import watch
 
 Read = bytes | memoryview

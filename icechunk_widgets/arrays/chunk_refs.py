@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from icechunk import InvalidInputError, NodeNotFoundError, Repository, Session
 from icechunk.core.ids import parse_object_id
 from icechunk.engine.reader import SnapshotView
-from icechunk.model.chunk_table import VIRTUAL
-from icechunk.model.coordinates import Coords
 from icechunk.session import ChunkReferences
+from icechunk.spec.manifest.chunk_table import VIRTUAL
+from icechunk.spec.manifest.coordinates import Coords
 
 MOST_REFERENCES = 1_000_000
 """References of an array that are looked at for the sake of a bar."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from icechunk import Repository
 from icechunk.core.clock import to_datetime
 from icechunk.core.ids import ObjectId, id_text, parse_object_id
-from icechunk.model.snapshot_table import NO_PARENT, SnapshotTable
-from icechunk.model.text_pool import TextPool
+from icechunk.spec.columns.text_pool import TextPool
+from icechunk.spec.repo.snapshot_table import NO_PARENT, SnapshotTable
 from icechunk_widgets.kernel.plain import iso, plain
 
 ID_WIDTH = 20

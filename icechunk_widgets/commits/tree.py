@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from icechunk import FormatError, Repository
-from icechunk.model.nodes import NodeSnapshot
+from icechunk.spec.snapshot.nodes import NodeSnapshot
 
 MOST_NODES = 500
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from icechunk import IcechunkError, Session
 from icechunk.core.ids import id_text, parse_object_id
-from icechunk.model.snapshot_info import SnapshotInfo
+from icechunk.spec.repo.snapshot_info import SnapshotInfo
 from icechunk_widgets.arrays.nodes import array_shape
 from icechunk_widgets.commits import details
 from icechunk_widgets.kernel.failures import one_line

@@ -18,10 +18,10 @@ from icechunk.changes.tree_view import TreeView
 from icechunk.conflicts.detector import detect
 from icechunk.conflicts.model import Conflict
 from icechunk.core.ids import NodeId, ObjectId
-from icechunk.model.coordinates import Coords, sorted_unique
-from icechunk.model.nodes import NodeTable
-from icechunk.model.references import deletions
-from icechunk.model.txlog import TransactionLog
+from icechunk.spec.manifest.coordinates import Coords, sorted_unique
+from icechunk.spec.manifest.references import deletions
+from icechunk.spec.snapshot.nodes import NodeTable
+from icechunk.spec.transaction_log.log import TransactionLog
 from icechunk_widgets.commits.columns import Listing
 from icechunk_widgets.kernel.failures import one_line
 from icechunk_widgets.kernel.plain import plural

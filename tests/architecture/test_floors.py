@@ -23,8 +23,8 @@ PACKAGES = ("icechunk", "icechunk_widgets")
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("_version", "core"),
     ("config",),
-    ("model",),
-    ("format", "storage", "changes", "display"),
+    ("spec",),
+    ("storage", "changes", "display"),
     ("files", "conflicts", "virtual_chunks"),
     ("refs",),
     ("engine",),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from icechunk.changes.chunk_edits import DELETED, ChunkEdits
 from icechunk.core.ids import ObjectId
-from icechunk.model.chunk_table import INLINE, NATIVE, TOMBSTONE, ChunkTable
+from icechunk.spec.manifest.chunk_table import INLINE, NATIVE, TOMBSTONE, ChunkTable
 
 GRID = (3, 4)
 COORDS = st.tuples(st.integers(0, 2), st.integers(0, 3))

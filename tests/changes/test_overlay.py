@@ -9,7 +9,7 @@ from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.tree_view import TreeView
 from icechunk.core.ids import new_node_id
 from icechunk.core.paths import parent_and_name
-from icechunk.model.nodes import ArrayData, NodeSnapshot, NodeTable
+from icechunk.spec.snapshot.nodes import ArrayData, NodeSnapshot, NodeTable
 
 NAMES = st.sampled_from(["a", "b", "a-b", "ü"])
 PATHS = st.lists(NAMES, max_size=3).map(lambda parts: "/" + "/".join(parts))
@@ -62,7 +62,7 @@ def test_against_a_dictionary(initial, steps):
 
 def test_updated_arrays_keep_their_manifests_in_the_view_only():
     from icechunk.core.ids import new_object_id
-    from icechunk.model.nodes import ManifestRef
+    from icechunk.spec.snapshot.nodes import ManifestRef
 
     manifests = (ManifestRef(new_object_id(), ((0, 2),)),)
     node = NodeSnapshot(new_node_id(), "/x", b"1", ArrayData((4,), (2,), None, manifests))

@@ -4,7 +4,7 @@ import pytest
 
 from icechunk.config.limits import LARGEST_METADATA_BYTES, VARIABLE, max_metadata_bytes
 from icechunk.core.errors import FormatError, InvalidInputError
-from icechunk.format.envelope import FileType, pack, unpack
+from icechunk.spec.envelope import FileType, pack, unpack
 
 
 def test_the_bound_is_that_of_the_format_unless_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,7 +293,7 @@ def test_the_reference_reads_our_yaml_file(tmp_path: Path) -> None:
 
 @pytest.mark.oracle
 def test_the_configuration_inside_a_repository_of_the_reference(tmp_path: Path) -> None:
-    from icechunk.format.repo_info import decode_repo
+    from icechunk.spec.repo.codec import decode_repo
 
     run_reference(
         REFERENCE_CONFIG

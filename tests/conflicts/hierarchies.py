@@ -12,11 +12,11 @@ from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.to_log import transaction_log
 from icechunk.changes.tree_view import TreeView
 from icechunk.core.ids import NodeId, ObjectId, new_node_id, new_object_id
-from icechunk.model.chunk_table import INLINE, ChunkTable, Location
-from icechunk.model.coordinates import Coords
-from icechunk.model.nodes import NodeSnapshot, NodeTable
-from icechunk.model.txlog import TransactionLog
-from icechunk.model.zarr_meta import parse_node
+from icechunk.spec.manifest.chunk_table import INLINE, ChunkTable, Location
+from icechunk.spec.manifest.coordinates import Coords
+from icechunk.spec.snapshot.nodes import NodeSnapshot, NodeTable
+from icechunk.spec.snapshot.zarr_metadata import parse_node
+from icechunk.spec.transaction_log.log import TransactionLog
 
 GROUP = json.dumps({"zarr_format": 3, "node_type": "group"}).encode()
 

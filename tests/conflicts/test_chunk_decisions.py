@@ -14,7 +14,7 @@ from icechunk.conflicts import (
     Unsolvable,
     detect,
 )
-from icechunk.model.txlog import TransactionLog
+from icechunk.spec.transaction_log.log import TransactionLog
 from tests.conflicts.deciding import entry, patched, solve
 from tests.conflicts.hierarchies import (
     Person,

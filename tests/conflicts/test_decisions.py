@@ -19,8 +19,8 @@ from icechunk.conflicts import (
 )
 from icechunk.core.errors import IcechunkError, InvalidInputError
 from icechunk.core.ids import ObjectId
-from icechunk.model.nodes import NodeTable
-from icechunk.model.txlog import Move, TransactionLog
+from icechunk.spec.snapshot.nodes import NodeTable
+from icechunk.spec.transaction_log.log import Move, TransactionLog
 from tests.conflicts.deciding import Entry, entry, patched, solve
 from tests.conflicts.hierarchies import (
     Repository,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from icechunk.conflicts import Conflict, ConflictDetector, ConflictType, Patched, Unsolvable, detect
 from icechunk.core.ids import ObjectId
-from icechunk.model.txlog import Move, TransactionLog
+from icechunk.spec.transaction_log.log import Move, TransactionLog
 from tests.conflicts.hierarchies import (
     Person,
     Repository,
@@ -258,7 +258,7 @@ def test_a_million_common_chunks_stay_an_array() -> None:
     node = ours.node("/a")
     rows = np.stack(np.unravel_index(np.arange(10**6), shape), axis=1).astype(np.uint32)
     from icechunk.changes.chunk_edits import ChunkEdits
-    from icechunk.model.chunk_table import NATIVE, ChunkTable
+    from icechunk.spec.manifest.chunk_table import NATIVE, ChunkTable
 
     edits = ours.changes.chunks[node.id] = ChunkEdits(shape)
     edits.extend(

@@ -15,7 +15,7 @@ from zarr.core.buffer import default_buffer_prototype
 import icechunk
 from icechunk.config.resolve import resolve
 from icechunk.files.repository_files import RepositoryFiles
-from icechunk.format.dialect import V2
+from icechunk.spec.dialect import V2
 from icechunk.storage.memory import MemoryStorage
 
 SECONDS = 20

@@ -10,8 +10,8 @@ import zarr
 
 import icechunk
 from icechunk.engine import manifest_plan
-from icechunk.format import manifest_patch
-from icechunk.model import splits
+from icechunk.spec.manifest import patch as manifest_patch
+from icechunk.spec.manifest import splits
 
 
 def repo_of(count: int) -> icechunk.Repository:

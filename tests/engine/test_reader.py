@@ -15,9 +15,9 @@ import icechunk
 from icechunk.core.errors import FormatError
 from icechunk.engine import manifest_plan
 from icechunk.engine.reader import ArrayReader, NotHeld
-from icechunk.format import manifest as manifest_module
-from icechunk.format import manifest_patch
-from icechunk.model.extents import Extents
+from icechunk.spec.manifest import decode as manifest_module
+from icechunk.spec.manifest import patch as manifest_patch
+from icechunk.spec.manifest.extents import Extents
 
 COUNT = 300
 

@@ -11,7 +11,7 @@ import zarr
 from zarr.core.buffer import cpu
 
 import icechunk
-from icechunk.model.chunk_type import ChunkType
+from icechunk.spec.manifest.chunk_type import ChunkType
 from tests.oracle import run_reference
 from tests.repositories import edit, grid_array, read, storage_of, with_grid
 

@@ -10,25 +10,25 @@ import pytest
 import zstandard
 
 from icechunk.core.ids import NodeId, ObjectId
-from icechunk.format import manifest as manifest_module
-from icechunk.format import manifest_patch
-from icechunk.format.dialect import V1, V2, Dialect
-from icechunk.format.envelope import FileType, pack
-from icechunk.format.flat_write import Builder, Field, ref, struct, u8, u32, u64
-from icechunk.format.manifest import decode_manifest, encode_manifest
-from icechunk.format.repo_info import decode_repo, encode_repo
-from icechunk.format.snapshot import decode_snapshot, encode_snapshot
-from icechunk.format.txlog import decode_transaction_log, encode_transaction_log
-from icechunk.model import updates as u
-from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
-from icechunk.model.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
-from icechunk.model.refs import Refs
-from icechunk.model.repo_state import RepoState
-from icechunk.model.snapshot import ManifestInfo, Snapshot
-from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
-from icechunk.model.txlog import Move, TransactionLog
-from icechunk.model.update_log import UpdateLog
-from icechunk.model.updates import RepoStatusValue, Update
+from icechunk.spec.dialect import V1, V2, Dialect
+from icechunk.spec.envelope import FileType, pack
+from icechunk.spec.flatbuffers.write import Builder, Field, ref, struct, u8, u32, u64
+from icechunk.spec.manifest import decode as manifest_module
+from icechunk.spec.manifest import patch as manifest_patch
+from icechunk.spec.manifest.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable, Location
+from icechunk.spec.manifest.decode import decode_manifest, encode_manifest
+from icechunk.spec.repo import updates as u
+from icechunk.spec.repo.codec import decode_repo, encode_repo
+from icechunk.spec.repo.refs import Refs
+from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
+from icechunk.spec.repo.state import RepoState
+from icechunk.spec.repo.update_log import UpdateLog
+from icechunk.spec.repo.updates import RepoStatusValue, Update
+from icechunk.spec.snapshot.codec import decode_snapshot, encode_snapshot
+from icechunk.spec.snapshot.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
+from icechunk.spec.snapshot.snapshot import ManifestInfo, Snapshot
+from icechunk.spec.transaction_log.codec import decode_transaction_log, encode_transaction_log
+from icechunk.spec.transaction_log.log import Move, TransactionLog
 
 NODE, OTHER = NodeId(b"node-id!"), NodeId(b"other-id")
 IDS = [ObjectId(bytes([k]) * 12) for k in (3, 5, 8, 9, 12, 200)]

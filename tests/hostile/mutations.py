@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import zstandard
 
-from icechunk.format.envelope import HEADER_SIZE, FileType, unpack
+from icechunk.spec.envelope import HEADER_SIZE, FileType, unpack
 
 _WORDS = [0, 1, 2, 4, 8, 12, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 4, 2**32 - 1]
 _LONGS = [2**31, 2**32, 2**53, 2**63 - 1, 2**63, 2**64 - 1]

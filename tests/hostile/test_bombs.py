@@ -15,13 +15,13 @@ import zstandard
 from icechunk.config.limits import VARIABLE
 from icechunk.core.errors import FormatError
 from icechunk.core.ids import NodeId
-from icechunk.format import flex
-from icechunk.format.envelope import FileType, pack
-from icechunk.format.flat_write import Builder, i32, ref, struct, u8, u64
-from icechunk.format.manifest import decode_manifest
-from icechunk.format.repo_info import decode_repo
-from icechunk.format.snapshot import decode_snapshot
-from icechunk.format.txlog import decode_transaction_log
+from icechunk.spec.envelope import FileType, pack
+from icechunk.spec.flatbuffers import flex
+from icechunk.spec.flatbuffers.write import Builder, i32, ref, struct, u8, u64
+from icechunk.spec.manifest.decode import decode_manifest
+from icechunk.spec.repo.codec import decode_repo
+from icechunk.spec.snapshot.codec import decode_snapshot
+from icechunk.spec.transaction_log.codec import decode_transaction_log
 
 MIB = 2**20
 ID = bytes(12)

@@ -19,7 +19,7 @@ import zarr
 import icechunk
 from icechunk import IcechunkError
 from icechunk.core.errors import ErrorKind
-from icechunk.format.envelope import HEADER_SIZE, FileType
+from icechunk.spec.envelope import HEADER_SIZE, FileType
 from tests.hostile.mutations import Damage
 
 KINDS = {

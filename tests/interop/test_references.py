@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import icechunk
-from icechunk.model.chunk_table import INLINE, NATIVE, VIRTUAL
+from icechunk.spec.manifest.chunk_table import INLINE, NATIVE, VIRTUAL
 from tests.interop.actions import array_doc, content_digest, group_doc
 from tests.interop.sides import Ours, Side
 from tests.interop.test_zoo import PAIRS

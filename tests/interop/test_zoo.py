@@ -143,7 +143,7 @@ def test_both_make_the_same_of_an_upgrade(tmp_path: Path, side: Any) -> None:
     """The synthetic operations log, refs and snapshots are equal but for the upgrade's time."""
     import shutil
 
-    from icechunk.format.repo_info import decode_repo
+    from icechunk.spec.repo.codec import decode_repo
 
     root, copy = tmp_path / "repo", tmp_path / "copy"
     author, theirs = side("ours"), side("latest")

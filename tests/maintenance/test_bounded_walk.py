@@ -13,7 +13,7 @@ import zarr
 import icechunk
 from icechunk.maintenance.bounded_walk import BoundedWalk, Room
 from icechunk.maintenance.limits import Limits
-from icechunk.model.snapshot import ManifestInfo
+from icechunk.spec.snapshot.snapshot import ManifestInfo
 from icechunk.storage.memory import MemoryStorage
 from icechunk.testing import Call, StorageWrapper
 from tests.maintenance.histories import FAR

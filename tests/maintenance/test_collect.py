@@ -15,7 +15,7 @@ import icechunk
 from icechunk.core.errors import ErrorKind, StorageError
 from icechunk.core.ids import id_text, new_object_id
 from icechunk.files.layout import chunk_key
-from icechunk.model.updates import GCRan
+from icechunk.spec.repo.updates import GCRan
 from icechunk.storage.local import LocalStorage
 from icechunk.storage.memory import MemoryStorage
 from icechunk.testing import Call, StorageWrapper
@@ -52,7 +52,7 @@ def repo(request: pytest.FixtureRequest, tmp_path: Path) -> icechunk.Repository:
 def test_a_repository_without_garbage_loses_nothing(repo: icechunk.Repository) -> None:
     commit(repo, 2)
     before = count(repo)
-    assert repo.garbage_collect(FAR) == icechunk.model.gc_summary.GCSummary()
+    assert repo.garbage_collect(FAR) == icechunk.maintenance.gc_summary.GCSummary()
     assert count(repo) == before
     assert cells(repo) == [2, 1, 1, 1]
 

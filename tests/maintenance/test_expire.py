@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.model.updates import ExpirationRan
+from icechunk.spec.repo.updates import ExpirationRan
 from tests.maintenance.histories import (
     FAR,
     ROOT,
@@ -293,7 +293,7 @@ def test_a_read_only_repository_is_left_alone() -> None:
 
 def make_read_only(repo: icechunk.Repository) -> None:
     from icechunk.core.clock import now_us
-    from icechunk.model.updates import RepoStatusValue
+    from icechunk.spec.repo.updates import RepoStatusValue
 
     status = RepoStatusValue(1, now_us(), "maintenance")
     repo._ctx.ref_store.update(

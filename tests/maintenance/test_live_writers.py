@@ -11,7 +11,7 @@ import zarr
 import icechunk
 from icechunk.core.errors import ErrorKind, StorageError
 from icechunk.engine import durability
-from icechunk.model.updates import GCRan
+from icechunk.spec.repo.updates import GCRan
 from icechunk.storage.memory import MemoryStorage
 from icechunk.testing import RecordingStorage
 from tests.maintenance.histories import FAR, cells, commit, messages, moment, start

@@ -13,9 +13,9 @@ import zarr
 
 import icechunk
 from icechunk.core.ids import parse_object_id
-from icechunk.format.refs_v1 import branch_key, encode_ref
-from icechunk.format.repo_info import decode_repo
-from icechunk.model import updates as u
+from icechunk.spec.refs_v1 import branch_key, encode_ref
+from icechunk.spec.repo import updates as u
+from icechunk.spec.repo.codec import decode_repo
 from icechunk.storage.memory import MemoryStorage
 from tests.maintenance.dying import Death, DyingStorage
 from tests.repositories import edit, grid_array, read, storage_of

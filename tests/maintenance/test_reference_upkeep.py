@@ -144,7 +144,7 @@ result = {"seen": tell(), "expired": sorted(expired)}
     assert theirs["expired"]
     repo = icechunk.Repository.open(repo.storage)
     assert tell(repo) == theirs["seen"]
-    assert repo.garbage_collect(FAR) == icechunk.model.gc_summary.GCSummary()
+    assert repo.garbage_collect(FAR) == icechunk.maintenance.gc_summary.GCSummary()
     history = [info.id for info in repo.ancestry(branch="main")]
     if repo.spec_version == 2:
         told = repo.diff(from_snapshot_id=history[-1], to_branch="main")

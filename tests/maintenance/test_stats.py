@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.model.storage_stats import ChunkStorageStats
+from icechunk.maintenance.storage_stats import ChunkStorageStats
 from tests.maintenance.histories import FAR, commit, flush, start
 
 

@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.format import txlog
+from icechunk.spec.transaction_log import codec as txlog
 from tests.repositories import edit, read, storage_of, with_grid
 
 WRITERS = 32

@@ -9,7 +9,9 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.format import flat_write, snapshot, snapshot_rows
+from icechunk.spec.flatbuffers import write as flat_write
+from icechunk.spec.repo import snapshot_rows
+from icechunk.spec.snapshot import codec as snapshot
 from tests.repositories import edit, read, storage_of, with_grid
 
 

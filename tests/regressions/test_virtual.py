@@ -18,7 +18,7 @@ import zarr
 
 import icechunk
 from icechunk.config.serde import from_plain, to_plain
-from icechunk.model.virtual_urls import normalise
+from icechunk.spec.manifest.virtual_urls import normalise
 from icechunk.storage import azure_store
 from icechunk.virtual_chunks import local as local_files
 from tests.virtual_chunks.places import Place, local_place, new_array, values, web_place

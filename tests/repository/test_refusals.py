@@ -12,8 +12,8 @@ import zarr
 import icechunk
 from icechunk.core.ids import parse_object_id
 from icechunk.files.layout import snapshot_key
-from icechunk.format.dialect import dialect_for
-from icechunk.format.snapshot import decode_snapshot, encode_snapshot
+from icechunk.spec.dialect import dialect_for
+from icechunk.spec.snapshot.codec import decode_snapshot, encode_snapshot
 from tests.repositories import edit, with_grid
 from tests.servers import proxy as proxy_server
 from tests.servers.places import S3Place

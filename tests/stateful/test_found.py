@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import icechunk
-from icechunk.model.id_columns import union
+from icechunk.spec.columns.id_columns import union
 from tests.stateful.plain_store import chunk_key, config, starting_content, write
 
 

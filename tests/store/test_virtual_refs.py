@@ -12,7 +12,7 @@ import zarr
 import icechunk
 from icechunk.config.containers import VirtualChunkContainer, local_filesystem_store, s3_store
 from icechunk.core.errors import ErrorKind, IcechunkError
-from icechunk.model.chunk_table import Location
+from icechunk.spec.manifest.chunk_table import Location
 from icechunk.virtual import VirtualChunkSpec
 
 URL = "s3://bucket/ok/file.nc"

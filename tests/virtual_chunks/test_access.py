@@ -349,7 +349,7 @@ def test_secrets_are_not_stored(bucket: Any, form: str, tmp_path: Path) -> None:
     session.store.set_virtual_ref("a/c/0", place.put("x", GOOD.tobytes()), offset=0, length=40)
     session.commit("references")
     repo.save_config()
-    from icechunk.format.envelope import unpack
+    from icechunk.spec.envelope import unpack
 
     for path in folder.rglob("*"):
         if path.is_file() and path.name != "lock":

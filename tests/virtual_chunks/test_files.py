@@ -75,7 +75,7 @@ def test_no_spelling_leads_out_of_the_prefix(place: Place, way: str, start: str)
 
 
 def test_a_location_that_somebody_else_stored_unnormalised_is_refused(place: Place) -> None:
-    from icechunk.model.chunk_table import VIRTUAL, ChunkTable, TextColumn
+    from icechunk.spec.manifest.chunk_table import VIRTUAL, ChunkTable, TextColumn
 
     session = place.repository().writable_session("main")
     new_array(session, 1, 10)

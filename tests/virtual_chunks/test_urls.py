@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import icechunk
 from icechunk.config.resolve import resolve
 from icechunk.core.errors import IcechunkError, InvalidInputError
-from icechunk.model.chunk_table import VIRTUAL, Location
-from icechunk.model.virtual_urls import escaped, normalise, resolved
+from icechunk.spec.manifest.chunk_table import VIRTUAL, Location
+from icechunk.spec.manifest.virtual_urls import escaped, normalise, resolved
 from icechunk.virtual_chunks.access import VirtualChunks
 from icechunk.virtual_chunks.object_store import bucket_and_key
 from icechunk.virtual_chunks.source import shown

@@ -9,9 +9,9 @@ import pytest
 
 import icechunk
 from icechunk.core.ids import id_text, new_object_id
-from icechunk.format.repo_info import encode_repo
-from icechunk.model.refs import Refs
-from icechunk.model.snapshot_table import SnapshotRecord, SnapshotTable
+from icechunk.spec.repo.codec import encode_repo
+from icechunk.spec.repo.refs import Refs
+from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk_widgets.commits.columns import NOT_LISTED, ROOT, listing
 from icechunk_widgets.history.widget import History
 from tests.widgets.scenes import climate, commit_value

@@ -1,1 +1,0 @@
-"""Bytes of Icechunk metadata files to model values and back; no I/O happens here."""

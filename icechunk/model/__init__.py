@@ -1,1 +1,0 @@
-"""Floor 2: the facts of a repository as immutable values; numpy only, no bytes on disk, no I/O."""

@@ -1,0 +1,1 @@
+"""Columns of texts and ids, shared by several files of the format."""

@@ -1,0 +1,1 @@
+"""Manifests: references to the chunks of arrays."""

@@ -1,0 +1,88 @@
+"""Tell whether references are the same, whole tables at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icechunk.spec.manifest.chunk_table import INLINE, TOMBSTONE, VIRTUAL, ChunkTable
+from icechunk.spec.manifest.coordinates import Coords
+
+
+def same(
+    one: ChunkTable, one_rows: NDArray[np.int64], two: ChunkTable, two_rows: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which pairs of rows refer to the same bytes, bool of shape ``(n,)``.
+
+    Two deletions are the same; inline payloads and virtual locations are compared by content.
+    """
+    kind = one.kind[one_rows]
+    equal: NDArray[np.bool_] = kind == two.kind[two_rows]
+    length = one.length[one_rows] == two.length[two_rows]
+    offset = _column(one.offset, one_rows) == _column(two.offset, two_rows)
+    ids = (_ids(one, one_rows) == _ids(two, two_rows)).all(axis=1)
+    inline, dead = kind == INLINE, kind == TOMBSTONE
+    equal &= dead | (length & ids & (offset | inline))
+    told = equal & (inline | (kind == VIRTUAL))
+    told &= ~_same_spans(one, one_rows, two, two_rows)
+    for row in np.flatnonzero(told).tolist():
+        equal[row] = _text(one, int(one_rows[row])) == _text(two, int(two_rows[row]))
+    return equal
+
+
+def deletions(coords: Coords) -> ChunkTable:
+    """Edits that remove the chunks at some coordinates (uint32, shape ``(n, d)``)."""
+    count = len(coords)
+    kinds = np.full(count, TOMBSTONE, np.uint8)
+    return ChunkTable.from_columns(coords, kinds, None, None, np.zeros(count, np.uint64))
+
+
+def clashing(one: ChunkTable, two: ChunkTable) -> Coords:
+    """Coordinates that both tables hold, with different references; uint32, shape ``(n, d)``."""
+    coords = two.coords()
+    rows = one.find_many(coords)
+    common = np.flatnonzero(rows >= 0)
+    differs = ~same(one, rows[common], two, common)
+    return coords[common[differs]]
+
+
+def changed(before: ChunkTable, after: ChunkTable) -> Coords:
+    """Coordinates that only one table holds, or both with different references, in order."""
+    if before.ndim != after.ndim:
+        return after.coords()
+    gone = before.coords()[~after.contains(before.coords())]
+    coords = after.coords()
+    rows = before.find_many(coords)
+    held = np.flatnonzero(rows >= 0)
+    keep = np.ones(len(after), np.bool_)
+    keep[held] = ~same(before, rows[held], after, held)
+    stacked = np.concatenate((gone, coords[keep]))
+    if not len(gone) or not stacked.shape[1]:
+        return stacked
+    return stacked[np.lexsort(stacked.T[::-1])]
+
+
+def _column(column: NDArray[Any] | None, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    return np.zeros(len(rows), np.uint64) if column is None else column[rows]
+
+
+def _ids(table: ChunkTable, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    return np.zeros((len(rows), 12), np.uint8) if table.id is None else table.id[rows]
+
+
+def _same_spans(
+    one: ChunkTable, one_rows: NDArray[np.int64], two: ChunkTable, two_rows: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Rows whose text needs no comparison: the same span of equal pools."""
+    alike = np.zeros(len(one_rows), np.bool_)
+    mine, its = one.text, two.text
+    if mine is not None and its is not None and np.array_equal(mine.pool_array, its.pool_array):
+        alike |= mine.start[one_rows] == its.start[two_rows]
+        alike &= mine.length[one_rows] == its.length[two_rows]
+    return alike
+
+
+def _text(table: ChunkTable, row: int) -> bytes:
+    return b"" if table.text is None else table.text.bytes_at(row)

@@ -1,0 +1,98 @@
+"""What a spec 1 repository becomes in spec 2: pure facts in, a repository state out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from icechunk.core.ids import ObjectId
+from icechunk.spec.repo import updates as u
+from icechunk.spec.repo.refs import Refs
+from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
+from icechunk.spec.repo.state import MAIN, RepoState
+from icechunk.spec.repo.update_log import UpdateLog
+from icechunk.spec.repo.updates import RepoStatusValue, Update, UpdateKind
+
+_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """Everything mutable about a repository of spec 1.
+
+    Attributes
+    ----------
+    branches, tags, deleted_tags : dict of str to ObjectId
+        What each ref points to, or pointed to.
+    snapshots : dict of ObjectId to SnapshotRecord
+        All that branches and tags descend from.
+    config : dict or None
+        Stored configuration in its plain form.
+    """
+
+    branches: dict[str, ObjectId]
+    tags: dict[str, ObjectId]
+    deleted_tags: dict[str, ObjectId]
+    snapshots: dict[ObjectId, SnapshotRecord]
+    config: dict[str, Any] | None
+
+
+def migrated(facts: FileFacts, at: int) -> RepoState:
+    """State of the repository after an upgrade from spec 1 to spec 2.
+
+    The operations log is what can be told from the refs: the repository's start, every commit,
+    and each ref's creation just after the commit it points to.
+
+    Parameters
+    ----------
+    facts : FileFacts
+        What the repository was.
+    at : int
+        Time of the upgrade, microseconds since 1970.
+    """
+    start = _root_of(facts).flushed_at
+    events = sorted(_events(facts, start), key=lambda event: event[0])
+    entries: list[Update] = []
+    last = 0
+    for time, kind in [*events, (at, u.RepoMigrated(1, 2))]:
+        last = max(time, last + 1)
+        entries.append(Update(kind, last))
+    return RepoState(
+        branches=Refs(facts.branches),
+        tags=Refs(facts.tags),
+        deleted_tags=frozenset(facts.deleted_tags),
+        snapshots=SnapshotTable.from_records(facts.snapshots.values()),
+        status=RepoStatusValue(u.ONLINE, start),
+        updates=UpdateLog.from_updates(entries[::-1]),
+        config=facts.config,
+    )
+
+
+def _root_of(facts: FileFacts) -> SnapshotRecord:
+    record = facts.snapshots[facts.branches[MAIN]]
+    while record.parent_id is not None:
+        record = facts.snapshots[record.parent_id]
+    return record
+
+
+def _events(facts: FileFacts, start: int) -> Iterator[tuple[int, UpdateKind]]:
+    """What happened, with times in microseconds, in no particular order."""
+    yield start, u.RepoInitialized()
+    seen: set[ObjectId] = set()
+    for name in sorted(facts.branches, key=lambda name: (name != MAIN, name.encode())):
+        tip = facts.snapshots[facts.branches[name]]
+        if name != MAIN:
+            yield tip.flushed_at + _MS, u.BranchCreated(name)
+        record = tip
+        while record.id not in seen and record.parent_id is not None:
+            seen.add(record.id)
+            yield record.flushed_at, u.NewCommit(name, record.id)
+            record = facts.snapshots[record.parent_id]
+    for name, target in sorted(facts.tags.items()):
+        yield facts.snapshots[target].flushed_at + _MS, u.TagCreated(name)
+    for name, target in sorted(facts.deleted_tags.items()):
+        known = facts.snapshots.get(target)
+        time = start if known is None else known.flushed_at
+        yield time + _MS, u.TagCreated(name)
+        yield time + 2 * _MS, u.TagDeleted(name, target)

@@ -1,0 +1,1 @@
+"""Snapshots: the nodes of the hierarchy, and the manifests they refer to."""

@@ -1,0 +1,1 @@
+"""Transaction logs: what a commit changed."""
