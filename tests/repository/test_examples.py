@@ -8,7 +8,7 @@ import pytest
 
 import icechunk
 
-HANDLES = (icechunk.Repository, icechunk.Session, icechunk.IcechunkStore)
+HANDLES = (icechunk.Repository, icechunk.Session)
 PARSER = doctest.DocTestParser()
 
 
