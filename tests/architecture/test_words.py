@@ -26,7 +26,7 @@ def test_prose_uses_plain_words(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [
-        ("page.md", "A line.\n\n```\ntold\n```\nNobody reads this.\n", 6),
+        ("page.md", "A `told`.\n\n```\ntold\n```\nNobody reads this.\n", 6),
         ("module.py", 'told = 1\n\n"""One line.\n\nWhoever calls this.\n"""\n', 5),
         ("text.py", 'x = f"{told} {told(wish)!r} a wish"\n', 1),
         ("view.ts", 'const told = 1;\nconst label = "Somebody else wrote";\n', 2),

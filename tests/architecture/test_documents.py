@@ -1,0 +1,34 @@
+"""ARCHITECTURE.md names modules and folders that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+#: Where a path that a document names may start.
+STARTS = ("", "icechunk", "icechunk/spec", "icechunk_widgets", "jupyterlab_extension")
+
+
+def named_paths(text: str) -> set[str]:
+    """Paths in backticks, such as `core/`, `core/locks.py`, `engine/payload.ChunkWriter`."""
+    current = text.partition("## Former names")[0]
+    paths = set(re.findall(r"`(\w[\w./-]*/[\w./-]*)`", current))
+    return {path for path in paths if "//" not in path} - {"text/html"}
+
+
+def exists(root: Path, name: str) -> bool:
+    without_attribute = re.sub(r"\.[^./]+$", "", name)
+    endings = (name, f"{name}.py", f"{without_attribute}.py")
+    return any((root / start / ending).exists() for start in STARTS for ending in endings)
+
+
+def test_modules_that_the_document_names_exist(root: Path) -> None:
+    names = named_paths((root / "ARCHITECTURE.md").read_text())
+    assert len(names) > 40
+    assert sorted(name for name in names if not exists(root, name)) == []
+
+
+def test_every_package_of_the_engine_has_its_layer(root: Path) -> None:
+    table = (root / "ARCHITECTURE.md").read_text()
+    packages = {p.parent.name for p in (root / "icechunk").glob("*/__init__.py")}
+    assert sorted(p for p in packages - {"vendor"} if f"`{p}/`" not in table) == []
