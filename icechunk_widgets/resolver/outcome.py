@@ -15,6 +15,7 @@ from icechunk_widgets.arrays.pictures import Side
 from icechunk_widgets.resolver.conflict_entry import BASE, MERGES, ONLY_OURS, OURS, UNDECIDED, Entry
 from icechunk_widgets.resolver.conflict_scan import ConflictScan
 
+SIDES = ("ours", "theirs", "base", "result")
 _SIDES = {OURS: "ours", ONLY_OURS: "ours", BASE: "base"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from icechunk import (
     Conflict,
@@ -14,10 +14,11 @@ from icechunk import (
     Session,
     SessionStateError,
 )
-from icechunk_widgets.arrays.merging import Merged, merges, write
+from icechunk_widgets.arrays.merging import merges, write
 from icechunk_widgets.commits.details import count_changes
 from icechunk_widgets.kernel.plain import plural, short
 from icechunk_widgets.resolver.conflict_scan import ConflictScan
+from icechunk_widgets.resolver.resolution import Resolution
 from icechunk_widgets.resolver.seen_solver import SeenOnly
 
 MOST_ATTEMPTS = 100
@@ -47,25 +48,9 @@ class Outcome:
     text: str
 
 
-class DecisionSource(Protocol):
-    """Where the decisions lie; `look_again` brings them up to date.
-
-    Attributes
-    ----------
-    unwritten : list of Merged
-        Chunks merged cell by cell whose values are in no session yet.
-    """
-
-    unwritten: list[Merged]
-
-    def look_again(self, more: list[Conflict]) -> ConflictScan:
-        """Survey the session again, keeping the decisions that are still valid."""
-        ...
-
-
 def complete(
     session: Session,
-    source: DecisionSource,
+    resolution: Resolution,
     message: str,
     metadata: dict[str, Any] | None,
     progress: Callable[[str, int, int], None],
@@ -76,7 +61,7 @@ def complete(
     ----------
     session : Session
         With uncommitted changes.
-    desk : Desk
+    resolution : Resolution
         The decisions.
     message, metadata
         Of the commit.
@@ -94,8 +79,8 @@ def complete(
     stuck: list[Any] = []
     for _ in range(MOST_ATTEMPTS):
         progress("Looking for new commits", 0, 3)
-        _write(session, source)
-        scan = source.look_again(more)
+        _write(session, resolution)
+        scan = resolution.look_again(more)
         plan = scan.plan
         if plan.undecided:
             return Outcome(
@@ -106,7 +91,7 @@ def complete(
             )
         progress("Rebasing", 1, 3)
         try:
-            _rebase(session, source, scan)
+            _rebase(session, resolution, scan)
         except RebaseFailedError as error:
             met = [error.snapshot, plan.decisions(), session.snapshot_id]
             if met == stuck:
@@ -131,25 +116,25 @@ def complete(
     )
 
 
-def _rebase(session: Session, source: DecisionSource, scan: ConflictScan) -> None:
+def _rebase(session: Session, resolution: Resolution, scan: ConflictScan) -> None:
     """Rebase as decided, and write what was merged cell by cell."""
     plan = scan.plan
     # Read before the rebase, which drops our values of these chunks.
-    source.unwritten = merges(scan.sessions, plan.merges())
+    resolution.unwritten = merges(scan.sessions, plan.merges())
     try:
         session.rebase(SeenOnly(plan.decisions(), scan.base, scan.tip))
     except BaseException:
         if session.snapshot_id == scan.base:
-            source.unwritten = []  # nothing was passed, and nothing dropped
+            resolution.unwritten = []  # nothing was passed, and nothing dropped
         else:
-            _write(session, source)
+            _write(session, resolution)
         raise
-    _write(session, source)
+    _write(session, resolution)
 
 
-def _write(session: Session, source: DecisionSource) -> None:
-    write(session, source.unwritten)
-    source.unwritten = []
+def _write(session: Session, resolution: Resolution) -> None:
+    write(session, resolution.unwritten)
+    resolution.unwritten = []
 
 
 def _nothing_left(session: Session, scan: ConflictScan) -> Outcome:

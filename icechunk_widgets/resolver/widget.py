@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import contextvars
+import math
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import traitlets
 
-from icechunk import Conflict, ConflictType, ErrorKind, IcechunkError, Session, SessionStateError
+from icechunk import ConflictType, ErrorKind, IcechunkError, Session, SessionStateError
 from icechunk_widgets.arrays.pictures import preview
 from icechunk_widgets.kernel.failures import describe, refusal
 from icechunk_widgets.kernel.plain import plural, short
-from icechunk_widgets.kernel.saved_page import Request, chunks_at, in_turn
-from icechunk_widgets.kernel.widget import STATIC, Reply, answers
+from icechunk_widgets.kernel.saved_page import Request
+from icechunk_widgets.kernel.widget import STATIC, BaseWidget, Reply, answers
+from icechunk_widgets.resolver import decision_file, without_kernel
 from icechunk_widgets.resolver.branch_news import news
+from icechunk_widgets.resolver.cell_merging import counts, listed, within
 from icechunk_widgets.resolver.conflict_scan import ConflictScan
 from icechunk_widgets.resolver.node_conflict import describe as describe_node
-from icechunk_widgets.resolver.node_conflict import keys_of_merge
-from icechunk_widgets.resolver.outcome import result
+from icechunk_widgets.resolver.outcome import SIDES, result
 from icechunk_widgets.resolver.rebase_job import Outcome, complete
+from icechunk_widgets.resolver.resolution import Resolution
 from icechunk_widgets.resolver.script import script
-from icechunk_widgets.resolver.tools import ResolverTools
-from icechunk_widgets.static_html import pictures, tables
-
-SIDES = ("ours", "theirs", "base", "result")
-_SAVED_CHUNKS = 500
+from icechunk_widgets.resolver.seams import seams
 
 
-class ConflictResolver(ResolverTools):
+class ConflictResolver(BaseWidget):
     """See what both sides did, choose, and commit.
 
     Nothing is changed until `complete`.  The session stays usable meanwhile; should it or the
@@ -88,9 +88,8 @@ class ConflictResolver(ResolverTools):
     ) -> None:
         if not isinstance(session, Session):
             raise TypeError(f"session must be an icechunk.Session, not {type(session).__name__}")
+        scan = ConflictScan.of(session)  # raises before the view is announced to the browser
         self._session = session
-        self._scan = ConflictScan.of(session)
-        self.unwritten = []
         self._message = message
         self._metadata = metadata
         self._worker: threading.Thread | None = None
@@ -101,7 +100,12 @@ class ConflictResolver(ResolverTools):
         self.result = ""
         traits.setdefault("title", "Resolve conflicts")
         super().__init__(**traits)
+        self._resolution = Resolution(scan, self.lock, self._check_open, self._count)
         self._count()
+
+    @property
+    def _scan(self) -> ConflictScan:
+        return self._resolution.scan
 
     def _count(self) -> None:
         plan = self._scan.plan
@@ -218,7 +222,7 @@ class ConflictResolver(ResolverTools):
         """
         given = {"metadata": metadata, "new_path": new_path}
         extra = {name: value for name, value in given.items() if value is not None}
-        self._decide(path, type, choice, chunks=chunks, keys=keys, extra=extra)
+        self._resolution.decide(path, type, choice, chunks=chunks, keys=keys, extra=extra)
         self.refresh()
 
     @answers("decide")
@@ -232,60 +236,31 @@ class ConflictResolver(ResolverTools):
         new_path: str | None = None,
     ) -> dict[str, Any]:
         extra = {} if new_path is None else {"new_path": new_path}
-        return self._decide(path, type, choice, runs=runs, keys=keys, extra=extra)
-
-    def _decide(
-        self,
-        path: str,
-        kind: ConflictType | str | None,
-        choice: str | None,
-        *,
-        keys: dict[str, str] | None = None,
-        **which: Any,
-    ) -> dict[str, Any]:
-        with self.lock:
-            self._check_open()
-            plan = self._scan.plan
-            entry = plan.find(path, kind)
-            if choice == "merge":
-                which["extra"] = keys_of_merge(self._scan, entry, keys)
-            if which.get("chunks") is not None and not entry.is_chunks:
-                raise refusal(
-                    f"{entry.key[0].name} at `{path}` is about the whole node", "leave out `chunks`"
-                )
-            plan.decide(entry, choice, **which)
-            self._count()
-            return plan.summary()
-
-    @answers("undo")
-    def _undo_reply(self) -> dict[str, Any]:
-        return self._travel("undo")
-
-    @answers("redo")
-    def _redo_reply(self) -> dict[str, Any]:
-        return self._travel("redo")
+        return self._resolution.decide(path, type, choice, runs=runs, keys=keys, extra=extra)
 
     def undo(self) -> bool:
         """Take back the last decision; False when there is none."""
-        before = self._scan.plan.can_undo
-        self._travel("undo")
+        undone = self._resolution.undo()
         self.refresh()
-        return before
+        return undone
 
     def redo(self) -> bool:
         """Take a decision again that was taken back; False when there is none."""
-        before = self._scan.plan.can_redo
-        self._travel("redo")
+        redone = self._resolution.redo()
         self.refresh()
-        return before
+        return redone
 
-    def _travel(self, way: str) -> dict[str, Any]:
+    @answers("undo")
+    def _undo_reply(self) -> dict[str, Any]:
         with self.lock:
-            self._check_open()
-            plan = self._scan.plan
-            plan.undo() if way == "undo" else plan.redo()
-            self._count()
-            return plan.summary()
+            self._resolution.undo()
+            return self._scan.plan.summary()
+
+    @answers("redo")
+    def _redo_reply(self) -> dict[str, Any]:
+        with self.lock:
+            self._resolution.redo()
+            return self._scan.plan.summary()
 
     def _check_open(self) -> None:
         if self.status == "working":
@@ -296,6 +271,128 @@ class ConflictResolver(ResolverTools):
                 "start another with `ConflictResolver(session)`",
             )
         self.status = "pending"
+
+    # -- deciding many chunks ----------------------------------------------------------------------
+
+    def merge_cells(
+        self,
+        path: str,
+        chunks: Sequence[Sequence[int]] | None = None,
+        *,
+        both: str | None = None,
+    ) -> int:
+        """Take every cell from the side that changed it.
+
+        Parameters
+        ----------
+        path : str
+            The array.
+        chunks : sequence of (sequence of int), optional
+            Coordinates of conflicting chunks; all that are undecided by default.
+        both : str, optional
+            ``"ours"`` or ``"theirs"``: whose value a cell gets that both changed differently.
+            Without it, chunks with such cells are left as they are.
+
+        Returns
+        -------
+        int
+            How many chunks were decided.
+        """
+        report = self._resolution.merge(path, lambda entry: listed(entry, chunks), both)
+        self.refresh()
+        return int(report["merged"])
+
+    @answers("merge")
+    def _merge_reply(
+        self,
+        path: str,
+        runs: list[int] | None = None,
+        both: str | None = None,
+        seconds: float = math.inf,
+    ) -> dict[str, Any]:
+        """Merge, or say how many chunks were read after some seconds; ask again to go on."""
+        report = self._resolution.merge(path, lambda entry: within(entry, runs), both, seconds)
+        with self.lock:
+            return {**self._scan.plan.summary(), **report}
+
+    @answers("cells")
+    def _cells_reply(self, path: str, chunk: list[int]) -> dict[str, int]:
+        """How many cells of a chunk each side changed."""
+        return counts(self._scan, path, chunk)
+
+    @answers("rule")
+    def rule(
+        self,
+        path: str,
+        rule: str,
+        limit: float = 0.0,
+        apply: bool = False,
+        seconds: float = math.inf,
+    ) -> dict[str, Any]:
+        """Which undecided chunks a rule takes, and decide them when asked to.
+
+        Parameters
+        ----------
+        path : str
+            The array.
+        rule : str
+            One of `icechunk_widgets.resolver.rules.RULES`, or ``same-region``.
+        limit : float
+            For ``...-where-close``: the largest difference that counts as close.
+        apply : bool
+            Decide; else only tell.
+        seconds : float
+            Look for so long; asked again, it goes on where it stopped, and what is applied is
+            what was found so far.
+
+        Returns
+        -------
+        dict
+            ``takes``, ``looked``, ``of`` and ``unreadable`` (chunks), ``parts`` by array and
+            decision; when applied, also the small state of the resolution.
+        """
+        return self._resolution.rule(path, rule, float(limit), apply, seconds)
+
+    @answers("seams")
+    def seams(self, path: str) -> dict[str, Any]:
+        """Borders between chunks of different sides that stand out, as `seams` reports them."""
+        with self.lock:
+            scan, entry = self._scan, self._resolution.chunks_of(path)
+        return seams(scan, entry)
+
+    def save(self, path: str | Path) -> None:
+        """Write the decisions so far to a file."""
+        Path(path).write_text(self._save_reply()["text"], encoding="utf-8")
+
+    @answers("save")
+    def _save_reply(self) -> dict[str, str]:
+        with self.lock:
+            name = f"decisions-{self._scan.branch}-{self._scan.tip[:8]}.json"
+            return {"text": decision_file.to_text(self._scan), "name": name.replace("/", "-")}
+
+    def load(self, path: str | Path) -> int:
+        """Take decisions from a file, where they still hold.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file from `save`.  The session must hold what it held then.
+
+        Returns
+        -------
+        int
+            How many decisions were taken.
+        """
+        taken, _ = self._resolution.load(Path(path).read_text(encoding="utf-8"))
+        self.refresh()
+        return taken
+
+    @answers("load")
+    def _load_reply(self, text: str) -> dict[str, Any]:
+        with self.lock:
+            taken, total = self._resolution.load(text)
+            what = f"{taken} of {plural(total, 'decision')} in the file still hold."
+            return {**self._scan.plan.summary(), "taken": taken, "told": what}
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -369,18 +466,11 @@ class ConflictResolver(ResolverTools):
             self.push("progress", job=job, stage=stage, done=done, total=total)
 
         try:
-            outcome = complete(self._session, self, message, self._metadata, progress)
+            outcome = complete(self._session, self._resolution, message, self._metadata, progress)
         except BaseException as error:
             self._fail(job, error)
             return
         self._finish(job, outcome)
-
-    def look_again(self, more: list[Conflict]) -> ConflictScan:
-        """Survey the session again, keeping the decisions that are still valid."""
-        with self.lock:
-            self._scan = self._scan.renewed(more)
-            self._count()
-            return self._scan
 
     @answers("look")
     def _look_reply(self) -> dict[str, Any]:
@@ -398,7 +488,7 @@ class ConflictResolver(ResolverTools):
         """Look for new commits now; decisions whose two sides are as they were are kept."""
         with self.lock:
             self._check_open()
-            scan = self.look_again([])
+            scan = self._resolution.look_again([])
             left = plural(scan.plan.undecided, "decision")
         notice = f"{scan.branch} is at {short(scan.tip)}: {left} left."
         self.push("state", notice=notice)
@@ -448,43 +538,16 @@ class ConflictResolver(ResolverTools):
 
     def saved_requests(self) -> Iterable[Request]:
         """The conflicts, their maps, and the values of conflicting chunks."""
-        yield "conflicts", {}
-        yield "script", {}
         with self.lock:
-            held = [entry for entry in self._scan.plan.entries if entry.is_chunks]
-            nodes = [entry for entry in self._scan.plan.entries if not entry.is_chunks]
-        for entry in held:
-            yield "chunk_map", {"path": entry.path}
-        for entry in nodes:
-            yield "node_conflict", {"path": entry.path, "type": entry.key[0].name}
-        chunks = [chunks_at(entry.path, entry.grid, entry.positions) for entry in held]
-        for path, chunk in in_turn(chunks, _SAVED_CHUNKS):
-            yield "preview", {"path": path, "chunk": chunk, "sides": list(SIDES), "index": None}
+            return list(without_kernel.requests(self._scan.plan))
 
     def static_html(self) -> str:
         """The conflicts as a table, and a map of the array with most of them."""
         with self.lock:
-            payload = self.payload()
-            chunked = [item for item in payload["conflicts"] if item["kind"] == "chunks"]
-            picture = ""
-            if chunked:
-                path = max(chunked, key=lambda item: int(item["chunks"]))["path"]
-                held, cells = self._scan.chunk_map(path)
-                picture = pictures.map_picture(
-                    cells, held, pictures.RESOLVER_COLOURS, pictures.RESOLVER_NAMES
-                )
-                first = self._scan.plan.find(path, "ChunkDoubleUpdate").coords[0].tolist()
-                picture += pictures.chunk_pictures(*self.preview(path, first))
-        return tables.conflicts_html(payload, self.title, picture)
+            return without_kernel.html(self._scan, self.payload(), self.title, self.preview)
 
     def __repr__(self) -> str:
         with self.lock:
             rows = self._scan.plan.rows()
         head = f"ConflictResolver: {self.status}, {self.undecided} of {self.total} undecided"
-        lines = [
-            f"  {row['path'] or '(repository)'}: {row['title']}"
-            + (f", {plural(row['chunks'], 'chunk')}" if row["kind"] == "chunks" else "")
-            + (f", {row['undecided']} left" if row["undecided"] else ", decided")
-            for row in rows
-        ]
-        return "\n".join([head, *lines, *([self.result] if self.result else [])])
+        return "\n".join([head, *without_kernel.lines(rows), *filter(None, [self.result])])

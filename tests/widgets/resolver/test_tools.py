@@ -251,7 +251,7 @@ CHOICE = st.sampled_from(["ours", "theirs", "base", "merge-ours", "merge-theirs"
 def test_what_is_shown_is_what_is_stored(choices: tuple[str, str]) -> None:
     repo, mine = apart()
     resolver = ConflictResolver(mine)
-    scan = resolver._scan
+    scan = resolver._resolution.scan
     sides = {
         name: np.asarray(array(session, mode="r")[:]) for name, session in scan.sessions.items()
     }
