@@ -59,7 +59,11 @@ BACK_REFERENCES = {("icechunk.session.session", "icechunk.repository")}
 
 MAX_FILE_LINES = 500
 #: Classes that users hold are one visible class each, whatever their number of methods.
-PUBLIC_HANDLES = {"icechunk.repository.repository", "icechunk.session.session"}
+PUBLIC_HANDLES = {
+    "icechunk.repository.repository",
+    "icechunk.session.session",
+    "icechunk_widgets.resolver.widget",
+}
 MAX_FUNCTION_LINES = 60  # without its docstring
 
 
