@@ -53,7 +53,6 @@ EXEMPT = {"scripts/words.py", "tests/architecture/test_words.py"}
 #: files are clean.
 NOT_YET = (
     "CHANGELOG.md",
-    "README.md",
     "benchmarks/",
     "examples/",
     "icechunk/_xarray_store.py",
