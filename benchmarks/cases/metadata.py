@@ -71,10 +71,10 @@ def _seed_branches(folder: Path, branches: int) -> None:
 
     repository = _with_nodes(folder, 1)
 
-    def add(state: Any, at: int, backup: str, limit: int) -> Any:
+    def add(state: Any, stamp: Any) -> Any:
         tip = state.branches["main"]
         state = replace(state, branches=Refs({"main": tip} | dict.fromkeys(_names(branches), tip)))
-        return state.with_branch("last", tip, at=at, backup_path=backup, limit=limit)
+        return state.with_branch("last", tip, stamp)
 
     repository._ctx.ref_store.update(add)
 
@@ -90,7 +90,7 @@ def _seed_history(folder: Path, commits: int) -> None:
 
     repository = _with_nodes(folder, 1)
 
-    def lengthen(state: Any, at: int, backup: str, limit: int) -> Any:
+    def lengthen(state: Any, stamp: Any) -> Any:
         tip = state.snapshot(state.branches["main"])
         ids = [new_object_id() for _ in range(commits)]
         records = [
@@ -107,7 +107,7 @@ def _seed_history(folder: Path, commits: int) -> None:
             tip.id, ids[-1], tip.flushed_at, tip.message, dict(tip.metadata), tip.pruned
         )
         state = replace(state, snapshots=SnapshotTable.from_records([*records, newest]))
-        return state.with_tag("first", ids[0], at=at, backup_path=backup, limit=limit)
+        return state.with_tag("first", ids[0], stamp)
 
     repository._ctx.ref_store.update(lengthen)
 

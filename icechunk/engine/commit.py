@@ -27,6 +27,7 @@ from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.spec.metadata import json_object
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import RepoState
+from icechunk.spec.repo.update_log import Stamp
 from icechunk.spec.snapshot.snapshot import Snapshot
 from icechunk.spec.transaction_log.log import TransactionLog
 
@@ -146,11 +147,9 @@ def _as_new_tip(transaction: Transaction) -> Register:
         return ref_store.commit
 
     def register(branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
-        def change(state: RepoState, at: int, backup: str, limit: int) -> RepoState:
+        def change(state: RepoState, stamp: Stamp) -> RepoState:
             state.require_flag("move_node", "create rearrange session")
-            return state.with_commit(
-                branch, expected, record, at=at, backup_path=backup, limit=limit
-            )
+            return state.with_commit(branch, expected, record, stamp)
 
         ref_store.update(change)
 

@@ -10,6 +10,7 @@ from icechunk.engine.context import RepoContext
 from icechunk.maintenance.pruning import Cut, expiration
 from icechunk.refs.capabilities import Capability
 from icechunk.spec.repo.state import RepoState
+from icechunk.spec.repo.update_log import Stamp
 from icechunk.spec.repo.updates import ExpirationRan
 
 _log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def expire_snapshots(
         return Files(ctx, older_than).expire(delete_branches, delete_tags)
     cut: Cut | None = None
 
-    def transition(state: RepoState, at: int, backup: str, limit: int) -> RepoState:
+    def transition(state: RepoState, stamp: Stamp) -> RepoState:
         nonlocal cut
         state.require_writable("Cannot expire")
         cut = expiration(
@@ -56,11 +57,9 @@ def expire_snapshots(
             ExpirationRan(),
             cut.removed,
             cut.adopted,
+            stamp,
             branches=cut.branches,
             tags=cut.tags,
-            at=at,
-            backup_path=backup,
-            limit=limit,
         )
 
     ctx.ref_store.update(transition)

@@ -44,6 +44,7 @@ from icechunk.spec.columns.id_columns import (
     union,
 )
 from icechunk.spec.repo.state import RepoState
+from icechunk.spec.repo.update_log import Stamp
 from icechunk.spec.repo.updates import GCRan
 from icechunk.storage.base import ObjectInfo
 
@@ -172,11 +173,9 @@ class _Collection:
         if Capability.REPO_OBJECT not in self._ref_store.capabilities:
             return
 
-        def transition(state: RepoState, at: int, backup: str, limit: int) -> RepoState:
+        def transition(state: RepoState, stamp: Stamp) -> RepoState:
             cut = collection(state, self._young, self._known)
-            return state.with_history_cut(
-                GCRan(), cut.removed, cut.adopted, at=at, backup_path=backup, limit=limit
-            )
+            return state.with_history_cut(GCRan(), cut.removed, cut.adopted, stamp)
 
         self._ref_store.update(transition)
 

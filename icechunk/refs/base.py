@@ -12,9 +12,10 @@ from icechunk.files.repository_files import RepositoryFiles
 from icechunk.refs.capabilities import Capability, refuse
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import RepoState
+from icechunk.spec.repo.update_log import Stamp
 
-Transition = Callable[[RepoState, int, str, int], RepoState]
-"""A pure change: (state, time in µs, backup name of the old state, ops-log limit) to a state."""
+Transition = Callable[[RepoState, Stamp], RepoState]
+"""A pure change of the repository's state."""
 
 
 class RefStore(ABC):

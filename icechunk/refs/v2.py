@@ -28,6 +28,7 @@ from icechunk.spec.repo.codec import decode_repo, encode_repo, settled
 from icechunk.spec.repo.lazy_record import Walk
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import RepoState
+from icechunk.spec.repo.update_log import Stamp
 from icechunk.storage.base import Storage
 
 _log = logging.getLogger(__name__)
@@ -118,7 +119,8 @@ class RepoObjectRefStore(RefStore):
         data, version, state = self._fetch()
         at = now_us()
         backup = backup_name(at, new_object_id())
-        new = settled(transition(state, at, backup, self._settings.num_updates))
+        stamp = Stamp(at, backup, self._settings.num_updates)
+        new = settled(transition(state, stamp))
         encoded = encode_repo(new, level=self._settings.compression_level)
         backup_key = f"{OVERWRITTEN}/{backup}"
         self._storage.put(backup_key, data)
@@ -183,17 +185,13 @@ class RepoObjectRefStore(RefStore):
 
     def commit(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
         self._publish(
-            lambda state, at, backup, limit: state.with_commit(
-                branch, expected, record, at=at, backup_path=backup, limit=limit
-            ),
+            lambda state, stamp: state.with_commit(branch, expected, record, stamp),
             record,
         )
 
     def amend(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
         self._publish(
-            lambda state, at, backup, limit: state.with_amend(
-                branch, expected, record, at=at, backup_path=backup, limit=limit
-            ),
+            lambda state, stamp: state.with_amend(branch, expected, record, stamp),
             record,
         )
 
@@ -205,21 +203,19 @@ class RepoObjectRefStore(RefStore):
         """
         tried = False
 
-        def once(state: RepoState, at: int, backup: str, limit: int) -> RepoState:
+        def once(state: RepoState, stamp: Stamp) -> RepoState:
             nonlocal tried
             if tried and state.snapshot(record.id) is not None:
                 raise _LandedError
             tried = True
-            return transition(state, at, backup, limit)
+            return transition(state, stamp)
 
         with suppress(_LandedError):
             self.update(once)
 
     def detach(self, record: SnapshotRecord) -> None:
         self._publish(
-            lambda state, at, backup, limit: state.with_detached(
-                record, at=at, backup_path=backup, limit=limit
-            ),
+            lambda state, stamp: state.with_detached(record, stamp),
             record,
         )
 
@@ -227,46 +223,22 @@ class RepoObjectRefStore(RefStore):
         return self.state().snapshot(record.id) is not None
 
     def create_branch(self, name: str, target: ObjectId) -> None:
-        self.update(
-            lambda state, at, backup, limit: state.with_branch(
-                name, target, at=at, backup_path=backup, limit=limit
-            )
-        )
+        self.update(lambda state, stamp: state.with_branch(name, target, stamp))
 
     def reset_branch(self, name: str, target: ObjectId, expected: ObjectId | None) -> None:
-        self.update(
-            lambda state, at, backup, limit: state.with_branch_reset(
-                name, target, expected, at=at, backup_path=backup, limit=limit
-            )
-        )
+        self.update(lambda state, stamp: state.with_branch_reset(name, target, stamp, expected))
 
     def delete_branch(self, name: str) -> None:
-        self.update(
-            lambda state, at, backup, limit: state.without_branch(
-                name, at=at, backup_path=backup, limit=limit
-            )
-        )
+        self.update(lambda state, stamp: state.without_branch(name, stamp))
 
     def create_tag(self, name: str, target: ObjectId) -> None:
-        self.update(
-            lambda state, at, backup, limit: state.with_tag(
-                name, target, at=at, backup_path=backup, limit=limit
-            )
-        )
+        self.update(lambda state, stamp: state.with_tag(name, target, stamp))
 
     def delete_tag(self, name: str) -> None:
-        self.update(
-            lambda state, at, backup, limit: state.without_tag(
-                name, at=at, backup_path=backup, limit=limit
-            )
-        )
+        self.update(lambda state, stamp: state.without_tag(name, stamp))
 
     def config(self) -> dict[str, Any] | None:
         return self.state().config
 
     def save_config(self, config: dict[str, Any]) -> None:
-        self.update(
-            lambda state, at, backup, limit: state.with_config(
-                config, at=at, backup_path=backup, limit=limit
-            )
-        )
+        self.update(lambda state, stamp: state.with_config(config, stamp))

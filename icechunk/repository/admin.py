@@ -41,11 +41,7 @@ class Administration:
             JSON values.
         """
         given = json_object(metadata)
-        self._ctx.ref_store.update(
-            lambda state, at, backup, limit: state.with_metadata(
-                given, at=at, backup_path=backup, limit=limit
-            )
-        )
+        self._ctx.ref_store.update(lambda state, stamp: state.with_metadata(given, stamp))
 
     def update_metadata(self, metadata: dict[str, Any]) -> dict[str, Any]:
         """Set some keys of the repository's own metadata, leaving the others.
@@ -62,9 +58,7 @@ class Administration:
         """
         given = json_object(metadata)
         state = self._ctx.ref_store.update(
-            lambda state, at, backup, limit: state.with_metadata(
-                {**state.metadata, **given}, at=at, backup_path=backup, limit=limit
-            )
+            lambda state, stamp: state.with_metadata({**state.metadata, **given}, stamp)
         )
         return json_object(state.metadata)
 
@@ -90,11 +84,7 @@ class Administration:
         if not isinstance(status, RepoStatus):
             raise TypeError(f"'{type(status).__name__}' object is not an instance of 'RepoStatus'")
         stored = status.stored()
-        self._ctx.ref_store.update(
-            lambda state, at, backup, limit: state.with_status(
-                stored, at=at, backup_path=backup, limit=limit
-            )
-        )
+        self._ctx.ref_store.update(lambda state, stamp: state.with_status(stored, stamp))
 
     # -- feature flags ---------------------------------------------------------------------------
 
@@ -127,11 +117,7 @@ class Administration:
         """
         if setting is not None and not isinstance(setting, bool):
             raise TypeError(f"'{type(setting).__name__}' object is not an instance of 'bool'")
-        self._ctx.ref_store.update(
-            lambda state, at, backup, limit: state.with_flag(
-                name, setting, at=at, backup_path=backup, limit=limit
-            )
-        )
+        self._ctx.ref_store.update(lambda state, stamp: state.with_flag(name, setting, stamp))
 
     # -- operations ------------------------------------------------------------------------------
 

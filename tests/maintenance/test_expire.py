@@ -296,11 +296,7 @@ def make_read_only(repo: icechunk.Repository) -> None:
     from icechunk.spec.repo.updates import RepoStatusValue
 
     status = RepoStatusValue(1, now_us(), "maintenance")
-    repo._ctx.ref_store.update(
-        lambda state, at, backup, limit: state.with_status(
-            status, at=at, backup_path=backup, limit=limit
-        )
-    )
+    repo._ctx.ref_store.update(lambda state, stamp: state.with_status(status, stamp))
 
 
 # -- spec 1 ----------------------------------------------------------------------------------------

@@ -1,44 +1,84 @@
-"""The mutable truth of a spec 2 repository as one immutable value.
+"""The state of a spec 2 repository, which the ``repo`` object holds, as one immutable value.
 
 Every change is a pure method: it checks the rules, appends to the operations log and returns a new
-state, or raises and changes nothing.  Publishing a state by compare-and-swap is somebody else's
-business.
-
-The keyword arguments shared by all changes: `at`, the present time in microseconds since 1970;
-`backup_path`, the name under which the state being replaced is kept; `limit`, how many updates one
-repo object holds (``num_updates_per_repo_info_file``).
+state, or raises and changes nothing.  `icechunk/refs/v2.py` publishes states by compare-and-swap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from icechunk.core.clock import MAX_SKEW_US
 from icechunk.core.errors import (
     AlreadyExistsError,
     ConflictError,
     ErrorKind,
     FormatError,
+    ReadOnlyError,
     RefNotFoundError,
     SessionStateError,
+    SnapshotNotFoundError,
 )
 from icechunk.core.ids import ObjectId, id_text
+from icechunk.spec.flatbuffers.unknown_fields import UnknownFields
 from icechunk.spec.repo import updates as u
-from icechunk.spec.repo.facts import RepoFacts, flag_id, when
+from icechunk.spec.repo.feature_flags import flag_id
+from icechunk.spec.repo.lazy_record import LazyRecords, Walk
 from icechunk.spec.repo.refs import Refs
 from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
-from icechunk.spec.repo.update_log import UpdateLog
+from icechunk.spec.repo.update_log import Stamp, UpdateLog, when
 from icechunk.spec.repo.updates import RepoStatusValue, Update, UpdateKind
 
 MAIN = "main"
 
 
-class RepoState(RepoFacts):
-    """Facts of a repository and the changes that can be made to them."""
+@dataclass(frozen=True, slots=True)
+class RepoState:
+    """Branches, tags, history, operations log and settings of a repository.
 
-    __slots__ = ()
+    Attributes
+    ----------
+    branches, tags : Refs
+        What each ref points to.
+    deleted_tags : frozenset of str
+        Names that can never be tags again.
+    snapshots : SnapshotTable
+        Every snapshot known, reachable from a ref or not.
+    status : RepoStatusValue
+        Whether changes are accepted.
+    metadata : dict
+        The repository's own metadata, JSON values.
+    updates : UpdateLog
+        Latest changes, newest first.
+    updates_before : str or None
+        Name, below ``overwritten/``, of the repo object where the log goes on.
+    config : dict or None
+        Stored configuration in its on-disk structure, None when none was ever stored.
+    flags_enabled, flags_disabled : frozenset of int
+        Feature flags set explicitly, unknown ids included.
+    extra : bytes or None
+        Reserved field of the repo object, carried along.
+    spec_version : int
+        Version stored in the repo object.
+    unknown : UnknownFields or None
+        Fields that a newer library added, carried along.
+    """
+
+    branches: Refs
+    tags: Refs
+    deleted_tags: frozenset[str]
+    snapshots: SnapshotTable
+    status: RepoStatusValue
+    updates: UpdateLog
+    metadata: dict[str, Any] = field(default_factory=dict)
+    updates_before: str | None = None
+    config: dict[str, Any] | None = None
+    flags_enabled: frozenset[int] = frozenset()
+    flags_disabled: frozenset[int] = frozenset()
+    extra: bytes | None = None
+    spec_version: int = 2
+    unknown: UnknownFields | None = None
 
     @classmethod
     def initial(cls, snapshot: SnapshotRecord, config: dict[str, Any] | None, at: int) -> RepoState:
@@ -53,26 +93,112 @@ class RepoState(RepoFacts):
             config=config,
         )
 
-    # ------------------------------------------------------------------ commits
+    def branch_tip(self, name: str) -> ObjectId:
+        """Snapshot a branch points to.
+
+        Raises
+        ------
+        RefNotFoundError
+            Kind ``ref-not-found``.
+        """
+        return _target(self.branches, name, "list_branches")
+
+    def tag_target(self, name: str) -> ObjectId:
+        """Snapshot a tag points to.
+
+        Raises
+        ------
+        RefNotFoundError
+            Kind ``ref-not-found``, deleted tags included.
+        """
+        return _target(self.tags, name, "list_tags")
+
+    def snapshot(self, snapshot_id: ObjectId) -> SnapshotRecord | None:
+        """What is known of a snapshot, None when it is not in the repository."""
+        return self.snapshots.get(snapshot_id)
+
+    def ancestry(self, snapshot_id: ObjectId) -> Walk:
+        """Snapshots from a snapshot, itself first, back to the root of its history.
+
+        The walk goes as far as it is iterated, and raises `FormatError` when it meets a circle.
+
+        Raises
+        ------
+        SnapshotNotFoundError
+            There is no such snapshot.
+        """
+        rows = self.snapshots.lineage(self.snapshots.row_of(snapshot_id))
+        return LazyRecords(self.snapshots, rows)
+
+    def as_of(self, branch: str, at: int) -> SnapshotRecord:
+        """Newest snapshot of a branch written at or before a time.
+
+        Raises
+        ------
+        RefNotFoundError
+            No such branch.
+        SnapshotNotFoundError
+            Kind ``no-snapshot-at-time``.
+        """
+        for row in self.snapshots.lineage(self.snapshots.row_of(self.branch_tip(branch))):
+            if int(self.snapshots.flushed_at[row]) <= at:
+                return self.snapshots.record(row)
+        raise SnapshotNotFoundError(
+            f"branch {branch} does not have a snapshots before or at {when(at)}. "
+            "Ask for a later time; `Repository.ancestry` shows them.",
+            ErrorKind.NO_SNAPSHOT_AT_TIME,
+        )
+
+    def flag(self, name: str) -> bool:
+        """Whether a feature is on."""
+        return flag_id(name) not in self.flags_disabled
+
+    def require_writable(self, what: str | None = None) -> None:
+        """Refuse when the repository's status does not allow changes.
+
+        `what` begins the message, e.g. ``Cannot create writable session``.
+
+        Raises
+        ------
+        ReadOnlyError
+            Kind ``read-only-repository``.
+        """
+        if not self.status.writable:
+            doing = f"{what}; " if what else ""
+            raise ReadOnlyError(
+                f"the repository status is read-only: {doing}{self.status.describe()}. "
+                "`Repository.set_status` can put it online again.",
+                ErrorKind.READ_ONLY_REPOSITORY,
+            )
+
+    def require_flag(self, name: str, what: str) -> None:
+        """Refuse what a feature flag turns off.
+
+        Raises
+        ------
+        SessionStateError
+            Kind ``feature-flag-disabled``.
+        """
+        if not self.flag(name):
+            raise SessionStateError(
+                f"{what} is disabled by a feature flag ({name}). "
+                f"`Repository.set_feature_flag({name!r}, None)` allows it again.",
+                ErrorKind.FEATURE_FLAG_DISABLED,
+            )
 
     def with_commit(
         self,
         branch: str,
         expected_parent: ObjectId,
         record: SnapshotRecord,
-        *,
-        at: int,
-        backup_path: str,
-        limit: int,
+        stamp: Stamp,
     ) -> RepoState:
         """Register a snapshot and move a branch from its parent to it.
 
         Raises
         ------
-        RefNotFoundError
-            Kind ``branch-not-found``: the branch was deleted meanwhile.
-        ConflictError
-            Kind ``commit-conflict``: the branch is no longer at `expected_parent`.
+        RefNotFoundError, ConflictError
+            As `require_tip`.
         FormatError
             Kinds ``snapshot-timestamp`` (not later than its parent), ``duplicate-snapshot-id``.
         """
@@ -80,19 +206,15 @@ class RepoState(RepoFacts):
         self.require_tip(branch, expected_parent)
         if record.parent_id != expected_parent:
             record = replace(record, parent_id=expected_parent)
-        kind = u.NewCommit(branch, record.id)
         state = self._with_snapshot(record, branch)
-        return state._logged(kind, at, backup_path, limit)
+        return state._logged(u.NewCommit(branch, record.id), stamp)
 
     def with_amend(
         self,
         branch: str,
         expected_tip: ObjectId,
         record: SnapshotRecord,
-        *,
-        at: int,
-        backup_path: str,
-        limit: int,
+        stamp: Stamp,
     ) -> RepoState:
         """Replace the tip of a branch; the former tip stays known, without a ref.
 
@@ -118,21 +240,15 @@ class RepoState(RepoFacts):
             )
         record = replace(record, parent_id=parent, pruned=self.snapshots.pruned_of(row))
         kind = u.CommitAmended(branch, expected_tip, record.id)
-        return self._with_snapshot(record, branch)._logged(kind, at, backup_path, limit)
+        return self._with_snapshot(record, branch)._logged(kind, stamp)
 
-    def with_detached(
-        self, record: SnapshotRecord, *, at: int, backup_path: str, limit: int
-    ) -> RepoState:
+    def with_detached(self, record: SnapshotRecord, stamp: Stamp) -> RepoState:
         """Register a snapshot that no branch points to."""
         self.require_writable()
         kind = u.NewDetachedSnapshot(record.id)
-        return self._with_snapshot(record, None)._logged(kind, at, backup_path, limit)
+        return self._with_snapshot(record, None)._logged(kind, stamp)
 
-    # ------------------------------------------------------------------ branches and tags
-
-    def with_branch(
-        self, name: str, snapshot_id: ObjectId, *, at: int, backup_path: str, limit: int
-    ) -> RepoState:
+    def with_branch(self, name: str, snapshot_id: ObjectId, stamp: Stamp) -> RepoState:
         """Create a branch.
 
         Raises
@@ -151,9 +267,9 @@ class RepoState(RepoFacts):
                 ErrorKind.BRANCH_ALREADY_EXISTS,
             )
         state = replace(self, branches=self.branches.pointed(name, snapshot_id))
-        return state._logged(u.BranchCreated(name), at, backup_path, limit)
+        return state._logged(u.BranchCreated(name), stamp)
 
-    def without_branch(self, name: str, *, at: int, backup_path: str, limit: int) -> RepoState:
+    def without_branch(self, name: str, stamp: Stamp) -> RepoState:
         """Delete a branch.
 
         Raises
@@ -171,17 +287,14 @@ class RepoState(RepoFacts):
         self.require_writable()
         kind = u.BranchDeleted(name, self.branch_tip(name))
         branches = self.branches.without(frozenset({name}))
-        return replace(self, branches=branches)._logged(kind, at, backup_path, limit)
+        return replace(self, branches=branches)._logged(kind, stamp)
 
     def with_branch_reset(
         self,
         name: str,
         snapshot_id: ObjectId,
+        stamp: Stamp,
         expected: ObjectId | None = None,
-        *,
-        at: int,
-        backup_path: str,
-        limit: int,
     ) -> RepoState:
         """Move a branch to any snapshot, optionally only from an expected one.
 
@@ -205,11 +318,9 @@ class RepoState(RepoFacts):
             )
         self.snapshots.row_of(snapshot_id)
         state = replace(self, branches=self.branches.pointed(name, snapshot_id))
-        return state._logged(u.BranchReset(name, tip), at, backup_path, limit)
+        return state._logged(u.BranchReset(name, tip), stamp)
 
-    def with_tag(
-        self, name: str, snapshot_id: ObjectId, *, at: int, backup_path: str, limit: int
-    ) -> RepoState:
+    def with_tag(self, name: str, snapshot_id: ObjectId, stamp: Stamp) -> RepoState:
         """Create a tag.
 
         Raises
@@ -236,9 +347,9 @@ class RepoState(RepoFacts):
                 ErrorKind.TAG_PREVIOUSLY_DELETED,
             )
         state = replace(self, tags=self.tags.pointed(name, snapshot_id))
-        return state._logged(u.TagCreated(name), at, backup_path, limit)
+        return state._logged(u.TagCreated(name), stamp)
 
-    def without_tag(self, name: str, *, at: int, backup_path: str, limit: int) -> RepoState:
+    def without_tag(self, name: str, stamp: Stamp) -> RepoState:
         """Delete a tag for good.
 
         Raises
@@ -253,36 +364,26 @@ class RepoState(RepoFacts):
         kind = u.TagDeleted(name, self.tag_target(name))
         tags = self.tags.without(frozenset({name}))
         state = replace(self, tags=tags, deleted_tags=self.deleted_tags | {name})
-        return state._logged(kind, at, backup_path, limit)
+        return state._logged(kind, stamp)
 
-    # ------------------------------------------------------------------ settings
-
-    def with_config(
-        self, config: dict[str, Any], *, at: int, backup_path: str, limit: int
-    ) -> RepoState:
+    def with_config(self, config: dict[str, Any], stamp: Stamp) -> RepoState:
         """Replace the stored configuration."""
         self.require_writable()
         state = replace(self, config=config)
-        return state._logged(u.ConfigChanged(), at, backup_path, limit)
+        return state._logged(u.ConfigChanged(), stamp)
 
-    def with_metadata(
-        self, metadata: dict[str, Any], *, at: int, backup_path: str, limit: int
-    ) -> RepoState:
+    def with_metadata(self, metadata: dict[str, Any], stamp: Stamp) -> RepoState:
         """Replace the repository's own metadata."""
         self.require_writable()
         state = replace(self, metadata=metadata)
-        return state._logged(u.MetadataChanged(), at, backup_path, limit)
+        return state._logged(u.MetadataChanged(), stamp)
 
-    def with_status(
-        self, status: RepoStatusValue, *, at: int, backup_path: str, limit: int
-    ) -> RepoState:
+    def with_status(self, status: RepoStatusValue, stamp: Stamp) -> RepoState:
         """Set the status: the one change that is allowed whatever the status is."""
         state = replace(self, status=status)
-        return state._logged(u.RepoStatusChanged(status), at, backup_path, limit)
+        return state._logged(u.RepoStatusChanged(status), stamp)
 
-    def with_flag(
-        self, name: str, setting: bool | None, *, at: int, backup_path: str, limit: int
-    ) -> RepoState:
+    def with_flag(self, name: str, setting: bool | None, stamp: Stamp) -> RepoState:
         """Set a feature flag, or (None) return it to its default.
 
         Raises
@@ -297,21 +398,17 @@ class RepoState(RepoFacts):
             on, off = (on | number, off) if setting else (on, off | number)
         state = replace(self, flags_enabled=on, flags_disabled=off)
         kind = u.FeatureFlagChanged(flag_id(name), setting)
-        return state._logged(kind, at, backup_path, limit)
-
-    # ------------------------------------------------------------------ upkeep
+        return state._logged(kind, stamp)
 
     def with_history_cut(
         self,
         kind: u.ExpirationRan | u.GCRan,
         removed: Collection[ObjectId],
         adopted: Mapping[ObjectId, tuple[ObjectId | None, tuple[ObjectId, ...]]],
+        stamp: Stamp,
         *,
         branches: Collection[str] = (),
         tags: Collection[str] = (),
-        at: int,
-        backup_path: str,
-        limit: int,
     ) -> RepoState:
         """Drop snapshots, and refs with them, as expiration and garbage collection decided.
 
@@ -350,9 +447,7 @@ class RepoState(RepoFacts):
             deleted_tags=self.deleted_tags | (frozenset(tags) & self.tags.keys()),
             snapshots=self.snapshots.without(gone, adopted),
         )
-        return state._logged(kind, at, backup_path, limit)
-
-    # ------------------------------------------------------------------ shared parts
+        return state._logged(kind, stamp)
 
     def require_tip(self, branch: str, expected: ObjectId) -> None:
         """Refuse unless the branch exists and points where the session started.
@@ -387,23 +482,18 @@ class RepoState(RepoFacts):
         branches = self.branches if branch is None else self.branches.pointed(branch, record.id)
         return replace(self, snapshots=self.snapshots.insert(record), branches=branches)
 
-    def _logged(self, kind: UpdateKind, at: int, backup_path: str, limit: int) -> RepoState:
-        """Put a change on top of the operations log, at a time later than the former entry's.
+    def _logged(self, kind: UpdateKind, stamp: Stamp) -> RepoState:
+        """Put a change on top of the operations log."""
+        log, before = self.updates.pushed(kind, stamp)
+        before = self.updates_before if before is None else before
+        return replace(self, updates=log, updates_before=before)
 
-        A clock that lags by up to ten minutes must not stop a change, so the entry is then dated
-        one microsecond after the former one; a larger distance means that a clock is wrong.
-        """
-        if len(self.updates):
-            former = int(self.updates.times[0])
-            if former - at > MAX_SKEW_US:
-                raise SessionStateError(
-                    f"the clocks differ: the last change of the repository is dated "
-                    f"{when(former)}, but it is {when(at)} here. Set this machine's clock, or wait "
-                    "until then if the clock of the other was wrong.",
-                    ErrorKind.CLOCK_SKEW,
-                )
-            at = max(at, former + 1)
-        log, before = self.updates.pushed(kind, at, backup_path, limit)
-        return replace(
-            self, updates=log, updates_before=self.updates_before if before is None else before
+
+def _target(refs: Refs, name: str, lister: str) -> ObjectId:
+    target = refs.get(name)
+    if target is None:
+        raise RefNotFoundError(
+            f"ref not found `{name}`. `Repository.{lister}` lists what exists.",
+            ErrorKind.REF_NOT_FOUND,
         )
+    return target

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from icechunk.core.errors import ErrorKind, FormatError
+from icechunk.core.clock import MAX_SKEW_US, to_datetime
+from icechunk.core.errors import ErrorKind, FormatError, SessionStateError
 from icechunk.core.ids import OBJECT_ID_SIZE, ObjectId
 from icechunk.spec.columns.text_pool import Ints, TextPool, insert_row
 from icechunk.spec.repo import updates as u
@@ -41,6 +42,25 @@ BARE: dict[
     14: u.ExpirationRan,
 }
 """Kinds without content, by tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a change is made, and what becomes of the state that it replaces.
+
+    Attributes
+    ----------
+    at : int
+        The present time, microseconds since 1970.
+    backup_path : str
+        Name, below ``overwritten/``, of the copy of the state being replaced.
+    limit : int
+        How many updates one repo object holds (``num_updates_per_repo_info_file``).
+    """
+
+    at: int
+    backup_path: str
+    limit: int
 
 
 class UpdateRow(NamedTuple):
@@ -186,26 +206,19 @@ class UpdateLog:
         )
         return Update(from_row(content), int(self.times[row]), self.backups.text(row))
 
-    def pushed(
-        self, kind: UpdateKind, at: int, backup_path: str, limit: int
-    ) -> tuple[UpdateLog, str | None]:
+    def pushed(self, kind: UpdateKind, stamp: Stamp) -> tuple[UpdateLog, str | None]:
         """Log after one more change (Icechunk spec 2, repo info update rules).
 
-        The new entry goes first, without backup path; the former first entry receives
-        `backup_path`, the name under which the state being replaced is kept.  Beyond `limit`
-        entries the log is cut at the first one that has a backup path; also at one of a kind that
-        this library does not know, which only the copy can hold.
+        The new entry goes first, without backup path; the former first entry receives that of the
+        stamp.  Beyond the stamp's limit the log is cut at the first entry that has a backup path;
+        also at one of a kind that this library does not know, which only the copy can hold.
 
         Parameters
         ----------
         kind : UpdateKind
             What changed.
-        at : int
-            Its time in microseconds, later than that of the former first entry.
-        backup_path : str
-            Name of the copy of the state being replaced.
-        limit : int
-            Most entries kept here.
+        stamp : Stamp
+            Its time and backup path.
 
         Returns
         -------
@@ -215,6 +228,7 @@ class UpdateLog:
             Backup path of the entry it was cut at: where the rest of the log is found.  None
             when nothing was cut.
         """
+        stamp = self._dated(stamp)
         if len(self) and int(self.backups.length[0]) >= 0:
             raise FormatError(
                 "Invalid latest update iterator, last element has backup path. Restore the `repo` "
@@ -222,26 +236,46 @@ class UpdateLog:
                 ErrorKind.DESERIALIZATION,
             )
         # Row 0 had no path: it is that of the new entry, and the former first entry's follows.
-        backups = self.backups.inserted(*((1, backup_path.encode()) if len(self) else (0, None)))
+        backups = self.backups.inserted(
+            *((1, stamp.backup_path.encode()) if len(self) else (0, None))
+        )
         content = to_row(kind)
         log = UpdateLog(
             insert_row(self.tags, 0, content.tag),
-            insert_row(self.times, 0, at),
+            insert_row(self.times, 0, stamp.at),
             backups,
             self.texts.inserted(0, _utf8(content.text)),
             insert_row(self.old, 0, np.frombuffer(content.old, np.uint8)),
             insert_row(self.new, 0, np.frombuffer(content.new, np.uint8)),
             insert_row(self.numbers, 0, content.numbers),
         )
-        if len(log) <= limit and int(log.tags.max()) <= LAST_TAG:
+        if len(log) <= stamp.limit and int(log.tags.max()) <= LAST_TAG:
             return log, None
         unwanted = log.tags > LAST_TAG
-        unwanted[limit:] = True
+        unwanted[stamp.limit :] = True
         beyond = np.flatnonzero(unwanted & (log.backups.length >= 0))
         if not len(beyond):
             return log, None
         cut = int(beyond[0])
         return log._first(cut), log.backups.text(cut)
+
+    def _dated(self, stamp: Stamp) -> Stamp:
+        """A stamp later than the newest entry, as the spec demands.
+
+        A clock that lags by up to ten minutes must not stop a change, so the entry is then dated
+        one microsecond after the former one; a larger distance means that a clock is wrong.
+        """
+        if not len(self):
+            return stamp
+        former = int(self.times[0])
+        if former - stamp.at > MAX_SKEW_US:
+            raise SessionStateError(
+                f"the clocks differ: the last change of the repository is dated {when(former)}, "
+                f"but it is {when(stamp.at)} here. Set this machine's clock, or wait until then "
+                "if the clock of the other was wrong.",
+                ErrorKind.CLOCK_SKEW,
+            )
+        return replace(stamp, at=max(stamp.at, former + 1))
 
     def _first(self, count: int) -> UpdateLog:
         """The newest entries."""
@@ -264,3 +298,9 @@ def _utf8(text: str | None) -> bytes | None:
 def check_decreasing(times: npt.NDArray[Any]) -> bool:
     """Whether times decrease strictly from the newest entry to the oldest."""
     return bool((times[1:] < times[:-1]).all())
+
+
+def when(us: int) -> str:
+    """Time as messages show it."""
+    text = to_datetime(us).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return text.removesuffix(".000000") + " UTC"

@@ -18,7 +18,7 @@ from icechunk.spec.flatbuffers.write import struct as struct_field
 from icechunk.spec.repo import updates as u
 from icechunk.spec.repo.codec import KNOWN_SLOTS, decode_repo, encode_repo, repo_fields
 from icechunk.spec.repo.state import RepoState
-from icechunk.spec.repo.update_log import UpdateLog
+from icechunk.spec.repo.update_log import Stamp, UpdateLog
 from icechunk.spec.repo.updates import Update
 from tests.oracle import run_reference
 from tests.repositories import storage_of
@@ -79,7 +79,7 @@ def check(data: bytes) -> None:
 
 def next_state(state: RepoState, step: int) -> RepoState:
     return state.with_metadata(
-        {"step": "x" * step}, at=START + 10**9 + step, backup_path=f"repo.{step:020}", limit=1000
+        {"step": "x" * step}, Stamp(START + 10**9 + step, f"repo.{step:020}", 1000)
     )
 
 

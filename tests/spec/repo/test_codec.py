@@ -18,7 +18,7 @@ from icechunk.spec.repo.codec import decode_repo, encode_repo
 from icechunk.spec.repo.refs import Refs
 from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk.spec.repo.state import RepoState
-from icechunk.spec.repo.update_log import UpdateLog
+from icechunk.spec.repo.update_log import Stamp, UpdateLog
 from icechunk.spec.repo.updates import RepoStatusValue, Update
 from tests.spec.damage import assert_only_format_errors
 from tests.spec.states import metadata, states, update_kinds
@@ -84,7 +84,7 @@ def test_a_state_that_was_read_takes_changes(
     )
     if record.id in read.snapshots:
         return
-    log, _ = read.updates.pushed(kind, read.updates[0].updated_at + 1, "backup", 1000)
+    log, _ = read.updates.pushed(kind, Stamp(read.updates[0].updated_at + 1, "backup", 1000))
     longer = replace(read, snapshots=read.snapshots.insert(record), updates=log)
     again = decode_repo(encode_repo(longer))
     assert again == longer
@@ -393,8 +393,10 @@ def test_damage_gives_format_errors_only(seed: int) -> None:
         flags_disabled=frozenset({4}),
     )
     log = rich.updates
-    log, _ = log.pushed(u.RepoStatusChanged(RepoStatusValue(1, 5, "why")), START + 99, "b1", 99)
-    log, _ = log.pushed(u.FeatureFlagChanged(4, False), START + 100, "b2", 99)
+    log, _ = log.pushed(
+        u.RepoStatusChanged(RepoStatusValue(1, 5, "why")), Stamp(START + 99, "b1", 99)
+    )
+    log, _ = log.pushed(u.FeatureFlagChanged(4, False), Stamp(START + 100, "b2", 99))
     data = encode_repo(replace(rich, updates=log))
     assert_only_format_errors(data, FileType.REPO_INFO, _visit, 12)
 

@@ -14,11 +14,11 @@ from icechunk.spec.dialect import V1
 from icechunk.spec.refs_v1 import branch_key, decode_ref, encode_ref, tombstone_key
 from icechunk.spec.repo import updates as u
 from icechunk.spec.repo.codec import decode_repo, encode_repo
-from icechunk.spec.repo.facts import FLAG_IDS
+from icechunk.spec.repo.feature_flags import FLAG_IDS
 from icechunk.spec.repo.refs import Refs
 from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk.spec.repo.state import RepoState
-from icechunk.spec.repo.update_log import UpdateLog
+from icechunk.spec.repo.update_log import Stamp, UpdateLog
 from icechunk.spec.repo.updates import RepoStatusValue, Update
 from icechunk.spec.snapshot.codec import decode_snapshot, encode_snapshot, initial_snapshot
 from icechunk.spec.transaction_log.codec import encode_transaction_log
@@ -322,7 +322,7 @@ def test_the_reference_follows_the_log_into_our_backups(tmp_path: Path) -> None:
         backup = f"repo.{10**13 - k:014}.{'0' * 19}{k}"
         (tmp_path / "overwritten" / backup).write_bytes(encode_repo(state))
         at = state.updates[0].updated_at + 1
-        state = state.with_metadata({"k": k}, at=at, backup_path=backup, limit=3)
+        state = state.with_metadata({"k": k}, Stamp(at, backup, 3))
     (tmp_path / "repo").write_bytes(encode_repo(state))
     log = run_reference(TELL + "result = tell(opened(args[0]))['log']", tmp_path)
     assert [entry[0] for entry in log] == ["MetadataChanged"] * 9 + ["RepoInitialized"]
@@ -380,9 +380,7 @@ def test_an_expired_history_and_its_pruned_logs(tmp_path: Path) -> None:
         u.ExpirationRan(),
         [s[0], s[3]],
         {s[1]: (initial, (s[0],)), s[4]: (initial, (s[0], s[1], s[2], s[3]))},
-        at=state.updates[0].updated_at,
-        backup_path=str(state.updates[1].backup_path),
-        limit=1000,
+        Stamp(state.updates[0].updated_at, str(state.updates[1].backup_path), 1000),
     )
     assert ours == replace(state, config=ours.config)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from icechunk.core.errors import FormatError
 from icechunk.spec.repo import updates as u
-from icechunk.spec.repo.update_log import UpdateLog, check_decreasing, from_row, to_row
+from icechunk.spec.repo.update_log import Stamp, UpdateLog, check_decreasing, from_row, to_row
 from icechunk.spec.repo.updates import Update
 from tests.spec.states import logs, update_kinds
 
@@ -40,7 +40,7 @@ def test_a_push_follows_the_rules_of_the_format(
     updates: list[Update], kind: u.UpdateKind, limit: int
 ) -> None:
     at = updates[0].updated_at + 1
-    log, before = UpdateLog.from_updates(updates).pushed(kind, at, "backup", limit)
+    log, before = UpdateLog.from_updates(updates).pushed(kind, Stamp(at, "backup", limit))
     whole = [Update(kind, at), replace(updates[0], backup_path="backup"), *updates[1:]]
     cuts = [k for k in range(limit, len(whole)) if whole[k].backup_path is not None]
     cut = cuts[0] if cuts else len(whole)
@@ -51,13 +51,13 @@ def test_a_push_follows_the_rules_of_the_format(
 def test_a_log_whose_newest_entry_has_a_backup_cannot_grow() -> None:
     log = UpdateLog.from_updates([Update(u.GCRan(), 1, "repo.1")])
     with pytest.raises(FormatError, match="last element has backup path"):
-        log.pushed(u.GCRan(), 2, "repo.2", 10)
+        log.pushed(u.GCRan(), Stamp(2, "repo.2", 10))
 
 
 def test_a_long_log_stays_small_while_it_moves_on() -> None:
     log = UpdateLog.from_updates([Update(u.RepoInitialized(), 0)])
     for k in range(1, 300):
-        log, _ = log.pushed(u.NewCommit("main", bytes(12)), k, f"repo.{k:020}", 20)
+        log, _ = log.pushed(u.NewCommit("main", bytes(12)), Stamp(k, f"repo.{k:020}", 20))
     assert len(log) == 20
     assert len(log.backups.data) < 3 * 20 * 36
     assert len(log.texts.data) == 12
