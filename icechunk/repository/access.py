@@ -123,7 +123,7 @@ def _warn_of_older_form() -> None:
         "`virtual_chunk_credentials` is deprecated: pass "
         "`authorize_virtual_chunk_access=icechunk.containers_credentials({url_prefix: ...})`",
         DeprecationWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
 
 
@@ -177,5 +177,5 @@ def _warn_of_none(prefix: str, container: VirtualChunkContainer | None) -> None:
         "no-auth sentinel instead. For example:\n"
         f'    authorize_virtual_chunk_access={{"{prefix}": {instead}}}{danger}',
         DeprecationWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
