@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from icechunk import Diff, Repository, Session
-from icechunk_widgets.arrays.chunk_refs import repository_of
 from icechunk_widgets.commits.details import changes_of
 from icechunk_widgets.static_html import tables
 
@@ -42,7 +41,7 @@ def _repository(repo: Repository, **_: Any) -> Any:
 def _session(session: Session, **_: Any) -> Any:
     from icechunk_widgets.history.widget import History
 
-    return History(repository_of(session), session)._repr_mimebundle_()
+    return History(session.repository, session)._repr_mimebundle_()
 
 
 def diff_html(diff: Diff) -> str:

@@ -84,26 +84,25 @@ def _row(name: str, repo: Any, sessions: list[Any]) -> dict[str, Any]:
 
 
 def _refs(repo: Any, current: str | None) -> dict[str, Any]:
-    from icechunk.core.clock import to_datetime
-    from icechunk.core.ids import id_text
-    from icechunk_widgets.commits.columns import names_and_table
     from icechunk_widgets.kernel.plain import iso
 
-    held, tags, table = names_and_table(repo)
+    table = repo.commit_table()
     branches = []
-    for branch in sorted(held, key=lambda name: (name != "main", name)):
-        record = table.get(held[branch])
+    for branch in sorted(table.branches, key=lambda name: (name != "main", name)):
+        target = table.branches[branch]
+        row = table.find(target)
+        tip = None if row < 0 else table[row]
         branches.append(
             {
                 "name": branch,
-                "id": id_text(held[branch]),
-                "message": "" if record is None else record.message,
-                "time": "" if record is None else iso(to_datetime(record.flushed_at)),
+                "id": target,
+                "message": "" if tip is None else tip.message,
+                "time": "" if tip is None else iso(tip.written_at),
                 "current": branch == current,
             }
         )
-    listed = [{"name": tag, "id": id_text(target)} for tag, target in sorted(tags.items())]
-    return {"branches": branches, "tags": listed}
+    tags = [{"name": tag, "id": target} for tag, target in sorted(table.tags.items())]
+    return {"branches": branches, "tags": tags}
 
 
 def _state(session: dict[str, Any] | None) -> dict[str, Any] | None:

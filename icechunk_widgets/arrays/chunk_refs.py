@@ -1,29 +1,24 @@
-"""Which chunks of an array are stored, and which refer to other bytes than before.
-
-It looks below the engine's public face: there, the references of an array are columns, and a
-million of them are compared at once.
-"""
+"""Which chunks of an array are stored, which differ, and their positions on the chunk grid."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icechunk import InvalidInputError, NodeNotFoundError, Repository, Session
-from icechunk.core.ids import parse_object_id
-from icechunk.engine.reader import SnapshotView
+from icechunk import ChunkType, InvalidInputError, NodeNotFoundError, Repository, Session
 from icechunk.session import ChunkReferences
-from icechunk.spec.manifest.chunk_table import VIRTUAL
-from icechunk.spec.manifest.coordinates import Coords
 
 MOST_REFERENCES = 1_000_000
-"""References of an array that are looked at for the sake of a bar."""
+"""References of an array that are loaded to find out how much one commit wrote."""
+
+Coords: TypeAlias = NDArray[np.uint32]
+"""Coordinates of several chunks, one row per chunk, shape ``(n, d)``."""
 
 
 def references(session: Session, path: str) -> ChunkReferences | None:
-    """References of an array as a session sees them now; None where there is no array."""
+    """References of an array, uncommitted changes included; None where there is no array."""
     try:
         return session.chunk_references(path)
     except (InvalidInputError, NodeNotFoundError):
@@ -43,48 +38,56 @@ def differing(before: ChunkReferences | None, after: ChunkReferences | None) -> 
     return before.differing(after)
 
 
-def repository_of(session: Session) -> Repository:
-    """The repository that a session belongs to."""
-    return Repository(session._transaction.ctx)
-
-
 def same_repository(session: Session, repo: Repository) -> bool:
-    """Whether a session was opened in this repository."""
-    return bool(session._transaction.ctx.storage.identity == repo.storage.identity)
+    """Whether a session belongs to the repository in the same storage."""
+    return session.repository.storage.identity == repo.storage.identity
 
 
 def written(repo: Repository, snapshot_id: str) -> dict[str, int | None] | None:
-    """How much a commit wrote, told by its log and its manifests; no chunk is read.
+    """How much a commit wrote, according to its log and its manifests; no chunk is read.
 
     Returns
     -------
     dict or None
         ``chunks`` written or removed, and ``bytes`` of those that are stored in the repository
-        (None where that would take too long to find out).  None for the first snapshot.
+        (None where an array has too many references to look).  None for the first snapshot.
     """
-    files, id = repo._ctx.files, parse_object_id(snapshot_id)
-    if repo.lookup_snapshot(snapshot_id).parent_id is None:
+    parent = repo.lookup_snapshot(snapshot_id).parent_id
+    if parent is None:
         return None
-    log, snapshot = files.log(id), files.snapshot(id)
-    view = SnapshotView(snapshot, files)
-    size: int | None = 0
-    for node_id, coords in log.updated_chunks.items():
-        node = snapshot.nodes.by_id(node_id)
-        if size is None or node is None or node.array is None:
+    diff = repo.diff(from_snapshot_id=parent, to_snapshot_id=snapshot_id, any_states=True)
+    chunks = diff.chunk_coordinates
+    session = repo.readonly_session(snapshot_id=snapshot_id)
+    total = sum(map(len, chunks.values()))
+    if _large_arrays(repo, session) & chunks.keys():
+        return {"chunks": total, "bytes": None}
+    size = 0
+    for path, coords in chunks.items():
+        table = references(session, path)
+        if table is None or coords.shape[1] != table.coords.shape[1]:
             continue
-        held = [snapshot.manifests[ref.object_id] for ref in node.array.manifests]
-        if sum(manifest.num_chunk_refs for manifest in held) > MOST_REFERENCES:
-            size = None
-            continue
-        table = view.reader(node).table()
-        rows = table.find_many(coords)
+        rows = table.find(coords)
         rows = rows[rows >= 0]
-        size += int(table.length[rows[table.kind[rows] != VIRTUAL]].sum())
-    return {"chunks": sum(map(len, log.updated_chunks.values())), "bytes": size}
+        size += int(table.length[rows[table.kind[rows] != ChunkType.VIRTUAL]].sum())
+    return {"chunks": total, "bytes": size}
+
+
+def _large_arrays(repo: Repository, session: Session) -> set[str]:
+    """Paths of the arrays with more references than are loaded."""
+    counts = {
+        info.id: info.num_chunk_refs for info in repo.list_manifest_files(session.snapshot_id)
+    }
+    if sum(counts.values()) <= MOST_REFERENCES:
+        return set()  # the usual case, without a look at each node
+    return {
+        node.path
+        for node in session.nodes()
+        if sum(counts[id] for id in node.manifest_ids) > MOST_REFERENCES
+    }
 
 
 def sizes(session: Session, path: str, grid: tuple[int, ...]) -> NDArray[np.float32] | None:
-    """Stored bytes of every chunk of a grid, straight from the references; NaN where none is.
+    """Stored bytes of every chunk of a grid, from the references; NaN for a missing chunk.
 
     Returns
     -------

@@ -1,14 +1,11 @@
-"""The history of a repository as the view draws it."""
+"""The history of a repository, and single commits, as the views get them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from icechunk import Diff, Repository, Session, SnapshotInfo
-from icechunk.core.ids import id_text
-from icechunk_widgets.commits import columns
-from icechunk_widgets.commits.columns import Listing, listing
-from icechunk_widgets.kernel.plain import iso, plain
+from icechunk import Diff, Repository, Session
+from icechunk_widgets.commits.columns import Listing, commit_row, listing
 
 MOST_COMMITS = 100_000
 MOST_PATHS = 2_000
@@ -28,13 +25,13 @@ def history(
     repo : Repository
         Whose history.
     session : Session, optional
-        Drawn as a hollow commit on top of its base while it has changes.
+        Drawn as a hollow commit above its base while it has changes.
     ref : str, optional
         Snapshot id: show only its ancestry.
     rows : int, optional
-        How many of the commits to tell about, the newest; all by default.
+        Describe this many of the commits, the newest; all by default.
     limit : int
-        Most commits to list, the newest.
+        List at most this many commits, the newest.
 
     Returns
     -------
@@ -42,18 +39,18 @@ def history(
         ``commits`` (newest first over all branches and tags), ``count`` (of all), ``refs``,
         ``session`` and ``truncated``.
     """
-    return told(listing(repo, ref, limit), session, rows)
+    return summary(listing(repo, ref, limit), session, rows)
 
 
-def told(held: Listing, session: Session | None, rows: int | None = None) -> dict[str, Any]:
+def summary(held: Listing, session: Session | None, rows: int | None = None) -> dict[str, Any]:
     """A listing as `history` returns it."""
     shown = len(held) if rows is None else min(rows, len(held))
     places = held.places()
     return {
-        "commits": [held.row(place) for place in range(shown)],
+        "commits": [commit_row(held[place]) for place in range(shown)],
         "count": len(held),
         "refs": [
-            {"name": name, "kind": kind, "id": id_text(target), "at": places[target]}
+            {"name": name, "kind": kind, "id": target, "at": places[target]}
             for kind, targets in (("branch", held.branches), ("tag", held.tags))
             for name, target in sorted(targets.items(), key=lambda one: (one[0] != "main", one[0]))
             if target in places
@@ -61,23 +58,6 @@ def told(held: Listing, session: Session | None, rows: int | None = None) -> dic
         "session": None if session is None else working(session),
         "truncated": held.truncated,
     }
-
-
-def row(info: SnapshotInfo) -> dict[str, Any]:
-    """One commit."""
-    return {
-        "id": info.id,
-        "parent": info.parent_id,
-        "message": info.message,
-        "time": iso(info.written_at),
-        "author": author_of(info),
-        "metadata": plain(info.metadata),
-    }
-
-
-def author_of(info: SnapshotInfo) -> str | None:
-    """Who committed, where the metadata say so."""
-    return columns.author_of(info.metadata)
 
 
 def working(session: Session) -> dict[str, Any] | None:
@@ -94,7 +74,7 @@ def working(session: Session) -> dict[str, Any] | None:
 
 
 def count_changes(diff: Diff) -> int:
-    """How many nodes and chunks differ."""
+    """Number of nodes and chunks that differ."""
     return (
         sum(len(paths) for paths in _node_sets(diff).values())
         + len(diff.moved_nodes)
@@ -103,7 +83,7 @@ def count_changes(diff: Diff) -> int:
 
 
 def commit(repo: Repository, snapshot_id: str) -> dict[str, Any]:
-    """One commit and what it changed against its parent.
+    """One commit and what it changed since its parent.
 
     Returns
     -------
@@ -116,7 +96,7 @@ def commit(repo: Repository, snapshot_id: str) -> dict[str, Any]:
     if info.parent_id is not None:
         diff = repo.diff(from_snapshot_id=info.parent_id, to_snapshot_id=info.id, any_states=True)
         changes = changes_of(diff)
-    return {**row(info), "changes": changes}
+    return {**commit_row(info), "changes": changes}
 
 
 def changes_of(diff: Diff) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from icechunk import FormatError, Repository
-from icechunk.spec.snapshot.nodes import NodeSnapshot
+from icechunk.session import NodeInfo
 
 MOST_NODES = 500
 
 
 def tree_at(repo: Repository, snapshot_id: str) -> dict[str, Any]:
-    """What is in a repository at a commit.
+    """The nodes of a repository at a commit.
 
     Returns
     -------
@@ -24,17 +24,16 @@ def tree_at(repo: Repository, snapshot_id: str) -> dict[str, Any]:
     nodes: list[dict[str, Any]] = []
     count = 0
     groups: set[str] = set()
-    for node in session._transaction.base.nodes:
+    for node in session.nodes():
         count += 1
-        array = node.array
-        if array is not None and array.dimension_names and all(array.dimension_names):
+        names = node.dimension_names or ()
+        if names and all(names):
             groups.add(node.path.rpartition("/")[0])
         if len(nodes) >= MOST_NODES:
             continue
-        shown: dict[str, Any] = {"path": node.path, "type": "group" if array is None else "array"}
-        if array is not None:
-            shown |= {"shape": list(array.shape), "dims": list(array.dimension_names or ())}
-            shown |= {"dtype": _dtype(node)}
+        shown: dict[str, Any] = {"path": node.path, "type": node.kind}
+        if node.shape is not None:
+            shown |= {"shape": list(node.shape), "dims": list(names), "dtype": _dtype(node)}
         nodes.append(shown)
     opened = f"session = repo.readonly_session(\n    snapshot_id={snapshot_id!r}\n)"
     whole = 'root = zarr.open_group(session.store, mode="r")'
@@ -46,10 +45,10 @@ def tree_at(repo: Repository, snapshot_id: str) -> dict[str, Any]:
     return {"nodes": nodes, "count": count, "python": python}
 
 
-def _dtype(node: NodeSnapshot) -> str:
+def _dtype(node: NodeInfo) -> str:
     """Zarr's name of an array's data type."""
     try:
-        declared = node.document.get("data_type")
+        declared = node.metadata.get("data_type")
     except FormatError:
         return "?"
     return str(declared.get("name")) if isinstance(declared, dict) else str(declared)

@@ -1,4 +1,4 @@
-"""Which commits wrote a chunk, told by the transaction logs; no manifest and no chunk is read."""
+"""Find the commits that wrote a chunk in the transaction logs; no manifest or chunk is read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from icechunk import IcechunkError, Session
-from icechunk.core.ids import id_text, parse_object_id
-from icechunk.spec.repo.snapshot_info import SnapshotInfo
 from icechunk_widgets.arrays.nodes import array_shape
-from icechunk_widgets.commits import details
+from icechunk_widgets.commits.columns import commit_row
 from icechunk_widgets.kernel.failures import one_line
 
 MOST_SECONDS = 0.3
@@ -26,7 +24,7 @@ def writers(
     after: str | None = None,
     seconds: float = MOST_SECONDS,
 ) -> dict[str, Any]:
-    """Look back through the history of a state for the commits that wrote or removed a chunk.
+    """Search the history of a state for the commits that wrote or removed a chunk.
 
     Parameters
     ----------
@@ -37,57 +35,55 @@ def writers(
     chunk : sequence of int
         Coordinates.
     after : str, optional
-        Go on below this snapshot, the ``last`` of an earlier answer.
+        Continue before this snapshot, the ``last`` of an earlier call.
     seconds : float
-        Stop when this has passed.
+        Stop after this time.
 
     Returns
     -------
     dict
         ``commits`` (newest first; each with ``made``, true where it made the array),
         ``uncommitted`` (whether the session changed the chunk itself), ``looked`` (commits looked
-        at), ``last`` (the snapshot to go on after; None at the end) and ``note`` (why it ended
-        early, or "").
+        at), ``last`` (the snapshot to continue after; None at the end) and ``note`` (why the
+        search ended early, or "").
     """
-    transaction = session._transaction
-    node = transaction.node(path)
-    told: dict[str, Any] = {"commits": [], "uncommitted": False, "looked": 0, "note": ""}
-    if node is None or array_shape(session, path) is None:
-        return {**told, "last": None}
-    wanted = np.array(chunk, np.uint32)
+    result: dict[str, Any] = {"commits": [], "uncommitted": False, "looked": 0, "note": ""}
+    if array_shape(session, path) is None:
+        return {**result, "last": None}
+    node_id, sought = session.get_node_id(path), np.array(chunk, np.uint32)
     if after is None:
-        edits = transaction.changes.chunks.get(node.id)
-        place = tuple(int(c) for c in chunk)
-        told["uncommitted"] = edits is not None and edits.find(place) is not None
-    files = transaction.ctx.files
-    start = transaction.base_id if after is None else parse_object_id(after)
+        result["uncommitted"] = _has(session.status().chunk_coordinates.get(path), sought)
+    repo = session.repository
+    start = session.snapshot_id if after is None else after
     end = time.monotonic() + seconds
-    for record in transaction.ctx.ref_store.ancestry(start):
-        if after is not None and record.id == start:
+    for info in repo.ancestry(snapshot_id=start):
+        if info.id == after:
             continue
-        told["last"] = id_text(record.id)
-        told["looked"] += 1
-        if record.parent_id is None:
+        result["last"] = info.id
+        result["looked"] += 1
+        if info.parent_id is None:
             break
         try:
-            logs = [files.log(id) for id in (*record.pruned, record.id)]
+            log = repo.transaction_log(info.id)
         except IcechunkError as error:
-            told["note"] = one_line(error)
+            result["note"] = one_line(error)
             break
-        made = any(node.id in log.new_arrays for log in logs)
-        wrote = any(_has(log.updated_chunks.get(node.id), wanted) for log in logs)
+        made = node_id in log.new_arrays
+        wrote = _has(log.updated_chunks.get(node_id), sought)
         if wrote or made:
-            row = details.row(SnapshotInfo.of(record))
-            told["commits"].append({**row, "made": made, "wrote": wrote})
+            result["commits"].append({**commit_row(info), "made": made, "wrote": wrote})
         if made:
             break
-        if time.monotonic() > end or len(told["commits"]) >= MOST_FOUND:
-            return told
-    return {**told, "last": None}
+        if log.missing:
+            result["note"] = "what expired commits before this one wrote is no longer recorded"
+            break
+        if time.monotonic() > end or len(result["commits"]) >= MOST_FOUND:
+            return result
+    return {**result, "last": None}
 
 
-def _has(coords: Any, wanted: np.ndarray[Any, np.dtype[np.uint32]]) -> bool:
+def _has(coords: Any, chunk: np.ndarray[Any, np.dtype[np.uint32]]) -> bool:
     """Whether a chunk is among coordinates, shape ``(n, d)``."""
-    if coords is None or coords.shape[1] != len(wanted):
+    if coords is None or coords.shape[1] != len(chunk):
         return False
-    return bool(np.all(coords == wanted, axis=1).any())
+    return bool(np.all(coords == chunk, axis=1).any())

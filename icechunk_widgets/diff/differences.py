@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icechunk import Diff, ErrorKind, NodeNotFoundError, Repository
-from icechunk.spec.manifest.coordinates import Coords
 from icechunk_widgets.arrays.axis_labels import Axis, axes_of
-from icechunk_widgets.arrays.chunk_refs import flat, inside, stored
+from icechunk_widgets.arrays.chunk_refs import Coords, flat, inside, stored
 from icechunk_widgets.arrays.nodes import ArrayShape, array_shape, is_array
 from icechunk_widgets.diff.states import State
 from icechunk_widgets.kernel.failures import refusal

@@ -39,12 +39,7 @@ class State:
     @property
     def token(self) -> str:
         """A text that changes when the content does."""
-        return f"{self.snapshot_id}.{change_count(self.session)}" if self.live else self.snapshot_id
-
-
-def change_count(session: Session) -> int:
-    """A number that grows with every change of a session."""
-    return int(session._transaction.revision)
+        return f"{self.snapshot_id}.{self.session.revision}" if self.live else self.snapshot_id
 
 
 def state_of(repo: Repository, name: str | Session) -> State:

@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from icechunk import IcechunkError, Repository, Session, SnapshotInfo
-from icechunk.core.ids import parse_object_id
+from icechunk import IcechunkError, Repository, Session
 from icechunk_widgets.arrays.chunk_refs import written
 from icechunk_widgets.commits import details
-from icechunk_widgets.commits.columns import Listing, listing, version
+from icechunk_widgets.commits.columns import Listing, commit_row, listing, version
 from icechunk_widgets.commits.tree import tree_at
 from icechunk_widgets.diff.comparison import ComparisonView
 from icechunk_widgets.diff.differences import Comparison
-from icechunk_widgets.diff.states import change_count, snapshot_named, state_of
+from icechunk_widgets.diff.states import snapshot_named, state_of
 from icechunk_widgets.history.actions import plan
 from icechunk_widgets.history.branch_rebase import of_branch, of_session
 from icechunk_widgets.kernel.failures import describe, refusal
@@ -112,7 +111,7 @@ class History(BaseWidget):
             1970).
         """
         held = self._listing(max(1, min(int(limit), details.MOST_COMMITS)))
-        result = details.told(held, self._session, max(0, min(int(rows), MOST_ROWS)))
+        result = details.summary(held, self._session, max(0, min(int(rows), MOST_ROWS)))
         self._seen = self._token(held.version)
         result["version"] = held.version
         return result, [held.ids(), held.parents, held.times()]
@@ -121,12 +120,8 @@ class History(BaseWidget):
     def rows(self, ids: list[str]) -> list[dict[str, Any]]:
         """The texts of some commits, at most 500."""
         table = (self._held or self._listing()).table
-        found = []
-        for id in ids[:500]:
-            row = table.find(parse_object_id(id))
-            if row >= 0:
-                found.append(details.row(SnapshotInfo.of(table.record(row))))
-        return found
+        rows = map(table.find, ids[:500])
+        return [commit_row(table[row]) for row in rows if row >= 0]
 
     @answers("search")
     def search(self, text: str, version: str) -> Reply:
@@ -148,11 +143,11 @@ class History(BaseWidget):
         session = self._session
         if session is None or session.read_only:
             return of_repo
-        return f"{of_repo} {session.snapshot_id} {change_count(session)}"
+        return f"{of_repo} {session.snapshot_id} {session.revision}"
 
     def payload(self, rows: int | None = None) -> dict[str, Any]:
         """Commits, refs and the working session; of the commits all, or the newest."""
-        return details.told(self._listing(), self._session, rows)
+        return details.summary(self._listing(), self._session, rows)
 
     @property
     def commits(self) -> list[dict[str, Any]]:

@@ -147,7 +147,7 @@ def _quoted(name: str) -> str:
 def _paths(space: Workspace) -> list[str]:
     """Paths of nodes that the session sees."""
     session = space.held_session or space.repo.readonly_session("main")
-    return sorted(node.path for node in session._transaction.tree)
+    return [node.path for node in session.nodes()]
 
 
 def _places(space: Workspace) -> list[str]:

@@ -98,9 +98,7 @@ def checkout(space: Workspace, name: str, start: str | None, new: bool, discard:
 def _take_along(space: Workspace, session: Session, name: str) -> Note:
     """Go on with the same session, its store and its changes, on a new branch at its base."""
     space.repo.create_branch(name, session.snapshot_id)
-    transaction = session._transaction
-    with transaction.lock:
-        transaction.branch = name
+    session.switch_branch(name)
     space.bind(space.repo, session)
     changed = session.has_uncommitted_changes
     along = ", uncommitted changes come along" if changed else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from icechunk import Session
-from icechunk_widgets.commits.details import author_of
+from icechunk_widgets.commits.columns import author_of
 from icechunk_widgets.kernel.plain import short
 from icechunk_widgets.resolver.conflict_scan import ConflictScan
 from icechunk_widgets.resolver.rebase_job import CLOSED

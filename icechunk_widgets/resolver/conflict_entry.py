@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from icechunk import Conflict, ConflictType
 from icechunk.conflicts import CHOICES
 from icechunk.session import ChunkReferences
-from icechunk.spec.manifest.coordinates import Coords
-from icechunk_widgets.arrays.chunk_refs import flat, runs_of
+from icechunk_widgets.arrays.chunk_refs import Coords, flat, runs_of
 
 NOT_HERE, UNDECIDED, OURS, THEIRS, BASE, ONLY_OURS, ONLY_THEIRS, MERGE_OURS, MERGE_THEIRS = range(9)
 NAME: Final = {

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icechunk import Conflict, ConflictType, Diff, ErrorKind, InvalidInputError
-from icechunk.spec.manifest.coordinates import Coords
-from icechunk_widgets.arrays.chunk_refs import differing, flat, in_runs, inside
+from icechunk_widgets.arrays.chunk_refs import Coords, differing, flat, in_runs, inside
 from icechunk_widgets.resolver.conflict_entry import (
     BASE,
     CODE,

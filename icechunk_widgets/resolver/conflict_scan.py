@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from icechunk import Conflict, Diff, Repository, Session, SnapshotInfo
 from icechunk_widgets.arrays.axis_labels import axes_of
-from icechunk_widgets.arrays.chunk_refs import flat, inside, references, repository_of
+from icechunk_widgets.arrays.chunk_refs import flat, inside, references
 from icechunk_widgets.arrays.nodes import array_shape
 from icechunk_widgets.arrays.pictures import Side
-from icechunk_widgets.commits.details import author_of, count_changes
+from icechunk_widgets.commits.columns import author_of
+from icechunk_widgets.commits.details import count_changes
 from icechunk_widgets.diff.differences import geometry
 from icechunk_widgets.kernel.plain import iso, plural, short
 from icechunk_widgets.resolver.conflict_entry import NOT_HERE, ONLY_OURS, ONLY_THEIRS, Entry
@@ -84,10 +85,10 @@ class ConflictScan:
             tip=report.tip,
             plan=ConflictPlan(entries),
             sessions=sessions,
-            repo=repository_of(session),
+            repo=session.repository,
             changes=count_changes(session.status()),
             more=tuple(more),
-            info=repository_of(session).lookup_snapshot(report.tip),
+            info=session.repository.lookup_snapshot(report.tip),
         )
 
     def renewed(self, more: Iterable[Conflict] = ()) -> ConflictScan:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import icechunk
-from icechunk.core.ids import id_text, new_object_id
+from icechunk.core.ids import new_object_id
 from icechunk.spec.repo.codec import encode_repo
 from icechunk.spec.repo.refs import Refs
 from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
-from icechunk_widgets.commits.columns import NOT_LISTED, ROOT, listing
+from icechunk_widgets.commits.columns import NOT_LISTED, ROOT, commit_row, listing
 from icechunk_widgets.history.widget import History
 from tests.widgets.scenes import climate, commit_value
 
@@ -48,7 +48,7 @@ def test_columns_say_what_the_rows_say() -> None:
     session.commit("on dev", allow_empty=True)
     held = listing(repo)
     ids = [bytes(letters).decode() for letters in held.ids()]
-    rows = [held.row(place) for place in range(len(held))]
+    rows = [commit_row(held[place]) for place in range(len(held))]
     assert [row["id"] for row in rows] == ids
     assert [row["id"] for row in rows] == [info.id for info in repo.history()["commits"]]
     parents = [None if at == ROOT else ids[at] for at in held.parents]
@@ -56,7 +56,7 @@ def test_columns_say_what_the_rows_say() -> None:
     written = [info.written_at.timestamp() * 1000 for info in repo.history()["commits"]]
     assert held.times() == pytest.approx(written, abs=0.01)
     one_line = listing(repo, tip)
-    assert "on dev" not in [one_line.row(place)["message"] for place in range(len(one_line))]
+    assert "on dev" not in [one_line[place].message for place in range(len(one_line))]
     assert one_line.version != held.version
     cut = listing(repo, limit=3)
     assert cut.truncated
@@ -81,7 +81,7 @@ def test_a_parent_with_a_clock_ahead_stands_below_its_child() -> None:
 def test_search_finds_messages_authors_ids_and_names(tmp_path: Path) -> None:
     repo = long_history(tmp_path, 300)
     held = listing(repo)
-    rows = [held.row(place) for place in range(len(held))]
+    rows = [commit_row(held[place]) for place in range(len(held))]
 
     def found(text: str) -> list[int]:
         return [int(place) for place in held.search(text)]
@@ -93,7 +93,7 @@ def test_search_finds_messages_authors_ids_and_names(tmp_path: Path) -> None:
     assert found("") == []
     assert found("nothing like it") == []
     again = listing(climate())  # its metadata were never in a file
-    assert [again.row(int(place))["message"] for place in again.search("ana")] == ["base"]
+    assert [again[int(place)].message for place in again.search("ana")] == ["base"]
 
 
 def test_a_hundred_thousand_commits(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_hundred_thousand_commits(tmp_path: Path) -> None:
     reply, buffers = widget.respond({"id": 2, "method": "search", "params": params})
     assert time.perf_counter() - start < 1.5
     places = np.frombuffer(buffers[0], np.uint32)
-    wanted = [id_text(widget._held.table.id_at(int(widget._held.rows[p]))) for p in places[:3]]  # type: ignore[union-attr]
+    wanted = [widget._held[int(place)].id for place in places[:3]]  # type: ignore[index]
     reply, _ = widget.respond({"id": 3, "method": "rows", "params": {"ids": wanted}})
     assert all("hour 99" in row["message"] for row in reply["result"])
     stale = {"text": "hour", "version": "of yesterday"}
