@@ -12,6 +12,21 @@ export interface Call {
   params: Record<string, unknown>;
 }
 
+type Answers = Partial<Record<string, () => unknown>>;
+
+/** What the commits wrote, over and over. */
+const WRITTEN = [12, 148, 3, 0, 40].map((chunks, i) => ({ chunks, bytes: [9_300, 151_000, 800, 0, 2_100_000][i] }));
+
+/** By how much a chunk changed; one chunk was written again with the values it had. */
+function magnitude([t, y, x]: number[]): { equal: boolean; largest: number } {
+  if (t === 7 && y === 1) return { equal: true, largest: 0 };
+  return { equal: false, largest: ((t! * 5 + y! * 3 + x! * 2) % 11) / 8 + 0.05 };
+}
+
+function isReply(made: unknown): made is Reply<unknown> {
+  return typeof made === "object" && made !== null && "buffers" in made;
+}
+
 export class FakeHost implements Host {
   readonly calls: Call[] = [];
   readonly traits = new Map<string, unknown>();
@@ -96,81 +111,67 @@ export class FakeHost implements Host {
   }
 
   private reply(method: string, params: Record<string, unknown>): Reply<unknown> {
-    const plain = (result: unknown): Reply<unknown> => ({ result, buffers: [] });
-    switch (method) {
-      case "look":
-        return plain(null);
-      case "rebases":
-        return plain({ onto: params.onto, verdicts: VERDICTS });
-      case "tree":
-        return plain(TREE);
-      case "sizes":
-        return sizes();
-      case "writers":
-        return plain(writers(params.after as string | null));
-      case "commit":
-        return plain(commitReply(String(params.id)));
-      case "activity":
-        return plain(Object.fromEntries((params.ids as string[]).map((id, i) => [id, { chunks: [12, 148, 3, 0, 40][i % 5], bytes: [9_300, 151_000, 800, 0, 2_100_000][i % 5] }])));
-      case "action":
-        return plain({
-          python: `repo.create_${String(params.action)}(${JSON.stringify(params.name)}, "${String(params.id)}")`,
-          warning: params.action === "reset" ? "main moves and lets go of 2 commits." : "",
-          ...(params.run ? { done: "Done as asked." } : {}),
-        });
-      case "metadata":
-        return plain({ rows: METADATA });
-      case "magnitudes":
-        return plain({
-          chunks: (params.chunks as number[][]).map(([t, y, x]) =>
-            t === 7 && y === 1 ? { equal: true, largest: 0 } : { equal: false, largest: ((t! * 5 + y! * 3 + x! * 2) % 11) / 8 + 0.05 },
-          ),
-        });
-      case "compare":
-        return this.reply(String(params.method), params.params as Record<string, unknown>);
-      case "diff":
-      case "diff_summary":
-        return plain(diffReply());
-      case "chunk_map":
-        return {
-          result: chunkMap(String(params.path)),
-          buffers: [new DataView((this.kind === "diff" ? diffStates() : this.states.slice()).buffer)],
-        };
-      case "node_conflict":
-        return { result: NODE_CONFLICT, buffers: [] };
-      case "preview":
-        return preview(String(params.path), params.chunk as number[], this.shown(params.chunk as number[], params.sides as string[]));
-      case "conflicts":
-        return plain(this.conflicts());
-      case "decide":
-        return plain(this.decide(params));
-      case "undo":
-        return plain(this.travel(this.past, this.future));
-      case "redo":
-        return plain(this.travel(this.future, this.past));
-      case "script":
-        return plain({ text: SCRIPT });
-      case "cells":
-        return plain({ ours: 120, theirs: 83, both: 12, alike: 0 });
-      case "merge":
-        return plain(this.merge(params));
-      case "rule":
-        return plain({ takes: 7, looked: 40, of: 40, unreadable: 0, parts: [{ path: "/ocean/sst", choice: "theirs", chunks: 7 }], ...(params.apply ? this.decide({ type: "ChunkDoubleUpdate", choice: "theirs", runs: [37, 12] }) as object : {}) });
-      case "seams":
-        return plain({ borders: 14, more: 0, steep: [{ chunk: [4, 0, 1], next: [4, 1, 1], axis: 1, step: 2.31, inside: 0.4 }] });
-      case "save":
-        return plain({ text: "{}", name: "decisions-main-ZR8V4T2Q.json" });
-      case "load":
-        return plain({ ...this.small(), told: "3 of 4 decisions in the file still hold." });
-      case "complete":
+    const answer = { ...this.readers(params), ...this.decisions(params) }[method];
+    if (!answer) throw new HostError("unknown-method", `There is no method ${method}.`);
+    const made = answer();
+    return isReply(made) ? made : { result: made, buffers: [] };
+  }
+
+  /** Requests that change nothing, of every view. */
+  private readers(params: Record<string, unknown>): Answers {
+    return {
+      look: () => null,
+      rebases: () => ({ onto: params.onto, verdicts: VERDICTS }),
+      tree: () => TREE,
+      sizes,
+      writers: () => writers(params.after as string | null),
+      commit: () => commitReply(String(params.id)),
+      activity: () => Object.fromEntries((params.ids as string[]).map((id, i) => [id, WRITTEN[i % WRITTEN.length]])),
+      action: () => ({
+        python: `repo.create_${String(params.action)}(${JSON.stringify(params.name)}, "${String(params.id)}")`,
+        warning: params.action === "reset" ? "main moves; 2 commits become unreachable." : "",
+        ...(params.run ? { done: "Done as requested." } : {}),
+      }),
+      metadata: () => ({ rows: METADATA }),
+      magnitudes: () => ({ chunks: (params.chunks as number[][]).map(magnitude) }),
+      compare: () => this.reply(String(params.method), params.params as Record<string, unknown>),
+      diff: diffReply,
+      diff_summary: diffReply,
+      chunk_map: () => ({
+        result: chunkMap(String(params.path)),
+        buffers: [new DataView((this.kind === "diff" ? diffStates() : this.states.slice()).buffer)],
+      }),
+      preview: () => {
+        const chunk = params.chunk as number[];
+        return preview(String(params.path), chunk, this.shown(chunk, params.sides as string[]));
+      },
+    };
+  }
+
+  /** Requests of the resolver. */
+  private decisions(params: Record<string, unknown>): Answers {
+    const rule = { takes: 7, looked: 40, of: 40, unreadable: 0, parts: [{ path: "/ocean/sst", choice: "theirs", chunks: 7 }] };
+    return {
+      node_conflict: () => NODE_CONFLICT,
+      conflicts: () => this.conflicts(),
+      decide: () => this.decide(params),
+      undo: () => this.travel(this.past, this.future),
+      redo: () => this.travel(this.future, this.past),
+      script: () => ({ text: SCRIPT }),
+      cells: () => ({ ours: 120, theirs: 83, both: 12, alike: 0 }),
+      merge: () => this.merge(params),
+      rule: () =>
+        params.apply ? { ...rule, ...this.decide({ type: "ChunkDoubleUpdate", choice: "theirs", runs: [37, 12] }) } : rule,
+      seams: () => ({ borders: 14, more: 0, steep: [{ chunk: [4, 0, 1], next: [4, 1, 1], axis: 1, step: 2.31, inside: 0.4 }] }),
+      save: () => ({ text: "{}", name: "decisions-main-ZR8V4T2Q.json" }),
+      load: () => ({ ...this.small(), told: "3 of 4 decisions in the file still hold." }),
+      complete: () => {
         queueMicrotask(() => this.finish(String(params.message ?? "")));
-        return plain({ job: "job-1" });
-      case "cancel":
-      case "renew":
-        return plain({});
-      default:
-        throw new HostError("unknown-method", `There is no method ${method}.`);
-    }
+        return { job: "job-1" };
+      },
+      cancel: () => ({}),
+      renew: () => ({}),
+    };
   }
 
   // ---- resolver -------------------------------------------------------------------------------
@@ -215,7 +216,7 @@ export class FakeHost implements Host {
     };
   }
 
-  private decide(params: Record<string, unknown>): unknown {
+  private decide(params: Record<string, unknown>): object {
     this.past.push({ states: this.states.slice(), node: this.nodeChoice });
     this.future = [];
     const choice = params.choice as Choice | null;

@@ -1,8 +1,8 @@
 /** Development page: every view on made-up data, `?view=resolver&theme=dark`. */
 
-import { mount as mountDiff } from "../src/views/diff";
-import { mount as mountHistory } from "../src/views/history";
-import { mount as mountResolver } from "../src/views/resolver";
+import { mount as mountDiff } from "../src/views/diff/diff";
+import { mount as mountHistory } from "../src/views/history/history";
+import { mount as mountResolver } from "../src/views/resolver/resolver";
 import { mount as mountRepositories } from "../src/views/repositories";
 import { FakeHost } from "./fake-host";
 import { longHistory } from "./long";

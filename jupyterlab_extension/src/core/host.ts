@@ -60,106 +60,111 @@ interface Pending {
 let hosts = 0;
 
 /**
- * Speak the request protocol over `msg:custom`.
+ * A host that sends requests to the widget's kernel side as `msg:custom` messages.
  *
- * Several views may share one model, so request ids are unique per view and foreign replies are
- * ignored. When `signal` aborts, every pending request rejects and no listener stays behind.
+ * Several views may share one model, so request ids are unique per view and replies to other views
+ * are ignored. When `signal` aborts, every pending request rejects and all listeners are removed.
  */
 export function anywidgetHost(model: WidgetModel, signal: AbortSignal): Host {
-  const prefix = `${Math.random().toString(36).slice(2, 10)}-${++hosts}`;
-  const pending = new Map<string, Pending>();
-  const listeners = new Set<(event: PushEvent) => void>();
-  let counter = 0;
+  return new AnywidgetHost(model, signal);
+}
 
-  const receive = (message: unknown, buffers?: DataView[]): void => {
+class AnywidgetHost implements Host {
+  private readonly prefix = `${Math.random().toString(36).slice(2, 10)}-${++hosts}`;
+  private readonly pending = new Map<string, Pending>();
+  private readonly listeners = new Set<(event: PushEvent) => void>();
+  private counter = 0;
+
+  constructor(
+    private readonly model: WidgetModel,
+    private readonly signal: AbortSignal,
+  ) {
+    const receive = ((message: unknown, buffers?: DataView[]) => this.receive(message, buffers)) as (...args: never[]) => void;
+    model.on("msg:custom", receive);
+    const close = (): void => {
+      model.off("msg:custom", receive);
+      for (const waiting of [...this.pending.values()]) waiting.reject(closedError());
+      this.listeners.clear();
+    };
+    signal.addEventListener("abort", close, { once: true });
+  }
+
+  get(name: string): unknown {
+    return this.model.get(name);
+  }
+
+  set(name: string, value: unknown): void {
+    this.model.set(name, value);
+    this.model.save_changes();
+  }
+
+  onChange(name: string, callback: () => void, signal: AbortSignal): void {
+    this.model.on(`change:${name}`, callback);
+    signal.addEventListener("abort", () => this.model.off(`change:${name}`, callback), { once: true });
+  }
+
+  onEvent(callback: (event: PushEvent) => void, signal: AbortSignal): void {
+    this.listeners.add(callback);
+    signal.addEventListener("abort", () => this.listeners.delete(callback), { once: true });
+  }
+
+  request<T>(method: string, params: Record<string, unknown> = {}, options: RequestOptions = {}): Promise<Reply<T>> {
+    return new Promise((resolve, reject) => {
+      if (this.signal.aborted) return reject(closedError());
+      if (options.signal?.aborted) return reject(abortedError());
+      const id = `${this.prefix}-${++this.counter}`;
+      const limit = options.timeout ?? REQUEST_TIMEOUT;
+      const finish = (): void => {
+        clearTimeout(timer);
+        this.pending.delete(id);
+        options.signal?.removeEventListener("abort", abandon);
+      };
+      const fail = (error: HostError): void => (finish(), reject(error));
+      const abandon = (): void => fail(abortedError());
+      const timer = setTimeout(() => fail(timeoutError(limit)), limit);
+      this.pending.set(id, { resolve: (reply) => (finish(), resolve(reply as Reply<T>)), reject: fail });
+      options.signal?.addEventListener("abort", abandon, { once: true });
+      try {
+        this.model.send({ id, method, params });
+      } catch (error) {
+        fail(sendError(error));
+      }
+    });
+  }
+
+  private receive(message: unknown, buffers?: DataView[]): void {
     if (typeof message !== "object" || message === null) return;
     const content = message as Record<string, unknown>;
     if (typeof content.event === "string") {
-      for (const listener of [...listeners]) listener(content as PushEvent);
+      for (const listener of [...this.listeners]) listener(content as PushEvent);
       return;
     }
-    const waiting = pending.get(String(content.id));
+    const waiting = this.pending.get(String(content.id));
     if (!waiting) return;
     if (content.ok === true) waiting.resolve({ result: content.result, buffers: buffers ?? [] });
     else waiting.reject(errorFrom(content.error));
-  };
+  }
+}
 
-  model.on("msg:custom", receive as (...args: never[]) => void);
-  signal.addEventListener(
-    "abort",
-    () => {
-      model.off("msg:custom", receive as (...args: never[]) => void);
-      for (const waiting of [...pending.values()])
-        waiting.reject(new HostError("closed", "This view was closed."));
-      listeners.clear();
-    },
-    { once: true },
+function closedError(): HostError {
+  return new HostError("closed", "This view was closed.");
+}
+
+function abortedError(): HostError {
+  return new HostError("aborted", "Request abandoned.");
+}
+
+function timeoutError(limit: number): HostError {
+  return new HostError(
+    "timeout",
+    `The kernel did not answer within ${Math.round(limit / 1000)} s.`,
+    "If it is running a long cell, wait for it and try again; if it has stopped, restart it and run the cell.",
   );
+}
 
-  return {
-    get: (name) => model.get(name),
-    set(name, value) {
-      model.set(name, value);
-      model.save_changes();
-    },
-    onChange(name, callback, scope) {
-      model.on(`change:${name}`, callback);
-      const stop = (): void => model.off(`change:${name}`, callback);
-      scope.addEventListener("abort", stop, { once: true });
-    },
-    onEvent(callback, scope) {
-      listeners.add(callback);
-      scope.addEventListener("abort", () => listeners.delete(callback), { once: true });
-    },
-    request<T>(method: string, params: Record<string, unknown> = {}, options: RequestOptions = {}) {
-      return new Promise<Reply<T>>((resolve, reject) => {
-        if (signal.aborted) return reject(new HostError("closed", "This view was closed."));
-        if (options.signal?.aborted) return reject(new HostError("aborted", "Request abandoned."));
-        const id = `${prefix}-${++counter}`;
-        const limit = options.timeout ?? REQUEST_TIMEOUT;
-        const finish = (): void => {
-          clearTimeout(timer);
-          pending.delete(id);
-          options.signal?.removeEventListener("abort", abandon);
-        };
-        const fail = (error: HostError): void => {
-          finish();
-          reject(error);
-        };
-        const abandon = (): void => fail(new HostError("aborted", "Request abandoned."));
-        const timer = setTimeout(
-          () =>
-            fail(
-              new HostError(
-                "timeout",
-                `The kernel did not answer within ${Math.round(limit / 1000)} s.`,
-                "If it is running a long cell, wait for it and try again; if it has stopped, restart it and run the cell.",
-              ),
-            ),
-          limit,
-        );
-        pending.set(id, {
-          resolve(reply) {
-            finish();
-            resolve(reply as Reply<T>);
-          },
-          reject: fail,
-        });
-        options.signal?.addEventListener("abort", abandon, { once: true });
-        try {
-          model.send({ id, method, params });
-        } catch (error) {
-          fail(
-            new HostError(
-              "no-kernel",
-              `The request could not be sent: ${error instanceof Error ? error.message : String(error)}`,
-              "Run the cell again to connect this view to a running kernel.",
-            ),
-          );
-        }
-      });
-    },
-  };
+function sendError(error: unknown): HostError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new HostError("no-kernel", `The request could not be sent: ${reason}`, "Run the cell again to connect this view to a running kernel.");
 }
 
 function errorFrom(raw: unknown): HostError {

@@ -1,7 +1,7 @@
 /** From an anywidget model to a mounted view. */
 
 import { anywidgetHost, type Host, type WidgetModel } from "../core/host";
-import type { Dispose } from "../views/frame";
+import type { Dispose } from "../views/common/frame";
 
 export interface RenderContext {
   model: WidgetModel;

@@ -1,6 +1,6 @@
 /** anywidget entry point of the history view. */
 
 import { renderer } from "./afm";
-import { mount } from "../views/history";
+import { mount } from "../views/history/history";
 
 export default renderer(mount);

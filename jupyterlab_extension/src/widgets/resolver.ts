@@ -1,6 +1,6 @@
 /** anywidget entry point of the resolver view. */
 
 import { renderer } from "./afm";
-import { mount } from "../views/resolver";
+import { mount } from "../views/resolver/resolver";
 
 export default renderer(mount);

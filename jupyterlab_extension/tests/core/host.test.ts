@@ -94,7 +94,7 @@ describe("anywidgetHost", () => {
     expect(changed).toHaveBeenCalledTimes(1);
   });
 
-  it("lets go of everything when the view ends", async () => {
+  it("rejects pending requests and removes its listeners when the view ends", async () => {
     const host = anywidgetHost(model, end.signal);
     const kind = kindOf(host.request("a"));
     host.onChange("title", () => undefined, end.signal);

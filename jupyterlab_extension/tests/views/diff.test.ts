@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { FakeHost } from "../../dev/fake-host";
-import { mount } from "../../src/views/diff";
-import { allById, byId, key, place, settle } from "./page";
+import { mount } from "../../src/views/diff/diff";
+import { allById, byId, disposeLater, key, place, settle } from "./page";
 
 async function open(answers = {}, traits = {}) {
   const host = new FakeHost({ title: "", selected_path: "", ...traits }, answers, "diff");
   const el = place();
-  const dispose = mount(el, host);
+  const dispose = disposeLater(mount(el, host));
   await settle();
   return { host, el, dispose, nodes: () => allById(el, "icechunk-diff-node") };
 }

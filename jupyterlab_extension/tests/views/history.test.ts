@@ -1,13 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
 import { FakeHost } from "../../dev/fake-host";
 import { HostError } from "../../src/core/host";
-import { mount } from "../../src/views/history";
-import { allById, byId, key, place, settle } from "./page";
+import { mount } from "../../src/views/history/history";
+import { allById, byId, disposeLater, key, place, settle } from "./page";
 
 async function open(answers = {}, traits = {}) {
   const host = new FakeHost({ title: "ocean", selected: [], ...traits }, answers);
   const el = place();
-  const dispose = mount(el, host);
+  const dispose = disposeLater(mount(el, host));
   await settle();
   const list = el.querySelector<HTMLElement>('[role="listbox"]')!;
   return { host, el, dispose, list, rows: () => allById(el, "icechunk-history-row") };
@@ -165,7 +165,7 @@ describe("history", () => {
     await settle();
     const ran = host.calls.filter((c) => c.method === "action").at(-1)!.params;
     expect(ran).toMatchObject({ action: "branch", name: "try", run: true });
-    expect(byId(el, "icechunk-done").textContent).toContain("Done as asked.");
+    expect(byId(el, "icechunk-done").textContent).toContain("Done as requested.");
     expect(byId(el, "icechunk-done").textContent).toContain("repo.create_branch");
   });
 
@@ -278,7 +278,7 @@ describe("history", () => {
     const host = new FakeHost({ title: "x", selected: [] });
     host.failures.set("history", new HostError("storage", "The bucket is gone.", "Check the credentials."));
     const el = place();
-    mount(el, host);
+    disposeLater(mount(el, host));
     await settle();
     const banner = el.querySelector<HTMLElement>('[role="alert"]')!;
     expect(banner.hidden).toBe(false);

@@ -7,7 +7,18 @@ export function place(): HTMLElement {
   return el;
 }
 
-afterEach(() => document.body.replaceChildren());
+const views: (() => void)[] = [];
+
+/** Have a view disposed after the test: its timers must not run once the page is gone. */
+export function disposeLater(dispose: () => void): () => void {
+  views.push(dispose);
+  return dispose;
+}
+
+afterEach(() => {
+  for (const dispose of views.splice(0)) dispose();
+  document.body.replaceChildren();
+});
 
 export const byId = (root: ParentNode, id: string): HTMLElement => {
   const found = root.querySelector<HTMLElement>(`[data-testid="${id}"]`);

@@ -1,13 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
 import { FakeHost } from "../../dev/fake-host";
 import { HostError } from "../../src/core/host";
-import { mount } from "../../src/views/resolver";
-import { allById, byId, key, place, settle } from "./page";
+import { mount } from "../../src/views/resolver/resolver";
+import { allById, byId, disposeLater, key, place, settle } from "./page";
 
 async function open(answers = {}) {
   const host = new FakeHost({ title: "", status: "pending" }, answers, "resolver");
   const el = place();
-  const dispose = mount(el, host);
+  const dispose = disposeLater(mount(el, host));
   await settle();
   const canvas = byId(el, "icechunk-grid");
   const decisions = () => host.calls.filter((call) => call.method === "decide").map((call) => call.params);
@@ -296,7 +296,7 @@ describe("resolver", () => {
   it("offers nothing in a saved copy", async () => {
     const host = new FakeHost({ title: "", status: "pending", saved: "2026-01-01T00:00:00Z" }, {}, "resolver");
     const el = place();
-    mount(el, host);
+    disposeLater(mount(el, host));
     await settle();
     expect(el.textContent).toContain("Saved copy of 2026-01-01 00:00:00 UTC");
     key(byId(el, "icechunk-grid"), "t");

@@ -1,0 +1,187 @@
+/** Details beside the history: one commit, two commits compared, or the working session. */
+
+import { button, fill, h, type Child } from "../../core/dom";
+import type { CommitChanges, CommitReply, CommitRow, DiffReply, Ref, SessionState } from "../../core/protocol";
+import { provenanceFacts } from "../../core/provenance";
+import { grouped, plural, shortId } from "../../core/text";
+import { absoluteTime, relativeTime } from "../../core/time";
+import { refLabel } from "./reflabel";
+import { mark, nodeDetail, pathText, share, summaryText } from "../common/nodes";
+
+const SECTIONS: [keyof CommitChanges, "added" | "removed" | "changed", string][] = [
+  ["new_groups", "added", "group"],
+  ["new_arrays", "added", "array"],
+  ["deleted_groups", "removed", "group"],
+  ["deleted_arrays", "removed", "array"],
+  ["updated_groups", "changed", "metadata"],
+  ["updated_arrays", "changed", "metadata"],
+];
+
+const MOST = 200;
+/** Keys that the line with the author may have told already. */
+const AUTHOR = /^(author|author_name|user|username|committer)$/;
+
+export function hint(pane: HTMLElement, text: string): void {
+  fill(pane, h("p", { class: "icechunk-hint" }, text));
+}
+
+/** A commit before its changes are known; `showCommit` completes it. */
+export function showCommit(
+  pane: HTMLElement,
+  commit: CommitRow,
+  refs: Ref[],
+  reply: CommitReply | null,
+  actions: HTMLElement | null = null,
+  more: (HTMLElement | null)[] = [],
+  failed = "",
+): void {
+  const [title, ...rest] = commit.message.split("\n");
+  const body = rest.join("\n").trim();
+  const held = reply?.metadata ?? commit.metadata ?? {};
+  const provenance = provenanceFacts(held);
+  const metadata = Object.entries(held).filter(
+    ([key, value]) =>
+      !(key === "provenance" && provenance.length) && !(AUTHOR.test(key) && value === commit.author),
+  );
+  const copy = button("Copy", { class: "icechunk-button icechunk-quiet icechunk-small", "data-copy": commit.id });
+  fill(
+    pane,
+    h("h3", { class: "icechunk-title" }, title || "(no message)"),
+    body ? h("p", { class: "icechunk-bodytext" }, body) : null,
+    refs.length
+      ? h("div", { class: "icechunk-reflist" }, ...refs.map((ref) => refLabel(ref, "var(--icechunk-accent)")))
+      : null,
+    facts([
+      ["Snapshot", h("span", { class: "icechunk-idline" }, h("code", { "data-id": true }, commit.id), copy)],
+      commit.parent
+        ? ["Parent", button(shortId(commit.parent), { class: "icechunk-link", "data-goto": commit.parent })]
+        : ["Parent", "none – the first snapshot"],
+      ["Written", h("span", { title: absoluteTime(commit.time) }, `${absoluteTime(commit.time)} (${relativeTime(commit.time)})`)],
+      commit.author ? ["Author", commit.author] : null,
+      ...provenance,
+    ]),
+    actions,
+    ...more,
+    h("h4", null, "Changes against the parent"),
+    failed ? h("p", { class: "icechunk-hint" }, `Not known: ${failed}.`) : changes(reply),
+    metadata.length ? h("h4", null, "Metadata") : null,
+    metadata.length ? facts(metadata.map(([key, value]) => [key, code(value)])) : null,
+  );
+}
+
+export function showSession(pane: HTMLElement, session: SessionState, refs: Ref[], more: HTMLElement | null = null): void {
+  const tip = refs.find((ref) => ref.kind === "branch" && ref.name === session.branch)?.id;
+  fill(
+    pane,
+    h("h3", { class: "icechunk-title" }, "Uncommitted changes"),
+    facts([
+      ["Branch", session.branch ?? "none"],
+      ["Based on", button(shortId(session.base), { class: "icechunk-link", "data-goto": session.base })],
+      ["Changes", `${grouped(session.changes)}, not committed`],
+    ]),
+    h(
+      "p",
+      { class: "icechunk-hint icechunk-after" },
+      tip && tip !== session.base
+        ? `${session.branch} has newer commits than this session started from: committing needs a rebase.`
+        : "Nothing here is stored yet. Commit the session to keep it.",
+    ),
+    more,
+  );
+}
+
+export function showComparison(
+  pane: HTMLElement,
+  a: CommitRow,
+  b: CommitRow,
+  reply: DiffReply | null,
+): void {
+  const side = (name: string, row: CommitRow): HTMLElement =>
+    h(
+      "div",
+      { class: "icechunk-compareside" },
+      h("span", { class: "icechunk-muted" }, name),
+      h("code", null, shortId(row.id)),
+      h("span", { class: "icechunk-message", title: row.message }, row.message.split("\n")[0] ?? ""),
+    );
+  fill(
+    pane,
+    h("h3", { class: "icechunk-title" }, "Comparison"),
+    h("div", { class: "icechunk-compare" }, side("from", a), side("to", b)),
+    reply ? h("p", { class: "icechunk-summary" }, summaryText(reply.counts)) : busy(),
+    reply?.nodes.length
+      ? h("div", { class: "icechunk-acts" }, button("Compare", { class: "icechunk-button icechunk-small", testid: "icechunk-compare", "data-compare": `${a.id} ${b.id}` }))
+      : null,
+    reply?.nodes.length
+      ? h(
+          "ul",
+          { class: "icechunk-nodes", "aria-label": "Changed nodes" },
+          ...reply.nodes
+            .slice(0, MOST)
+            .map((node) =>
+              h(
+                "li",
+                { class: "icechunk-node", testid: "icechunk-diff-node" },
+                mark(node.change),
+                pathText(node.path),
+                h("span", { class: "icechunk-nodedetail" }, nodeDetail(node)),
+                share(node),
+              ),
+            ),
+          reply.nodes.length > MOST
+            ? h("li", { class: "icechunk-muted" }, `and ${reply.nodes.length - MOST} more`)
+            : null,
+        )
+      : null,
+  );
+}
+
+function changes(reply: CommitReply | null): HTMLElement {
+  if (!reply) return busy();
+  const found = reply.changes;
+  if (!found) return h("p", { class: "icechunk-hint" }, "The first snapshot has no parent to compare with.");
+  const chunks = new Map((found.updated_chunks ?? []).map((item) => [item.path, item.chunks]));
+  const items: HTMLElement[] = [];
+  for (const [key, change, kind] of SECTIONS) {
+    for (const path of (found[key] as string[] | undefined) ?? []) {
+      const count = chunks.get(path);
+      chunks.delete(path);
+      const detail = count === undefined ? kind : `${kind} · ${plural(count, "chunk")}`;
+      items.push(item(change, path, detail));
+    }
+  }
+  for (const [path, count] of chunks) items.push(item("changed", path, plural(count, "chunk")));
+  for (const move of found.moved ?? []) items.push(item("moved", move.to, `from ${move.from}`));
+  if (!items.length) return h("p", { class: "icechunk-hint" }, "No changes: an empty commit.");
+  const more = items.length - MOST;
+  return h(
+    "ul",
+    { class: "icechunk-nodes" },
+    ...items.slice(0, MOST),
+    more > 0 ? h("li", { class: "icechunk-muted" }, `and ${more} more`) : null,
+  );
+}
+
+function item(change: "added" | "removed" | "changed" | "moved", path: string, detail: string): HTMLElement {
+  return h(
+    "li",
+    { class: "icechunk-node" },
+    mark(change),
+    pathText(path),
+    h("span", { class: "icechunk-nodedetail" }, detail),
+  );
+}
+
+function facts(rows: ([string, Child] | null)[]): HTMLElement {
+  const list = h("dl", { class: "icechunk-facts" });
+  for (const row of rows) if (row) list.append(h("dt", null, row[0]), h("dd", null, row[1]));
+  return list;
+}
+
+function code(value: unknown): Child {
+  return typeof value === "string" ? value : h("code", null, JSON.stringify(value));
+}
+
+export function busy(text = "Loading…"): HTMLElement {
+  return h("p", { class: "icechunk-hint icechunk-loading" }, text);
+}

@@ -1,0 +1,35 @@
+/** The sides to choose from, and the button that keeps one. */
+
+import { button, h, say } from "../../core/dom";
+import type { Choice } from "../../core/protocol";
+import { RESOLVER_STATES, swatch } from "../common/states";
+
+export const CHOICES: Choice[] = ["ours", "theirs", "base"];
+export const STATE: Record<Choice, number> = { ours: 2, theirs: 3, base: 4 };
+export const WORD: Record<Choice, string> = { ours: "mine", theirs: "theirs", base: "base" };
+export const KEY: Record<string, Choice> = { o: "ours", t: "theirs", b: "base" };
+
+export interface KeepButton {
+  element: HTMLButtonElement;
+  name(label: string, detail: string): void;
+}
+
+export function keepButton(choice: Choice): KeepButton {
+  const label = h("span", { class: "icechunk-keeplabel" }, `Keep ${WORD[choice]}`);
+  const small = h("span", { class: "icechunk-keepsmall" });
+  const element = button(
+    "",
+    { class: "icechunk-button icechunk-keep", testid: `icechunk-keep-${choice}`, disabled: true },
+    swatch(RESOLVER_STATES[STATE[choice]]!),
+    h("span", { class: "icechunk-keeptext" }, label, small),
+  );
+  return {
+    element,
+    name(text, more) {
+      say(label, choice === "base" ? "Keep base" : `Keep ${WORD[choice]}`);
+      label.append(h("span", { class: "icechunk-keepname" }, `: ${text}`));
+      say(small, [choice, more, `key ${choice[0]!.toUpperCase()}`].filter(Boolean).join(" · "));
+      element.title = [text, more].filter(Boolean).join("\n");
+    },
+  };
+}
