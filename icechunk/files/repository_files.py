@@ -19,7 +19,12 @@ from icechunk.spec.manifest.chunk_table import ChunkTable
 from icechunk.spec.manifest.decode import Manifest, decode_manifest, encode_manifest
 from icechunk.spec.manifest.patch import ManifestPatch
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
-from icechunk.spec.snapshot.codec import decode_record, decode_snapshot, encode_and_keep
+from icechunk.spec.snapshot.codec import (
+    decode_manifest_infos,
+    decode_record,
+    decode_snapshot,
+    encode_and_keep,
+)
 from icechunk.spec.snapshot.snapshot import ManifestInfo, Snapshot
 from icechunk.spec.transaction_log.codec import decode_transaction_log, encode_transaction_log
 from icechunk.spec.transaction_log.log import TransactionLog
@@ -153,26 +158,38 @@ class RepositoryFiles:
         held = self._manifests.get(manifest_id)
         if held is not None:
             return held
-        key = manifest_key(manifest_id)
 
         def load() -> Manifest:
-            manifest = self._decoded(decode_manifest, key)
-            _check_id(manifest.id, manifest_id, key)
-            if manifest.num_chunk_refs < num_chunk_refs:
-                raise FormatError(
-                    f"object `{key}` holds {manifest.num_chunk_refs} chunk references, its "
-                    f"snapshot promises {num_chunk_refs}. It is damaged: restore it from a backup "
-                    "or use another snapshot",
-                    ErrorKind.DESERIALIZATION,
-                )
+            manifest = self.read_manifest(manifest_id, num_chunk_refs)
             count = manifest.num_chunk_refs
             if not self._manifests.put(manifest_id, manifest, count + 1):
                 self._warn_too_small("manifest", f"{count} chunk references", "num_chunk_refs")
             return manifest
 
-        loaded = self._flights.run(key, load)
+        loaded = self._flights.run(manifest_key(manifest_id), load)
         assert isinstance(loaded, Manifest)
         return loaded
+
+    def read_manifest(self, manifest_id: ObjectId, num_chunk_refs: int = 0) -> Manifest:
+        """Fetch and decode a manifest file, whatever is in memory; see `manifest`."""
+        key = manifest_key(manifest_id)
+        manifest = self._decoded(decode_manifest, key)
+        _check_id(manifest.id, manifest_id, key)
+        if manifest.num_chunk_refs < num_chunk_refs:
+            raise FormatError(
+                f"object `{key}` holds {manifest.num_chunk_refs} chunk references, its "
+                f"snapshot promises {num_chunk_refs}. It is damaged: restore it from a backup "
+                "or use another snapshot",
+                ErrorKind.DESERIALIZATION,
+            )
+        return manifest
+
+    def read_manifest_infos(self, snapshot_id: ObjectId) -> dict[ObjectId, ManifestInfo]:
+        """Fetch a snapshot file and return the manifests that it needs, and nothing else of it."""
+        key = snapshot_key(snapshot_id)
+        found_id, infos = self._decoded(decode_manifest_infos, key)
+        _check_id(found_id, snapshot_id, key)
+        return infos
 
     def log(self, snapshot_id: ObjectId) -> TransactionLog:
         """Decoded transaction log of a snapshot."""

@@ -94,8 +94,9 @@ class BoundedWalk:
             with self._room.taken(info.size_bytes, info.num_chunk_refs * _REF_BYTES):
                 return read(info)
 
+        one_by_one = self._fetches == 1  # nothing has to wait for room then
         for group in _groups(infos, max(self._fetches, _BATCH)):
-            yield from map_parallel(within, group, limit=self._fetches)
+            yield from map_parallel(read if one_by_one else within, group, limit=self._fetches)
 
 
 def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -24,7 +24,7 @@ from icechunk.refs.base import RefStore
 from icechunk.refs.capabilities import Capability
 from icechunk.spec.columns.id_columns import NO_IDS, Ids, column, from_rows, ids_of, union, without
 from icechunk.spec.repo.snapshot_table import SnapshotTable
-from icechunk.spec.snapshot.snapshot import ManifestInfo, Snapshot
+from icechunk.spec.snapshot.snapshot import ManifestInfo
 
 _UNITED = 64
 
@@ -198,7 +198,7 @@ class Explorer:
 
         def load(snapshot_id: ObjectId) -> dict[ObjectId, ManifestInfo]:
             try:
-                return manifests_of(self._files.snapshot(snapshot_id))
+                return self._files.read_manifest_infos(snapshot_id)
             except (StorageError, FormatError) as error:
                 _pass_over(error, doubtful)
                 return {}
@@ -211,19 +211,11 @@ class Explorer:
     def _chunks(self, info: ManifestInfo, doubtful: bool) -> Ids:
         """Chunk objects that a manifest refers to."""
         try:
-            manifest = self._files.manifest(info.id, info.num_chunk_refs)
+            manifest = self._files.read_manifest(info.id, info.num_chunk_refs)
             return union([from_rows(ids) for ids in manifest.native_ids()])
         except (StorageError, FormatError) as error:
             _pass_over(error, doubtful)
             return NO_IDS
-
-
-def manifests_of(snapshot: Snapshot) -> dict[ObjectId, ManifestInfo]:
-    """Manifests of a snapshot: those it lists, and those that its arrays name."""
-    found = dict(snapshot.manifests)
-    for manifest_id in snapshot.nodes.manifest_ids() - found.keys():
-        found[manifest_id] = ManifestInfo(manifest_id, 0, 0)
-    return found
 
 
 def _pass_over(error: IcechunkError, doubtful: bool) -> None:

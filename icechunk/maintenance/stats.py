@@ -11,7 +11,7 @@ from icechunk.core.ids import ObjectId
 from icechunk.engine.context import RepoContext
 from icechunk.maintenance.bounded_walk import BoundedWalk
 from icechunk.maintenance.limits import Limits
-from icechunk.maintenance.reachability import ancestors, manifests_of, ref_targets, uncached_files
+from icechunk.maintenance.reachability import ancestors, ref_targets, uncached_files
 from icechunk.maintenance.storage_stats import ChunkStorageStats, PackUsage
 from icechunk.spec.columns.id_columns import from_rows, from_texts, member
 from icechunk.spec.manifest.chunk_table import INLINE, NATIVE, VIRTUAL, ChunkTable
@@ -108,11 +108,11 @@ def _tables(
     walk = BoundedWalk(limits or Limits(), ctx.storage.blocking_ok)
     infos: dict[ObjectId, ManifestInfo] = {}
     ids = list(ancestors(ref_store, ref_targets(ref_store)))
-    for found in walk.snapshots(lambda each: manifests_of(files.snapshot(each)), ids):
+    for found in walk.snapshots(files.read_manifest_infos, ids):
         infos.update(found)
 
     def of_manifest(info: ManifestInfo) -> list[R]:
-        manifest = files.manifest(info.id, info.num_chunk_refs)
+        manifest = files.read_manifest(info.id, info.num_chunk_refs)
         return [read(table) for table in manifest.arrays.values()]
 
     for results in walk.manifests(of_manifest, infos.values()):

@@ -137,7 +137,8 @@ def test_what_we_wrote_looks_the_same_to_the_reference(tmp_path: Path, spec_vers
     repo = start("local", tmp_path, spec_version=spec_version)
     commit(repo, 2)
     flush(repo, 5)
-    repo.create_tag("é", repo.lookup_branch("main"))
+    # A name outside of ASCII is refused in spec 1: the reference could not collect any more.
+    repo.create_tag("e" if spec_version == 1 else "é", repo.lookup_branch("main"))
     repo.rewrite_manifests("again", branch="main", metadata={"a": [1.5, None]})
     if spec_version == 2:
         amend(repo, 3)

@@ -28,6 +28,9 @@ _FIELDS = {OFFSET: "<u8", LENGTH: "<u8", CHUNK: "V12", MODIFIED: "<u4"} | dict.f
 )
 
 
+_FEW = 16  # references that are read one by one: numpy takes longer to begin
+
+
 def search(body: Body, span: tuple[int, int], coords: tuple[int, ...]) -> int | None:
     """Element of a sorted vector that refers to the given coordinates.
 
@@ -97,6 +100,11 @@ def native_ids(array: Table) -> NDArray[np.uint8]:
     uint8 array, shape (m, 12)
         In byte order.
     """
+    span = array.vector(REFS, 4)
+    if span is not None and span[1] <= _FEW:
+        found = {ref.opt_struct(CHUNK, 12) for ref in array.vector_of_tables(REFS)}
+        ids = np.frombuffer(b"".join(sorted(id for id in found if id is not None)), np.uint8)
+        return ids.reshape(-1, 12)
     refs = TableColumn.of_vector(array, REFS)
     there = refs.has(CHUNK)  # decides that a chunk is native, whatever else is stored of it
     ids = refs.structs(CHUNK, 12)

@@ -22,7 +22,7 @@ from icechunk.spec.flatbuffers.columns import TableColumn
 from icechunk.spec.flatbuffers.read import Body
 from icechunk.spec.flatbuffers.write import MAX_BODY, Builder, ref, struct, u64
 from icechunk.spec.repo.snapshot_table import LATEST_US, SnapshotRecord
-from icechunk.spec.snapshot.node_rows import StoredNodes
+from icechunk.spec.snapshot.node_rows import SMALL_FILE, StoredNodes, manifests_of_nodes
 from icechunk.spec.snapshot.node_write import NodeWriter
 from icechunk.spec.snapshot.nodes import NodeSnapshot, NodeTable
 from icechunk.spec.snapshot.snapshot import ManifestInfo, Snapshot
@@ -90,6 +90,22 @@ def decode_record(data: bytes, *, name: str) -> SnapshotRecord:
     return _read_record(*_open(data, name))
 
 
+def decode_manifest_infos(
+    data: bytes, *, name: str
+) -> tuple[ObjectId, dict[ObjectId, ManifestInfo]]:
+    """Id of a snapshot, and the manifests that its file lists or that its arrays refer to.
+
+    Nothing else is decoded, or checked; see `decode_snapshot`.  Of a manifest that only an array
+    names, size and number of references are 0.
+    """
+    root, _ = _open(data, name)
+    found = {info.id: info for info in _read_infos(root)}
+    for manifest_id in manifests_of_nodes(root):
+        if manifest_id not in found:
+            found[manifest_id] = ManifestInfo(manifest_id, 0, 0)
+    return ObjectId(root.struct(0, OBJECT_ID_SIZE)), found
+
+
 def _open(data: bytes, name: str) -> tuple[Table, Dialect]:
     envelope = unpack(data, FileType.SNAPSHOT, name=name)
     return Body(envelope.body, name).root(), dialect_for(envelope.spec_version)
@@ -115,6 +131,11 @@ def _read_record(root: Table, dialect: Dialect) -> SnapshotRecord:
 
 def _read_infos(root: Table) -> list[ManifestInfo]:
     if root.presence(7):
+        if root.body.size <= SMALL_FILE:
+            return [
+                ManifestInfo(ObjectId(info.struct(0, OBJECT_ID_SIZE)), info.u64(1), info.u32(2))
+                for info in root.vector_of_tables(7)
+            ]
         table = TableColumn.of_vector(root, 7)
         table.require(0)
         raw = table.structs(0, OBJECT_ID_SIZE).tobytes()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import lt
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ _MANIFESTS = 2  # slot of an array's manifests
 _SMALLEST_NODE = 32
 
 _FEW = 16
+SMALL_FILE = 2**13
+"""Payloads of fewer bytes are read table by table: numpy takes longer to begin."""
 _MOST_PARTS = 16
 
 _NOTE = struct.Struct("<8sQQ")
@@ -194,19 +197,54 @@ class StoredNodes:
         )
         if not in_body.any():
             return uses
-        nodes = TableColumn(self.body, self.end - self.refs[rows[in_body]])
-        arrays = TableColumn(self.body, nodes.targets(_DATA)[nodes.u8(_TYPE) == ARRAY])
-        arrays.require(_MANIFESTS)
-        start, count = arrays.vectors(_MANIFESTS, 4)
-        if int(count.sum()) * 4 > self.body.size:
-            self.body.fail("the manifests of its arrays overlap each other")
-        at = spread(start // 4, count) * 4 + np.repeat(start % 4, count)
-        refs = TableColumn(self.body, at + _u32(self.body, at))
-        refs.require(0)
-        ids = refs.structs(0, OBJECT_ID_SIZE)
-        raw = np.ascontiguousarray(ids).view(f"V{OBJECT_ID_SIZE}").reshape(-1).tolist()
-        uses.update(ObjectId(bytes(id)) for id in raw)
+        uses.update(_manifests_in(TableColumn(self.body, self.end - self.refs[rows[in_body]])))
         return uses
+
+
+def manifests_of_nodes(root: Table) -> Iterable[ObjectId]:
+    """Manifests that the arrays of a snapshot file refer to, without decoding the nodes.
+
+    Parameters
+    ----------
+    root : Table
+        The `Snapshot` table.
+
+    Raises
+    ------
+    FormatError
+        For anything outside the payload, and for nodes of unknown type, which may have manifests.
+    """
+    if root.body.size > SMALL_FILE:
+        rows = TableColumn.of_vector(root, _NODES)
+        kinds, found = set(rows.u8(_TYPE).tolist()), _manifests_in(rows)
+    else:
+        nodes = root.vector_of_tables(_NODES)
+        kinds = {node.u8(_TYPE) for node in nodes}
+        found = [
+            ObjectId(ref.struct(0, OBJECT_ID_SIZE))
+            for node in nodes
+            if node.u8(_TYPE) == ARRAY
+            for ref in node.table(_DATA).vector_of_tables(_MANIFESTS)
+        ]
+    if not kinds <= {ARRAY, GROUP}:
+        root.fail("a node of unknown type")
+    return found
+
+
+def _manifests_in(nodes: TableColumn) -> Iterable[ObjectId]:
+    """Manifests that many nodes refer to, each as often as it is referred to."""
+    body = nodes.body
+    arrays = TableColumn(body, nodes.targets(_DATA)[nodes.u8(_TYPE) == ARRAY])
+    arrays.require(_MANIFESTS)
+    start, count = arrays.vectors(_MANIFESTS, 4)
+    if int(count.sum()) * 4 > body.size:
+        body.fail("the manifests of its arrays overlap each other")
+    at = spread(start // 4, count) * 4 + np.repeat(start % 4, count)
+    refs = TableColumn(body, at + _u32(body, at))
+    refs.require(0)
+    ids = refs.structs(0, OBJECT_ID_SIZE)
+    raw = np.ascontiguousarray(ids).view(f"V{OBJECT_ID_SIZE}").reshape(-1).tolist()
+    return (ObjectId(bytes(id)) for id in raw)
 
 
 def region_note(region: Region) -> bytes:

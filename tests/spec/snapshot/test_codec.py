@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import count, pairwise
 from operator import itemgetter
 from typing import Any
@@ -15,8 +16,10 @@ from icechunk.spec.dialect import V1, V2, Dialect
 from icechunk.spec.envelope import FileType, pack, unpack
 from icechunk.spec.flatbuffers.read import Body
 from icechunk.spec.flatbuffers.write import Builder, ref, struct, u8, u64
+from icechunk.spec.snapshot import codec, node_rows
 from icechunk.spec.snapshot import node_write as module
 from icechunk.spec.snapshot.codec import (
+    decode_manifest_infos,
     decode_snapshot,
     encode_and_keep,
     encode_snapshot,
@@ -311,6 +314,48 @@ def test_copied_nodes_must_refer_to_listed_manifests() -> None:
     assert stored.nodes.manifest_ids() == {ref.object_id}
     with pytest.raises(FormatError, match="does not list"):
         encode_snapshot(replace(stored, manifests={}))
+
+
+SMALL_FILES = pytest.mark.parametrize("small_file", [0, 2**20], ids=["columns", "tables"])
+
+
+@SMALL_FILES
+@given(snapshots(), st.sampled_from([V1, V2]))
+def test_manifests_are_found_without_decoding_nodes(
+    small_file: int, snapshot: Snapshot, dialect: Dialect
+) -> None:
+    data = encode_snapshot(snapshot, dialect=dialect)
+    with pytest.MonkeyPatch.context() as patch:
+        for module_ in (node_rows, codec):
+            patch.setattr(module_, "SMALL_FILE", small_file)
+        assert decode_manifest_infos(data, name="s") == (snapshot.id, snapshot.manifests)
+
+
+@SMALL_FILES
+def test_manifests_that_only_an_array_names_are_found(
+    small_file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module_ in (node_rows, codec):
+        monkeypatch.setattr(module_, "SMALL_FILE", small_file)
+    monkeypatch.setattr(module, "_check_array", lambda *_: None)
+    snapshot = array_snapshot()
+    (listed,) = snapshot.manifests
+    data = encode_snapshot(replace(snapshot, manifests={}))
+    assert decode_manifest_infos(data, name="s")[1] == {listed: ManifestInfo(listed, 0, 0)}
+    intact = encode_snapshot(snapshot)
+    assert_only_format_errors(intact, FileType.SNAPSHOT, partial(decode_manifest_infos, name="s"))
+
+
+@SMALL_FILES
+def test_manifests_of_an_unknown_kind_of_node_cannot_be_found(
+    small_file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_rows, "SMALL_FILE", small_file)
+    monkeypatch.setattr(module, "GROUP", 3)
+    node = NodeSnapshot(NodeId(b"new-node"), "/new", b"{}")
+    snapshot = Snapshot(ObjectId(bytes(12)), None, 0, "", {}, NodeTable([node]), {})
+    with pytest.raises(FormatError, match="unknown type"):
+        decode_manifest_infos(encode_snapshot(snapshot), name="s")
 
 
 def test_a_node_is_decoded_once_whoever_asks() -> None:
