@@ -70,7 +70,7 @@ class Condition(Variant):
         return self._family_ is not None and isinstance(other, self._family_)
 
     def __hash__(self) -> int:
-        return hash((self._path(), *vars(self).values()))
+        return hash((self._path_, self._values))
 
 
 def _immutable(name: str, given: Any) -> tuple[Any, ...]:
@@ -84,8 +84,8 @@ class _Combination(Variant):
 
     conditions: list[Any] = converted(_immutable, expose=list)
 
-    def _fill(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        super()._fill(args, kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         for condition in self.conditions:
             expect("conditions", condition, self._family_ or Condition)
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, overload
 
-from icechunk.config.fields import Field, converted, expect, instance_of
+from icechunk.config.fields import converted, expect, instance_of
 from icechunk.config.headers import checked_headers, checked_or_none
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
-from icechunk.config.values import Value, Variant
+from icechunk.config.values import Value, Variant, copied, older_name, value_class
 from icechunk.core.folders import local_path
 
 
@@ -48,7 +48,7 @@ def _path(name: str, value: Any) -> Path:
 
 def _options(name: str, value: Any) -> S3Options:
     expect(name, value, S3Options)
-    return copy.copy(value)  # type: ignore[no-any-return]
+    return copied(value)  # type: ignore[no-any-return]
 
 
 def _options_or_default(name: str, value: Any) -> S3Options:
@@ -64,7 +64,7 @@ def _texts(name: str, value: Any) -> dict[str, str]:
 
 
 def _texts_field() -> Any:
-    return converted(_texts, default=None, expose=copy.copy)
+    return converted(_texts, default=None, expose=copied)
 
 
 class _InMemory(ObjectStoreConfig, variant="InMemory"):
@@ -78,18 +78,21 @@ class _LocalFileSystem(ObjectStoreConfig, variant="LocalFileSystem"):
 
 class _S3Compatible(ObjectStoreConfig, variant="S3Compatible"):
     _schemes_ = frozenset({"s3"})
-    options: S3Options = converted(_options, expose=copy.copy)
+    options: S3Options = converted(_options, expose=copied)
 
 
 class _S3(ObjectStoreConfig, variant="S3"):
     _schemes_ = frozenset({"s3"})
-    options: S3Options = converted(_options, expose=copy.copy)
+    options: S3Options = converted(_options, expose=copied)
 
 
 class _Tigris(ObjectStoreConfig, variant="Tigris"):
     _schemes_ = frozenset({"s3", "tigris"})
-    _aliases_: ClassVar[dict[str, str]] = {"options": "opts"}
-    opts: S3Options = Field(_options_or_default, default=None, expose=copy.copy)  # type: ignore[assignment]
+    opts: S3Options = converted(_options_or_default, default=S3Options(), expose=copied)
+    options = older_name("opts")
+
+    def __init__(self, opts: S3Options | None = None, *, options: S3Options | None = None) -> None:
+        super().__init__(opts if options is None else options)
 
 
 class _Gcs(ObjectStoreConfig, variant="Gcs"):
@@ -239,11 +242,8 @@ def local_filesystem_store(path: str) -> ObjectStoreConfig.LocalFileSystem:
     return _LocalFileSystem(local_path(path))
 
 
-class VirtualChunkContainer(
-    Value,
-    path="icechunk.virtual.VirtualChunkContainer",
-    shown=("name", "url_prefix", "store"),
-):
+@value_class("icechunk.virtual.VirtualChunkContainer")
+class VirtualChunkContainer(Value):
     """A URL prefix that virtual references may use, and the store behind it.
 
     Parameters
@@ -265,6 +265,10 @@ class VirtualChunkContainer(
     url_prefix: str = instance_of(str)
     store: ObjectStoreConfig = instance_of(ObjectStoreConfig)
     name: str | None = instance_of(str, default=None)
+    _bare_scheme_ok: bool = field(default=False, init=False)
+    _stored: bool = field(default=False, init=False)
+
+    _shown_ = ("name", "url_prefix", "store")
 
     @overload
     def __init__(
@@ -282,22 +286,16 @@ class VirtualChunkContainer(
         if len(args) > 3 or repeated:
             what = f"multiple values for {repeated}" if repeated else f"{len(args)} arguments"
             raise TypeError(f"VirtualChunkContainer() takes url_prefix, store and name, got {what}")
-        self._fill((), {**given, **kwargs})
-        vars(self)["_bare_scheme_ok"] = old_order
+        self._fill(**given, **kwargs)
+        self._bare_scheme_ok = old_order
+
+    def _fill(self, url_prefix: str, store: ObjectStoreConfig, name: str | None = None) -> None:
+        self.url_prefix, self.store, self.name = url_prefix, store, name
 
     def __setattr__(self, name: str, value: Any) -> None:
-        vars(self).pop("_stored", None)
-        super().__setattr__(name, value)
-
-    def _came_from_storage(self) -> None:
-        """Mark one as read from a repository: what early versions stored is not user input."""
-        vars(self)["_stored"] = True
-
-    def _is_stored(self) -> bool:
-        return bool(vars(self).get("_stored", False))
-
-    def _accepts_bare_scheme(self) -> bool:
-        return bool(vars(self).get("_bare_scheme_ok", False))
+        Value.__setattr__(self, name, value)
+        if name in self._rules_:
+            self._stored = False  # what a user changes is checked again
 
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)(/.*)?", re.DOTALL)
@@ -320,7 +318,7 @@ def validate_container(container: VirtualChunkContainer) -> None:
         When the prefix does not end in ``/``, names no host (for files: no path), does not fit the
         store, or when the name is empty or contains ``/``.
     """
-    if container._is_stored():
+    if container._stored:
         return
     name, prefix = container.name, container.url_prefix
     if name is not None and (not name or "/" in name):
@@ -360,7 +358,7 @@ def validate_container(container: VirtualChunkContainer) -> None:
 
 def _without_host(container: VirtualChunkContainer, scheme: str) -> None:
     """Refuse a prefix without a host, except a bare scheme in the older constructor's form."""
-    if not container._accepts_bare_scheme() or container.url_prefix != f"{scheme}://":
+    if not container._bare_scheme_ok or container.url_prefix != f"{scheme}://":
         raise ValueError(
             f"Url prefix for {scheme}:// containers must include a host; give {scheme}://bucket/"
         )

@@ -5,19 +5,20 @@ Credentials compare by identity: whether two secrets are equal is nobody's busin
 
 from __future__ import annotations
 
-import copy
 import pickle
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from icechunk.config.fields import Field, described, expect, instance_of, moment
-from icechunk.config.values import Value, Variant
+from icechunk.config.fields import converted, described, expect, instance_of, moment
+from icechunk.config.values import Value, Variant, copied, value_class
 from icechunk.core.errors import ErrorKind, InvalidInputError
 
 
 class _ByIdentity:
-    """Mixin that takes equality and hash back from values."""
+    """Mixin: compare and hash by identity."""
+
+    __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -33,7 +34,8 @@ class _Credential(_ByIdentity, Variant):
 # --------------------------------------------------------------------------- S3
 
 
-class S3StaticCredentials(_ByIdentity, Value, path="icechunk.credentials.S3StaticCredentials"):
+@value_class("icechunk.credentials.S3StaticCredentials")
+class S3StaticCredentials(_ByIdentity, Value):
     """A key pair for S3, or for a service that speaks its protocol.
 
     Parameters
@@ -86,9 +88,8 @@ class _S3Refreshable(_Refreshable, S3Credentials, variant="Refreshable", by_name
 # --------------------------------------------------------------------------- Google
 
 
-class GcsBearerCredential(
-    _ByIdentity, Value, path="icechunk.credentials.GcsBearerCredential", fixed=True
-):
+@value_class("icechunk.credentials.GcsBearerCredential", fixed=True)
+class GcsBearerCredential(_ByIdentity, Value):
     """A token for Google Cloud Storage, as refresh functions return it.
 
     Parameters
@@ -266,13 +267,8 @@ def _mapping(name: str, value: Any) -> dict[str, Any]:
 
 
 def _secret_mapping() -> Any:
-    """Field of a mapping that no display shows."""
-    return Field(
-        lambda name, value: None if value is None else _mapping(name, value),
-        default=None,
-        expose=copy.copy,
-        secret=0,
-    )
+    """Declare a mapping that no display shows."""
+    return converted(_mapping, default=None, expose=copied, secret=0)
 
 
 class _AuthoriseHttp(Credentials, variant="HttpAccess"):

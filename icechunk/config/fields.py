@@ -1,16 +1,23 @@
-"""Fields of configuration values: what they accept, what they hold, what is in force unset."""
+"""Declare and check the fields of configuration values.
+
+Every function that returns a field can be used in dataclasses made by
+`icechunk.config.values.value_class` and in variants (`icechunk.config.values.Variant`).
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import operator
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
-from icechunk.config.rendering import mask
-
-MISSING: Any = object()
+MISSING: Any = dataclasses.MISSING
 """Default of a field that must be given."""
+
+Convert: TypeAlias = Callable[[str, Any], Any]
+"""Takes the name of a field and what was given; returns what to keep, or raises."""
 
 
 def described(value: Any) -> str:
@@ -33,92 +40,69 @@ def expect(name: str, value: Any, kind: type[Any]) -> None:
         )
 
 
-class Field:
-    """Data descriptor of one validated field; the value lives in the instance's ``__dict__``.
+class Rule(NamedTuple):
+    """What a field accepts, and how it is read, merged and shown.
 
-    Parameters
+    Attributes
     ----------
     convert : callable
-        Takes the field's name and what was given; returns what to keep, or raises.
+        Checks and converts what was given.
     default : Any
-        Value when nothing is given; `MISSING` when it must be.
-    in_force : Any
+        Value when nothing is given; `MISSING` when the field is required.
+    effective_default : Any
         What takes effect when the field holds None; a callable makes it.
     kind : type, optional
         Class of the values, for nested configurations and enums.
     expose : callable, optional
         Applied on every read, for containers that are kept immutable.
-    kw_only : bool
-        Not accepted by position.
     replace : bool
-        In a merge the other value replaces this one whole, instead of field by field.
+        A merge replaces the whole value instead of merging field by field.
     secret : int, optional
         Number of leading characters that displays may show; None shows all.
     """
 
-    name: str
-    frozen: bool
-
-    def __init__(
-        self,
-        convert: Callable[[str, Any], Any],
-        *,
-        default: Any = MISSING,
-        in_force: Any = None,
-        kind: type[Any] | None = None,
-        expose: Callable[[Any], Any] | None = None,
-        kw_only: bool = False,
-        replace: bool = False,
-        secret: int | None = None,
-    ) -> None:
-        self.convert = convert
-        self.default = default
-        self.kind = kind
-        self.kw_only = kw_only
-        self.replace = replace
-        self._in_force = in_force
-        self._expose = expose
-        self._secret = secret
-        self.frozen = False
-
-    def __set_name__(self, owner: type[Any], name: str) -> None:
-        self.name = name
-
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        if instance is None:
-            return self
-        value = instance.__dict__[self.name]
-        return value if self._expose is None else self._expose(value)
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        if self.frozen:
-            raise AttributeError(
-                f"attribute '{self.name}' of '{type(instance).__qualname__}' objects is not "
-                "writable; make a new object instead"
-            )
-        self.keep(instance, value)
-
-    def keep(self, instance: Any, value: Any) -> None:
-        """Validate a value and keep it, also in a frozen object."""
-        instance.__dict__[self.name] = self.convert(self.name, value)
+    convert: Convert
+    default: Any
+    effective_default: Any
+    kind: type[Any] | None
+    expose: Callable[[Any], Any] | None
+    replace: bool
+    secret: int | None
 
     def in_force(self) -> Any:
-        """Return what takes effect when the field holds None, or None."""
-        return self._in_force() if callable(self._in_force) else self._in_force
-
-    def shown(self, instance: Any) -> Any:
-        """Return the value for displays: a secret comes masked."""
-        value = self.__get__(instance)
-        if self._secret is None or value is None:
-            return value
-        return mask(value if isinstance(value, str) else "", self._secret)
+        """Return what takes effect when the field holds None; shared, not to be changed."""
+        made = self.effective_default
+        return _made_once(made) if callable(made) else made
 
 
-def _optional(convert: Callable[[str, Any], Any], default: Any) -> Callable[[str, Any], Any]:
-    """Let None through exactly where None is the default."""
-    if default is not None:
-        return convert
-    return lambda name, value: None if value is None else convert(name, value)
+@functools.cache
+def _made_once(factory: Callable[[], Any]) -> Any:
+    return factory()
+
+
+def converted(
+    convert: Convert,
+    *,
+    default: Any = MISSING,
+    in_force: Any = None,
+    kind: type[Any] | None = None,
+    expose: Callable[[Any], Any] | None = None,
+    kw_only: bool = False,
+    replace: bool = True,
+    secret: int | None = None,
+) -> Any:
+    """Declare a field with its own conversion; None passes where it is the default.
+
+    The parameters are those of `Rule`.
+    """
+    if default is None:
+        check = convert
+
+        def convert(name: str, value: Any) -> Any:
+            return None if value is None else check(name, value)
+
+    rule = Rule(convert, default, in_force, kind, expose, replace, secret)
+    return dataclasses.field(default=default, kw_only=kw_only, metadata={"rule": rule})
 
 
 def bounded(name: str, value: Any, low: int, high: int) -> int:
@@ -151,7 +135,7 @@ def unsigned(
     nonzero: bool = False,
     kw_only: bool = False,
 ) -> Any:
-    """Field of an unsigned integer of 8, 16, 32 or 64 bits."""
+    """Declare an unsigned integer of 8, 16, 32 or 64 bits."""
 
     def convert(name: str, value: Any) -> int:
         number = bounded(name, value, 0, 2**bits - 1)
@@ -159,18 +143,18 @@ def unsigned(
             raise ValueError(f"invalid zero value; `{name}` must be at least 1")
         return number
 
-    return Field(_optional(convert, default), default=default, in_force=in_force, kw_only=kw_only)
+    return converted(convert, default=default, in_force=in_force, kw_only=kw_only)
 
 
 def signed(
     bits: int, *, default: int | None, in_force: int | None = None, kw_only: bool = False
 ) -> Any:
-    """Field of a signed integer."""
+    """Declare a signed integer."""
 
     def convert(name: str, value: Any) -> int:
         return bounded(name, value, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
-    return Field(_optional(convert, default), default=default, in_force=in_force, kw_only=kw_only)
+    return converted(convert, default=default, in_force=in_force, kw_only=kw_only)
 
 
 def instance_of(
@@ -178,50 +162,30 @@ def instance_of(
     *,
     default: Any = MISSING,
     in_force: Any = None,
-    expose: Callable[[Any], Any] | None = None,
     kw_only: bool = False,
     replace: bool = False,
     secret: int | None = None,
 ) -> Any:
-    """Field of one class, kept as it is given: nested configurations are shared, not copied."""
+    """Declare a field of one class; nested configurations are shared, not copied."""
 
     def convert(name: str, value: Any) -> Any:
         expect(name, value, kind)
         return value
 
-    return Field(
-        _optional(convert, default),
+    return converted(
+        convert,
         default=default,
         in_force=in_force,
         kind=kind,
-        expose=expose,
         kw_only=kw_only,
         replace=replace,
         secret=secret,
     )
 
 
-def converted(
-    convert: Callable[[str, Any], Any],
-    *,
-    default: Any = MISSING,
-    in_force: Any = None,
-    expose: Callable[[Any], Any] | None = None,
-    replace: bool = True,
-) -> Any:
-    """Field with a rule of its own."""
-    return Field(
-        _optional(convert, default),
-        default=default,
-        in_force=in_force,
-        expose=expose,
-        replace=replace,
-    )
-
-
 def moment(*, default: datetime | None = MISSING, kw_only: bool = False) -> Any:
-    """Field of an instant: a `datetime.datetime` that knows its time zone."""
-    return Field(_optional(aware, default), default=default, kw_only=kw_only)
+    """Declare an instant: a `datetime.datetime` with a time zone."""
+    return converted(aware, default=default, kw_only=kw_only)
 
 
 def aware(name: str, value: Any) -> datetime:

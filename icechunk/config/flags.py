@@ -6,16 +6,17 @@ import re
 from collections.abc import Iterable, Set
 from typing import Any
 
-from icechunk.config.fields import Field, instance_of, unsigned
+from icechunk.config.fields import converted, expect, instance_of, unsigned
 from icechunk.config.rendering import Entry, Label
-from icechunk.config.values import Value
+from icechunk.config.values import Value, value_class
 from icechunk.core.errors import ErrorKind, InvalidInputError
 
 KNOWN_FLAGS: dict[str, int] = {"move_node": 3, "create_tag": 4, "delete_tag": 5}
 """Name and number of every feature flag; all are on by default."""
 
 
-class FeatureFlag(Value, path="icechunk.config.FeatureFlag", fixed=True):
+@value_class("icechunk.config.FeatureFlag", fixed=True)
+class FeatureFlag(Value):
     """One feature that a repository may switch off.
 
     Parameters
@@ -43,7 +44,7 @@ class FeatureFlag(Value, path="icechunk.config.FeatureFlag", fixed=True):
     def _entries(self) -> Iterable[Entry]:
         shown = [
             entry._replace(value=Label(self.name)) if entry.name == "name" else entry
-            for entry in super()._entries()
+            for entry in Value._entries(self)
         ]
         return [*shown, Entry("enabled", self.enabled)]
 
@@ -97,8 +98,9 @@ _FORBIDDEN = re.compile(r'[^ -~]|[()\\;="]')
 _MAX_BYTES = 128
 
 
-def _label(name: str, value: str) -> str:
+def _label(name: str, value: Any) -> str:
     """Check one label: it becomes part of an HTTP header."""
+    expect(name, value, str)
     if name == "client" and not _CLIENT.fullmatch(value):
         raise ValueError(
             "attribution `client` must be `name` or `name/version` in token characters, "
@@ -114,17 +116,11 @@ def _label(name: str, value: str) -> str:
         raise ValueError(
             f"attribution `{name}` is longer than {_MAX_BYTES} bytes; shorten it to that"
         )
-    return value
+    return value  # type: ignore[no-any-return]
 
 
-def _label_field() -> Any:
-    field: Field = instance_of(str, default=None, kw_only=True)
-    typed = field.convert
-    field.convert = lambda name, value: None if value is None else _label(name, typed(name, value))
-    return field
-
-
-class Attribution(Value, path="icechunk.Attribution", fixed=True):
+@value_class("icechunk.Attribution", fixed=True)
+class Attribution(Value):
     """Labels sent with every request in the User-Agent header, for access logs.
 
     Parameters
@@ -142,6 +138,6 @@ class Attribution(Value, path="icechunk.Attribution", fixed=True):
         When a label is longer than 128 bytes or holds characters that headers cannot carry.
     """
 
-    client: str | None = _label_field()
-    workload: str | None = _label_field()
-    principal: str | None = _label_field()
+    client: str | None = converted(_label, default=None, kw_only=True)
+    workload: str | None = converted(_label, default=None, kw_only=True)
+    principal: str | None = converted(_label, default=None, kw_only=True)

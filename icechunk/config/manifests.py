@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from icechunk.config.fields import bounded, converted, expect, instance_of, signed, unsigned
 from icechunk.config.preload import ManifestPreloadCondition
 from icechunk.config.splitting import ManifestSplitCondition, ManifestSplitDimCondition
-from icechunk.config.values import Value
+from icechunk.config.values import Value, value_class
 
 ManifestSplitValues: TypeAlias = dict[
     ManifestSplitDimCondition.Axis
@@ -44,7 +44,8 @@ def default_preload_condition() -> ManifestPreloadCondition:
     return ManifestPreloadCondition.or_conditions(names) & few
 
 
-class ManifestPreloadConfig(Value, path="icechunk.config.ManifestPreloadConfig"):
+@value_class("icechunk.config.ManifestPreloadConfig")
+class ManifestPreloadConfig(Value):
     """Which manifests are loaded in the background when a session opens.
 
     Parameters
@@ -108,13 +109,14 @@ def _as_lists(rules: SplitRules | None) -> _SplitSizes | None:
     return None if rules is None else [(condition, list(sizes)) for condition, sizes in rules]
 
 
-def default_split_sizes() -> _SplitSizes:
+def default_split_sizes() -> SplitRules:
     """Return the sizes in force when none are set: one manifest per array."""
     everything = ManifestSplitCondition.path_matches(".*")
-    return [(everything, [(ManifestSplitDimCondition.any(), UNSPLIT)])]
+    return ((everything, ((ManifestSplitDimCondition.any(), UNSPLIT),)),)
 
 
-class ManifestSplittingConfig(Value, path="icechunk.config.ManifestSplittingConfig"):
+@value_class("icechunk.config.ManifestSplittingConfig")
+class ManifestSplittingConfig(Value):
     """How the chunk references of an array are spread over manifests.
 
     Parameters
@@ -177,9 +179,8 @@ def to_dict(config: ManifestSplittingConfig) -> SplitSizesDict:
     return {rule: dict(sizes) for rule, sizes in config.split_sizes or []}  # type: ignore[arg-type]
 
 
-class ManifestVirtualChunkLocationCompressionConfig(
-    Value, path="icechunk.config.ManifestVirtualChunkLocationCompressionConfig"
-):
+@value_class("icechunk.config.ManifestVirtualChunkLocationCompressionConfig")
+class ManifestVirtualChunkLocationCompressionConfig(Value):
     """Compression of the URLs of virtual chunks inside a manifest.
 
     Accepted for compatibility, without effect: compressed URLs are read, but URLs are written as
@@ -205,7 +206,8 @@ class ManifestVirtualChunkLocationCompressionConfig(
     compression_level: int | None = signed(32, default=None, in_force=3, kw_only=True)
 
 
-class ManifestConfig(Value, path="icechunk.config.ManifestConfig"):
+@value_class("icechunk.config.ManifestConfig")
+class ManifestConfig(Value):
     """How manifests are loaded ahead, split and compressed.
 
     Parameters

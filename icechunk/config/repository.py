@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import field
 from enum import EnumMeta, IntEnum
-from typing import Any, ClassVar, overload
+from typing import Any, overload
 
 from icechunk.config.containers import VirtualChunkContainer, validate_container
 from icechunk.config.fields import converted, expect, instance_of, unsigned
 from icechunk.config.manifests import ManifestConfig
 from icechunk.config.rendering import Entry
 from icechunk.config.storage import StorageRetriesSettings, StorageSettings
-from icechunk.config.values import Value, merged
+from icechunk.config.values import Value, copied, merged, older_name, value_class
 
 
 class _OneMember(EnumMeta):
@@ -40,7 +40,8 @@ class CompressionAlgorithm(IntEnum, metaclass=_OneMember):
     __str__ = __repr__
 
 
-class CompressionConfig(Value, path="icechunk.config.CompressionConfig"):
+@value_class("icechunk.config.CompressionConfig")
+class CompressionConfig(Value):
     """How metadata files are compressed.
 
     Parameters
@@ -62,7 +63,18 @@ class CompressionConfig(Value, path="icechunk.config.CompressionConfig"):
         return CompressionConfig()
 
 
-class CachingConfig(Value, path="icechunk.config.CachingConfig"):
+_OLDER_NAMES = {
+    "snapshots_cache_size": "num_snapshot_nodes",
+    "manifests_cache_size": "num_chunk_refs",
+    "transactions_cache_size": "num_transaction_changes",
+    "attributes_cache_size": "num_bytes_attributes",
+    "chunks_cache_size": "num_bytes_chunks",
+}
+"""Fields of `CachingConfig` by the names that versions before 1.0 gave them."""
+
+
+@value_class("icechunk.config.CachingConfig")
+class CachingConfig(Value):
     """Capacities of the in-memory caches.
 
     Parameters
@@ -83,14 +95,6 @@ class CachingConfig(Value, path="icechunk.config.CachingConfig"):
     The names of older versions, `snapshots_cache_size`, `manifests_cache_size`,
     `transactions_cache_size`, `attributes_cache_size` and `chunks_cache_size`, still work.
     """
-
-    _aliases_: ClassVar[dict[str, str]] = {
-        "snapshots_cache_size": "num_snapshot_nodes",
-        "manifests_cache_size": "num_chunk_refs",
-        "transactions_cache_size": "num_transaction_changes",
-        "attributes_cache_size": "num_bytes_attributes",
-        "chunks_cache_size": "num_bytes_chunks",
-    }
 
     num_snapshot_nodes: int | None = unsigned(64, default=None, in_force=500_000)
     num_chunk_refs: int | None = unsigned(64, default=None, in_force=15_000_000)
@@ -119,7 +123,21 @@ class CachingConfig(Value, path="icechunk.config.CachingConfig"):
     ) -> None: ...
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._fill(args, kwargs)
+        self._fill(*args, **{_OLDER_NAMES.get(name, name): kwargs[name] for name in kwargs})
+
+    def _fill(
+        self,
+        num_snapshot_nodes: int | None = None,
+        num_chunk_refs: int | None = None,
+        num_transaction_changes: int | None = None,
+        num_bytes_attributes: int | None = None,
+        num_bytes_chunks: int | None = None,
+    ) -> None:
+        self.num_snapshot_nodes = num_snapshot_nodes
+        self.num_chunk_refs = num_chunk_refs
+        self.num_transaction_changes = num_transaction_changes
+        self.num_bytes_attributes = num_bytes_attributes
+        self.num_bytes_chunks = num_bytes_chunks
 
     @staticmethod
     def default() -> CachingConfig:
@@ -127,11 +145,16 @@ class CachingConfig(Value, path="icechunk.config.CachingConfig"):
         return CachingConfig()
 
 
+for _older, _name in _OLDER_NAMES.items():
+    setattr(CachingConfig, _older, older_name(_name))
+
+
 def _default_update_retries() -> StorageRetriesSettings:
     return StorageRetriesSettings(max_tries=100, initial_backoff_ms=50, max_backoff_ms=30_000)
 
 
-class RepoUpdateRetryConfig(Value, path="icechunk.config.RepoUpdateRetryConfig"):
+@value_class("icechunk.config.RepoUpdateRetryConfig")
+class RepoUpdateRetryConfig(Value):
     """How often a change of branches, tags or other mutable facts is tried again.
 
     Parameters
@@ -167,11 +190,11 @@ def _containers(name: str, given: Any) -> dict[str, VirtualChunkContainer]:
     for key, container in given.items():
         expect(name, key, str)
         expect(name, container, VirtualChunkContainer)
-    return copy.deepcopy(dict(given))
+    return copied(dict(given))  # type: ignore[no-any-return]
 
 
 def _containers_out(kept: dict[str, VirtualChunkContainer] | None) -> ContainersByPrefix | None:
-    return None if kept is None else ContainersByPrefix(copy.deepcopy(kept))
+    return None if kept is None else ContainersByPrefix(copied(kept))
 
 
 def _processors() -> int:
@@ -182,23 +205,8 @@ OWN_FIELDS = ("skip_unchanged_chunks", "pack_chunks", "share_manifests")
 """Fields that the format does not know (readers of it pass over them): written only where set."""
 
 
-class RepositoryConfig(
-    Value,
-    path="icechunk.config.RepositoryConfig",
-    shown=(
-        "inline_chunk_threshold_bytes",
-        "get_partial_values_concurrency",
-        "max_concurrent_requests",
-        "max_concurrent_decodes",
-        "num_updates_per_repo_info_file",
-        "compression",
-        "caching",
-        "storage",
-        "manifest",
-        "repo_update_retries",
-        "virtual_chunk_containers",
-    ),
-):
+@value_class("icechunk.config.RepositoryConfig")
+class RepositoryConfig(Value):
     """Configuration of a repository; None means the library's default.
 
     Parameters
@@ -244,6 +252,20 @@ class RepositoryConfig(
         configuration drop it.
     """
 
+    _shown_ = (
+        "inline_chunk_threshold_bytes",
+        "get_partial_values_concurrency",
+        "max_concurrent_requests",
+        "max_concurrent_decodes",
+        "num_updates_per_repo_info_file",
+        "compression",
+        "caching",
+        "storage",
+        "manifest",
+        "repo_update_retries",
+        "virtual_chunk_containers",
+    )
+
     inline_chunk_threshold_bytes: int | None = unsigned(16, default=None, in_force=512)
     get_partial_values_concurrency: int | None = unsigned(16, default=None, in_force=10)
     compression: CompressionConfig | None = instance_of(
@@ -268,11 +290,12 @@ class RepositoryConfig(
     )
     pack_chunks: bool | None = instance_of(bool, default=None, in_force=True, kw_only=True)
     share_manifests: bool | None = instance_of(bool, default=None, in_force=True, kw_only=True)
+    _previous_file: str | None = field(default=None, init=False)
 
     def _entries(self) -> Iterable[Entry]:
         """Show the fields that only this library has where they are set."""
-        own = ((name, getattr(self, name)) for name in OWN_FIELDS)
-        return [*super()._entries(), *(Entry(name, held) for name, held in own if held is not None)]
+        own = (Entry(name, getattr(self, name)) for name in OWN_FIELDS)
+        return [*Value._entries(self), *(entry for entry in own if entry.value is not None)]
 
     @staticmethod
     def default() -> RepositoryConfig:
@@ -282,7 +305,7 @@ class RepositoryConfig(
     @property
     def previous_file(self) -> str | None:
         """Name of the stored configuration that this one replaced, None when it replaced none."""
-        return vars(self).get("_previous_file")
+        return self._previous_file
 
     @property
     def unsafe_overwrite_refs(self) -> bool:
@@ -303,7 +326,7 @@ class RepositoryConfig(
         self.storage.unsafe_use_conditional_update = not overwrite
 
     def _kept_containers(self) -> dict[str, VirtualChunkContainer] | None:
-        return vars(self)["virtual_chunk_containers"]  # type: ignore[no-any-return]
+        return self._kept("virtual_chunk_containers")  # type: ignore[no-any-return]
 
     def get_virtual_chunk_container(self, name: str) -> VirtualChunkContainer | None:
         """Look up a virtual chunk container.
@@ -318,7 +341,7 @@ class RepositoryConfig(
         VirtualChunkContainer or None
             A copy.
         """
-        return ContainersByPrefix(copy.deepcopy(self._kept_containers() or {})).get(name)  # type: ignore[no-any-return]
+        return copied(ContainersByPrefix(self._kept_containers() or {}).get(name))  # type: ignore[no-any-return]
 
     def set_virtual_chunk_container(self, cont: VirtualChunkContainer) -> None:
         """Add a virtual chunk container, or replace the one with the same URL prefix.

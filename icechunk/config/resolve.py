@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from icechunk.config.containers import VirtualChunkContainer
 from icechunk.config.manifests import SplitRules
 from icechunk.config.preload import ManifestPreloadCondition
 from icechunk.config.repository import OWN_FIELDS, RepositoryConfig
-from icechunk.config.storage import StorageRetriesSettings, StorageSettings
-from icechunk.config.values import Value, merged
+from icechunk.config.storage import StorageSettings
+from icechunk.config.values import Value, copied, merged
 
 WITHOUT_EFFECT = {
     # Attributes are part of snapshots; this library does not keep chunks in memory.
@@ -32,8 +30,7 @@ _MAX_ZSTD_LEVEL = 22
 _REQUESTS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Retries:
+class Retries(NamedTuple):
     """How often something is tried, and how long to wait between tries.
 
     Attributes
@@ -49,8 +46,7 @@ class Retries:
     max_backoff_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Preload:
+class Preload(NamedTuple):
     """Which manifests are loaded when a session opens."""
 
     max_total_refs: int
@@ -58,8 +54,7 @@ class Preload:
     max_arrays_to_scan: int
 
 
-@dataclass(frozen=True, slots=True)
-class StorageTuning:
+class StorageTuning(NamedTuple):
     """Tuning of the storage back end; None where the client decides."""
 
     max_concurrent_requests: int
@@ -78,8 +73,7 @@ class StorageTuning:
     operation_attempt_timeout_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The configuration in force.
 
     Attributes
@@ -129,30 +123,25 @@ class Settings:
     preload: Preload
     splitting: SplitRules
     storage: StorageTuning
-    containers: tuple[VirtualChunkContainer, ...] = field(default=())
+    containers: tuple[VirtualChunkContainer, ...] = ()
     skip_unchanged_chunks: bool = False
     pack_chunks: bool = True
     share_manifests: bool = True
 
 
 def effective(value: Value, name: str) -> Any:
-    """Return what is in force for a field: what was set, or the default behind None."""
-    set_to = getattr(value, name)
-    return value._fields_[name].in_force() if set_to is None else set_to
+    """Return what is in force for a field: what was set, or the default behind None.
 
-
-def _used(value: Value) -> dict[str, Any]:
-    """Return what is in force for the fields that have an effect."""
-    unused = WITHOUT_EFFECT.get(type(value).__name__, ())
-    return {name: held for name, held in _all_effective(value).items() if name not in unused}
+    Defaults are shared: callers must not change them.
+    """
+    held = value._kept(name)
+    return value._rules_[name].in_force() if held is None else held
 
 
 def _all_effective(value: Value) -> dict[str, Any]:
-    return {name: effective(value, name) for name in value._fields_}
-
-
-def _retries(set_to: StorageRetriesSettings) -> Retries:
-    return Retries(**_all_effective(set_to))
+    """Return what is in force for the fields that have an effect."""
+    unused = WITHOUT_EFFECT.get(type(value).__name__, ())
+    return {name: effective(value, name) for name in value._rules_ if name not in unused}
 
 
 def storage_tuning(
@@ -177,7 +166,7 @@ def storage_tuning(
     return StorageTuning(
         max_concurrent_requests=max(1, max_concurrent_requests),
         **_all_effective(effective(settings, "concurrency")),
-        retries=_retries(effective(settings, "retries")),
+        retries=Retries(**_all_effective(effective(settings, "retries"))),
         use_conditional_create=effective(settings, "unsafe_use_conditional_create"),
         use_conditional_update=effective(settings, "unsafe_use_conditional_update"),
         use_metadata=effective(settings, "unsafe_use_metadata"),
@@ -193,8 +182,9 @@ def storage_tuning(
 
 def _update_retries(config: RepositoryConfig) -> Retries:
     retries = effective(config, "repo_update_retries")
-    default = retries._fields_["default"].in_force()
-    return _retries(default if retries.default is None else merged(default, retries.default))
+    default = retries._rules_["default"].in_force()
+    set_to = default if retries.default is None else merged(default, retries.default)
+    return Retries(**_all_effective(set_to))
 
 
 def resolve(config: RepositoryConfig | None) -> Settings:
@@ -210,14 +200,13 @@ def resolve(config: RepositoryConfig | None) -> Settings:
     Settings
         Independent of later changes to `config`.
     """
-    config = RepositoryConfig() if config is None else copy.deepcopy(config)
+    config = RepositoryConfig() if config is None else config
     manifest = effective(config, "manifest")
     splitting = effective(manifest, "splitting")
     preload = effective(manifest, "preload")
     compression = effective(config, "compression")
-    rules = effective(splitting, "split_sizes")
     retries = _update_retries(config)
-    containers = (config.virtual_chunk_containers or {}).values()
+    containers: list[VirtualChunkContainer] = list(copied(config._kept_containers() or {}).values())
     return Settings(
         inline_threshold=effective(config, "inline_chunk_threshold_bytes"),
         get_partial_values_concurrency=max(1, effective(config, "get_partial_values_concurrency")),
@@ -230,13 +219,13 @@ def resolve(config: RepositoryConfig | None) -> Settings:
         update_max_tries=retries.max_tries,
         update_initial_backoff_ms=retries.initial_backoff_ms,
         update_max_backoff_ms=retries.max_backoff_ms,
-        **_used(effective(config, "caching")),
+        **_all_effective(effective(config, "caching")),
         preload=Preload(
             max_total_refs=effective(preload, "max_total_refs"),
             condition=effective(preload, "preload_if"),
             max_arrays_to_scan=effective(preload, "max_arrays_to_scan"),
         ),
-        splitting=tuple((condition, tuple(sizes)) for condition, sizes in rules),
+        splitting=effective(splitting, "split_sizes"),
         storage=storage_tuning(config.storage, effective(config, "max_concurrent_requests")),
         containers=tuple(sorted(containers, key=lambda c: len(c.url_prefix), reverse=True)),
         **{name: effective(config, name) for name in OWN_FIELDS},

@@ -118,7 +118,7 @@ def _untagged(value: Any) -> Any:
 def _struct(value: Value) -> dict[str, Any]:
     return {
         name: _written(getattr(value, name))
-        for name in value._fields_
+        for name in value._rules_
         if name not in OWN_FIELDS or getattr(value, name) is not None
     }
 
@@ -213,7 +213,7 @@ def from_plain(data: Mapping[str, Any]) -> RepositoryConfig:
         Kind ``config-deserialization`` for values that a configuration cannot hold.
     """
     config = _read(RepositoryConfig, data, "config")
-    vars(config)["_previous_file"] = data.get("previous_file")
+    config._previous_file = data.get("previous_file")
     return config
 
 
@@ -230,7 +230,7 @@ def _read(kind: type[_AnyValue], data: Any, where: str) -> _AnyValue:
     if not isinstance(data, Mapping):
         raise _bad(where, f"expected a map, found {data!r}")
     given = {}
-    for name, field in kind._fields_.items():
+    for name, field in kind._rules_.items():
         raw, path = data.get(name), f"{where}.{name}"
         if raw is None:
             continue
@@ -348,7 +348,7 @@ def _read_containers(raw: Any, where: str) -> dict[str, VirtualChunkContainer]:
         for key, value in raw.items()
     }
     for container in containers.values():
-        container._came_from_storage()
+        container._stored = True  # early versions stored prefixes that are refused today
     return containers
 
 

@@ -86,7 +86,7 @@ class ManifestSplitDimCondition(Variant, path="icechunk.config.ManifestSplitDimC
         raise NotImplementedError
 
     def __hash__(self) -> int:
-        return hash((self._path(), *vars(self).values()))
+        return hash((self._path_, self._values))
 
 
 class _Axis(ManifestSplitDimCondition, variant="Axis", call="axis"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from icechunk.config.fields import instance_of, unsigned
-from icechunk.config.values import Value
+from icechunk.config.values import Value, value_class
 
 
 class ChecksumAlgorithm(IntEnum):
@@ -23,7 +23,8 @@ class ChecksumAlgorithm(IntEnum):
     __str__ = __repr__
 
 
-class StorageConcurrencySettings(Value, path="icechunk.storage.StorageConcurrencySettings"):
+@value_class("icechunk.storage.StorageConcurrencySettings")
+class StorageConcurrencySettings(Value):
     """How one big object is downloaded in parts.
 
     Parameters
@@ -42,7 +43,8 @@ class StorageConcurrencySettings(Value, path="icechunk.storage.StorageConcurrenc
     )
 
 
-class StorageRetriesSettings(Value, path="icechunk.storage.StorageRetriesSettings"):
+@value_class("icechunk.storage.StorageRetriesSettings")
+class StorageRetriesSettings(Value):
     """How failed requests are repeated.
 
     Parameters
@@ -60,7 +62,8 @@ class StorageRetriesSettings(Value, path="icechunk.storage.StorageRetriesSetting
     max_backoff_ms: int | None = unsigned(32, default=None, in_force=180_000)
 
 
-class StorageTimeoutSettings(Value, path="icechunk.storage.StorageTimeoutSettings"):
+@value_class("icechunk.storage.StorageTimeoutSettings")
+class StorageTimeoutSettings(Value):
     """Time limits of the storage client, in milliseconds (u32); None leaves them to the client.
 
     Parameters
@@ -81,22 +84,8 @@ class StorageTimeoutSettings(Value, path="icechunk.storage.StorageTimeoutSetting
     operation_attempt_timeout_ms: int | None = unsigned(32, default=None)
 
 
-class StorageSettings(
-    Value,
-    path="icechunk.storage.StorageSettings",
-    shown=(
-        "unsafe_use_conditional_create",
-        "unsafe_use_conditional_update",
-        "unsafe_use_metadata",
-        "storage_class",
-        "metadata_storage_class",
-        "chunks_storage_class",
-        "minimum_size_for_multipart_upload",
-        "concurrency",
-        "retries",
-        "timeouts",
-    ),
-):
+@value_class("icechunk.storage.StorageSettings")
+class StorageSettings(Value):
     """Tuning of a storage back end.
 
     Parameters
@@ -120,6 +109,19 @@ class StorageSettings(
         Time limits; the client's own when unset.
     """
 
+    _shown_ = (
+        "unsafe_use_conditional_create",
+        "unsafe_use_conditional_update",
+        "unsafe_use_metadata",
+        "storage_class",
+        "metadata_storage_class",
+        "chunks_storage_class",
+        "minimum_size_for_multipart_upload",
+        "concurrency",
+        "retries",
+        "timeouts",
+    )
+
     concurrency: StorageConcurrencySettings | None = instance_of(
         StorageConcurrencySettings, default=None, in_force=StorageConcurrencySettings
     )
@@ -138,7 +140,8 @@ class StorageSettings(
     timeouts: StorageTimeoutSettings | None = instance_of(StorageTimeoutSettings, default=None)
 
 
-class S3Options(Value, path="icechunk.storage.S3Options"):
+@value_class("icechunk.storage.S3Options")
+class S3Options(Value):
     """Connection options of an S3-like service.
 
     Parameters

@@ -1,138 +1,146 @@
-"""Bases of configuration values: mutable ones with named fields, and tuple-like variants.
-
-A class declares its fields as data; construction, validation, equality, pickling, merging and the
-three displays follow from the declaration.
-"""
+"""Base classes of configuration values: validated dataclasses, and tuple-like variants."""
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 import inspect
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
+from collections.abc import Callable, Iterable, Iterator
+from types import MemberDescriptorType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
-from icechunk.config.fields import MISSING, Field, converted, instance_of, moment, signed, unsigned
-from icechunk.config.rendering import Entry, Shown, scalar_text
+from icechunk.config.fields import MISSING, Rule, converted, instance_of, moment, signed, unsigned
+from icechunk.config.rendering import Entry, Shown, mask, scalar_text
 
 _AnyValue = TypeVar("_AnyValue", bound="Value")
 
 
-class Fielded(Shown):
-    """What mutable values and variants have in common: declared fields and a public path."""
+class Value(Shown):
+    """Base of dataclasses that check and convert every value when it is set.
 
-    _path_: ClassVar[str] = ""
-    _fields_: ClassVar[dict[str, Field]] = {}
-    _aliases_: ClassVar[dict[str, str]] = {}
-    _signature_: ClassVar[inspect.Signature]
+    Subclasses are decorated with `value_class`, and compare by value.
+    """
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        cls._fields_ = {
-            name: field
-            for base in reversed(cls.__mro__)
-            for name, field in vars(base).items()
-            if isinstance(field, Field)
-        }
-        cls._signature_ = _signature(cls._fields_.values())
-        for alias, name in cls._aliases_.items():
-            setattr(cls, alias, _alias(name))
-        if "__init__" not in vars(cls):
-            setattr(cls, "__init__", _initialiser(cls))  # noqa: B010 - mypy forbids the plain form
+    __slots__ = ()
 
-    def _fill(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Take constructor arguments, older names included."""
-        given = {self._aliases_.get(name, name): value for name, value in kwargs.items()}
-        try:
-            bound = self._signature_.bind(*args, **given)
-        except TypeError as error:
-            raise TypeError(f"{type(self).__qualname__}() {error}") from None
-        for name, field in self._fields_.items():
-            field.keep(self, bound.arguments.get(name, field.default))
+    _path_: ClassVar[str]
+    _rules_: ClassVar[dict[str, Rule]]
+    _slots_: ClassVar[dict[str, MemberDescriptorType]]
+    _fixed_: ClassVar[bool]
+    _shown_: ClassVar[tuple[str, ...]] = ()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not hasattr(type(self), name):
+        rule = self._rules_.get(name)
+        if rule is not None:
+            if self._fixed_ and self._is_set(name):
+                raise _not_writable(self, name)
+            value = rule.convert(name, value)
+        elif not hasattr(type(self), name):
             raise AttributeError(
                 f"'{type(self).__qualname__}' object has no attribute '{name}'; "
-                f"its fields are {', '.join(self._fields_) or 'none'}"
+                f"its fields are {', '.join(self._rules_)}"
             )
         object.__setattr__(self, name, value)
+
+    def _is_set(self, name: str) -> bool:
+        try:
+            self._kept(name)
+        except AttributeError:
+            return False
+        return True
+
+    def _kept(self, name: str) -> Any:
+        """Return what a field holds, without the copy that a read of the attribute makes."""
+        return self._slots_[name].__get__(self)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(vars(self)[name] == vars(other)[name] for name in self._fields_)
+        return all(self._kept(name) == other._kept(name) for name in self._rules_)
 
     if not TYPE_CHECKING:  # some subclasses are hashable
         __hash__ = None
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return tuple(slot.__get__(self) for slot in self._slots_.values())
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        for slot, value in zip(self._slots_.values(), state, strict=True):
+            slot.__set__(self, value)
 
     def _path(self) -> str:
         return self._path_
 
     def _entries(self) -> Iterable[Entry]:
-        return [Entry(n, f.shown(self), f.in_force()) for n, f in self._fields_.items()]
+        names = self._shown_ or tuple(self._rules_)
+        return [_entry(self, name, self._rules_[name]) for name in names]
 
 
-def _signature(fields: Iterable[Field]) -> inspect.Signature:
-    parameter = inspect.Parameter
-    return inspect.Signature(
-        [
-            parameter(
-                field.name,
-                parameter.KEYWORD_ONLY if field.kw_only else parameter.POSITIONAL_OR_KEYWORD,
-                default=parameter.empty if field.default is MISSING else field.default,
-            )
-            for field in fields
-        ]
-    )
+@dataclass_transform(field_specifiers=(converted, instance_of, moment, signed, unsigned))
+def value_class(path: str, *, fixed: bool = False) -> Callable[[type[_AnyValue]], type[_AnyValue]]:
+    """Turn a subclass of `Value` into a slotted dataclass.
+
+    Parameters
+    ----------
+    path : str
+        Public, fully qualified name.
+    fixed : bool
+        Forbid assignment after construction.
+    """
+
+    def decorate(cls: type[_AnyValue]) -> type[_AnyValue]:
+        made = dataclasses.dataclass(slots=True, repr=False, eq=False)(cls)
+        fields = dataclasses.fields(made)  # type: ignore[arg-type]
+        made._path_, made._fixed_ = path, fixed
+        made._slots_ = {field.name: vars(made)[field.name] for field in fields}
+        made._rules_ = {f.name: f.metadata["rule"] for f in fields if "rule" in f.metadata}
+        for name, rule in made._rules_.items():
+            if rule.expose is not None:
+                setattr(made, name, _exposed(made._slots_[name], rule.expose))
+        return made
+
+    return decorate
 
 
-def _alias(name: str) -> property:
-    """Return a property under which older code finds a field."""
+def _exposed(slot: MemberDescriptorType, expose: Callable[[Any], Any]) -> property:
+    return property(lambda self: expose(slot.__get__(self)), slot.__set__)
 
-    def read(self: Fielded) -> Any:
+
+def older_name(name: str) -> property:
+    """Return a property under which older code finds the attribute `name`."""
+
+    def read(self: Any) -> Any:
         return getattr(self, name)
 
-    def write(self: Fielded, value: Any) -> None:
+    def write(self: Any, value: Any) -> None:
         setattr(self, name, value)
 
     return property(read, write, doc=f"Older name of `{name}`.")
 
 
-def _initialiser(cls: type[Fielded]) -> Any:
-    """Return an ``__init__`` whose signature names the fields of its class."""
-
-    def __init__(self: Fielded, *args: Any, **kwargs: Any) -> None:
-        self._fill(args, kwargs)
-
-    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    signature = inspect.Signature([me, *cls._signature_.parameters.values()])
-    setattr(__init__, "__signature__", signature)  # noqa: B010 - functions declare no such attribute
-    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
-    return __init__
+def _not_writable(holder: object, name: str) -> AttributeError:
+    return AttributeError(
+        f"attribute '{name}' of '{type(holder).__qualname__}' objects is not "
+        "writable; make a new object instead"
+    )
 
 
-@dataclass_transform(field_specifiers=(converted, instance_of, moment, signed, unsigned))
-class Value(Fielded):
-    """Base of mutable configuration values.
+def _entry(holder: Any, name: str, rule: Rule) -> Entry:
+    """Return the displayed line of a field; secrets are masked."""
+    value = getattr(holder, name)
+    if rule.secret is not None and value is not None:
+        value = mask(value if isinstance(value, str) else "", rule.secret)
+    return Entry(name, value, rule.in_force())
 
-    Subclasses annotate class attributes with field specifiers of `icechunk.config.fields` and name
-    their public `path`; `shown` reorders the display, `fixed` forbids assignment.
-    """
 
-    _shown_: ClassVar[tuple[str, ...]] = ()
-
-    def __init_subclass__(
-        cls, *, path: str, shown: tuple[str, ...] = (), fixed: bool = False
-    ) -> None:
-        super().__init_subclass__()
-        cls._path_ = path
-        cls._shown_ = shown or tuple(cls._fields_)
-        for field in cls._fields_.values():
-            field.frozen = fixed
-
-    def _entries(self) -> Iterable[Entry]:
-        fields = self._fields_
-        return [Entry(n, fields[n].shown(self), fields[n].in_force()) for n in self._shown_]
+def copied(value: Any) -> Any:
+    """Return a copy that shares no mutable value with the original; variants are immutable."""
+    if isinstance(value, Value):
+        new = object.__new__(type(value))
+        new.__setstate__(tuple(map(copied, value.__getstate__())))
+        return new
+    if isinstance(value, dict):
+        return {key: copied(inner) for key, inner in value.items()}
+    return value
 
 
 def merged(base: _AnyValue, over: _AnyValue) -> _AnyValue:
@@ -148,38 +156,44 @@ def merged(base: _AnyValue, over: _AnyValue) -> _AnyValue:
     Value
         A new value that shares nothing with the arguments.
     """
-    result = copy.deepcopy(base)
-    for name, field in base._fields_.items():
-        mine, theirs = vars(base)[name], vars(over)[name]
+    result: _AnyValue = copied(base)
+    for name, rule in base._rules_.items():
+        mine, theirs = base._kept(name), over._kept(name)
         if theirs is None:
             continue
-        if isinstance(theirs, Value) and mine is not None and not field.replace:
-            theirs = merged(mine, theirs)
-        vars(result)[name] = copy.deepcopy(theirs)
+        nested = isinstance(theirs, Value) and mine is not None and not rule.replace
+        base._slots_[name].__set__(result, merged(mine, theirs) if nested else copied(theirs))
     return result
 
 
-class Variant(Fielded):
+class Variant(Shown):
     """Base of families of alternatives: frozen, tuple-like, matchable by position.
 
-    A family is a direct subclass with a `path`; it cannot be instantiated. Its variants subclass
-    the family under a `variant` name and are reached as attributes of it; `call` is the name of
-    the function that displays show, `by_name` lets `match` patterns use the field names.
+    They have the interface of the enumerations with data of the Rust library. A family is a direct
+    subclass with a `path`; it cannot be instantiated. Its variants subclass the family under a
+    `variant` name and become its attributes; `call` is the name of the function that displays
+    show, `by_name` lets `match` patterns use the field names. Variants are no dataclasses: there
+    are fifty of them, and creating a dataclass takes ten times as long.
     """
 
-    _family_: ClassVar[type[Variant] | None] = None
+    __slots__ = ("_values",)
+
+    _values: tuple[Any, ...]
+    _path_: ClassVar[str] = ""
     _call_: ClassVar[str] = ""
+    _family_: ClassVar[type[Variant] | None] = None
+    _rules_: ClassVar[dict[str, Rule]] = {}
+    _signature_: ClassVar[inspect.Signature] = inspect.Signature()
 
     def __init_subclass__(
-        cls,
-        *,
-        path: str = "",
-        variant: str = "",
-        call: str = "",
-        by_name: bool = False,
-        **options: Any,
+        cls, *, path: str = "", variant: str = "", call: str = "", by_name: bool = False
     ) -> None:
-        super().__init_subclass__(**options)
+        super().__init_subclass__()
+        own = {n: f for n, f in vars(cls).items() if isinstance(f, dataclasses.Field)}
+        for position, (name, field) in enumerate(own.items(), len(cls._rules_)):
+            rule: Rule = field.metadata["rule"]
+            cls._rules_ = {**cls._rules_, name: rule}
+            setattr(cls, name, _item(position, rule.expose))
         if path:
             cls._path_ = path
         if not variant:
@@ -189,27 +203,48 @@ class Variant(Fielded):
         cls._path_ = f"{family._path_}.{variant}"
         cls._call_ = f"{family._path_}.{call or variant}"
         cls._family_ = family
-        names = tuple(cls._fields_)
+        cls._signature_ = _signature(cls._rules_)
+        names = tuple(cls._rules_)
         cls._name_positions(names if by_name else [f"_{i}" for i in range(len(names))])
-        for field in cls._fields_.values():
-            field.frozen = True
         setattr(family, variant, cls)
 
     @classmethod
     def _name_positions(cls, names: Iterable[str]) -> None:
         setattr(cls, "__match_args__", tuple(names))  # noqa: B010 - mypy keeps it for literals
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102 - a constructor
-        if cls._family_ is None:
-            variants = sorted(n for n, v in vars(cls).items() if isinstance(v, type))
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if self._family_ is None:
+            variants = sorted(n for n, v in vars(type(self)).items() if isinstance(v, type))
             raise TypeError(
-                f"cannot create '{cls.__qualname__}' instances; "
+                f"cannot create '{type(self).__qualname__}' instances; "
                 f"use one of its variants: {', '.join(variants)}"
             )
-        return super().__new__(cls)
+        try:
+            given = self._signature_.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{type(self).__qualname__}() {error}") from None
+        values = (r.convert(n, given.get(n, r.default)) for n, r in self._rules_.items())
+        object.__setattr__(self, "_values", tuple(values))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise _not_writable(self, name)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return (self._values,)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        object.__setattr__(self, "_values", state[0])
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._values == other._values
+
+    if not TYPE_CHECKING:  # some subclasses are hashable
+        __hash__ = None
 
     def _items(self) -> list[Any]:
-        return [field.__get__(self) for field in self._fields_.values()]
+        return [getattr(self, name) for name in self._rules_]
 
     def _at(self, position: int) -> Any:
         try:
@@ -230,7 +265,7 @@ class Variant(Fielded):
         return self._at(1)
 
     def __len__(self) -> int:
-        return len(self._fields_)
+        return len(self._rules_)
 
     def __getitem__(self, position: int) -> Any:
         return self._items()[position]
@@ -239,18 +274,45 @@ class Variant(Fielded):
         return iter(self._items())
 
     def __bool__(self) -> bool:
-        return True  # a variant without data is still something
+        return True  # also without data, where the length is 0
+
+    def _path(self) -> str:
+        return self._path_
 
     def __repr__(self) -> str:
-        inside = ", ".join(scalar_text(field.shown(self)) for field in self._fields_.values())
+        inside = ", ".join(scalar_text(entry.value) for entry in self._all_entries())
         return f"{self._call_}({inside})"
 
     def __str__(self) -> str:
         return repr(self) if self._one_line_ else super().__str__()
+
+    def _all_entries(self) -> list[Entry]:
+        return [_entry(self, name, rule) for name, rule in self._rules_.items()]
 
     def _entries(self) -> Iterable[Entry]:
         """Show the fields of a single nested value in place of that value."""
         items = self._items()
         if len(items) == 1 and isinstance(items[0], Shown):
             return items[0]._entries()
-        return super()._entries()
+        return self._all_entries()
+
+
+def _item(position: int, expose: Callable[[Any], Any] | None) -> property:
+    """Return the property of one of a variant's values."""
+    if expose is None:
+        return property(lambda self: self._values[position])
+    return property(lambda self: expose(self._values[position]))
+
+
+def _signature(rules: dict[str, Rule]) -> inspect.Signature:
+    parameter = inspect.Parameter
+    return inspect.Signature(
+        [
+            parameter(
+                name,
+                parameter.POSITIONAL_OR_KEYWORD,
+                default=parameter.empty if rule.default is MISSING else rule.default,
+            )
+            for name, rule in rules.items()
+        ]
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from icechunk.config.resolve import Retries, StorageTuning, storage_tuning
 from icechunk.config.storage import StorageSettings
 from icechunk.core.errors import InvalidInputError
@@ -92,8 +90,7 @@ def _examined(bench: ScratchArea) -> list[Check]:
 def _tuning(settings: StorageSettings | None, timeout: float) -> StorageTuning:
     """Return storage settings under which a request ends in time, one way or the other."""
     whole = max(int(timeout * 1000), 1)
-    return replace(
-        storage_tuning(settings),
+    return storage_tuning(settings)._replace(
         retries=Retries(2, min(100, whole // 10), min(1000, whole // 5)),
         use_conditional_create=True,
         use_conditional_update=True,

@@ -55,7 +55,7 @@ class RepoContext:
         tuning = settings.storage
         if self.storage.blocking_ok and tuning.retries.max_tries == 1:
             # Local storage has nothing to try again; the network has.
-            tuning = replace(tuning, retries=_NETWORK_RETRIES)
+            tuning = tuning._replace(retries=_NETWORK_RETRIES)
         virtual = VirtualChunks(settings.containers, self.authorized, tuning)
         object.__setattr__(self, "virtual", virtual)
         object.__setattr__(self, "token", os.urandom(16).hex())
@@ -78,13 +78,13 @@ class RepoContext:
 def make_context(
     storage: Storage,
     config: RepositoryConfig,
+    settings: Settings,
     ref_store: RefStore,
     *,
     default_metadata: dict[str, Any] | None = None,
     authorized: dict[str, Any] | None = None,
 ) -> RepoContext:
-    """Assemble a handle from its mutable truth and effective configuration."""
-    settings = resolve(config)
+    """Assemble a handle from its refs and its effective configuration, resolved to `settings`."""
     storage = storage.tuned(settings.storage)
     files = RepositoryFiles(storage, settings, dialect_for(ref_store.spec_version))
     ref_store = ref_store.under(files, settings)
@@ -93,7 +93,7 @@ def make_context(
     )
 
 
-_unpickled: WeakValueDictionary[str, RepositoryFiles] = WeakValueDictionary()
+_unpickled: WeakValueDictionary[tuple[str, Settings], RepositoryFiles] = WeakValueDictionary()
 _copies: WeakValueDictionary[str, RepoContext] = WeakValueDictionary()
 
 _latest: deque[RepoContext] = deque(maxlen=2)
@@ -116,14 +116,18 @@ def unpickle(
     known = _copies.get(token)
     if known is not None:
         return known
+    settings = resolve(config)
     ctx = make_context(
         storage,
         config,
-        ref_store_of(spec_version, storage, resolve(config)),
+        settings,
+        ref_store_of(spec_version, storage, settings),
         default_metadata=default_metadata,
         authorized=authorized,
     )
-    recipe = f"{spec_version} {storage.identity} {ctx.settings!r}"
+    # Containers are mutable, so they count by their text; everything else is hashable.
+    place = f"{spec_version} {storage.identity} {settings.containers!r}"
+    recipe = place, settings._replace(containers=())
     shared = _unpickled.setdefault(recipe, ctx.files)
     ref_store = ctx.ref_store.under(shared, ctx.settings)
     copy = replace(ctx, files=shared, storage=shared.storage, ref_store=ref_store)

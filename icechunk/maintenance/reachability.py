@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -144,7 +144,7 @@ def uncached_files(ctx: RepoContext) -> RepositoryFiles:
     What other sessions have in memory may be older than the files, and a walk over everything
     would push it all out.
     """
-    nothing = replace(ctx.settings, num_snapshot_nodes=0, num_chunk_refs=0)
+    nothing = ctx.settings._replace(num_snapshot_nodes=0, num_chunk_refs=0)
     return RepositoryFiles(ctx.storage, nothing, ctx.files.dialect, keeps=False)
 
 

@@ -31,15 +31,16 @@ def create(
     check_arguments(storage, config, attribution)
     version = version_to_write(spec_version)
     effective = _with_storage_defaults(config, storage)
+    settings = resolve(effective)
     access = authorisation(effective, authorize_virtual_chunk_access, virtual_chunk_credentials)
     ref_store = create_ref_store(
         storage,
-        resolve(effective),
+        settings,
         None if config is None else to_plain(effective),
         spec_version=version,
         check_clean_root=check_clean_root,
     )
-    return make_context(storage, effective, ref_store, authorized=access)
+    return make_context(storage, effective, settings, ref_store, authorized=access)
 
 
 def open_existing(
@@ -51,12 +52,16 @@ def open_existing(
 ) -> RepoContext:
     """Open an existing repository; see `Repository.open`."""
     check_arguments(storage, config, attribution)
-    given = RepositoryConfig() if config is None else config
-    ref_store, plain = open_with_config(storage, resolve(given))
-    stored = RepositoryConfig() if plain is None else from_plain(plain)
-    effective = _with_storage_defaults(stored.merge(given), storage)
+    effective = _with_storage_defaults(config, storage)
+    settings = resolve(effective)
+    ref_store, plain = open_with_config(storage, settings)
+    if plain is not None:
+        stored = from_plain(plain)
+        stored = stored if config is None else stored.merge(config)
+        effective = _with_storage_defaults(stored, storage)
+        settings = resolve(effective)
     access = authorisation(effective, authorize_virtual_chunk_access, virtual_chunk_credentials)
-    return make_context(storage, effective, ref_store, authorized=access)
+    return make_context(storage, effective, settings, ref_store, authorized=access)
 
 
 def check_storage(storage: object) -> None:

@@ -65,6 +65,7 @@ def upgrade_icechunk_repository(
     fresh = make_context(
         ctx.storage,
         ctx.config,
+        ctx.settings,
         ref_store_of(2, ctx.storage, ctx.settings),
         default_metadata=ctx.default_metadata,
         authorized=ctx.authorized,

@@ -40,7 +40,7 @@ class UpdateType(Variant, path="icechunk.ops.UpdateType"):
     _one_line_ = True
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{n}={scalar_text(getattr(self, n))}" for n in self._fields_)
+        inside = ", ".join(f"{n}={scalar_text(getattr(self, n))}" for n in self._rules_)
         return f"{self._call_}({inside})"
 
 
@@ -149,7 +149,7 @@ def public_kind(kind: u.UpdateKind) -> UpdateType:
     if isinstance(kind, u.UnknownUpdate):
         return _Unknown(kind.tag)
     variant: Any = getattr(UpdateType, type(kind).__name__)
-    return variant(*(_public(getattr(kind, name)) for name in variant._fields_))  # type: ignore[no-any-return]
+    return variant(*(_public(getattr(kind, name)) for name in variant._rules_))  # type: ignore[no-any-return]
 
 
 def _public(value: Any) -> Any:

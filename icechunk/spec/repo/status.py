@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
 
 from icechunk.config.fields import instance_of, moment
 from icechunk.config.rendering import Entry, Label
-from icechunk.config.values import Value
+from icechunk.config.values import Value, value_class
 from icechunk.core.clock import from_datetime, now_us, to_datetime
 from icechunk.spec.repo.updates import READ_ONLY, RepoStatusValue
 
@@ -33,7 +32,8 @@ RepoAvailability.__module__ = "icechunk"
 _SHOWN = {RepoAvailability.online: "Online", RepoAvailability.read_only: "ReadOnly"}
 
 
-class RepoStatus(Value, path="icechunk.repository.RepoStatus"):
+@value_class("icechunk.repository.RepoStatus")
+class RepoStatus(Value):
     """Availability of a repository.
 
     Parameters
@@ -50,8 +50,7 @@ class RepoStatus(Value, path="icechunk.repository.RepoStatus"):
     set_at: datetime | None = moment(default=None)
     limited_availability_reason: str | None = instance_of(str, default=None)
 
-    def _fill(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        super()._fill(args, kwargs)
+    def __post_init__(self) -> None:
         if self.set_at is None:
             self.set_at = to_datetime(now_us())
 
