@@ -29,9 +29,11 @@ class Stubborn(MemoryStorage):
         super().__init__()
         self.stays: set[str] = set()
         self.throttled = 0
+        self.deletes: list[int] = []
 
     def delete(self, keys: Iterable[str]) -> int:
         listed = list(keys)
+        self.deletes.append(len(listed))
         if self.throttled:
             self.throttled -= 1
             raise StorageError("slow down", ErrorKind.THROTTLED)
@@ -86,6 +88,29 @@ def test_it_gives_up_after_too_many_failures_in_a_row() -> None:
     assert repo.garbage_collect(FAR, max_consecutive_delete_failures=5).skipped_phases
 
 
+@pytest.mark.parametrize(("failing", "gives_up"), [(2, False), (3, True)])
+def test_the_bound_is_the_number_of_failures_at_which_it_gives_up(
+    failing: int, gives_up: bool
+) -> None:
+    storage, repo, gone = stubborn(failing)
+    storage.stays = {f"snapshots/{each}" for each in gone}
+    if gives_up:
+        with pytest.raises(StorageError, match="gave up: 3 objects in a row"):
+            repo.garbage_collect(FAR, max_consecutive_delete_failures=3)
+    else:
+        summary = repo.garbage_collect(FAR, max_consecutive_delete_failures=3)
+        assert summary.objects_failed_to_delete == failing
+
+
+def test_a_deletion_between_failures_starts_the_count_again() -> None:
+    storage, repo, gone = stubborn(5)
+    keys = [info.key for info in storage.list("snapshots")]
+    dead = [key for key in keys if key.removeprefix("snapshots/") in gone]
+    storage.stays = set(dead[::2])
+    summary = repo.garbage_collect(FAR, max_consecutive_delete_failures=2)
+    assert (summary.snapshots_deleted, summary.objects_failed_to_delete) == (2, 3)
+
+
 def test_throttled_requests_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     from icechunk.maintenance import garbage_collection
 
@@ -98,6 +123,23 @@ def test_throttled_requests_are_repeated(monkeypatch: pytest.MonkeyPatch) -> Non
     assert summary.objects_failed_to_delete == 0
     assert len(waits) == 3
     assert waits == sorted(waits)
+
+
+def test_throttling_that_does_not_end_counts_as_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    from icechunk.maintenance import garbage_collection
+
+    monkeypatch.setattr(garbage_collection.time, "sleep", lambda seconds: None)
+    storage, repo, _ = stubborn(1)
+    # the request of all, and then that of the one object alone, are each sent once and repeated
+    tries = garbage_collection._PATIENCE + 1
+    storage.throttled = 2 * tries - 1
+    assert repo.garbage_collect(FAR).snapshots_deleted == 1
+    storage, repo, _ = stubborn(1)
+    storage.throttled = 2 * tries
+    summary = repo.garbage_collect(FAR)
+    assert (summary.snapshots_deleted, summary.objects_failed_to_delete) == (0, 1)
+    assert len(storage.deletes) == 2 * tries
+    assert summary.throttled_batches == 2 * (tries - 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may delete")

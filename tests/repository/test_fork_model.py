@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
-import tempfile
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -213,10 +212,19 @@ STEPS = st.lists(STEP, max_size=3)
 FORK = st.tuples(STEPS, st.booleans(), st.booleans())
 
 
-def begun(folder: str) -> tuple[icechunk.Repository, Side]:
-    """A session with nodes of its base and nodes that it made."""
-    storage = icechunk.local_filesystem_storage(folder, durable=False)
-    repo = icechunk.Repository.create(storage)
+class Base(NamedTuple):
+    """A repository with one commit, and what that holds."""
+
+    repo: icechunk.Repository
+    commit: str
+    state: State
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """The base of every example; each works on a branch of its own."""
+    folder = tmp_path_factory.mktemp("forks")
+    repo = icechunk.Repository.create(icechunk.local_filesystem_storage(folder, durable=False))
     first = Side(repo.writable_session("main"), {})
     zarr.create_group(first.session.store)
     for step in (("make array", "/a"), ("make group", "/g"), ("make array", "/g/b")):
@@ -224,14 +232,26 @@ def begun(folder: str) -> tuple[icechunk.Repository, Side]:
     for path in ("/a", "/g/b"):
         for cell in range(SIZE):
             first.act("write", path, cell)
-    first.session.commit("base")
-    side = Side(repo.writable_session("main"), first.state)
+    return Base(repo, first.session.commit("base"), first.state)
+
+
+def begun(base: Base) -> Side:
+    """A session with nodes of its base and nodes that it made."""
+    branch = f"b{next(_numbers)}"
+    base.repo.create_branch(branch, base.commit)
+    side = Side(base.repo.writable_session(branch), copy.deepcopy(base.state))
     for step in (("make array", "/n"), ("make group", "/h"), ("make array", "/h/c")):
         side.act(*step, 0)
     for path in ("/n", "/h/c"):
         for cell in range(2):
             side.act("write", path, cell)
-    return repo, side
+    return side
+
+
+def check_commit(base: Base, side: Side) -> None:
+    """Commit; the snapshot holds what the model says."""
+    commit = side.session.commit("all", allow_empty=True)
+    assert seen(base.repo.readonly_session(snapshot_id=commit)) == expected(side.state)
 
 
 def check_merge(side: Side, *others: Side) -> bool:
@@ -256,48 +276,44 @@ def check_merge(side: Side, *others: Side) -> bool:
 @settings(deadline=None)
 @given(STEPS, st.lists(FORK, min_size=1, max_size=3), STEPS, st.randoms(), st.booleans())
 def test_forks_of_a_session_that_made_nodes(
-    first: Any, forks: Any, later: Any, order: Any, at_once: bool
+    base: Base, first: Any, forks: Any, later: Any, order: Any, at_once: bool
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        repo, side = begun(folder)
-        for step in first:
-            side.act(*step)
-        children = []
-        for steps, goes, comes in forks:
-            child = side.fork(goes)
-            for step in steps:
-                child.act(*step)
-            if comes:
-                child.come_home()
-            children.append(child)
-        for step in later:
-            side.act(*step)
-        order.shuffle(children)
-        merged = 0
-        if at_once:
-            merged += check_merge(side, *children)
-        else:
-            for child in children:
-                merged += check_merge(side, child)
-        event(f"merged {merged}")
-        side.session.commit("all", allow_empty=True)
-        assert seen(repo.readonly_session("main")) == expected(side.state)
+    side = begun(base)
+    for step in first:
+        side.act(*step)
+    children = []
+    for steps, goes, comes in forks:
+        child = side.fork(goes)
+        for step in steps:
+            child.act(*step)
+        if comes:
+            child.come_home()
+        children.append(child)
+    for step in later:
+        side.act(*step)
+    order.shuffle(children)
+    merged = 0
+    if at_once:
+        merged += check_merge(side, *children)
+    else:
+        for child in children:
+            merged += check_merge(side, child)
+    event(f"merged {merged}")
+    check_commit(base, side)
 
 
 @settings(deadline=None)
 @given(STEPS, STEPS, STEPS)
-def test_forks_of_forks(outer: Any, inner: Any, meanwhile: Any) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        repo, side = begun(folder)
-        child = side.fork(True)
-        for step in outer:
-            child.act(*step)
-        grandchild = child.fork(False)
-        for step in inner:
-            grandchild.act(*step)
-        for step in meanwhile:
-            child.act(*step)
-        check_merge(child, grandchild)
-        check_merge(side, child)
-        side.session.commit("all", allow_empty=True)
-        assert seen(repo.readonly_session("main")) == expected(side.state)
+def test_forks_of_forks(base: Base, outer: Any, inner: Any, meanwhile: Any) -> None:
+    side = begun(base)
+    child = side.fork(True)
+    for step in outer:
+        child.act(*step)
+    grandchild = child.fork(False)
+    for step in inner:
+        grandchild.act(*step)
+    for step in meanwhile:
+        child.act(*step)
+    check_merge(child, grandchild)
+    check_merge(side, child)
+    check_commit(base, side)
