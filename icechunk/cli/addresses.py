@@ -6,30 +6,20 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from icechunk.cli.aliases import Aliases, Entry
+from icechunk.cli.aliases import LOCAL, Aliases, Entry, bucket_kinds
 from icechunk.cli.failures import refusal
-from icechunk.cli.urls import bucket_of, storage_at, texts, with_endpoint
 from icechunk.config.repository import RepositoryConfig
 from icechunk.core.errors import ErrorKind, IcechunkError, NotFoundError, RefNotFoundError
 from icechunk.core.folders import local_path
 from icechunk.repository import Repository
 from icechunk.session import Session
-from icechunk.storage import (
-    Storage,
-    azure_storage,
-    gcs_storage,
-    local_filesystem_storage,
-    s3_storage,
-    tigris_storage,
-)
-from icechunk.storage.buckets import azure_account
+from icechunk.storage import Storage, local_filesystem_storage
+from icechunk.storage.kinds import kind_at
+from icechunk.storage.kinds.kind import BucketKind
 
 if TYPE_CHECKING:
     from icechunk.cli.progress import Watched
 
-_SHORT = {"S3": "s3", "Tigris": "s3", "GCS": "gcs", "Azure": "az"}
-"""How entries of the configuration file begin the name of their kind of credentials."""
-_NOT_OF_TIGRIS = ("force_path_style", "requester_pays")
 _SHORTEST_PREFIX = 4
 HEAD = "HEAD"
 
@@ -80,21 +70,12 @@ class At:
 def storage_of(entry: Entry) -> Storage:
     """The storage of an entry of the configuration file."""
     fields = entry.fields
-    if entry.kind == "LocalFileSystem":
+    if entry.kind == LOCAL:
         return local_filesystem_storage(fields["path"])
-    makers: dict[str, Any] = {
-        "S3": s3_storage, "Tigris": tigris_storage, "GCS": gcs_storage, "Azure": azure_storage,
-    }  # fmt: skip
+    kind = bucket_kinds()[entry.kind]
     options = {k: v for k, v in (fields.get("object_store_config") or {}).items() if v is not None}
-    if entry.kind == "S3":
-        options = with_endpoint(options)
-    elif entry.kind == "Tigris":  # the file has the same fields for all that speak S3
-        options = {k: v for k, v in options.items() if k not in _NOT_OF_TIGRIS}
-    else:
-        options = {"config": texts(options)} if options else {}
-    given = {**options, **_credentials(fields.get("credentials") or {})}
-    storage: Storage = makers[entry.kind](**fields["location"], **given)
-    return storage
+    access = _credentials(fields.get("credentials") or {})
+    return kind.storage(**fields["location"], **kind.completed(options), **access)
 
 
 def _credentials(held: dict[str, Any]) -> dict[str, Any]:
@@ -113,28 +94,22 @@ def entry_of(place: str, config: RepositoryConfig | None = None) -> Entry:
     settings = config or RepositoryConfig()
     folder = _folder_of(place)
     if folder is not None:
-        return Entry("LocalFileSystem", {"path": folder}, settings)
-    found = bucket_of(place)
-    if found is None or found.kind not in _SHORT:
+        return Entry(LOCAL, {"path": folder}, settings)
+    kind = kind_at(place.partition("://")[0])
+    if not isinstance(kind, BucketKind) or kind.alias is None:
         raise refusal(
             f"the configuration file has no entry for `{place.partition('?')[0]}`",
             "use a folder, or s3://, gs://, az:// or tigris://; other URLs work without an alias",
             ErrorKind.CANNOT_PARSE_URL,
         )
-    options = dict(found.options)
+    location, options = kind.located(kind.address(place))
     how = "anonymous" if options.pop("anonymous", False) else "from_env"
-    location = {"bucket": found.bucket, "prefix": found.prefix}
-    if found.kind == "Azure":
-        account = options.pop("account", None) or azure_account()
-        location = {"account": account, "container": found.bucket, "prefix": found.prefix or ""}
-    if found.kind in ("GCS", "Azure"):
-        options = texts(options)
     fields = {
         "location": location,
-        "object_store_config": options,
-        "credentials": {f"{_SHORT[found.kind]}_credential_type": how},
+        "object_store_config": kind.stored(options),
+        "credentials": {f"{kind.alias}_credential_type": how},
     }
-    return Entry(found.kind, fields, settings)
+    return Entry(kind.name, fields, settings)
 
 
 def _folder_of(place: str) -> str | None:
@@ -143,21 +118,34 @@ def _folder_of(place: str) -> str | None:
     return None if mark and scheme.lower() != "file" else local_path(place)
 
 
+def _storage_at(url: str) -> Storage:
+    kind = kind_at(url.partition("://")[0])
+    if kind is None:
+        raise refusal(
+            f"`{url.partition('?')[0]}` is a URL of a kind that this command cannot open",
+            "use file://, s3://, gs://, az://, r2://, tigris://, http(s)://, a protocol of fsspec, "
+            "or an alias of the configuration file",
+            ErrorKind.CANNOT_PARSE_URL,
+        )
+    return kind.open(url)
+
+
 def locate(place: str) -> tuple[Storage, RepositoryConfig | None]:
     """Storage and settings of a place.
 
     Parameters
     ----------
     place : str
-        An alias of the configuration file, else a folder or a URL; see `icechunk.cli.urls`.
-        Credentials of URLs come from the environment.
+        An alias of the configuration file, else a folder or a URL such as
+        ``s3://bucket/prefix?region=eu-west-1&endpoint_url=https://host``. URLs have no credentials:
+        those come from the environment, or from an alias.
     """
     aliases = Aliases()
     if place in aliases:
         entry = aliases[place]
         return storage_of(entry), entry.config
     folder = _folder_of(place)
-    return (storage_at(place) if folder is None else local_filesystem_storage(folder)), None
+    return (_storage_at(place) if folder is None else local_filesystem_storage(folder)), None
 
 
 def open_place(place: str, watched: Watched | None = None) -> Repository:

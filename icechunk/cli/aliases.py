@@ -1,8 +1,8 @@
 """The file of aliases: names for repositories, with their settings.
 
 ``<configuration folder>/icechunk/cli-config.yaml``, shared with the reference command: a map
-``repos`` of alias to a tagged map (``!LocalFileSystem``, ``!S3``, ``!Tigris``, ``!GCS``,
-``!Azure``). Entries this command does not understand survive what it writes.
+``repos`` of alias to a map whose tag is `LOCAL` or the name of a kind of store (``!S3``, ...).
+Entries this command does not understand survive what it writes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,18 @@ from icechunk.cli.failures import refusal
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.yaml_text import from_yaml, to_yaml
 from icechunk.core.errors import ErrorKind
+from icechunk.storage.kinds import kinds
+from icechunk.storage.kinds.kind import BucketKind
 
-KINDS = ("LocalFileSystem", "S3", "Tigris", "GCS", "Azure")
+LOCAL = "LocalFileSystem"
+"""Tag of entries that are folders."""
 SECRET = ("secret", "token", "key", "bearer", "sas")
 _NULL = yaml.ScalarNode("tag:yaml.org,2002:null", "null")
+
+
+def bucket_kinds() -> dict[str, BucketKind]:
+    """Return the kinds of stores with buckets that the file has entries for, by their tags."""
+    return {kind.name: kind for kind in kinds() if isinstance(kind, BucketKind) and kind.alias}
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Entry:
     Attributes
     ----------
     kind : str
-        One of `KINDS`.
+        `LOCAL`, or a key of `bucket_kinds`.
     fields : dict
         ``path``, or ``location``, ``object_store_config`` and ``credentials``.
     config : RepositoryConfig
@@ -120,8 +128,9 @@ class Aliases:
         node = self._repos[alias]
         kind = node.tag.removeprefix("!")
         try:
-            if kind not in KINDS:
-                raise ValueError(f"`{kind}` is none of {', '.join(KINDS)}")
+            known = [LOCAL, *bucket_kinds()]
+            if kind not in known:
+                raise ValueError(f"`{kind}` is none of {', '.join(known)}")
             parts = _children(node)
             config = from_yaml(yaml.serialize(parts.pop("config", _NULL)))
             fields = {name: yaml.safe_load(yaml.serialize(part)) for name, part in parts.items()}

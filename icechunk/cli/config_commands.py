@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from icechunk.cli.addresses import entry_of
-from icechunk.cli.aliases import KINDS, Aliases, Entry
+from icechunk.cli.aliases import Aliases, Entry, bucket_kinds
 from icechunk.cli.failures import refusal
 from icechunk.cli.grammar import VERBS, Needs, Verb, flag, word
 from icechunk.cli.output import Answer, Cell, styled, table
@@ -15,8 +15,7 @@ from icechunk.cli.settings import Settings
 from icechunk.cli.shell import Verbs, offer
 from icechunk.config.repository import RepositoryConfig
 from icechunk.core.errors import ErrorKind
-
-_CHOICES = {"Local": "LocalFileSystem", **{kind: kind for kind in KINDS[1:]}}
+from icechunk.storage.kinds.s3 import S3Protocol
 
 
 def register(app: click.Group) -> None:
@@ -96,17 +95,18 @@ def add(alias: str, force: bool, place: str | None = None) -> Answer:
 
 def _asked() -> Entry:
     """An entry from what a person answers."""
-    choice = click.prompt("Select repository type", type=click.Choice(list(_CHOICES), False))
-    kind = _CHOICES[choice]
-    if kind == "LocalFileSystem":
+    choices = bucket_kinds()
+    kinds = click.Choice(["Local", *choices], case_sensitive=False)
+    choice = click.prompt("Select repository type", type=kinds)
+    if choice not in choices:
         return entry_of(click.prompt("Enter path"))
-    asked = {"Azure": ("account", "container", "prefix")}.get(kind, ("bucket", "prefix"))
+    kind = choices[choice]
     location = {
         name: click.prompt(f"Enter {name}", default="" if name == "prefix" else None) or None
-        for name in asked
+        for name in kind.location
     }
     options: dict[str, Any] = {}
-    if kind in ("S3", "Tigris"):
+    if isinstance(kind, S3Protocol):
         region = click.prompt("Enter region", default="", show_default=False)
         options = {
             "region": region or None, "endpoint_url": None, "anonymous": False,
@@ -114,13 +114,12 @@ def _asked() -> Entry:
             "network_stream_timeout_seconds": None, "requester_pays": False,
             "checksum_algorithm": None,
         }  # fmt: skip
-    short = {"GCS": "gcs", "Azure": "az"}.get(kind, "s3")
     fields = {
         "location": location,
         "object_store_config": options,
-        "credentials": {f"{short}_credential_type": "from_env"},
+        "credentials": {f"{kind.alias}_credential_type": "from_env"},
     }
-    return Entry(kind, fields, RepositoryConfig())
+    return Entry(kind.name, fields, RepositoryConfig())
 
 
 def list_() -> Answer:

@@ -239,7 +239,15 @@ def local_filesystem_store(path: str) -> ObjectStoreConfig.LocalFileSystem:
     path : str
         Directory below which all files lie; ``~`` and ``file:`` URLs are turned into paths.
     """
-    return _LocalFileSystem(local_path(path))
+    return _LocalFileSystem(local_path(path, _store_of))
+
+
+def _store_of(scheme: str, url: str) -> str:
+    """Name the functions that describe the stores of other URLs."""
+    return (
+        f"the function of its kind for {scheme}:// URLs: icechunk.s3_store, gcs_store, "
+        "storage.azure_store, http_store or fsspec_store"
+    )
 
 
 @value_class("icechunk.virtual.VirtualChunkContainer")

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from icechunk.core.errors import ErrorKind, InvalidInputError
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=/)|(file):", re.IGNORECASE)
-"""Two letters at least: one is a drive of Windows.  `pathlib.Path` leaves one slash of two."""
-
-_BUCKETS = "icechunk.{}_storage(bucket={!r}, prefix={!r}, from_env=True)"
-_AZURE = "icechunk.azure_storage(account=..., container={!r}, prefix={!r}, from_env=True)"
-_INSTEAD = {
-    "s3": _BUCKETS.format("s3", "{0}", "{1}"),
-    "s3a": _BUCKETS.format("s3", "{0}", "{1}"),
-    "gs": _BUCKETS.format("gcs", "{0}", "{1}"),
-    "gcs": _BUCKETS.format("gcs", "{0}", "{1}"),
-    "r2": _BUCKETS.format("r2", "{0}", "{1}"),
-    "tigris": _BUCKETS.format("tigris", "{0}", "{1}"),
-    "az": _AZURE.format("{0}", "{1}"),
-    "azure": _AZURE.format("{0}", "{1}"),
-    "abfs": _AZURE.format("{0}", "{1}"),
-    "http": "icechunk.http_storage({2!r})",
-    "https": "icechunk.http_storage({2!r})",
-    "memory": "icechunk.in_memory_storage()",
-}
-"""By scheme, what a URL of another kind is given to."""
+"""Two letters at least: one letter is a drive of Windows."""
 
 
-def local_path(given: str | os.PathLike[str]) -> str:
+def local_path(
+    given: str | os.PathLike[str], advice: Callable[[str, str], str] | None = None
+) -> str:
     """Absolute path of a folder or file of this machine.
 
     Parameters
@@ -39,17 +24,19 @@ def local_path(given: str | os.PathLike[str]) -> str:
     given : str or path-like
         A path, relative ones from the present working directory, with ``~`` or ``~user`` in front
         for a home folder; or a ``file:`` URL, whose percent-encoded characters are decoded.
+    advice : callable, optional
+        Returns what to use instead of a path, from the scheme of a URL and the URL.
 
     Raises
     ------
     InvalidInputError
-        Kind ``cannot-parse-url`` for URLs of other kinds, naming what takes them, for file URLs of
-        another machine, for the home folder of an unknown user, and for an empty text.
+        Kind ``cannot-parse-url`` for URLs of other schemes, for file URLs of another machine, for
+        the home folder of an unknown user, and for an empty text.
     """
     text = os.fsdecode(given)
     scheme = _URL.match(text)
     if scheme is not None:
-        text = _of_url((scheme[1] or scheme[2]).lower(), text)
+        text = _of_url((scheme[1] or scheme[2]).lower(), text, advice)
     elif not text:
         raise _unreadable("a path is empty; give `.` for the present working directory")
     if text.startswith("~"):
@@ -63,16 +50,15 @@ def local_path(given: str | os.PathLike[str]) -> str:
     return os.path.abspath(text)
 
 
-def _of_url(scheme: str, url: str) -> str:
+def _of_url(scheme: str, url: str, advice: Callable[[str, str], str] | None) -> str:
     """Path that a URL names, perhaps with a home folder in front."""
     rest = url.partition(":")[2]
     if scheme != "file":
-        bucket, _, prefix = rest.lstrip("/").partition("?")[0].partition("/")
+        # `pathlib.Path` leaves one slash of two.
         whole = f"{scheme}://{rest.lstrip('/')}"
-        instead = _INSTEAD.get(scheme, "icechunk.fsspec_storage({2!r})")
+        instead = "a path or a file: URL" if advice is None else advice(scheme, whole)
         raise _unreadable(
-            f"`{url.partition('?')[0]}` is no path of the local file system; use "
-            f"{instead.format(bucket, prefix.strip('/'), whole)}"
+            f"`{url.partition('?')[0]}` is no path of the local file system; use {instead}"
         )
     parts = urlsplit(f"file:{rest}")
     if parts.query or parts.fragment:

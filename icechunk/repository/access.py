@@ -6,56 +6,12 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from icechunk.config.containers import (
-    ObjectStoreConfig,
-    VirtualChunkContainer,
-    validate_container,
-)
-from icechunk.config.credentials import (
-    AzureCredentials,
-    Credentials,
-    GcsCredentials,
-    S3Credentials,
-)
+from icechunk.config.containers import VirtualChunkContainer, validate_container
+from icechunk.config.credentials import Credentials
 from icechunk.config.repository import RepositoryConfig
 from icechunk.core.errors import ErrorKind, StorageError
 from icechunk.spec.manifest.virtual_urls import canonical
-
-_Family = tuple[tuple[type[Any], ...], type[Any], str]
-
-_FAMILIES: tuple[_Family, ...] = (
-    (
-        (ObjectStoreConfig.S3, ObjectStoreConfig.S3Compatible, ObjectStoreConfig.Tigris),
-        Credentials.S3,
-        "icechunk.Credentials.S3(icechunk.S3Credentials.FromEnv())",
-    ),
-    (
-        (ObjectStoreConfig.Gcs,),
-        Credentials.Gcs,
-        "icechunk.Credentials.Gcs(icechunk.GcsCredentials.Anonymous())",
-    ),
-    (
-        (ObjectStoreConfig.Azure,),
-        Credentials.Azure,
-        "icechunk.Credentials.Azure(icechunk.AzureCredentials.FromEnv())",
-    ),
-    (
-        (ObjectStoreConfig.LocalFileSystem,),
-        Credentials.LocalFileSystemAccess,
-        "icechunk.credentials.LocalFileSystemAccess",
-    ),
-    (
-        (ObjectStoreConfig.Http,),
-        Credentials.HttpAccess,
-        "icechunk.credentials.HttpAccess",
-    ),
-    (
-        (ObjectStoreConfig.Fsspec,),
-        Credentials.Fsspec,
-        "icechunk.fsspec_credentials()",
-    ),
-)
-"""Kinds of stores, the credentials that fit them, and what to write instead of None."""
+from icechunk.storage.kinds import kind_of, wrapped
 
 
 def check_containers(config: RepositoryConfig) -> None:
@@ -98,7 +54,7 @@ def authorisation(
     found: dict[str, Any] = {}
     if by_name is not None:
         _warn_of_older_form()
-        found = {named.get(key, key): _wrapped(value) for key, value in by_name.items()}
+        found = {named.get(key, key): wrapped(value) for key, value in by_name.items()}
     for prefix, credential in (access or {}).items():
         if not isinstance(prefix, str):
             raise TypeError(f"'{type(prefix).__name__}' object is not an instance of 'str'")
@@ -114,7 +70,7 @@ def authorisation(
         if credential is None:
             _warn_of_none(prefix, container)
         elif container is not None:
-            _check_family(container, credential)
+            _check_kind(container, credential)
     return found
 
 
@@ -127,46 +83,22 @@ def _warn_of_older_form() -> None:
     )
 
 
-def _wrapped(credential: Any) -> Any:
-    for family, wrapper in (
-        (S3Credentials, Credentials.S3),
-        (GcsCredentials, Credentials.Gcs),
-        (AzureCredentials, Credentials.Azure),
-    ):
-        if isinstance(credential, family):
-            return wrapper(credential)
-    return credential
-
-
-def _family_of(container: VirtualChunkContainer) -> _Family | None:
-    return next((one for one in _FAMILIES if isinstance(container.store, one[0])), None)
-
-
-def _check_family(container: VirtualChunkContainer, credential: Any) -> None:
-    family = _family_of(container)
-    if family is None or isinstance(credential, family[1]):
+def _check_kind(container: VirtualChunkContainer, credential: Any) -> None:
+    kind = kind_of(container.store)
+    if kind.authorisation is None or isinstance(credential, kind.authorisation):
         return
-    if family[1] is Credentials.LocalFileSystemAccess:
-        what = "local file storage does not accept credentials"
-    elif family[1] is Credentials.HttpAccess:
-        what = "http storage does not support credentials yet"
-    else:
-        what = (
-            "Virtual chunk container credentials do not match store type "
-            f"{type(container.store).__qualname__}"
-        )
     raise StorageError(
-        f"storage error: {what}, got `{type(credential).__qualname__}` for "
-        f"`{container.url_prefix}`; pass `{family[2]}`",
+        f"storage error: {kind.mismatch(container.store)}, got `{type(credential).__qualname__}` "
+        f"for `{container.url_prefix}`; pass `{kind.example}`",
         ErrorKind.STORAGE_OTHER,
     )
 
 
 def _warn_of_none(prefix: str, container: VirtualChunkContainer | None) -> None:
-    family = None if container is None else _family_of(container)
-    instead = "..." if family is None else family[2]
+    kind = None if container is None else kind_of(container.store)
+    instead = "..." if kind is None else kind.example
     danger = ""
-    if family is not None and family[1] is Credentials.S3:
+    if kind is not None and kind.authorisation is Credentials.S3:
         danger = (
             " Note that `None` reads credentials from your environment, or none where there are "
             "none, which can expose private credentials."

@@ -21,7 +21,7 @@ from icechunk.config.storage import StorageSettings
 from icechunk.core.clock import to_datetime
 from icechunk.core.errors import ErrorKind, InvalidInputError, ReadOnlyError, StorageError
 from icechunk.core.runtime import offload
-from icechunk.storage.constructors import StorageConstructors
+from icechunk.storage.constructors import Constructor
 from icechunk.storage.requests import watch
 
 Data = bytes | bytearray | memoryview
@@ -238,7 +238,7 @@ def wrong_size(key: str, offset: int, length: int, got: int) -> StorageError:
     )
 
 
-class Storage(StorageConstructors, Shown, ABC):
+class Storage(Shown, ABC):
     """A place that keeps a repository's objects.
 
     Make one with `icechunk.local_filesystem_storage`, `icechunk.in_memory_storage` and their
@@ -257,6 +257,19 @@ class Storage(StorageConstructors, Shown, ABC):
 
     delegates: ClassVar[bool] = False
     """Another storage sends the requests, and logs them."""
+
+    # Low-level constructors; prefer the functions of `icechunk.storage`.
+    new_in_memory = Constructor("memory")
+    new_local_filesystem = Constructor("local")
+    new_s3 = Constructor("s3")
+    new_s3_object_store = Constructor("s3")
+    new_tigris = Constructor("tigris")
+    new_r2 = Constructor("r2")
+    new_hf = Constructor("hugging_face")
+    new_gcs = Constructor("gcs")
+    new_azure_blob = Constructor("azure")
+    new_http = Constructor("http")
+    new_redirect = Constructor("redirect")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

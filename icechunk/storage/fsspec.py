@@ -26,7 +26,6 @@ from icechunk.storage.base import (
 )
 from icechunk.storage.failures import read_trouble, translated, unanswered
 from icechunk.storage.fsspec_conditional import ConditionalWriter, Got, conditional_writer_of
-from icechunk.storage.local import LocalStorage
 from icechunk.storage.probe import require_conditions
 from icechunk.storage.readback import RefusedError, Seen, UnclearError, settle
 
@@ -282,52 +281,3 @@ def _modified(found: Mapping[str, Any]) -> int:
         if isinstance(when, str):
             return from_datetime(datetime.fromisoformat(when.replace("Z", "+00:00")))
     return 0
-
-
-def _made(kind: type[Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    return kind(*args, **options)
-
-
-def fsspec_storage(
-    url: str, fs: Any = None, *, storage_options: Mapping[str, Any] | None = None
-) -> Storage:
-    """Keep a repository in a file system of fsspec.
-
-    Commits are safe on S3 (s3fs), Google Cloud Storage (gcsfs), Azure (adlfs), local files and
-    memory. Any other file system can be read; writing to it is refused unless the storage settings
-    give up conditional writes. Time limits and retries are those of the file system.
-
-    Parameters
-    ----------
-    url : str
-        Address such as ``s3://bucket/prefix``, or a path of `fs`.
-    fs : fsspec.AbstractFileSystem, optional
-        The file system; made from the address when absent.
-    storage_options : mapping, optional
-        Arguments for making it. They travel in pickles of the storage, secrets included.
-
-    Raises
-    ------
-    StorageError
-        Kind ``storage-config`` when there is no such file system, or it cannot be made.
-    """
-    from fsspec.core import url_to_fs
-    from fsspec.implementations.local import LocalFileSystem
-
-    if fs is None:
-        try:
-            fs, path = url_to_fs(url, **(storage_options or {}))
-        except (ImportError, ValueError, TypeError) as error:
-            raise StorageError(
-                f"storage configuration error: no file system for {url.partition('?')[0]!r} "
-                f"({type(error).__name__}). Install the package that has it, and check "
-                "storage_options",
-                ErrorKind.STORAGE_CONFIG,
-            ) from None
-    else:
-        path = fs._strip_protocol(url)
-    if isinstance(fs, LocalFileSystem):
-        return LocalStorage(path)
-    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
-    make = partial(_made, type(fs), tuple(fs.storage_args), dict(fs.storage_options))
-    return FsspecStorage(path, make, protocol)

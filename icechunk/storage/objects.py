@@ -24,8 +24,8 @@ from icechunk.storage.base import (
     segments,
     wrong_size,
 )
-from icechunk.storage.clients import connect
 from icechunk.storage.failures import explained, guarded, read_trouble, translated, unanswered
+from icechunk.storage.kinds import kind_of
 from icechunk.storage.listing import listed
 from icechunk.storage.probe import require_conditions
 from icechunk.storage.readback import WRITE_ID, RefusedError, Seen, UnclearError, settle
@@ -86,6 +86,7 @@ class ObjectStorage(Storage):
         read_only: bool = False,
     ) -> None:
         self.read_only = read_only
+        self._kind = kind_of(store)
         self._store = store
         self._place = place
         self._prefix = "/".join(part for part in (prefix or "").split("/") if part)
@@ -126,7 +127,7 @@ class ObjectStorage(Storage):
         headers = self._write_headers if writing else self._read_headers
         if writing and headers == self._read_headers and not self._uploads_differ():
             return self._readers.get()
-        return connect(
+        return self._kind.connect(
             self._store,
             self._place,
             self._credentials,
@@ -164,14 +165,6 @@ class ObjectStorage(Storage):
 
     # -- versions ------------------------------------------------------------------------------
 
-    def _token(self, result: Any) -> Version:
-        """Return the version that an answer names, as a later condition sends it."""
-        if isinstance(self._store, ObjectStoreConfig.Gcs):
-            return str(result["version"] or result["e_tag"])
-        tag = str(result["e_tag"])
-        # S3 documents bare tags for conditions, and old Ceph knows no others; Azure wants quotes.
-        return tag if isinstance(self._store, ObjectStoreConfig.Azure) else tag.strip('"')
-
     def _mode(self, expected: Version | None) -> Any:
         if expected is None:
             return "create"
@@ -200,7 +193,7 @@ class ObjectStorage(Storage):
 
         def fetch() -> Fetched:
             answer = obstore.get(self._readers.get(), key)
-            return Fetched(answer.bytes().to_bytes(), self._token(answer.meta))
+            return Fetched(answer.bytes().to_bytes(), self._kind.version(answer.meta))
 
         return self._guarded(fetch, key)
 
@@ -422,7 +415,7 @@ class ObjectStorage(Storage):
                 self._writers.get(), key, data, mode=mode, attributes=attributes,
                 use_multipart=False,
             )  # fmt: skip
-        return self._token(answer)
+        return self._kind.version(answer)
 
     def _outcome(self, error: Exception, key: str) -> Exception:
         """Return what a failed conditional write means."""
@@ -444,7 +437,7 @@ class ObjectStorage(Storage):
 
         def look() -> Seen:
             answer = obstore.get(self._readers.get(), key, options={"head": True})
-            return Seen(self._token(answer.meta), _write_id(answer.attributes))
+            return Seen(self._kind.version(answer.meta), _write_id(answer.attributes))
 
         try:
             return self._guarded(look, key)

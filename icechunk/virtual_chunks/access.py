@@ -10,6 +10,7 @@ from icechunk.config.resolve import StorageTuning
 from icechunk.core.errors import ErrorKind, InvalidInputError
 from icechunk.core.runtime import PerProcess
 from icechunk.spec.manifest.virtual_urls import RELATIVE, canonical, fits, resolved
+from icechunk.storage.kinds import kind_of
 from icechunk.virtual_chunks.local import LocalFiles
 from icechunk.virtual_chunks.source import VirtualObject, shown
 
@@ -97,7 +98,7 @@ class VirtualChunks:
                 f"a virtual chunk in this repository resolves to the url prefix {prefix}, to be "
                 "able to fetch the chunk you need to authorize the virtual chunk container when "
                 "you open/create the repository: pass `authorize_virtual_chunk_access="
-                f'{{"{prefix}": {_example(self._containers[prefix].store)}}}`'
+                f'{{"{prefix}": {kind_of(self._containers[prefix].store).example}}}`'
                 f"{self._known(authorized=True)}",
                 ErrorKind.UNAUTHORIZED_VIRTUAL_CHUNK_CONTAINER,
             )
@@ -157,26 +158,3 @@ class VirtualChunks:
         from icechunk.virtual_chunks.object_store import Buckets
 
         return Buckets(store, credential, self._tuning).object
-
-
-_EXAMPLES: tuple[tuple[tuple[type[Any], ...], str], ...] = (
-    ((ObjectStoreConfig.LocalFileSystem,), "icechunk.credentials.LocalFileSystemAccess"),
-    ((ObjectStoreConfig.Http,), "icechunk.credentials.HttpAccess"),
-    ((ObjectStoreConfig.Fsspec,), "icechunk.fsspec_credentials()"),
-    (
-        (ObjectStoreConfig.Gcs,),
-        "icechunk.Credentials.Gcs(icechunk.gcs_credentials(from_env=True))",
-    ),
-    (
-        (ObjectStoreConfig.Azure,),
-        "icechunk.Credentials.Azure(icechunk.azure_credentials(from_env=True))",
-    ),
-)
-
-
-def _example(store: ObjectStoreConfig) -> str:
-    """Code for the credentials that fit a store."""
-    for kinds, code in _EXAMPLES:
-        if isinstance(store, kinds):
-            return code
-    return "icechunk.Credentials.S3(icechunk.s3_credentials(from_env=True))"

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from icechunk.config.containers import ObjectStoreConfig
-from icechunk.config.credentials import GcsCredentials
+from icechunk.config.credentials import Credentials
 from icechunk.config.resolve import StorageTuning
 from icechunk.core.errors import ErrorKind, IcechunkError, InvalidInputError
 from icechunk.core.runtime import PerProcess
 from icechunk.spec.manifest.chunk_table import Location
-from icechunk.storage.clients import connect
 from icechunk.storage.failures import read_trouble, translated
 from icechunk.storage.forks import clients_work
+from icechunk.storage.kinds import kind_of
 from icechunk.virtual_chunks.fsspec import FileSystemObject
 from icechunk.virtual_chunks.s3fs import S3FileSystem
 from icechunk.virtual_chunks.source import (
@@ -41,9 +41,6 @@ def bucket_and_key(url: str) -> tuple[str, str]:
     return parts[2], unquote(parts[3])
 
 
-_S3_KINDS = (ObjectStoreConfig.S3, ObjectStoreConfig.S3Compatible, ObjectStoreConfig.Tigris)
-
-
 def _is_odd(key: str) -> bool:
     """Whether the usual client cannot address a key."""
     return any(part in ("", ".", "..") for part in key.split("/"))
@@ -54,13 +51,15 @@ class Buckets:
 
     def __init__(self, store: ObjectStoreConfig, credential: Any, tuning: StorageTuning) -> None:
         self._access = store, credential, tuning
+        # s3fs can address keys, and run in forked children, where the usual client cannot.
+        self._has_substitute = kind_of(store).authorisation is Credentials.S3
         self._known: dict[str, Bucket] = {}
         self._system: S3FileSystem | None = None
 
     def object(self, url: str) -> VirtualObject:
         """What a URL leads to; nothing is opened yet."""
         name, key = bucket_and_key(url)
-        if isinstance(self._access[0], _S3_KINDS) and (_is_odd(key) or not clients_work()):
+        if self._has_substitute and (_is_odd(key) or not clients_work()):
             return self._by_fsspec(url, name, key)
         bucket = self._known.get(name) or self._known.setdefault(name, Bucket(name, *self._access))
         return StoredObject(url, key, bucket)
@@ -91,17 +90,11 @@ class Bucket:
         self, name: str, store: ObjectStoreConfig, credential: Any, tuning: StorageTuning
     ) -> None:
         self.name = name
-        if isinstance(store, ObjectStoreConfig.Azure) and "@" in name:
-            name, _, host = name.partition("@")
-            options = dict(store[0] or {})
-            if not options.keys() & {"account", "account_name", "azure_storage_account_name"}:
-                options["account"] = host.partition(".")[0]
-            store = ObjectStoreConfig.Azure(options)
-        if isinstance(store, ObjectStoreConfig.Gcs) and credential is None:
-            credential = GcsCredentials.Anonymous()
+        kind = kind_of(store)
+        bucket, store, credential = kind.virtual(name, store, credential)
         # The client's threads do not survive a fork.
         self.client: PerProcess[ObjectStore] = PerProcess(
-            lambda: connect(store, name, credential, tuning=tuning)
+            lambda: kind.connect(store, bucket, credential, tuning=tuning)
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from icechunk.config.credentials import S3Credentials
 from icechunk.config.storage import S3Options
 from icechunk.core.runtime import PerProcess
-from icechunk.storage.refreshing import S3Refresher, s3_answer
+from icechunk.storage.s3_client import S3Refresher, s3_answer
 
 
 class S3FileSystem:

@@ -36,7 +36,7 @@ REMOTE: dict[str, dict[str, Any]] = {
     "redirect_storage": {"base_url": "http://localhost"},
 }
 LOCAL = ("in_memory_storage", "local_filesystem_storage")
-METHODS = tuple(name for name in vars(storage.Storage.__mro__[1]) if name.startswith("new_"))
+METHODS = tuple(name for name in vars(Storage) if name.startswith("new_"))
 
 
 def shape(call: Callable[..., Any]) -> list[list[Any]]:

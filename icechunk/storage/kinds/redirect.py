@@ -1,4 +1,4 @@
-"""Where does a redirect lead: a web address that tells the place of a repository."""
+"""Redirects: a web address whose answer names the storage of a repository."""
 
 from __future__ import annotations
 
@@ -6,34 +6,42 @@ import http.client
 import ssl
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from icechunk._version import API_VERSION
-from icechunk.config.credentials import GcsCredentials, S3Credentials
 from icechunk.config.rendering import Entry, Label
 from icechunk.config.resolve import StorageTuning
-from icechunk.config.storage import S3Options, StorageSettings
-from icechunk.core.errors import ErrorKind, StorageError
+from icechunk.config.storage import StorageSettings
+from icechunk.core.errors import ErrorKind, InvalidInputError, StorageError
 from icechunk.core.runtime import PerProcess
 from icechunk.storage.base import Data, Fetched, ObjectInfo, Storage, Version
-from icechunk.storage.buckets import gcs, r2, s3, tigris
-from icechunk.storage.web import http as web
+from icechunk.storage.kinds import kinds
+from icechunk.storage.kinds.kind import StoreKind
 
 _SECONDS = 30
-_WEB = {
-    "http+icechunk": "http",
-    "http+ic": "http",
-    "https+icechunk": "https",
-    "https+ic": "https",
-}
-_TARGETS = ("s3", "gs", "gcs", "r2", "tigris", *_WEB)
+"""Limit of the one request to the web server; half the default limit of a silent transfer."""
+
+
+def redirect_storage(base_url: str) -> Storage:
+    """Read a repository whose storage is named by the redirect of a web server.
+
+    Parameters
+    ----------
+    base_url : str
+        Address that answers with a redirect to ``s3://``, ``gs://``, ``r2://``, ``tigris://`` or
+        ``https+icechunk://``. The target is opened without credentials.
+    """
+    return RedirectStorage(base_url)
+
+
+new_redirect = redirect_storage
 
 
 class RedirectStorage(Storage):
-    """The storage that a web server's redirect names; followed on first use, only once, read-only.
+    """The storage that a web server's redirect names; read-only.
 
-    The target is opened without credentials, so that nobody who runs the web server can have
-    requests signed.
+    The redirect is followed once, on first use. The target is opened without credentials, so that
+    whoever runs the web server cannot have requests signed.
 
     Parameters
     ----------
@@ -58,7 +66,7 @@ class RedirectStorage(Storage):
         return self if tuning == self._tuning else RedirectStorage(self._url, tuning)
 
     def _follow(self) -> Storage:
-        target = storage_at(redirect_of(self._url))
+        target = target_of(redirect_of(self._url))
         return target if self._tuning is None else target.tuned(self._tuning)
 
     @property
@@ -116,7 +124,7 @@ class RedirectStorage(Storage):
 def _bad(what: str, kind: str = ErrorKind.BAD_REDIRECT) -> StorageError:
     return StorageError(
         f"bad redirect: {what}. The address must answer with a redirect whose target begins with "
-        f"one of {', '.join(_TARGETS)}",
+        f"one of {', '.join(scheme for one in kinds() for scheme in one.redirects)}",
         kind,
     )
 
@@ -179,40 +187,33 @@ def _ask(parts: SplitResult) -> tuple[int, str | None]:
         connection.close()
 
 
-def storage_at(url: str) -> Storage:
+def target_of(url: str) -> Storage:
     """Return the storage that a redirect's target names, opened without credentials.
 
     Parameters
     ----------
     url : str
-        Such as ``s3://bucket/prefix?region=us-east-1`` or ``https+icechunk://host/path``. Known
-        query entries are ``region``, ``endpoint_url`` and ``account_id`` (R2).
+        Such as ``s3://bucket/prefix?region=us-east-1`` or ``https+icechunk://host/path``.
 
     Raises
     ------
     StorageError
         Kind ``bad-redirect`` for any other kind of address.
     """
-    parts = urlsplit(url)
-    scheme, inner = parts.scheme.lower(), parts.path.strip("/")
-    asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    if scheme in _WEB and parts.hostname:
-        rest = url.partition("://")[2]
-        return web(f"{_WEB[scheme]}://{rest}")
-    if not parts.netloc or scheme not in _TARGETS:
-        raise _bad(f"{scheme or url[:40]!r} is no place for a repository")
-    endpoint = asked.get("endpoint_url")
-    options = S3Options(
-        region=asked.get("region"),
-        endpoint_url=endpoint,
-        allow_http=bool(endpoint and endpoint.startswith("http://")),
-        anonymous=True,
-    )
-    unsigned = S3Credentials.Anonymous()
-    if scheme in ("gs", "gcs"):
-        return gcs(parts.netloc, inner, GcsCredentials.Anonymous())
-    if scheme == "r2":
-        return r2(options, parts.netloc, inner, asked.get("account_id"), unsigned)
-    if scheme == "tigris":
-        return tigris(options, parts.netloc, inner, options.region is None, unsigned)
-    return s3(options, parts.netloc, inner, unsigned)
+    scheme, mark, _ = url.partition("://")
+    kind = next((one for one in kinds() if scheme.lower() in one.redirects), None)
+    if kind is None or not mark or not urlsplit(url).netloc:
+        raise _bad(f"{scheme if mark else url[:40]!r} names no storage")
+    try:
+        return kind.open_redirected(url)
+    except InvalidInputError as error:
+        raise _bad(error.message) from None
+
+
+class RedirectKind(StoreKind):
+    """Redirects; they have no URLs of their own, since a web address means the server itself."""
+
+    name = "redirect"
+
+
+KIND = RedirectKind()
