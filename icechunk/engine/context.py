@@ -70,6 +70,11 @@ class RepoContext:
             self.authorized,
         )
 
+    @property
+    def container_prefixes(self) -> dict[str, str]:
+        """URL prefixes of the named virtual chunk containers, by name."""
+        return {one.name: one.url_prefix for one in self.settings.containers if one.name}
+
     def with_metadata(self, metadata: dict[str, Any]) -> RepoContext:
         """The same handle with other default commit metadata."""
         return replace(self, default_metadata=metadata)

@@ -1,7 +1,4 @@
-"""Floor 8: `Session`, the public transaction handle.
-
-This is also the public module `icechunk.session`.
-"""
+"""`Session`, the public handle on uncommitted changes, and what its methods return."""
 
 from icechunk.core.errors import ConflictError, RebaseFailedError
 from icechunk.engine.transaction import SessionMode

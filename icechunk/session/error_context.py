@@ -1,4 +1,4 @@
-"""Errors of sessions say so."""
+"""Label the errors that methods of sessions raise."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ R = TypeVar("R")
 
 
 def labelled(method: Callable[P, R]) -> Callable[P, R]:
-    """Let a method's errors start with `LABEL`, and a note name the method.
+    """Prefix the errors of a method with `LABEL` and add a note that names the method.
 
-    Conflicts have neither, malformed paths no label.
+    The reference library labels its errors so, except conflicts and malformed paths.
     """
 
     @functools.wraps(method)

@@ -1,4 +1,4 @@
-"""All chunk references of an array at once, as columns for numpy."""
+"""Chunk references of an array, and URLs of virtual chunks, many at a time."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from icechunk.core.errors import InvalidInputError
 from icechunk.core.ids import ObjectId, id_text
 from icechunk.spec.manifest.chunk_table import NATIVE, VIRTUAL, ChunkTable
 from icechunk.spec.manifest.references import changed
-from icechunk.spec.manifest.virtual_urls import resolved
+from icechunk.spec.manifest.virtual_urls import resolved, resolved_column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from icechunk.engine.transaction import Transaction
 
 T = TypeVar("T", bound=np.generic)
 
 
 class ChunkReferences:
-    """Where the chunks of one array are, one row per chunk that exists, in row-major order.
+    """Chunk references of one array as columns: one row per existing chunk, in row-major order.
 
-    Made by `Session.chunk_references`; a million rows cost no Python object each. It shows the
-    moment it was made at, also when the session changes afterwards. The columns are not writable.
+    Made by `Session.chunk_references`. Later changes of the session do not show. The columns cannot
+    be written to.
     """
 
     __slots__ = ("_named", "_table")
@@ -47,7 +49,7 @@ class ChunkReferences:
 
     @property
     def kind(self) -> NDArray[np.uint8]:
-        """How each chunk is stored, uint8 of shape ``(n,)``: the numbers of `ChunkType`."""
+        """How each chunk is stored, as the number of a `ChunkType`, uint8 of shape ``(n,)``."""
         return _locked(self._table.kind)
 
     @property
@@ -68,18 +70,18 @@ class ChunkReferences:
         return _locked(np.zeros((len(self), 12), np.uint8) if ids is None else ids)
 
     def location(self, row: int) -> str | None:
-        """Where one chunk is.
+        """Object that holds one chunk.
 
         Parameters
         ----------
         row : int
-            From 0.
+            Row of the chunk, from 0.
 
         Returns
         -------
         str or None
-            Id of the object in the repository (native), or URL (virtual); None when the bytes are
-            in the manifest itself.
+            Id of the object in the repository for a native chunk, URL for a virtual chunk, None
+            for an inline chunk.
         """
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of {len(self)} chunk references")
@@ -89,14 +91,14 @@ class ChunkReferences:
         return None if place.url is None else resolved(place.url, self._named)
 
     def locations(self) -> tuple[NDArray[np.int64], list[str]]:
-        """URLs of the virtual chunks, each distinct one once.
+        """Distinct URLs of the virtual chunks.
 
         Returns
         -------
         code : ndarray of int64, shape (n,)
-            Place of each row's URL in the list, -1 for chunks that are not virtual.
+            Index of each row's URL in `urls`, -1 for chunks that are not virtual.
         urls : list of str
-            Those of named containers resolved.
+            Each URL once; names of containers are replaced by their URLs.
         """
         code = np.full(len(self), -1, np.int64)
         text, virtual = self._table.text, self._table.kind == VIRTUAL
@@ -117,26 +119,26 @@ class ChunkReferences:
         Returns
         -------
         ndarray of int64, shape (m,)
-            -1 where there is no chunk.
+            Row of each chunk, -1 where there is no chunk.
         """
-        wanted = np.asarray(coords)
-        if wanted.ndim != 2 or wanted.dtype.kind not in "iu":
+        given = np.asarray(coords)
+        if given.ndim != 2 or given.dtype.kind not in "iu":
             raise InvalidInputError(
-                f"chunk coordinates must be whole numbers of shape (m, d), got {wanted.dtype} of "
-                f"shape {wanted.shape}"
+                f"chunk coordinates must be whole numbers of shape (m, d), got {given.dtype} of "
+                f"shape {given.shape}"
             )
-        rows = np.full(len(wanted), -1, np.int64)
-        possible = ((wanted >= 0) & (wanted < 2**32)).all(axis=1)
-        rows[possible] = self._table.find_many(wanted[possible].astype(np.uint32))
+        rows = np.full(len(given), -1, np.int64)
+        possible = ((given >= 0) & (given < 2**32)).all(axis=1)
+        rows[possible] = self._table.find_many(given[possible].astype(np.uint32))
         return rows
 
     def differing(self, other: ChunkReferences) -> NDArray[np.uint32]:
-        """Chunks that only one of two sides has, or that refer to other bytes there.
+        """Chunks that only one of two arrays has, or that differ in their references.
 
         Parameters
         ----------
         other : ChunkReferences
-            Of the same array at another time, or of another array of the same rank.
+            References of the same array at another time, or of another array of the same rank.
 
         Returns
         -------
@@ -146,8 +148,22 @@ class ChunkReferences:
         return changed(self._table, other._table)
 
 
+def virtual_locations(transaction: Transaction) -> list[str]:
+    """URLs of all virtual chunks; see `Session.all_virtual_chunk_locations`."""
+    prefixes = transaction.ctx.container_prefixes
+    found: list[str] = []
+    for node in sorted(transaction.tree, key=lambda node: node.path.encode()):
+        if node.is_array:
+            table = transaction.array_reader(node.path).table()
+            if table.text is not None:
+                virtual = table.kind == VIRTUAL
+                text = table.text if virtual.all() else table.text.take(virtual)
+                found += resolved_column(text, prefixes)
+    return found
+
+
 def _locked(column: NDArray[T]) -> NDArray[T]:
-    """View that cannot be written through: the session goes on using the column."""
+    """Read-only view, since the session keeps using the column."""
     view = column.view()
     view.flags.writeable = False
     return view

@@ -1,9 +1,13 @@
-"""`Session`: one checkout of a repository, its uncommitted changes and how they are committed."""
+"""`Session`: one checkout of a repository, its uncommitted changes, and their commit.
+
+Its methods are thin: the work is done by functions of `engine`. Those that few sessions need, or
+need once, are imported by the methods that use them.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,27 +16,26 @@ from icechunk.changes.change_set import ChangeSet
 from icechunk.config.fields import bounded, described, expect
 from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.config.repository import RepositoryConfig
-from icechunk.conflicts.model import ConflictReport, ConflictSolver
+from icechunk.conflicts.model import ConflictSolver
 from icechunk.core.errors import ErrorKind, ReadOnlyError, SessionStateError
 from icechunk.core.ids import id_text, parse_object_id
 from icechunk.core.locks import held
-from icechunk.core.runtime import twin
-from icechunk.engine import amend as amending
-from icechunk.engine import commit as committing
-from icechunk.engine import rebase as rebasing
-from icechunk.engine.compare import compare_sessions
-from icechunk.engine.diffing import status
-from icechunk.engine.forking import SessionRecipe, fork, merge_children
-from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.core.paths import check_path
+from icechunk.core.runtime import offload, twin
+from icechunk.engine.transaction import SessionMode, Transaction, missing_node
 from icechunk.session.error_context import labelled
-from icechunk.session.hierarchy import Hierarchy
 from icechunk.session.nodes import NodeInfo
-from icechunk.spec.snapshot.nodes import NodeSnapshot
-from icechunk.spec.transaction_log.diff import Diff
+from icechunk.spec.manifest.chunk_type import ChunkType
 from icechunk.store.zarr_store import IcechunkStore
 
 if TYPE_CHECKING:
+    from icechunk.conflicts.model import ConflictReport
+    from icechunk.engine.forking import SessionRecipe
+    from icechunk.engine.reindex import Mapped
     from icechunk.repository import Repository
+    from icechunk.session.references import ChunkReferences
+    from icechunk.spec.snapshot.nodes import NodeSnapshot
+    from icechunk.spec.transaction_log.diff import Diff
 
 NOT_PICKLABLE = (
     "You must opt-in to pickle writable sessions in a distributed context: use `Session.fork()`, "
@@ -40,8 +43,8 @@ NOT_PICKLABLE = (
 )
 
 
-class Session(Hierarchy, Shown):
-    """One checkout: a base snapshot and the changes made over it.
+class Session(Shown):
+    """A base snapshot and the uncommitted changes made to it.
 
     Made by `Repository.writable_session`, `Repository.readonly_session` and `Session.fork`.
     A session and its stores may be used from several threads.
@@ -55,7 +58,7 @@ class Session(Hierarchy, Shown):
 
     @property
     def _transaction(self) -> Transaction:
-        """The transaction, which knows what became of a commit that was interrupted."""
+        """The transaction, after it found out whether an interrupted commit was carried out."""
         self._unsettled.settle()
         return self._unsettled
 
@@ -88,6 +91,8 @@ class Session(Hierarchy, Shown):
         transaction = self._transaction
         if transaction.mode is not SessionMode.readonly and not transaction.may_travel:
             raise ValueError(NOT_PICKLABLE)
+        from icechunk.engine.forking import SessionRecipe
+
         return SessionRecipe.of(transaction)
 
     def __setstate__(self, state: SessionRecipe) -> None:
@@ -96,9 +101,9 @@ class Session(Hierarchy, Shown):
 
     @contextmanager
     def allow_pickling(self) -> Iterator[None]:
-        """Let this writable session be pickled inside a ``with`` block.
+        """Allow this writable session to be pickled inside a ``with`` block; deprecated.
 
-        What the copies change comes back with `merge`. Use `fork` instead, which is made for this.
+        Bring the changes of the copies back with `merge`. `fork` replaces this method.
         """
         warnings.warn(
             "`Session.allow_pickling` is deprecated: send forks made by `Session.fork()` to the "
@@ -113,16 +118,16 @@ class Session(Hierarchy, Shown):
         finally:
             transaction.may_travel -= 1
 
-    # -- what it is ------------------------------------------------------------------------------
+    # -- properties ------------------------------------------------------------------------------
 
     @property
     def read_only(self) -> bool:
-        """Whether nothing can be written."""
+        """Whether the session refuses writes."""
         return self._transaction.mode is SessionMode.readonly
 
     @property
     def mode(self) -> SessionMode:
-        """What may be changed."""
+        """What the session may change."""
         return self._transaction.mode
 
     @property
@@ -132,7 +137,7 @@ class Session(Hierarchy, Shown):
 
     @property
     def branch(self) -> str | None:
-        """Branch that a commit moves; None when read-only or forked."""
+        """Branch that `commit` moves; None for a read-only session or a fork."""
         return self._transaction.branch
 
     @property
@@ -189,6 +194,8 @@ class Session(Hierarchy, Shown):
         """Zarr store that reads and writes through this session."""
         return IcechunkStore(self)
 
+    # -- groups and arrays -----------------------------------------------------------------------
+
     def nodes(self) -> Iterator[NodeInfo]:
         """Groups and arrays as the session sees them, uncommitted changes included.
 
@@ -217,15 +224,204 @@ class Session(Hierarchy, Shown):
         transaction.fetch_base()  # not with the lock held
         return map(NodeInfo, held(transaction.lock, listed))
 
+    @labelled
+    def move(self, from_path: str, to_path: str) -> None:
+        """Move or rename a group or array, with everything below it; no data is copied.
+
+        Only sessions made by `Repository.rearrange_session` can move nodes. The parent group of
+        `to_path` must exist.
+
+        Parameters
+        ----------
+        from_path, to_path : str
+            Absolute paths.
+
+        Raises
+        ------
+        NodeNotFoundError
+            When there is no node at `from_path`.
+        AlreadyExistsError
+            Kind ``move-wont-overwrite``.
+        SessionStateError
+            Kinds ``non-rearrange-session``, ``move-into-self-or-descendant``,
+            ``move-destination-parent-missing`` and ``move-destination-parent-not-group``.
+        """
+        self._transaction.move(from_path, to_path)
+
+    @labelled
+    def get_node_id(self, path: str) -> str:
+        """Id of a node; a node keeps its id when it is moved.
+
+        Returns
+        -------
+        str
+            13 characters.
+
+        Raises
+        ------
+        NodeNotFoundError
+            When there is no node at the path.
+        """
+        node = self._transaction.node(check_path(path))
+        if node is None:
+            raise missing_node(path)
+        return id_text(node.id)
+
+    # -- chunk references ------------------------------------------------------------------------
+
+    @labelled
+    def shift_array(self, array_path: str, chunk_offset: Iterable[int]) -> None:
+        """Move all chunks of an array by a number of chunks per axis; no data is copied.
+
+        Chunks that leave the array are dropped; vacated positions become empty.
+
+        Parameters
+        ----------
+        array_path : str
+            Absolute path of an array with a regular chunk grid.
+        chunk_offset : iterable of int
+            Number of chunks to move by along each axis; negative towards the origin.
+
+        Raises
+        ------
+        NodeNotFoundError, InvalidInputError
+            When there is no such array, or the offset has too few entries.
+        IcechunkError
+            When the chunk grid of the array is not regular.
+        """
+        from icechunk.engine.reindex import shift
+
+        shift(self._transaction, array_path, tuple(chunk_offset))
+
+    @labelled
+    def reindex_array(
+        self, array_path: str, forward: Mapped, backward: Mapped | None = None
+    ) -> None:
+        """Move the chunks of an array through a function of their coordinates.
+
+        Parameters
+        ----------
+        array_path : str
+            Absolute path of an array with a regular chunk grid.
+        forward : callable
+            Takes the coordinates of an existing chunk (list of int) and returns its new ones, or
+            None to leave the chunk in place.
+        backward : callable, optional
+            The inverse of `forward`, used to empty vacated positions. Without it they keep their
+            chunk, so that chunks are copied instead of moved.
+
+        Raises
+        ------
+        InvalidInputError
+            Kind ``invalid-chunk-index`` when `forward` returns coordinates outside the array.
+        IcechunkError
+            When a function raises, or the chunk grid is not regular. Nothing is changed then.
+        """
+        from icechunk.engine.reindex import reindex
+
+        reindex(self._transaction, array_path, forward, backward)
+
+    async def chunk_coordinates(
+        self, array_path: str, batch_size: int = 1_000
+    ) -> AsyncIterator[tuple[int, ...]]:
+        """Coordinates of the existing chunks of an array, in row-major order.
+
+        Parameters
+        ----------
+        array_path : str
+            Absolute path.
+        batch_size : int
+            Number of coordinates made at a time; at least 1.
+
+        Yields
+        ------
+        tuple of int
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        table = await offload(self._transaction.array_reader(array_path).table)
+        for start in range(0, len(table), batch_size):
+            for coords in table.coords(slice(start, start + batch_size)).tolist():
+                yield tuple(coords)
+
+    @labelled
+    def chunk_type(self, array_path: str, chunk_coordinates: Sequence[int]) -> ChunkType:
+        """How one chunk is stored.
+
+        Parameters
+        ----------
+        array_path : str
+            Absolute path.
+        chunk_coordinates : sequence of int
+            One entry per axis.
+
+        Returns
+        -------
+        ChunkType
+            ``uninitialized`` also for coordinates outside the chunk grid.
+        """
+        reader = self._transaction.array_reader(array_path)
+        coords = tuple(chunk_coordinates)
+        if any(position < 0 for position in coords):
+            raise OverflowError(f"chunk coordinates are not negative, got {list(coords)}")
+        if not reader.in_grid(coords):
+            return ChunkType.uninitialized
+        found = reader.find(coords)
+        return ChunkType.uninitialized if found is None else ChunkType(found.kind)
+
+    @labelled
+    def chunk_references(self, array_path: str) -> ChunkReferences:
+        """All chunk references of an array as numpy columns.
+
+        Parameters
+        ----------
+        array_path : str
+            Absolute path.
+
+        Returns
+        -------
+        ChunkReferences
+            As the session sees them now, uncommitted changes included.
+
+        Raises
+        ------
+        NodeNotFoundError
+            When there is no node at the path.
+        InvalidInputError
+            Kind ``not-an-array`` for a group.
+        """
+        from icechunk.session.references import ChunkReferences
+
+        transaction = self._transaction
+        table = transaction.array_reader(array_path).table()
+        return ChunkReferences(table, transaction.ctx.container_prefixes)
+
+    @labelled
+    def all_virtual_chunk_locations(self) -> list[str]:
+        """URLs of all virtual chunks, one per chunk; names of containers are replaced by URLs.
+
+        Returns
+        -------
+        list of str
+            Sorted by array and chunk; the URL of an object that holds several chunks is repeated.
+        """
+        from icechunk.session.references import virtual_locations
+
+        return virtual_locations(self._transaction)
+
+    # -- differences ---------------------------------------------------------------------------
+
     def status(self) -> Diff:
-        """What changed since the base snapshot."""
+        """Uncommitted changes: the difference from the base snapshot to this session."""
+        from icechunk.engine.diffing import status
+
         return status(self._transaction)
 
     def diff(self, other: Session) -> Diff:
-        """What differs from what another session sees to what this one sees.
+        """Difference from another session to this one.
 
-        Both may be of any branch, tag or snapshot, and have uncommitted changes.  Nodes and chunks
-        are compared by what they are, not by who changed them when: chunks by their references.
+        The sessions may be on any branch, tag or snapshot, and have uncommitted changes. They are
+        compared by content, not by history: metadata by its bytes, chunks by their references.
 
         Parameters
         ----------
@@ -235,33 +431,42 @@ class Session(Hierarchy, Shown):
         Returns
         -------
         Diff
-            Empty when both see the same.
+            Empty when the sessions have the same content.
 
         Raises
         ------
         InvalidInputError
             For a session of another repository.
         """
+        from icechunk.engine.compare import compare_sessions
+
         expect("other", other, Session)
         return compare_sessions(other._transaction, self._transaction)
 
     def at_snapshot(self, snapshot_id: str) -> Session:
-        """Read-only session on another snapshot of the same repository.
+        """Open a read-only session on another snapshot of the same repository.
 
         Parameters
         ----------
         snapshot_id : str
-            20-character id.
+            Id of 20 characters.
+
+        Raises
+        ------
+        SnapshotNotFoundError
+            When there is no such snapshot.
         """
-        wanted = parse_object_id(snapshot_id)
+        base = parse_object_id(snapshot_id)
         ctx = self._transaction.ctx
-        ctx.ref_store.snapshot(wanted)
-        transaction = Transaction(ctx, wanted, mode=SessionMode.readonly)
+        ctx.ref_store.snapshot(base)
+        transaction = Transaction(ctx, base, mode=SessionMode.readonly)
         return Session(transaction, self._repository)
+
+    # -- commit and rebase -----------------------------------------------------------------------
 
     @labelled
     def switch_branch(self, branch: str) -> None:
-        """Commit to another branch from here on; uncommitted changes are kept.
+        """Let later commits move another branch; uncommitted changes are kept.
 
         Parameters
         ----------
@@ -292,11 +497,9 @@ class Session(Hierarchy, Shown):
         transaction = self._transaction
         transaction.exclusively(partial(_switch_branch, transaction, branch))
 
-    # -- what it does ----------------------------------------------------------------------------
-
     @labelled
     def discard_changes(self) -> None:
-        """Forget every uncommitted change; stores of this session see it at once.
+        """Discard all uncommitted changes; stores of this session show the base snapshot at once.
 
         Raises
         ------
@@ -324,28 +527,29 @@ class Session(Hierarchy, Shown):
         rebase_tries: int = 1_000,
         allow_empty: bool = False,
     ) -> str:
-        """Make the changes the new tip of the branch.
+        """Commit the changes as the new tip of the branch.
 
-        When this returns, the commit is on durable storage and every other session that opens the
-        branch sees it.  This session is read-only on the new snapshot from then on.
+        When this returns, the commit is durable, and sessions opened on the branch afterwards see
+        it. This session becomes read-only on the new snapshot.
 
         An interrupt (Stop in a notebook, Ctrl-C) or the cancellation of `commit_async` may arrive
-        after the branch has moved. The session finds that out before anything else is done with
-        it, and is read-only on its commit then. The same call made again, with the same message and
-        metadata, makes no second commit: it returns the id of the one that was made.
+        after the branch moved. The session detects this at its next use and becomes read-only on
+        the commit. Repeating the call with the same message and metadata then returns the id of
+        that commit and creates no second one.
 
         Parameters
         ----------
         message : str
-            What was done and why.
+            Commit message.
         metadata : dict, optional
-            JSON values kept with the snapshot; merged over the repository's default metadata.
+            JSON values stored with the snapshot; they override the default commit metadata of the
+            repository.
         rebase_with : ConflictSolver, optional
-            When the branch moved meanwhile, rebase with this solver and try again.
+            When the branch has moved, rebase with this solver and try again.
         rebase_tries : int
-            How often at most (u16).
+            Maximum number of rebases, up to 65535.
         allow_empty : bool
-            Commit also when nothing changed.
+            Commit even when nothing changed.
 
         Returns
         -------
@@ -355,17 +559,19 @@ class Session(Hierarchy, Shown):
         Raises
         ------
         ConflictError
-            The branch moved; the session keeps its changes.
+            When the branch has moved; the session keeps its changes.
         RebaseFailedError
-            `rebase_with` left conflicts; the session keeps its changes.
+            When `rebase_with` left conflicts; the session keeps its changes.
         SessionStateError
             Kinds ``no-changes-to-commit`` and ``commit-not-allowed``.
         """
+        from icechunk.engine.commit import commit
+
         _check_message(message)
         if rebase_with is not None:
             _check_solver("rebase_with", rebase_with)
         bounded("rebase_tries", rebase_tries, 0, 2**16 - 1)
-        snapshot_id = committing.commit(
+        snapshot_id = commit(
             self._transaction,
             message,
             metadata,
@@ -379,20 +585,20 @@ class Session(Hierarchy, Shown):
     def amend(
         self, message: str, *, metadata: dict[str, Any] | None = None, allow_empty: bool = False
     ) -> str:
-        """Replace the branch's tip, this session's base, by one commit with the changes of both.
+        """Replace the tip of the branch by one commit with its changes and those of this session.
 
-        The former tip stays readable by its id until garbage is collected. Sessions of others that
-        are based on it conflict, as after any commit. After an interrupt the same call can be
-        made again, as `commit`.
+        The tip must be the base snapshot of this session. It stays readable by its id until garbage
+        collection. Other sessions that are based on it conflict, as after any commit. After an
+        interrupt the call can be repeated, like `commit`.
 
         Parameters
         ----------
         message : str
-            Of the new commit.
+            Message of the new commit.
         metadata : dict, optional
-            JSON values of the new commit; those of the former tip are not inherited.
+            Metadata of the new commit; the metadata of the replaced commit is not inherited.
         allow_empty : bool
-            Amend also when nothing changed, for another message or other metadata.
+            Amend even when nothing changed, to replace message and metadata.
 
         Returns
         -------
@@ -402,112 +608,137 @@ class Session(Hierarchy, Shown):
         Raises
         ------
         ConflictError
-            The branch moved; the session keeps its changes.
+            When the branch has moved; the session keeps its changes.
         SessionStateError
             Kinds ``no-amend-for-initial-commit``, ``no-changes-to-commit``,
-            ``commit-not-allowed``; ``rearrange-session-only`` when the tip moved nodes and this is
-            an ordinary session.
+            ``commit-not-allowed``; ``rearrange-session-only`` when the tip moved nodes and this
+            session was not made by `Repository.rearrange_session`.
         FormatError
-            Kind ``unsupported-spec-version`` for a repository of spec version 1.
+            Kind ``unsupported-spec-version`` in format version 1.
         """
+        from icechunk.engine.amend import amend
+
         _check_message(message)
-        snapshot_id = amending.amend(self._transaction, message, metadata, allow_empty=allow_empty)
+        snapshot_id = amend(self._transaction, message, metadata, allow_empty=allow_empty)
         return id_text(snapshot_id)
 
     @labelled
     def flush(self, message: str, metadata: dict[str, Any] | None = None) -> str:
         """Write a snapshot that no branch points to; the session becomes read-only on it.
 
-        After an interrupt the same call can be made again, as `commit`.
+        After an interrupt the call can be repeated, like `commit`.
+
+        Parameters
+        ----------
+        message : str
+            Message of the snapshot.
+        metadata : dict, optional
+            Metadata of the snapshot.
 
         Returns
         -------
         str
-            Id of the snapshot, to be read, branched or tagged by id.
+            Id of the snapshot; open, branch or tag it by this id.
 
         Raises
         ------
         IcechunkError
             For a fork.
         """
+        from icechunk.engine.commit import flush_detached
+
         _check_message(message)
-        return id_text(committing.flush_detached(self._transaction, message, metadata))
+        return id_text(flush_detached(self._transaction, message, metadata))
 
     @labelled
     def rebase(self, solver: ConflictSolver) -> None:
-        """Replay the commits made to the branch meanwhile under this session's changes.
+        """Move the base of this session to the tip of its branch, and keep its changes.
+
+        The commits made to the branch since the base are replayed one by one, oldest first.
 
         Parameters
         ----------
         solver : ConflictSolver
-            Decides what both sides changed, e.g. `BasicConflictSolver` or `DecisionSolver`.
+            Resolves conflicts with these commits, e.g. `BasicConflictSolver` or `DecisionSolver`.
 
         Raises
         ------
         RebaseFailedError
-            Conflicts were left; the session keeps its changes over the last commit passed.
+            When conflicts are left; the session keeps its changes over the last commit that passed.
         """
+        from icechunk.engine.rebase import rebase
+
         _check_solver("solver", solver)
         transaction = self._transaction
-        transaction.exclusively(partial(rebasing.rebase, transaction, solver))
+        transaction.exclusively(partial(rebase, transaction, solver))
 
     def conflicts(self) -> ConflictReport:
-        """What a rebase onto the branch's tip would meet; nothing is changed.
+        """Conflicts that a rebase onto the tip of the branch would meet; nothing is changed.
 
         Returns
         -------
         ConflictReport
-            The conflicts with all commits made meanwhile, one per kind and path.
+            Conflicts with all commits made to the branch since the base, one per kind and path.
         """
-        return rebasing.plan(self._transaction)
+        from icechunk.engine.rebase import plan
+
+        return plan(self._transaction)
 
     @labelled
     def fork(self) -> ForkSession:
-        """A child that can be pickled, written to elsewhere, and merged back.
+        """Make a child session for another process, which writes to it; `merge` brings it back.
 
-        A session with changes writes them as a snapshot without a branch first, so that the child
-        sees them.
+        When this session has changes, they are first written as a snapshot without a branch, so
+        that the child sees them.
 
         Raises
         ------
         SessionStateError
             Kind ``cannot-fork-read-only-session``.
         """
+        from icechunk.engine.forking import fork
+
         return ForkSession(fork(self._transaction), self._repository)
 
     @labelled
     def merge(
         self, *others: Session, other: Session | None = None, last_wins: bool = False
     ) -> None:
-        """Take in the changes of forks.
+        """Merge the changes of forks into this session.
 
-        Every node is compared as it was at the fork, as it is here and as it is in the fork: what
-        one side changed is taken, metadata key by key. Forks may have written the same bytes to the
-        same chunk; chunks written twice are compared.
+        This is a three-way merge of each node, with its state at the fork as the base; metadata is
+        merged key by key. Several forks may write the same chunk when they write the same bytes.
 
         Parameters
         ----------
         *others : ForkSession
-            Forks of this session, back from their workers. `other` is an older way to give one.
+            Forks of this session, returned by their workers. `other` is an older way to pass one.
         last_wins : bool
-            Where several wrote the same chunk, keep what the last argument wrote, and accept forks
-            of a session based on another snapshot. Writes of the others are lost without notice.
+            Where several forks wrote the same chunk, keep that of the last argument, and accept
+            forks of a session on another base snapshot. The other writes are lost without notice.
 
         Raises
         ------
         ConflictError
-            Kind ``merge-failed``: two sides changed the same thing; nothing is merged then.
-            Names the arrays and chunks.
+            Kind ``merge-failed`` when two sides changed the same thing; the message lists arrays
+            and chunks. Nothing is merged then.
         SessionStateError
-            Kind ``merge-not-allowed`` for a session that is no fork, merged into a fork.
+            Kind ``merge-not-allowed`` when this session is a fork and another one is not.
         """
+        from icechunk.engine.forking import merge_children
+
         mine = self._transaction
-        everyone = others if other is None else (*others, other)
-        for number, one in enumerate(everyone):
-            expect(f"others[{number}]", one, Session)
-        children = [one._transaction for one in everyone if one._transaction is not mine]
+        forks = others if other is None else (*others, other)
+        for number, each in enumerate(forks):
+            expect(f"others[{number}]", each, Session)
+        children = [each._transaction for each in forks if each._transaction is not mine]
         merge_children(mine, children, last_wins=last_wins)
 
+    move_async = twin(move)
+    get_node_id_async = twin(get_node_id)
+    chunk_type_async = twin(chunk_type)
+    chunk_references_async = twin(chunk_references)
+    all_virtual_chunk_locations_async = twin(all_virtual_chunk_locations)
     commit_async = twin(commit)
     amend_async = twin(amend)
     flush_async = twin(flush)
@@ -516,16 +747,18 @@ class Session(Hierarchy, Shown):
 
 
 class ForkSession(Session):
-    """Child of a session: writable and picklable; cannot commit, is merged back instead."""
+    """Child of a session: writable and picklable; it is merged into its parent, not committed."""
 
     __module__ = "icechunk"
 
     @property
     def mode(self) -> SessionMode:
-        """Reported as read-only, since a fork commits nothing."""
+        """Always read-only, since a fork cannot commit."""
         return SessionMode.readonly
 
     def __getstate__(self) -> SessionRecipe:
+        from icechunk.engine.forking import SessionRecipe
+
         return SessionRecipe.of(self._transaction)
 
 
