@@ -297,9 +297,6 @@ class VirtualChunkContainer(Value):
         self._fill(**given, **kwargs)
         self._bare_scheme_ok = old_order
 
-    def _fill(self, url_prefix: str, store: ObjectStoreConfig, name: str | None = None) -> None:
-        self.url_prefix, self.store, self.name = url_prefix, store, name
-
     def __setattr__(self, name: str, value: Any) -> None:
         Value.__setattr__(self, name, value)
         if name in self._rules_:

@@ -1,4 +1,4 @@
-"""Which credentials do a function's arguments mean: constructors, and choices among kinds."""
+"""Functions that make credentials, and choose their kind from the arguments given."""
 
 from __future__ import annotations
 
@@ -65,18 +65,26 @@ HttpAccess: Final = Credentials.HttpAccess()
 """Authorises a container of an http(s) server."""
 
 
-def _conflict(function: str, advice: str) -> ValueError:
+_ONE_KIND = "give one of fixed credentials, anonymous=True, from_env=True or get_credentials"
+
+
+def _conflict(function: str, advice: str = _ONE_KIND) -> ValueError:
     return ValueError(f"Conflicting arguments to {function} function; {advice}")
 
 
 def _refreshable(
     family: Any, get_credentials: Callable[[], Any], scatter_initial_credentials: bool
 ) -> Any:
-    """Pickle the function now, so that one that cannot travel fails here."""
+    """Pickle the function now, so that one that cannot be pickled fails here."""
     current = None
     if scatter_initial_credentials:
         current = checked_refresh(family, get_credentials())
     return family.Refreshable(pickle.dumps(get_credentials), current)
+
+
+def _fixed(*kinds: tuple[Any, str | None]) -> list[Any]:
+    """Make the fixed credentials whose values are given, in the order of the arguments."""
+    return [kind(value) for kind, value in kinds if value is not None]
 
 
 # --------------------------------------------------------------------------- S3
@@ -226,16 +234,15 @@ def gcs_static_credentials(
     ValueError
         When nothing is given.
     """
-    kinds: list[tuple[Any, str | None]] = [
+    given = _fixed(
         (GcsStaticCredentials.ServiceAccount, service_account_file),
         (GcsStaticCredentials.ServiceAccountKey, service_account_key),
         (GcsStaticCredentials.ApplicationCredentials, application_credentials),
         (GcsStaticCredentials.BearerToken, bearer_token),
-    ]
-    for kind, value in kinds:
-        if value is not None:
-            return kind(value)  # type: ignore[no-any-return]
-    raise _conflict("gcs_static_credentials", "give a key file, a key, credentials or a token")
+    )
+    if not given:
+        raise _conflict("gcs_static_credentials", "give a key file, a key, credentials or a token")
+    return given[0]  # type: ignore[no-any-return]
 
 
 def gcs_anonymous_credentials() -> GcsCredentials.Anonymous:
@@ -292,10 +299,7 @@ def gcs_credentials(
         return gcs_refreshable_credentials(get_credentials, scatter_initial_credentials)
     if from_env is not False and not has_static and get_credentials is None:
         return gcs_from_env_credentials()
-    raise _conflict(
-        "gcs_credentials",
-        "give one of fixed credentials, anonymous=True, from_env=True or get_credentials",
-    )
+    raise _conflict("gcs_credentials")
 
 
 # --------------------------------------------------------------------------- Azure
@@ -335,12 +339,11 @@ def azure_static_credentials(
     ValueError
         When none or several are given.
     """
-    kinds: list[tuple[Any, str | None]] = [
+    given = _fixed(
         (AzureStaticCredentials.AccessKey, access_key),
         (AzureStaticCredentials.SasToken, sas_token),
         (AzureStaticCredentials.BearerToken, bearer_token),
-    ]
-    given = [kind(value) for kind, value in kinds if value is not None]
+    )
     if len(given) != 1:
         raise _conflict(
             "azure_static_credentials", "give exactly one of access_key, sas_token, bearer_token"
@@ -396,10 +399,7 @@ def azure_credentials(
         return AzureCredentials.Static(azure_static_credentials(**static))
     if from_env is not False and not has_static:
         return azure_from_env_credentials()
-    raise _conflict(
-        "azure_credentials",
-        "give one of fixed credentials, anonymous=True, from_env=True or get_credentials",
-    )
+    raise _conflict("azure_credentials")
 
 
 # --------------------------------------------------------------------------- authorisation

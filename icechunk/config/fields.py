@@ -150,11 +150,13 @@ def signed(
     bits: int, *, default: int | None, in_force: int | None = None, kw_only: bool = False
 ) -> Any:
     """Declare a signed integer."""
-
-    def convert(name: str, value: Any) -> int:
-        return bounded(name, value, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-
-    return converted(convert, default=default, in_force=in_force, kw_only=kw_only)
+    low = -(2 ** (bits - 1))
+    return converted(
+        lambda name, value: bounded(name, value, low, -low - 1),
+        default=default,
+        in_force=in_force,
+        kw_only=kw_only,
+    )
 
 
 def instance_of(

@@ -125,20 +125,6 @@ class CachingConfig(Value):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._fill(*args, **{_OLDER_NAMES.get(name, name): kwargs[name] for name in kwargs})
 
-    def _fill(
-        self,
-        num_snapshot_nodes: int | None = None,
-        num_chunk_refs: int | None = None,
-        num_transaction_changes: int | None = None,
-        num_bytes_attributes: int | None = None,
-        num_bytes_chunks: int | None = None,
-    ) -> None:
-        self.num_snapshot_nodes = num_snapshot_nodes
-        self.num_chunk_refs = num_chunk_refs
-        self.num_transaction_changes = num_transaction_changes
-        self.num_bytes_attributes = num_bytes_attributes
-        self.num_bytes_chunks = num_bytes_chunks
-
     @staticmethod
     def default() -> CachingConfig:
         """Return a configuration with nothing set."""

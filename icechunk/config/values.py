@@ -17,7 +17,8 @@ _AnyValue = TypeVar("_AnyValue", bound="Value")
 class Value(Shown):
     """Base of dataclasses that check and convert every value when it is set.
 
-    Subclasses are decorated with `value_class`, and compare by value.
+    Subclasses are decorated with `value_class`, and compare by value. `_fill` is the generated
+    initialiser, for subclasses that write an ``__init__`` of their own.
     """
 
     __slots__ = ()
@@ -27,11 +28,12 @@ class Value(Shown):
     _slots_: ClassVar[dict[str, MemberDescriptorType]]
     _fixed_: ClassVar[bool]
     _shown_: ClassVar[tuple[str, ...]] = ()
+    _fill: ClassVar[Callable[..., None]]
 
     def __setattr__(self, name: str, value: Any) -> None:
         rule = self._rules_.get(name)
         if rule is not None:
-            if self._fixed_ and self._is_set(name):
+            if self._fixed_ and hasattr(self, name):
                 raise _not_writable(self, name)
             value = rule.convert(name, value)
         elif not hasattr(type(self), name):
@@ -40,13 +42,6 @@ class Value(Shown):
                 f"its fields are {', '.join(self._rules_)}"
             )
         object.__setattr__(self, name, value)
-
-    def _is_set(self, name: str) -> bool:
-        try:
-            self._kept(name)
-        except AttributeError:
-            return False
-        return True
 
     def _kept(self, name: str) -> Any:
         """Return what a field holds, without the copy that a read of the attribute makes."""
@@ -88,7 +83,13 @@ def value_class(path: str, *, fixed: bool = False) -> Callable[[type[_AnyValue]]
     """
 
     def decorate(cls: type[_AnyValue]) -> type[_AnyValue]:
+        own = vars(cls).get("__init__")
+        if own is not None:
+            del cls.__init__
         made = dataclasses.dataclass(slots=True, repr=False, eq=False)(cls)
+        made._fill = made.__init__  # type: ignore[misc]
+        if own is not None:
+            setattr(made, "__init__", own)  # noqa: B010 - mypy forbids the plain form
         fields = dataclasses.fields(made)  # type: ignore[arg-type]
         made._path_, made._fixed_ = path, fixed
         made._slots_ = {field.name: vars(made)[field.name] for field in fields}
@@ -107,14 +108,11 @@ def _exposed(slot: MemberDescriptorType, expose: Callable[[Any], Any]) -> proper
 
 def older_name(name: str) -> property:
     """Return a property under which older code finds the attribute `name`."""
-
-    def read(self: Any) -> Any:
-        return getattr(self, name)
-
-    def write(self: Any, value: Any) -> None:
-        setattr(self, name, value)
-
-    return property(read, write, doc=f"Older name of `{name}`.")
+    return property(
+        lambda self: getattr(self, name),
+        lambda self, value: setattr(self, name, value),
+        doc=f"Older name of `{name}`.",
+    )
 
 
 def _not_writable(holder: object, name: str) -> AttributeError:
@@ -247,22 +245,13 @@ class Variant(Shown):
         return [getattr(self, name) for name in self._rules_]
 
     def _at(self, position: int) -> Any:
-        try:
-            return self._items()[position]
-        except IndexError:
-            raise AttributeError(
-                f"'{type(self).__qualname__}' object has no attribute '_{position}'"
-            ) from None
+        if position < len(self):
+            return self[position]
+        name = f"_{position}"
+        raise AttributeError(f"'{type(self).__qualname__}' object has no attribute '{name}'")
 
-    @property
-    def _0(self) -> Any:
-        """The first value."""
-        return self._at(0)
-
-    @property
-    def _1(self) -> Any:
-        """The second value."""
-        return self._at(1)
+    _0 = property(lambda self: self._at(0), doc="The first value.")
+    _1 = property(lambda self: self._at(1), doc="The second value.")
 
     def __len__(self) -> int:
         return len(self._rules_)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class ConflictErrorData:
+class ConflictErrorData(NamedTuple):
     """Snapshots of a lost race: the one expected, and the one found."""
 
     expected_parent: str | None
     actual_parent: str | None
 
 
-@dataclass(frozen=True)
-class RebaseFailedData:
+class RebaseFailedData(NamedTuple):
     """The commit that a rebase could not pass, and the conflicts with it."""
 
     snapshot: str

@@ -168,6 +168,11 @@ class IcechunkError(Exception):
     _noted: ClassVar[bool] = True
     """Whether notes (PEP 678) tell the kind and what was being done, as the reference's do."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.__module__ == __name__:
+            cls.__module__ = "icechunk"  # the public name, in tracebacks and pickles
+
     def __init__(self, message: str = "", kind: str | None = None) -> None:
         self._message = message
         self._kind = ErrorKind.UNKNOWN.value if kind is None else str(kind)
@@ -235,8 +240,6 @@ class ConflictError(IcechunkError):
         Override the standard sentence and the code ``commit-conflict``.
     """
 
-    __module__ = "icechunk"
-
     _noted = False
 
     def __init__(
@@ -300,8 +303,6 @@ class RebaseFailedError(ConflictError):
         Everything found there. Early versions passed one `RebaseFailedData` instead of both.
     """
 
-    __module__ = "icechunk"
-
     def __init__(
         self, snapshot: str | RebaseFailedData, conflicts: Sequence[Any] | None = None
     ) -> None:
@@ -353,13 +354,9 @@ class RebaseFailedError(ConflictError):
 class NotFoundError(IcechunkError, KeyError):
     """Something asked for by name does not exist."""
 
-    __module__ = "icechunk"
-
 
 class NodeNotFoundError(NotFoundError):
     """No group, array or chunk at this path."""
-
-    __module__ = "icechunk"
 
     _noted = False
 
@@ -367,25 +364,17 @@ class NodeNotFoundError(NotFoundError):
 class SnapshotNotFoundError(NotFoundError):
     """No snapshot with this id, or none at this time."""
 
-    __module__ = "icechunk"
-
 
 class RefNotFoundError(NotFoundError):
     """No branch or tag with this name."""
-
-    __module__ = "icechunk"
 
 
 class RepositoryNotFoundError(NotFoundError):
     """The storage holds no repository."""
 
-    __module__ = "icechunk"
-
 
 class AlreadyExistsError(IcechunkError):
     """A node, branch or tag with this name exists, or the tag's name is used up."""
-
-    __module__ = "icechunk"
 
 
 class ReadOnlyError(IcechunkError, ValueError):
@@ -394,34 +383,22 @@ class ReadOnlyError(IcechunkError, ValueError):
     Zarr's stores raise `ValueError` for it.
     """
 
-    __module__ = "icechunk"
-
 
 class InvalidInputError(IcechunkError, ValueError):
     """An argument cannot be right whatever the repository holds."""
-
-    __module__ = "icechunk"
 
 
 class SessionStateError(IcechunkError):
     """Not allowed in the present state of the session, the repository or this machine's clock."""
 
-    __module__ = "icechunk"
-
 
 class StorageError(IcechunkError):
     """The object store, file system, network or its configuration failed."""
-
-    __module__ = "icechunk"
 
 
 class FormatError(IcechunkError):
     """Stored bytes are damaged, or of a version this library cannot handle."""
 
-    __module__ = "icechunk"
-
 
 class InternalError(IcechunkError):
     """An invariant of this library broke: a bug, please report it."""
-
-    __module__ = "icechunk"

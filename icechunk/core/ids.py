@@ -93,20 +93,3 @@ def parse_object_id(text: str) -> ObjectId:
             ErrorKind.INVALID_SNAPSHOT_ID,
         )
     return ObjectId(raw)
-
-
-def parse_node_id(text: str) -> NodeId:
-    """Id of a node from its 13-character text.
-
-    Raises
-    ------
-    InvalidInputError
-        Kind ``invalid-path`` when the text is not a valid node id.
-    """
-    raw = _decode(text, NODE_ID_SIZE)
-    if raw is None:
-        raise InvalidInputError(
-            f"invalid node id: `{text}`; node ids are 13 characters, see `Session.get_node_id`",
-            ErrorKind.INVALID_PATH,
-        )
-    return NodeId(raw)

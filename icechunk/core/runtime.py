@@ -20,7 +20,7 @@ import inspect
 import itertools
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
@@ -32,9 +32,6 @@ FRONT_WORKERS = 16
 
 LEAF_WORKERS = 64
 """Threads that run storage calls, encoding and decoding."""
-
-_FIRST_PAGE = 16
-_LARGEST_PAGE = 1024
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -395,8 +392,7 @@ def twin(
     Parameters
     ----------
     method
-        An ordinary method, or the function inside a class method (then wrap the twin with
-        ``classmethod``; see `class_twin`).
+        An ordinary method.
 
     Returns
     -------
@@ -410,73 +406,3 @@ def twin(
 
     _named_async(call, method)
     return call
-
-
-def class_twin(
-    method: Callable[Concatenate[type[S], P], R],
-) -> classmethod[S, P, Coroutine[Any, Any, R]]:
-    """Make the asynchronous twin of a class method.
-
-    Parameters
-    ----------
-    method
-        The ``classmethod`` object, as seen inside the class body.
-    """
-    body: Callable[Concatenate[type[S], P], R] = cast(Any, method).__func__
-    return classmethod(twin(body))
-
-
-def twin_iter(
-    method: Callable[Concatenate[S, P], Iterator[R]],
-) -> Callable[Concatenate[S, P], AsyncGenerator[R, None]]:
-    """Make the asynchronous twin of a method that returns an iterator.
-
-    Parameters
-    ----------
-    method
-        A method that returns an iterator or is a generator.
-
-    Returns
-    -------
-    Callable
-        A plain function that returns an asynchronous iterator (with ``aclose``). Items are pulled
-        on the front pool, a growing page per hop.
-    """
-
-    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R, None]:
-        return _pages(functools.partial(_same_body(self, method), *args, **kwargs))
-
-    _named_async(call, method)
-    return call
-
-
-async def _pages(begin: Callable[[], Iterator[R]]) -> AsyncGenerator[R, None]:
-    """Yield the items of an iterator that is pulled on the front pool."""
-    context = contextvars.copy_context()
-    items: list[Iterator[R]] = []
-    hop: Future[list[R]] | None = None
-
-    def pull(count: int) -> list[R]:
-        if not items:
-            items.append(iter(begin()))
-        return list(itertools.islice(items[0], count))
-
-    def close(_: object) -> None:
-        for opened in items:
-            shut = getattr(opened, "close", None)
-            if shut is not None:
-                shut()
-
-    size = _FIRST_PAGE
-    try:
-        while True:
-            hop = _submit_front(functools.partial(context.run, pull, size))
-            page = await asyncio.wrap_future(hop)
-            for item in page:
-                yield item
-            if len(page) < size:
-                return
-            size = min(size * 2, _LARGEST_PAGE)
-    finally:
-        if hop is not None:
-            hop.add_done_callback(close)  # at once, unless an abandoned page is still being read

@@ -8,7 +8,6 @@ import inspect
 import os
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,14 +15,12 @@ from icechunk.core import runtime
 from icechunk.core.runtime import (
     PerProcess,
     SingleFlight,
-    class_twin,
     map_parallel,
     offload,
     on_leaf,
     process_generation,
     start,
     twin,
-    twin_iter,
 )
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform cannot fork")
@@ -232,35 +229,13 @@ class TestSingleFlight:
 
 
 class Thing:
-    """Carries one method of each sort."""
-
-    def __init__(self) -> None:
-        self.closed = 0
+    """Has a method with a twin."""
 
     def greet(self, name: str, *, loud: bool = False) -> str:
         """Say hello."""
         return f"{colour.get()} {name}{'!' if loud else ''} {threading.current_thread().name}"
 
     greet_async = twin(greet)
-
-    @classmethod
-    def make(cls, n: int) -> list[type[Thing]]:
-        """Return the class n times."""
-        return [cls] * n
-
-    make_async = class_twin(make)
-
-    def count(self, n: int, fail_at: int = -1) -> Iterator[int]:
-        """Count to n."""
-        try:
-            for value in range(n):
-                if value == fail_at:
-                    raise ValueError("stop here")
-                yield value
-        finally:
-            self.closed += 1
-
-    count_async = twin_iter(count)
 
 
 class Loud(Thing):
@@ -274,9 +249,7 @@ class Loud(Thing):
 class TestTwin:
     def test_looks_like_the_method(self) -> None:
         assert inspect.iscoroutinefunction(Thing.greet_async)
-        assert inspect.iscoroutinefunction(Thing.make_async)
         assert inspect.signature(Thing.greet_async) == inspect.signature(Thing.greet)
-        assert inspect.signature(Thing.make_async) == inspect.signature(Thing.make)
         assert Thing.greet_async.__doc__ == "Say hello."
         assert Thing.greet_async.__name__ == "greet_async"
         assert Thing.greet_async.__qualname__ == "Thing.greet_async"
@@ -290,7 +263,6 @@ class TestTwin:
 
     def test_override_carries_over(self) -> None:
         assert asyncio.run(Loud().greet_async("ann")) == "ANN"
-        assert asyncio.run(Loud.make_async(2)) == [Loud, Loud]
 
     def test_errors_pass(self) -> None:
         async def main() -> None:
@@ -326,59 +298,6 @@ class TestTwin:
 
     def test_offload_runs_on_a_leaf(self) -> None:
         assert asyncio.run(offload(on_leaf))
-
-
-class TestTwinIter:
-    def test_yields_everything(self) -> None:
-        thing = Thing()
-
-        async def main() -> list[int]:
-            return [value async for value in thing.count_async(5000)]
-
-        assert not inspect.iscoroutinefunction(Thing.count_async)
-        assert asyncio.run(main()) == list(range(5000))
-        assert thing.closed == 1
-
-    def test_closing_early_closes_the_body(self) -> None:
-        thing = Thing()
-
-        async def main() -> list[int]:
-            values = thing.count_async(5000)
-            got = [await anext(values) for _ in range(40)]
-            await values.aclose()
-            return got
-
-        assert asyncio.run(main()) == list(range(40))
-        assert thing.closed == 1
-
-    def test_error_ends_it(self) -> None:
-        async def main() -> list[int]:
-            return [value async for value in Thing().count_async(5000, fail_at=100)]
-
-        with pytest.raises(ValueError, match="stop here"):
-            asyncio.run(main())
-
-    def test_abandoned_page_is_closed_when_it_ends(self) -> None:
-        release, closed = threading.Event(), threading.Event()
-
-        class Stuck:
-            def items(self) -> Iterator[int]:
-                try:
-                    release.wait(20)
-                    yield 1
-                finally:
-                    closed.set()
-
-            items_async = twin_iter(items)
-
-        async def main() -> None:
-            values = Stuck().items_async()
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(anext(values), 0.05)
-            release.set()
-
-        asyncio.run(main())
-        assert closed.wait(10)
 
 
 @needs_fork
