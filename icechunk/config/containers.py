@@ -36,6 +36,15 @@ class ObjectStoreConfig(Variant, path="icechunk.config.ObjectStoreConfig"):
     Fsspec: TypeAlias = "_Fsspec"
 
     _schemes_: ClassVar[frozenset[str]] = frozenset()
+    """Schemes of the URLs of virtual chunks in such a store."""
+
+    _tag_: ClassVar[str] = ""
+    """Name of the variant in stored configurations."""
+
+    @classmethod
+    def _by_tag(cls) -> dict[str, type[ObjectStoreConfig]]:
+        """Return the variants that have a tag of their own."""
+        return {kind._tag_: kind for kind in cls.__subclasses__() if kind._tag_}
 
     def _serves(self, scheme: str) -> bool:
         """Whether URLs of a scheme, in lower case, can be read from such a store."""
@@ -68,25 +77,29 @@ def _texts_field() -> Any:
 
 
 class _InMemory(ObjectStoreConfig, variant="InMemory"):
-    pass
+    _tag_ = "in_memory"
 
 
 class _LocalFileSystem(ObjectStoreConfig, variant="LocalFileSystem"):
+    _tag_ = "local_file_system"
     _schemes_ = frozenset({"file"})
     path: Path = converted(_path)
 
 
 class _S3Compatible(ObjectStoreConfig, variant="S3Compatible"):
+    _tag_ = "s3_compatible"
     _schemes_ = frozenset({"s3"})
     options: S3Options = converted(_options, expose=copied)
 
 
 class _S3(ObjectStoreConfig, variant="S3"):
+    _tag_ = "s3"
     _schemes_ = frozenset({"s3"})
     options: S3Options = converted(_options, expose=copied)
 
 
 class _Tigris(ObjectStoreConfig, variant="Tigris"):
+    _tag_ = "tigris"
     _schemes_ = frozenset({"s3", "tigris"})
     opts: S3Options = converted(_options_or_default, default=S3Options(), expose=copied)
     options = older_name("opts")
@@ -96,16 +109,19 @@ class _Tigris(ObjectStoreConfig, variant="Tigris"):
 
 
 class _Gcs(ObjectStoreConfig, variant="Gcs"):
+    _tag_ = "gcs"
     _schemes_ = frozenset({"gs", "gcs"})
     opts: dict[str, str] | None = _texts_field()
 
 
 class _Azure(ObjectStoreConfig, variant="Azure"):
+    _tag_ = "azure"
     _schemes_ = frozenset({"az", "azure", "abfs"})
     opts: dict[str, str] | None = _texts_field()
 
 
 class _Http(ObjectStoreConfig, variant="Http"):
+    _tag_ = "http"
     _schemes_ = frozenset({"http", "https"})
     opts: dict[str, str] | None = _texts_field()
     headers: dict[str, str] | None = _texts_field()

@@ -17,7 +17,7 @@ from icechunk.config.preload import ManifestPreloadCondition
 from icechunk.config.repository import OWN_FIELDS, CompressionAlgorithm, RepositoryConfig
 from icechunk.config.splitting import ManifestSplitCondition, ManifestSplitDimCondition
 from icechunk.config.storage import ChecksumAlgorithm, S3Options
-from icechunk.config.values import Value, Variant
+from icechunk.config.values import Value
 from icechunk.core.errors import ErrorKind, FormatError
 
 _AnyValue = TypeVar("_AnyValue", bound=Value)
@@ -43,16 +43,6 @@ _CHECKSUMS: dict[str, ChecksumAlgorithm] = {
 _ENUMS: dict[str, str] = {  # by repr: members of different enumerations are equal numbers
     repr(member): name for table in (_CODECS, _CHECKSUMS) for name, member in table.items()
 }
-_STORES: dict[str, type[Variant]] = {
-    "in_memory": ObjectStoreConfig.InMemory,
-    "local_file_system": ObjectStoreConfig.LocalFileSystem,
-    "s3_compatible": ObjectStoreConfig.S3Compatible,
-    "s3": ObjectStoreConfig.S3,
-    "gcs": ObjectStoreConfig.Gcs,
-    "azure": ObjectStoreConfig.Azure,
-    "tigris": ObjectStoreConfig.Tigris,
-    "http": ObjectStoreConfig.Http,
-}
 _FSSPEC = "fsspec"
 """Option that tells our own kind of store from a web server, whose tag others can read."""
 
@@ -66,8 +56,6 @@ _CONDITIONS: dict[str, str] = {
     "False": "false",
     "AnyArray": "any_array",
 }
-_TAGS: dict[type[Variant], str] = {kind: tag for tag, kind in _STORES.items()}
-
 
 # --------------------------------------------------------------------------- writing
 
@@ -143,7 +131,7 @@ def _written(value: Any) -> Any:
 def _written_store(store: ObjectStoreConfig) -> Any:
     if isinstance(store, ObjectStoreConfig.Fsspec):
         return Tagged("http", {_FSSPEC: "true"})
-    tag = _TAGS[type(store)]
+    tag = store._tag_
     if tag == "in_memory":
         return tag
     if tag == "local_file_system":
@@ -151,9 +139,9 @@ def _written_store(store: ObjectStoreConfig) -> Any:
     if tag == "http":
         headers = {"headers": dict(store._1)} if store._1 else {}
         return Tagged(tag, {**(store._0 or {}), **headers})
-    if tag in ("gcs", "azure"):
-        return Tagged(tag, dict(store._0 or {}))
-    return Tagged(tag, _struct(store._0))
+    if isinstance(store._0, S3Options):
+        return Tagged(tag, _struct(store._0))
+    return Tagged(tag, dict(store._0 or {}))
 
 
 def _written_condition(condition: Any) -> Any:
@@ -270,11 +258,9 @@ def _chosen(table: Mapping[str, Any], tag: str) -> Any:
 
 def _read_store(raw: Any, where: str) -> ObjectStoreConfig:
     tag, value = _variant(raw)
-    kind = _chosen(_STORES, tag)
+    kind: Any = _chosen(ObjectStoreConfig._by_tag(), tag)
     if tag == "in_memory":
         store = kind()
-    elif tag in ("gcs", "azure"):
-        store = kind(dict(value or {}) or None)
     elif tag == "http":
         options = dict(value or {})
         headers = options.pop("headers", None)
@@ -282,8 +268,10 @@ def _read_store(raw: Any, where: str) -> ObjectStoreConfig:
         store = ObjectStoreConfig.Fsspec() if fsspec else kind(options or None, headers or None)
     elif tag == "local_file_system":
         store = kind(value)
-    else:
+    elif tag in ("s3", "s3_compatible", "tigris"):
         store = kind(_read(S3Options, value, f"{where}.{tag}"))
+    else:
+        store = kind(dict(value or {}) or None)
     made: ObjectStoreConfig = store
     return made
 

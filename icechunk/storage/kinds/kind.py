@@ -171,7 +171,8 @@ class BucketKind(StoreKind):
     """Family of the credentials."""
 
     storage: ClassVar[Callable[..., Storage]]
-    """Public function that makes a storage from keywords."""
+    """Public function that makes a storage, from the keywords of `location`, ``anonymous``,
+    ``from_env``, options and the fields of credentials."""
 
     options: ClassVar[tuple[str, ...]] = ()
     """Options of URLs: what may follow the question mark."""
