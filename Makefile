@@ -1,7 +1,7 @@
 # make demo    install, run the quickstart on real data, say how to open the notebook
 # make lab     JupyterLab on the quickstart notebook
 # make test    everything: checks, tests, browser tests, front-end tests
-# make check   ruff, mypy --strict, tsc --strict
+# make check   ruff, mypy --strict, vulture, tsc --strict
 # make bench   the benchmarks (BENCH="--case get --rounds 5")
 # make mutation   mutants of the parts that must not lose data (MUTATION="--target commit")
 # make clean   remove what the other targets made
@@ -73,6 +73,7 @@ check: test-env front
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/vulture
 	@scripts/front.sh check
 
 servers:

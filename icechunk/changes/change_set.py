@@ -173,7 +173,8 @@ class ChangeSet:
             Everything in the base.
         """
         again = self.new.get(path)
-        if path not in self.deleted_paths() or (again is not None and not again.is_array):
+        deleted = any(node.path == path for node in self.deleted.values())
+        if not deleted or (again is not None and not again.is_array):
             return []
         return [
             DeletedNode(node.id, node.path, node.is_array)
@@ -206,7 +207,3 @@ class ChangeSet:
             children = [join(parent, name) for name in self.new_children(parent)]
             yield from (self.new[child] for child in children if child in self.new)
             pending += children
-
-    def deleted_paths(self) -> dict[str, DeletedNode]:
-        """The removed nodes by path."""
-        return {node.path: node for node in self.deleted.values()}

@@ -9,7 +9,6 @@ from typing import Any
 from icechunk.config.fields import converted, expect, instance_of, unsigned
 from icechunk.config.rendering import Entry, Label
 from icechunk.config.values import Value, value_class
-from icechunk.core.errors import ErrorKind, InvalidInputError
 
 KNOWN_FLAGS: dict[str, int] = {"move_node": 3, "create_tag": 4, "delete_tag": 5}
 """Name and number of every feature flag; all are on by default."""
@@ -74,23 +73,6 @@ def feature_flags(enabled: Set[int], disabled: Set[int]) -> list[FeatureFlag]:
         )
         for name, number in KNOWN_FLAGS.items()
     ]
-
-
-def flag_number(name: str) -> int:
-    """Return the number of a feature flag.
-
-    Raises
-    ------
-    InvalidInputError
-        Kind ``invalid-feature-flag`` for an unknown name.
-    """
-    try:
-        return KNOWN_FLAGS[name]
-    except KeyError:
-        raise InvalidInputError(
-            f"invalid feature flag name: {name}; known flags are {', '.join(KNOWN_FLAGS)}",
-            ErrorKind.INVALID_FEATURE_FLAG,
-        ) from None
 
 
 _CLIENT = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")

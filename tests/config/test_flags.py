@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from icechunk.config.flags import Attribution, FeatureFlag, feature_flags, flag_number
-from icechunk.core.errors import InvalidInputError
+from icechunk.config.flags import Attribution, FeatureFlag, feature_flags
 from tests.oracle import run_reference
 
 
@@ -22,13 +21,6 @@ def test_flags_follow_their_setting_or_the_default() -> None:
     assert flags[2] == FeatureFlag(5, "delete_tag", True, None)
     with pytest.raises(AttributeError, match="not writable"):
         flags[0].setting = True
-
-
-def test_flags_have_numbers() -> None:
-    assert flag_number("create_tag") == 4
-    with pytest.raises(InvalidInputError, match="invalid feature flag name: fly") as caught:
-        flag_number("fly")
-    assert caught.value.kind == "invalid-feature-flag"
 
 
 LABELS: list[tuple[str, str]] = [

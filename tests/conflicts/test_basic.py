@@ -140,7 +140,7 @@ def test_a_group_is_deleted_with_what_they_made_in_it(repo: Repository) -> None:
     ours.delete("/g")
     theirs.make("/g/h/x")
     changes = patched(ours, theirs)
-    assert "/g/h/x" in changes.deleted_paths()
-    assert "/g/h/x" not in ours.changes.deleted_paths()
+    assert "/g/h/x" in {node.path for node in changes.deleted.values()}
+    assert "/g/h/x" not in {node.path for node in ours.changes.deleted.values()}
     conflict = Conflict(ConflictType.DeleteOfUpdatedGroup, "/g/h")
     assert solve(ours, theirs, fail_on_delete_of_updated_group=True) == Unsolvable([conflict])

@@ -194,11 +194,6 @@ class Table:
         pos = self.place(slot, 1)
         return self.body.data[pos] if pos else default
 
-    def boolean(self, slot: int, default: bool = False) -> bool:
-        """Read a bool."""
-        pos = self.place(slot, 1)
-        return bool(self.body.data[pos]) if pos else default
-
     def u16(self, slot: int, default: int = 0) -> int:
         """Read a u16."""
         pos = self.place(slot, 2)
@@ -244,11 +239,6 @@ class Table:
         if not pos:
             self._required(slot)
         return self.body.string_at(pos)
-
-    def opt_table(self, slot: int) -> Table | None:
-        """Read a sub-table (or union value), None when absent."""
-        pos = self._target(slot)
-        return Table(self.body, pos) if pos else None
 
     def table(self, slot: int) -> Table:
         """Read a required sub-table (or union value)."""

@@ -16,7 +16,7 @@ Example
     root = b.table({0: struct(object_id), 1: ref(refs), 2: ref(ids), 3: ref(None)})
     body = b.finish(root)                                    # slot 3 is left out
 
-Field constructors (`u8` ... `u64`, `i32`, `boolean`, `struct`, `ref`) give what a table slot
+Field constructors (`u8` ... `u64`, `i32`, `struct`, `ref`) give what a table slot
 holds; a field is left out of the table when its value is None or equals the `default` given.
 """
 
@@ -57,7 +57,7 @@ _WIDEST = 16
 _REACH = 2**16 - 1 - _WIDEST
 """Farthest a field may be from the start of its table (bytes)."""
 
-_SIZES = {"B": 1, "?": 1, "H": 2, "I": 4, "i": 4, "o": 4, "Q": 8}
+_SIZES = {"B": 1, "H": 2, "I": 4, "i": 4, "o": 4, "Q": 8}
 
 
 def _scalar(code: str, value: int | None, default: int | None) -> Field:
@@ -67,11 +67,6 @@ def _scalar(code: str, value: int | None, default: int | None) -> Field:
 def u8(value: int | None, default: int | None = None) -> Field:
     """Field holding an unsigned byte."""
     return _scalar("B", value, default)
-
-
-def boolean(value: bool | None, default: bool | None = None) -> Field:
-    """Field holding a bool."""
-    return _scalar("?", value, default)
 
 
 def u16(value: int | None, default: int | None = None) -> Field:

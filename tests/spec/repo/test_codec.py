@@ -12,7 +12,7 @@ from icechunk.core.ids import INITIAL_SNAPSHOT_ID, ObjectId
 from icechunk.spec.envelope import FileType, pack, unpack
 from icechunk.spec.flatbuffers import flex
 from icechunk.spec.flatbuffers.read import Body, Table
-from icechunk.spec.flatbuffers.write import Builder, boolean, i32, ref, struct, u8, u16, u32, u64
+from icechunk.spec.flatbuffers.write import Builder, i32, ref, struct, u8, u16, u32, u64
 from icechunk.spec.repo import updates as u
 from icechunk.spec.repo.codec import decode_repo, encode_repo
 from icechunk.spec.repo.refs import Refs
@@ -243,7 +243,7 @@ def test_files_of_other_writers() -> None:
         f.snapshot(3, 1),
     ]
     b = f.builder
-    flag = b.table({0: u16(3), 1: boolean(True), 2: boolean(True)})
+    flag = b.table({0: u16(3), 1: u8(1), 2: u8(1)})
     unset = b.table({0: u16(4)})
     status = b.table({0: ref(b.table({0: u8(1), 1: u64(5), 2: ref(b.string("why"))}))})
     name = b.string("main")
