@@ -24,7 +24,7 @@ from icechunk.files.layout import OVERWRITTEN, REPO, backup_name
 from icechunk.files.repository_files import RepositoryFiles
 from icechunk.refs.base import RefStore, Transition
 from icechunk.refs.capabilities import Capability
-from icechunk.spec.repo.codec import decode_repo, encode_repo, settled
+from icechunk.spec.repo.codec import decode_repo, encode_repo
 from icechunk.spec.repo.lazy_record import Walk
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import RepoState
@@ -120,7 +120,7 @@ class RepoObjectRefStore(RefStore):
         at = now_us()
         backup = backup_name(at, new_object_id())
         stamp = Stamp(at, backup, self._settings.num_updates)
-        new = settled(transition(state, stamp))
+        new = transition(state, stamp)
         encoded = encode_repo(new, level=self._settings.compression_level)
         backup_key = f"{OVERWRITTEN}/{backup}"
         self._storage.put(backup_key, data)

@@ -122,9 +122,6 @@ class CommitTable:
         owners = owners[np.argsort(packed.first[owners], kind="stable")]
         if len(owners):
             hit[owners[np.searchsorted(packed.first[owners], items, side="right") - 1]] = True
-        for snapshot_id, fresh in table.fresh.items():
-            if sought in str(fresh.values).lower():
-                hit[table.find(snapshot_id)] = True
         key = sought.upper()
         if len(key) <= ID_CHARS and set(key) <= _ID_ALPHABET:
             letters = self.ids.tobytes()

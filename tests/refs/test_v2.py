@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import icechunk
+from icechunk.spec.flatbuffers import flex
 
 
 def test_a_handle_keeps_metadata_of_commits_as_it_wrote_them() -> None:
@@ -11,6 +12,8 @@ def test_a_handle_keeps_metadata_of_commits_as_it_wrote_them() -> None:
     given = [{"number": number, "nested": {"list": [1, None]}} for number in range(5)]
     for metadata in given:
         repo.writable_session("main").commit("one", metadata, allow_empty=True)
-        assert not repo._ctx.ref_store.state().snapshots.fresh
+    packed = repo._ctx.ref_store.state().snapshots.packed
+    kept = [packed.values.raw(row) for row in range(len(packed.values))]
+    assert [flex.encode(one["nested"]) for one in given] == kept[1::2]
     found = [commit.metadata for commit in repo.ancestry(branch="main")]
     assert found[:5] == given[::-1]

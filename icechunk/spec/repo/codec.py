@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,11 +158,6 @@ def _as_dict(body: Body, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         body.fail("the configuration is not a map")
     return value
-
-
-def settled(state: RepoState) -> RepoState:
-    """The same state with everything in the form of the file: what the next change begins from."""
-    return replace(state, snapshots=state.snapshots.settled(flex.encode, flex.decode))
 
 
 def encode_repo(state: RepoState, *, level: int = 3) -> bytes:

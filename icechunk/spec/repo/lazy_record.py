@@ -181,12 +181,6 @@ def _parents(table: SnapshotTable, rows: Ints) -> list[str | None]:
     ]
 
 
-def _metadata(table: SnapshotTable, rows: Ints) -> list[dict[str, Any]]:
-    if table.fresh:
-        return [table.metadata_of(row) for row in rows.tolist()]
-    return table.packed.many(rows)
-
-
 def _ids(table: SnapshotTable, rows: Ints) -> Any:
     return np.ascontiguousarray(table.ids[rows]).reshape(-1).view("S12")
 
@@ -196,5 +190,5 @@ _COLUMNS: dict[str, Callable[[SnapshotTable, Ints], list[Any]]] = {
     "parent_id": _parents,
     "written_at": lambda table, rows: [to_datetime(us) for us in table.flushed_at[rows].tolist()],
     "message": lambda table, rows: [text or "" for text in table.messages.texts(rows)],
-    "metadata": _metadata,
+    "metadata": lambda table, rows: table.packed.of_rows(rows),
 }

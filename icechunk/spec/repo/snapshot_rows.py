@@ -10,14 +10,12 @@ the same 40 bytes, so that numpy fills them column by column::
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from icechunk.core.errors import ErrorKind, FormatError
 from icechunk.spec.columns.text_pool import TextPool
-from icechunk.spec.flatbuffers import flex
 from icechunk.spec.flatbuffers.columns import TableColumn, gather
 from icechunk.spec.flatbuffers.write import MAX_BODY
 from icechunk.spec.repo.snapshot_table import (
@@ -90,7 +88,6 @@ def write_rows(table: SnapshotTable) -> tuple[memoryview, int]:
     FormatError
         When the block would exceed what a flatbuffer can address.
     """
-    table = table.settled(flex.encode, flex.decode)
     count = len(table)
     texts = table.messages.ready()
     records_at = _VECTOR + _roundup(4 + 4 * count)
@@ -254,9 +251,8 @@ def read_times(rows: TableColumn, slot: int) -> Ints:
 
 def _read_items(body: Body, start: Ints, count: Ints) -> PackedItems:
     """Metadata of all rows, given the spans of their vectors."""
-    unpack = partial(flex.decode, name=body.name)
     if not count.any():
-        return PackedItems(count, count, TextPool.empty(), TextPool.empty(), unpack)
+        return PackedItems(count, count, TextPool.empty(), TextPool.empty())
     if int(count.sum()) * 4 > body.size:
         body.fail("lists of metadata items overlap")
     at = spread(start // 4, count) * 4 + np.repeat(start % 4, count)
@@ -268,5 +264,4 @@ def _read_items(body: Body, start: Ints, count: Ints) -> PackedItems:
         count=count,
         names=TextPool.of_spans(body.data, *items.vectors(0, 1)),
         values=TextPool.of_spans(body.data, *items.vectors(1, 1)),
-        unpack=unpack,
     )

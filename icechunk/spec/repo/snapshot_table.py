@@ -1,13 +1,13 @@
 """Every snapshot of a repository, as columns: the list that spec 2 keeps in the repo object.
 
 Each commit reads, extends and writes the whole list, so nothing here costs a Python object per
-row: ids, parents and times are numpy columns, messages and metadata stay bytes, and a row becomes
-a `SnapshotRecord` only when somebody asks for it.
+row: ids, parents and times are numpy columns, messages and metadata stay encoded, and a row becomes
+a `SnapshotRecord` when it is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, NoReturn, TypeAlias
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from icechunk.core.errors import ErrorKind, FormatError, SnapshotNotFoundError
 from icechunk.core.ids import OBJECT_ID_SIZE, ObjectId, id_text
 from icechunk.spec.columns.text_pool import Ints, TextPool, insert_row
+from icechunk.spec.flatbuffers import flex
 
 Bytes: TypeAlias = "npt.NDArray[np.uint8]"
 
@@ -53,14 +54,6 @@ class SnapshotRecord:
     pruned: tuple[ObjectId, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
-class FreshItems:
-    """Metadata of a row added since the table was read; `packed` is the writer's cache."""
-
-    values: dict[str, Any]
-    packed: list[tuple[bytes, bytes]] | None = None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedItems:
     """Metadata of many rows as the file has it: opaque values behind names.
@@ -71,36 +64,52 @@ class PackedItems:
         The items of each row in `names` and `values`.
     names, values : TextPool
         One row per item.
-    unpack : callable
-        Turns the bytes of one value into the value.
     """
 
     first: Ints
     count: Ints
     names: TextPool
     values: TextPool
-    unpack: Callable[[bytes], Any]
 
-    def items(self, row: int) -> dict[str, Any]:
+    @classmethod
+    def encoded(cls, metadata: Sequence[Mapping[str, Any]]) -> PackedItems:
+        """Metadata of some rows, encoded."""
+        items = [_encoded(values) for values in metadata]
+        count = np.array([len(row) for row in items], np.int64)
+        names = TextPool.from_raw(name for row in items for name, _ in row)
+        values = TextPool.from_raw(value for row in items for _, value in row)
+        return cls(np.cumsum(count) - count, count, names, values)
+
+    def inserted(self, row: int, metadata: Mapping[str, Any]) -> PackedItems:
+        """Copy with one more row at a position."""
+        items = _encoded(metadata)
+        return PackedItems(
+            insert_row(self.first, row, len(self.names)),
+            insert_row(self.count, row, len(items)),
+            self.names.extended(name for name, _ in items) if items else self.names,
+            self.values.extended(value for _, value in items) if items else self.values,
+        )
+
+    def of_row(self, row: int) -> dict[str, Any]:
         """Metadata of one row."""
         first, count = int(self.first[row]), int(self.count[row])
         found: dict[str, Any] = {}
         for item in range(first, first + count):
             name, value = self.names.text(item), self.values.raw(item)
             if name is not None and value is not None:
-                found[name] = self.unpack(value)
+                found[name] = flex.decode(value, name="repo")
         return found
 
-    def many(self, rows: Ints) -> list[dict[str, Any]]:
+    def of_rows(self, rows: Ints) -> list[dict[str, Any]]:
         """Metadata of many rows at once."""
         counts = self.count[rows]
         ends = np.cumsum(counts)
         at = np.arange(int(counts.sum())) + np.repeat(self.first[rows] - ends + counts, counts)
         starts = self.values.start[at]
         spans = zip(starts.tolist(), (starts + self.values.length[at]).tolist(), strict=True)
-        data, unpack = self.values.data, self.unpack
+        data = self.values.data
         names = self.names.texts(at)
-        values = [unpack(data[begin:end]) for begin, end in spans]
+        values = [flex.decode(data[begin:end], name="repo") for begin, end in spans]
         items = zip(names, values, strict=True)
         if (counts == 1).all():
             return [{} if name is None else {name: value} for name, value in items]
@@ -110,8 +119,9 @@ class PackedItems:
         ]
 
 
-def _never(raw: bytes) -> Any:
-    raise AssertionError("a table without packed items has nothing to unpack")
+def _encoded(metadata: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """Names and values of one row, in the order of the file."""
+    return sorted((name.encode(), flex.encode(value)) for name, value in metadata.items())
 
 
 def _id_column(ids: Iterable[bytes]) -> Bytes:
@@ -142,13 +152,11 @@ class SnapshotTable:
     messages : TextPool
         Commit messages.
     packed : PackedItems
-        Metadata of the rows read from a file.
+        Commit metadata.
     pruned_first, pruned_count : int64 array, shape (n,)
         Each row's pruned ancestors in `pruned_ids`.
     pruned_ids : uint8 array, shape (m, 12)
         Oldest first within a row.
-    fresh : mapping of ObjectId to FreshItems
-        Metadata of the rows added since.
     """
 
     ids: Bytes
@@ -159,7 +167,6 @@ class SnapshotTable:
     pruned_first: Ints
     pruned_count: Ints
     pruned_ids: Bytes
-    fresh: Mapping[ObjectId, FreshItems] = field(default_factory=dict)
 
     @classmethod
     def from_records(cls, records: Iterable[SnapshotRecord]) -> SnapshotTable:
@@ -177,17 +184,15 @@ class SnapshotTable:
         check_increasing(ids)
         none = np.zeros(len(rows), np.int64)
         counts = np.array([len(record.pruned) for record in rows], np.int64)
-        no_text = TextPool.empty()
         table = cls(
             ids=ids,
             parents=none,
             flushed_at=np.array([record.flushed_at for record in rows], np.int64),
             messages=TextPool.from_raw(record.message.encode() for record in rows),
-            packed=PackedItems(none, none, no_text, no_text, _never),
+            packed=PackedItems.encoded([record.metadata for record in rows]),
             pruned_first=np.cumsum(counts) - counts,
             pruned_count=counts,
             pruned_ids=_id_column(id for record in rows for id in record.pruned),
-            fresh={record.id: FreshItems(record.metadata) for record in rows if record.metadata},
         )
         parents = [
             NO_PARENT if record.parent_id is None else table.row_of(record.parent_id)
@@ -219,7 +224,7 @@ class SnapshotTable:
     def find(self, snapshot_id: ObjectId) -> int:
         """Row of a snapshot, -1 when it is not in the table."""
         row = self._place(snapshot_id)
-        return row if row < len(self) and self.ids[row].tobytes() == snapshot_id else -1
+        return row if self.ids[row : row + 1].tobytes() == snapshot_id else -1
 
     def _place(self, snapshot_id: bytes) -> int:
         """Row where an id is, or would have to be inserted."""
@@ -285,8 +290,7 @@ class SnapshotTable:
 
     def metadata_of(self, row: int) -> dict[str, Any]:
         """Commit metadata of a row."""
-        fresh = self.fresh.get(self.id_at(row)) if self.fresh else None
-        return self.packed.items(row) if fresh is None else dict(fresh.values)
+        return self.packed.of_row(row)
 
     def record(self, row: int) -> SnapshotRecord:
         """Everything about a row."""
@@ -353,27 +357,18 @@ class SnapshotTable:
         parent = NO_PARENT if record.parent_id is None else self.row_of(record.parent_id)
         parents = insert_row(self.parents, row, parent)
         parents += parents >= row  # rows from here on have moved down by one
-        packed = replace(
-            self.packed,
-            first=insert_row(self.packed.first, row, 0),
-            count=insert_row(self.packed.count, row, 0),
-        )
-        fresh = dict(self.fresh)
-        if record.metadata:
-            fresh[record.id] = FreshItems(record.metadata)
         pruned = _id_column(record.pruned)
         return SnapshotTable(
             ids=insert_row(self.ids, row, np.frombuffer(record.id, np.uint8)),
             parents=parents,
             flushed_at=insert_row(self.flushed_at, row, record.flushed_at),
             messages=self.messages.inserted(row, record.message.encode()),
-            packed=packed,
+            packed=self.packed.inserted(row, record.metadata),
             pruned_first=insert_row(self.pruned_first, row, len(self.pruned_ids)),
             pruned_count=insert_row(self.pruned_count, row, len(pruned)),
             pruned_ids=np.concatenate([self.pruned_ids, pruned])
             if len(pruned)
             else self.pruned_ids,
-            fresh=fresh,
         )
 
     def without(
@@ -431,39 +426,7 @@ class SnapshotTable:
             pruned_first=first[keep],
             pruned_count=count[keep],
             pruned_ids=np.concatenate([self.pruned_ids, _id_column(extra)]),
-            fresh={id: items for id, items in self.fresh.items() if id not in removed},
         )
-
-    def settled(
-        self, pack: Callable[[Any], bytes], unpack: Callable[[bytes], Any]
-    ) -> SnapshotTable:
-        """Same table with all metadata packed: what a writer needs.
-
-        Parameters
-        ----------
-        pack, unpack : callable
-            Codec of one metadata value.
-        """
-        if not self.fresh:
-            return self
-        first, count = self.packed.first.copy(), self.packed.count.copy()
-        rows = self.find_all(_id_column(self.fresh)).tolist()
-        items: list[tuple[bytes, bytes]] = []
-        total = len(self.packed.names)
-        for row, fresh in zip(rows, self.fresh.values(), strict=True):
-            if fresh.packed is None:
-                named = ((name.encode(), pack(value)) for name, value in fresh.values.items())
-                fresh.packed = sorted(named)
-            first[row], count[row] = total + len(items), len(fresh.packed)
-            items += fresh.packed
-        packed = PackedItems(
-            first,
-            count,
-            self.packed.names.extended(name for name, _ in items),
-            self.packed.values.extended(value for _, value in items),
-            unpack,
-        )
-        return replace(self, packed=packed, fresh={})
 
 
 def _duplicate(snapshot_id: bytes) -> None:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icechunk.core.errors import FormatError, SnapshotNotFoundError
+from icechunk.core.errors import FormatError, InvalidInputError, SnapshotNotFoundError
 from icechunk.core.ids import ObjectId
+from icechunk.spec.flatbuffers import flex
 from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
 from tests.spec.states import records
 
@@ -90,9 +91,7 @@ def test_a_circle_of_parents_ends_in_an_error() -> None:
 
 
 def test_dropped_rows_hand_their_children_over() -> None:
-    table = SnapshotTable.from_records(chain(6)).settled(
-        lambda value: b"%d" % value, lambda raw: int(raw)
-    )
+    table = SnapshotTable.from_records(chain(6))
     gone = [number(2), number(3)]
     cut = table.without(gone, {number(4): (number(0), (number(1), number(2)))})
     expected = {r.id: r for r in chain(6) if r.id not in gone}
@@ -130,18 +129,14 @@ def test_dropping_rows_is_filtering_records(
     assert table.without(gone, adopted) == SnapshotTable.from_records(kept)
 
 
-def test_packing_metadata_is_done_once_per_row() -> None:
+def test_metadata_is_encoded_when_a_row_is_inserted() -> None:
     table = SnapshotTable.from_records(chain(3))
-    calls: list[int] = []
-
-    def packed(value: int) -> bytes:
-        calls.append(value)
-        return b"%d" % value
-
-    first = table.settled(packed, int)
-    assert first == table
-    longer = table.insert(SnapshotRecord(number(3), number(2), 9, "x", {"k": 3}))
-    assert list(longer.settled(packed, int)) == sorted(
-        [*chain(3), SnapshotRecord(number(3), number(2), 9, "x", {"k": 3})], key=lambda r: r.id
-    )
-    assert sorted(calls) == [0, 1, 2, 3]
+    longer = table.insert(SnapshotRecord(number(3), number(2), 9, "x", {"k": 3, "a": None}))
+    assert longer.packed.values.data.startswith(table.packed.values.data)
+    row = longer.row_of(number(3))
+    first, count = int(longer.packed.first[row]), int(longer.packed.count[row])
+    names = [longer.packed.names.raw(item) for item in range(first, first + count)]
+    values = [longer.packed.values.raw(item) for item in range(first, first + count)]
+    assert (names, values) == ([b"a", b"k"], [flex.encode(None), flex.encode(3)])
+    with pytest.raises(InvalidInputError, match="NUL"):
+        table.insert(SnapshotRecord(number(4), number(2), 9, "x", {"k": {"\0": 1}}))
