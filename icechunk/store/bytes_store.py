@@ -1,4 +1,4 @@
-"""A store with plain bytes for values: what the reference library keeps below `IcechunkStore`."""
+"""`PyStore`: a store with `bytes` values, which the reference library has as a native class."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from zarr.abc.store import (
 from zarr.core.buffer import cpu, default_buffer_prototype
 
 Span: TypeAlias = "tuple[int | None, int | None] | None"
-"""First byte and the one after the last; without a last, to the end; without a first, a suffix."""
+"""Start and end of a byte range. No end: up to the last byte. No start: the last `end` bytes."""
 
 
 class PyStore:
-    """The keys of a store, read and written as `bytes`; everything else is the store's.
+    """Reads and writes values of a store as `bytes`; delegates every other method to the store.
 
-    Programs and tests reach it as ``IcechunkStore._store``.
+    Some programs reach it as ``IcechunkStore._store``.
 
     Parameters
     ----------
     store : IcechunkStore
-        Where the keys are.
+        The store to read and write.
     """
 
     __module__ = "icechunk._icechunk_python"
@@ -35,7 +35,7 @@ class PyStore:
         self._buffers = store
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # copying and unpickling ask before there is a store
+        if name.startswith("_"):  # `copy` and `pickle` look up methods before `_buffers` is set
             raise AttributeError(name)
         return getattr(self._buffers, name)
 
@@ -71,7 +71,7 @@ class PyStore:
         await self._buffers.set(key, _buffer(value))
 
     async def set_if_not_exists(self, key: str, value: bytes | bytearray | memoryview) -> None:
-        """Write a key unless it holds something."""
+        """Write a key unless it exists."""
         await self._buffers.set_if_not_exists(key, _buffer(value))
 
 

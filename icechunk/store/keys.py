@@ -15,12 +15,12 @@ METADATA = "zarr.json"
 _V2_NAMES = frozenset({".zarray", ".zgroup", ".zattrs", ".zmetadata"})
 
 
-_MAX_DIGITS = 10  # of a chunk coordinate, which is a 32-bit number
+_MAX_DIGITS = 10  # chunk coordinates are 32-bit numbers (Icechunk spec, manifests)
 
 
 @lru_cache(maxsize=65536)
 def chunk_coords(text: str) -> ChunkIndex | None:
-    """Coordinates of ``0/1/2``; None for anything that Zarr would not write."""
+    """Coordinates in ``0/1/2``; None for a text that Zarr would not write."""
     parts = text.split("/")
     for part in parts:
         if not (part.isascii() and part.isdigit() and len(part) <= _MAX_DIGITS):
@@ -31,7 +31,7 @@ def chunk_coords(text: str) -> ChunkIndex | None:
 
 
 def split(key: str) -> tuple[str, ChunkIndex | None]:
-    """Absolute node path of a key, and the chunk coordinates it names (None: the metadata).
+    """Absolute node path and chunk coordinates of a key; coordinates are None for metadata.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def is_v2(key: str) -> bool:
 
 
 def invalid_key(key: str) -> InvalidInputError:
-    """The error for a key that is neither metadata nor a chunk."""
+    """Make the error for a key that is neither metadata nor a chunk."""
     return InvalidInputError(
         f"invalid zarr key format `{key}`; Icechunk stores `<path>/zarr.json` and "
         "`<path>/c/0/1/...` (Zarr v3, default chunk key encoding)",
@@ -88,12 +88,12 @@ def metadata_key(path: str) -> str:
 
 
 def chunk_prefix(path: str) -> str:
-    """What the chunk keys of an array start with, without a trailing slash."""
+    """Prefix of the chunk keys of an array, without a trailing slash."""
     return "c" if path == "/" else f"{path[1:]}/c"
 
 
 def prefix_path(prefix: str) -> str:
-    """Absolute path of a listing prefix; a trailing slash does not matter."""
+    """Absolute path of a listing prefix; a trailing slash is ignored."""
     if not isinstance(prefix, str):
         raise TypeError(f"a prefix must be a str, not {type(prefix).__name__}")
     return "/" + prefix.strip("/")

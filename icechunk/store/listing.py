@@ -1,4 +1,4 @@
-"""Listing keys and sizes of a session, as a Zarr store must."""
+"""List keys, names and sizes of a session for `IcechunkStore`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from icechunk.store.keys import METADATA, chunk_coords, chunk_prefix, metadata_k
 
 
 def keys_below(transaction: Transaction, prefix: str) -> Iterator[str]:
-    """Every key at and below a node; metadata of all nodes first, then the chunks.
+    """All keys at and below a node: first the metadata of all nodes, then the chunks.
 
     Raises
     ------
     InvalidInputError
-        Kind ``bad-key-prefix`` when `prefix` names neither a node nor a part of one.
+        Kind ``bad-key-prefix`` when `prefix` is neither a node nor the prefix of chunk keys.
     """
     path = prefix_path(prefix)
     nodes = _nodes(transaction, path)
@@ -42,7 +42,7 @@ def keys_below(transaction: Transaction, prefix: str) -> Iterator[str]:
 
 
 def _nodes(transaction: Transaction, path: str) -> list[NodeSnapshot]:
-    """The node at a path and all below."""
+    """The node at a path and all nodes below."""
     node = transaction.node(path)
     below = transaction.tree.below(path)
     return below if node is None else [node, *below]
@@ -61,7 +61,7 @@ def _format(prefix: str, coords: Coords) -> Iterator[str]:
 
 
 def _within_array(transaction: Transaction, path: str) -> tuple[NodeSnapshot, Coords, int] | None:
-    """Array, chunk coordinates and depth of a prefix such as ``/a/c/0``; None for no such."""
+    """Array, matching chunk coordinates and depth of a prefix like ``/a/c/0``; None for others."""
     head, mark, tail = (path + "/").rpartition("/c/")
     if not mark:
         return None
@@ -78,15 +78,15 @@ def _within_array(transaction: Transaction, path: str) -> tuple[NodeSnapshot, Co
 
 
 def names_in(transaction: Transaction, prefix: str) -> Iterable[str]:
-    """Names directly below a prefix; nothing for a path that does not exist.
+    """Names directly below a prefix; none for a path that does not exist.
 
-    Every array has a ``c``, also before a chunk is written, as with the reference library: to
-    find out whether there is a chunk would take the array's manifests.
+    An array always has ``c``, as in the reference library: looking for a chunk would mean fetching
+    the manifests of the array.
 
     Returns
     -------
     iterable of str
-        A list where nothing has to be fetched for it, else an iterator that fetches when asked.
+        A list when nothing has to be fetched, else an iterator that fetches when it is advanced.
     """
     path = prefix_path(prefix)
     names = _names(transaction, path)
@@ -105,7 +105,7 @@ def _names(transaction: Transaction, path: str) -> Iterator[str]:
 
 
 def size_below(transaction: Transaction, prefix: str) -> int:
-    """Stored bytes of every key below a prefix."""
+    """Stored size of all keys below a prefix in bytes."""
     path = prefix_path(prefix)
     nodes = _nodes(transaction, path)
     total = sum(len(node.user_data) for node in nodes)
@@ -124,7 +124,7 @@ def _size(table: ChunkTable) -> int:
 
 
 def delete_below(transaction: Transaction, prefix: str) -> None:
-    """Remove the node at a prefix, everything below, and the chunks under a chunk prefix."""
+    """Delete the node at a prefix and everything below, or the chunks below a chunk prefix."""
     path = prefix_path(prefix)
     inside = _within_array(transaction, path)
     transaction.delete_node(path)

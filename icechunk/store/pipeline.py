@@ -26,7 +26,6 @@ from zarr.storage import StorePath
 
 from icechunk.core.runtime import map_parallel, on_front
 from icechunk.engine.payload import INLINE_READ_LIMIT, fetch, is_near, read_into
-from icechunk.engine.reader import NotHeld
 from icechunk.spec.manifest.chunk_table import Location
 from icechunk.store.zarr_store import IcechunkStore
 
@@ -250,10 +249,7 @@ def _locate(
     places: list[Location | None] = []
     for item in batch:
         key = item[0].path
-        found = store._locate(key)
-        while may_load and isinstance(found, NotHeld):
-            store._load(key, found)
-            found = store._locate(key)
+        found = store._fetch_location(key) if may_load else store._locate(key)
         if found is not None and not (
             isinstance(found, Location) and is_near(store._transaction.ctx, found)
         ):

@@ -1,4 +1,4 @@
-"""Virtual references: chunk keys that point to byte ranges of objects stored elsewhere."""
+"""Write virtual chunk references: check their arguments and record them; nothing is fetched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 from icechunk.config.fields import aware, bounded, expect
 from icechunk.config.virtual import VirtualChunkSpec
 from icechunk.core.errors import ErrorKind, InvalidInputError, SessionStateError
-from icechunk.core.runtime import twin
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.transaction import Transaction
 from icechunk.spec.columns.text_column import TextColumn
@@ -32,275 +31,174 @@ _U32, _U64 = 2**32 - 1, 2**64 - 1
 Rejected = list[tuple[int, ...]]
 
 
-class VirtualReferences:
-    """The part of `IcechunkStore` that writes virtual references; nothing is fetched here."""
-
-    _transaction: Transaction
-
-    def _check_store_writable(self) -> None:
-        raise NotImplementedError
-
-    def set_virtual_ref(
-        self,
-        key: str,
-        location: str,
-        *,
-        offset: int,
-        length: int,
-        checksum: str | datetime | None = None,
-        validate_container: bool = True,
-    ) -> None:
-        """Let a chunk be a byte range of an object stored elsewhere.
-
-        Parameters
-        ----------
-        key : str
-            Zarr key of the chunk, e.g. ``temperature/c/0/1``.
-        location : str
-            URL of the object; characters with a meaning in URLs must be percent-encoded.
-        offset, length : int
-            The bytes of the object.
-        checksum : str or datetime.datetime, optional
-            ETag that the object must still have when it is read, or a time, with a time zone,
-            after which it must not have changed. Times are kept in whole seconds, rounded down. A
-            local file that was written in that very second is pinned by its ETag instead (inode,
-            microseconds and size), so that every change is noticed that the clock of the file
-            system (on Linux a few milliseconds) can tell. Web servers and most object stores tell
-            whole seconds only: give an ETag where that is too coarse.
-        validate_container : bool
-            Refuse locations outside the virtual chunk containers of the configuration.
-
-        Raises
-        ------
-        InvalidInputError
-            Kinds ``invalid-virtual-ref``, ``no-container-for-virtual-chunk``,
-            ``invalid-chunk-index``, ``zero-length-chunk``, ``invalid-key``, ``not-an-array``.
-        NodeNotFoundError
-            When there is no such array.
-        SessionStateError
-            Kind ``not-allowed`` for the key of a metadata document.
-        """
-        self._check_store_writable()
-        expect("location", location, str)
-        offset, length = bounded("offset", offset, 0, _U64), bounded("length", length, 0, _U64)
-        path, coords = split(key)
-        if coords is None:
-            raise SessionStateError(
-                f"this operation is not allowed: use .set to modify metadata for key {key}",
-                ErrorKind.NOT_ALLOWED,
-            )
-        reader = self._transaction.writable_reader(path, coords)
-        location = normalise(location)
-        if validate_container:
-            Containers(self._transaction.ctx.settings.containers).check(location)
-        etag, modified = _checksum(checksum, location, self._named())
-        if length == 0:
-            raise _zero_length(coords, path)
-        table = ChunkTable.from_columns(
-            np.array([coords], np.uint32).reshape(1, len(coords)),
-            np.full(1, VIRTUAL, np.uint8),
-            None,
-            np.array([offset], np.uint64),
-            np.array([length], np.uint64),
-            text=TextColumn.from_strings([location]),
-            etag=TextColumn.from_strings([etag]),
-            modified=np.array([modified], np.uint32),
+def set_virtual_ref(
+    transaction: Transaction,
+    key: str,
+    location: str,
+    offset: int,
+    length: int,
+    checksum: str | datetime | None,
+    validate_container: bool,
+) -> None:
+    """Write one virtual reference; see `IcechunkStore.set_virtual_ref`."""
+    expect("location", location, str)
+    offset, length = bounded("offset", offset, 0, _U64), bounded("length", length, 0, _U64)
+    path, coords = split(key)
+    if coords is None:
+        raise SessionStateError(
+            f"this operation is not allowed: use .set to modify metadata for key {key}",
+            ErrorKind.NOT_ALLOWED,
         )
-        self._record(reader, table)
+    reader = transaction.writable_reader(path, coords)
+    location = normalise(location)
+    if validate_container:
+        Containers(transaction.ctx.settings.containers).check(location)
+    etag, modified = _checksum(checksum, location, transaction.ctx.container_prefixes)
+    if length == 0:
+        raise _zero_length(coords, path)
+    table = ChunkTable.from_columns(
+        np.array([coords], np.uint32).reshape(1, len(coords)),
+        np.full(1, VIRTUAL, np.uint8),
+        None,
+        np.array([offset], np.uint64),
+        np.array([length], np.uint64),
+        text=TextColumn.from_strings([location]),
+        etag=TextColumn.from_strings([etag]),
+        modified=np.array([modified], np.uint32),
+    )
+    _record(transaction, reader, table)
 
-    def set_virtual_refs(
-        self,
-        array_path: str,
-        chunks: Sequence[VirtualChunkSpec],
-        *,
-        validate_containers: bool = True,
-    ) -> Rejected | None:
-        """Let many chunks of an array be byte ranges of objects stored elsewhere.
 
-        Parameters
-        ----------
-        array_path : str
-            The array, with or without a leading slash.
-        chunks : sequence of VirtualChunkSpec
-            Of two for the same chunk the last one counts.
-        validate_containers : bool
-            Do not write references outside the virtual chunk containers of the configuration.
+def set_virtual_refs(
+    transaction: Transaction,
+    array_path: str,
+    chunks: Sequence[VirtualChunkSpec],
+    validate_containers: bool,
+) -> Rejected | None:
+    """Write many virtual references; see `IcechunkStore.set_virtual_refs`."""
+    specs = list(chunks)
+    for spec in specs:
+        expect("chunks", spec, VirtualChunkSpec)
+    reader = _virtual_target(transaction, array_path)
+    rows = [spec.__getstate__() for spec in specs]
+    coords = _indices((row[0] for row in rows), reader)
+    named = transaction.ctx.container_prefixes
+    sums = [_checksum(row[4] if row[4] is not None else row[5], row[1], named) for row in rows]
+    return _set_columns(
+        transaction,
+        reader,
+        coords,
+        _texts([row[1] for row in rows]),
+        np.array([row[2] for row in rows], np.uint64),
+        np.array([row[3] for row in rows], np.uint64),
+        etag=TextColumn.from_strings(etag for etag, _ in sums),
+        modified=np.array([modified for _, modified in sums], np.uint32),
+        validate=validate_containers,
+    )
 
-        Returns
-        -------
-        list of tuple of int, or None
-            Indices that were not written for want of a container; None when all were.
 
-        Raises
-        ------
-        InvalidInputError, NodeNotFoundError
-            As `set_virtual_ref`; nothing is written then.
-        """
-        self._check_store_writable()
-        specs = list(chunks)
-        for spec in specs:
-            expect("chunks", spec, VirtualChunkSpec)
-        reader = self._virtual_target(array_path)
-        rows = [spec.__getstate__() for spec in specs]
-        coords = _indices((row[0] for row in rows), reader)
-        named = self._named()
-        sums = [_checksum(row[4] if row[4] is not None else row[5], row[1], named) for row in rows]
-        return self._set_columns(
-            reader,
-            coords,
-            _texts([row[1] for row in rows]),
-            np.array([row[2] for row in rows], np.uint64),
-            np.array([row[3] for row in rows], np.uint64),
-            etag=TextColumn.from_strings(etag for etag, _ in sums),
-            modified=np.array([modified for _, modified in sums], np.uint32),
-            validate=validate_containers,
-        )
+def set_virtual_refs_arr(
+    transaction: Transaction,
+    array_path: str,
+    chunk_grid_shape: Sequence[int],
+    locations: Sequence[str] | NDArray[Any],
+    offsets: NDArray[np.uint64],
+    lengths: NDArray[np.uint64],
+    validate_containers: bool,
+    arr_offset: Sequence[int] | None,
+    checksum: str | datetime | None,
+) -> Rejected | None:
+    """Write a box of virtual references; see `IcechunkStore.set_virtual_refs_arr`."""
+    if not isinstance(locations, np.ndarray):
+        expect("locations", locations, list)
+    shape, corner = _box(chunk_grid_shape, arr_offset)
+    _check_columns(shape, locations, offsets, lengths)
+    etag, modified = _checksum(checksum)
+    reader = _virtual_target(transaction, array_path)
+    texts = _texts(locations)
+    used = texts.length > 0
+    if not used.all():
+        rows = np.flatnonzero(used)
+        texts, offsets, lengths = texts.take(rows), offsets[rows], lengths[rows]
+    else:
+        rows = np.arange(len(texts))
+    coords = _check_grid(_unravel(rows, shape, corner), reader)
+    etags = None if etag is None else _repeated(etag, len(rows))
+    times = np.full(len(rows), modified, np.uint32) if modified else None
+    if isinstance(checksum, datetime) and checksum.microsecond:
+        codes, distinct = texts.distinct()
+        named = transaction.ctx.container_prefixes
+        sums = [_checksum(checksum, distinct.text_at(row), named) for row in range(len(distinct))]
+        etags = TextColumn.from_strings(etag for etag, _ in sums).take(codes)
+        times = np.array([modified for _, modified in sums], np.uint32)[codes]
+    return _set_columns(
+        transaction,
+        reader,
+        coords,
+        texts,
+        offsets,
+        lengths,
+        etag=etags,
+        modified=times,
+        validate=validate_containers,
+    )
 
-    def set_virtual_refs_arr(
-        self,
-        array_path: str,
-        chunk_grid_shape: Sequence[int],
-        locations: Sequence[str] | NDArray[Any],
-        offsets: NDArray[np.uint64],
-        lengths: NDArray[np.uint64],
-        *,
-        validate_containers: bool = True,
-        arr_offset: Sequence[int] | None = None,
-        checksum: str | datetime | None = None,
-    ) -> Rejected | None:
-        """Let a box of chunks be byte ranges of objects stored elsewhere, given as columns.
 
-        Parameters
-        ----------
-        array_path : str
-            The array, with or without a leading slash.
-        chunk_grid_shape : sequence of int
-            Chunks of the box along each axis; the columns follow it in C order.
-        locations : list of str, or ndarray
-            URLs; an empty one leaves its chunk as it is. Arrays of text (fixed or variable width),
-            bytes or objects spare the way through Python strings.
-        offsets, lengths : ndarray of uint64, shape (n,)
-            The bytes of the objects.
-        validate_containers : bool
-            Do not write references outside the virtual chunk containers of the configuration.
-        arr_offset : sequence of int, optional
-            Chunk coordinates of the first corner of the box.
-        checksum : str or datetime.datetime, optional
-            For all of them, see `set_virtual_ref`.
+def _virtual_target(transaction: Transaction, array_path: str) -> ArrayReader:
+    """Reader of an array that references can be written to now."""
+    transaction.check_writable()
+    expect("array_path", array_path, str)
+    return transaction.array_reader("/" + array_path.removeprefix("/"))
 
-        Returns
-        -------
-        list of tuple of int, or None
-            Indices that were not written for want of a container; None when all were.
 
-        Raises
-        ------
-        ValueError
-            When the columns do not fit each other or the shape.
-        TypeError
-            When offsets or lengths are not one-dimensional arrays of uint64.
-        InvalidInputError, NodeNotFoundError
-            As `set_virtual_ref`; nothing is written then.
-        """
-        self._check_store_writable()
-        if not isinstance(locations, np.ndarray):
-            expect("locations", locations, list)
-        shape, corner = _box(chunk_grid_shape, arr_offset)
-        _check_columns(shape, locations, offsets, lengths)
-        etag, modified = _checksum(checksum)
-        reader = self._virtual_target(array_path)
-        texts = _texts(locations)
-        used = texts.length > 0
-        if not used.all():
-            rows = np.flatnonzero(used)
-            texts, offsets, lengths = texts.take(rows), offsets[rows], lengths[rows]
-        else:
-            rows = np.arange(len(texts))
-        coords = _check_grid(_unravel(rows, shape, corner), reader)
-        etags = None if etag is None else _repeated(etag, len(rows))
-        times = np.full(len(rows), modified, np.uint32) if modified else None
-        if isinstance(checksum, datetime) and checksum.microsecond:
-            codes, distinct = texts.distinct()
-            named = self._named()
-            sums = [
-                _checksum(checksum, distinct.text_at(row), named) for row in range(len(distinct))
-            ]
-            etags = TextColumn.from_strings(etag for etag, _ in sums).take(codes)
-            times = np.array([modified for _, modified in sums], np.uint32)[codes]
-        return self._set_columns(
-            reader,
-            coords,
-            texts,
-            offsets,
-            lengths,
-            etag=etags,
-            modified=times,
-            validate=validate_containers,
-        )
+def _set_columns(
+    transaction: Transaction,
+    reader: ArrayReader,
+    coords: Coords,
+    texts: TextColumn,
+    offsets: NDArray[np.uint64],
+    lengths: NDArray[np.uint64],
+    *,
+    etag: TextColumn | None,
+    modified: NDArray[np.uint32] | None,
+    validate: bool,
+) -> Rejected | None:
+    """Check whole columns, then record the rows that have a container."""
+    containers = Containers(transaction.ctx.settings.containers)
+    texts, good = _accepted(texts, containers, validate)
+    bad = np.flatnonzero(lengths[good] == 0)
+    if len(bad):
+        raise _zero_length(coords[np.flatnonzero(good)[bad[0]]].tolist(), reader.node.path)
+    pick: Any = slice(None) if good.all() else good
+    table = ChunkTable.from_columns(
+        coords[pick],
+        np.full(int(good.sum()), VIRTUAL, np.uint8),
+        None,
+        offsets[pick],
+        lengths[pick],
+        text=texts.take(pick),
+        etag=None if etag is None else etag.take(pick),
+        modified=None if modified is None else modified[pick],
+    )
+    if len(table):
+        _record(transaction, reader, table)
+    return None if good.all() else [tuple(row) for row in coords[~good].tolist()]
 
-    def _named(self) -> dict[str, str]:
-        """URL prefixes of the named containers."""
-        containers = self._transaction.ctx.settings.containers
-        return {one.name: one.url_prefix for one in containers if one.name}
 
-    def _virtual_target(self, array_path: str) -> ArrayReader:
-        """Reader of an array that takes references now."""
-        self._transaction.check_writable()
-        expect("array_path", array_path, str)
-        return self._transaction.array_reader("/" + array_path.removeprefix("/"))
-
-    def _set_columns(
-        self,
-        reader: ArrayReader,
-        coords: Coords,
-        texts: TextColumn,
-        offsets: NDArray[np.uint64],
-        lengths: NDArray[np.uint64],
-        *,
-        etag: TextColumn | None,
-        modified: NDArray[np.uint32] | None,
-        validate: bool,
-    ) -> Rejected | None:
-        """Check whole columns, then record those that have a container."""
-        containers = Containers(self._transaction.ctx.settings.containers)
-        texts, good = _accepted(texts, containers, validate)
-        bad = np.flatnonzero(lengths[good] == 0)
-        if len(bad):
-            raise _zero_length(coords[np.flatnonzero(good)[bad[0]]].tolist(), reader.node.path)
-        pick: Any = slice(None) if good.all() else good
-        table = ChunkTable.from_columns(
-            coords[pick],
-            np.full(int(good.sum()), VIRTUAL, np.uint8),
-            None,
-            offsets[pick],
-            lengths[pick],
-            text=texts.take(pick),
-            etag=None if etag is None else etag.take(pick),
-            modified=None if modified is None else modified[pick],
-        )
-        if len(table):
-            self._record(reader, table)
-        return None if good.all() else [tuple(row) for row in coords[~good].tolist()]
-
-    def _record(self, reader: ArrayReader, table: ChunkTable) -> None:
-        transaction = self._transaction
-        with transaction.lock:
-            transaction.check_writable()
-            transaction.changes.edits(reader.node).extend(table)
-            transaction.revision += 1
-
-    set_virtual_ref_async = twin(set_virtual_ref)
-    set_virtual_refs_async = twin(set_virtual_refs)
-    set_virtual_refs_arr_async = twin(set_virtual_refs_arr)
+def _record(transaction: Transaction, reader: ArrayReader, table: ChunkTable) -> None:
+    with transaction.lock:
+        transaction.check_writable()
+        transaction.changes.edits(reader.node).extend(table)
+        transaction.revision += 1
 
 
 def _checksum(
     checksum: object, location: str = "", named: Mapping[str, str] | None = None
 ) -> tuple[str | None, int]:
-    """ETag and time (seconds since 1970, 0 = none) of a checksum argument.
+    """ETag and time (seconds since 1970, 0 for none) of a checksum argument.
 
-    Files keep finer times than references. A local file that was written in the very second of the
-    time given is pinned by its ETag, so that a change later in that second does not go unnoticed.
+    References store whole seconds, files have finer times. For a local file written in the same
+    second as the given time, the ETag is stored, so that a later change in that second is detected.
     """
     if checksum is None or isinstance(checksum, str):
         return checksum, 0
@@ -316,12 +214,12 @@ def _checksum(
         etag = etag_within_second(url, time_us) if url.startswith("file:") else None
         if etag is not None:
             return etag, 0
-    # 0 would stand for no check at all
+    # 0 means "no time" in a manifest
     return None, min(max(seconds, 1), _U32)
 
 
 def _repeated(text: str | None, count: int) -> TextColumn | None:
-    """Column of one text."""
+    """Column with the same text in every row."""
     return None if text is None else TextColumn.from_strings([text]).take(np.zeros(count, np.int64))
 
 
@@ -338,7 +236,7 @@ def _texts(locations: Sequence[str] | NDArray[Any]) -> TextColumn:
 def _accepted(
     texts: TextColumn, containers: Containers, validate: bool
 ) -> tuple[TextColumn, NDArray[np.bool_]]:
-    """Locations in their stored form, and which of them may be written."""
+    """Locations in the form that is stored, and whether a container covers each."""
     good = containers.known(texts)
     if good.all():
         return texts, good

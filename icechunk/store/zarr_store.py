@@ -1,16 +1,22 @@
-"""`IcechunkStore`: Zarr's store interface, asynchronous and synchronous, over one transaction."""
+"""`IcechunkStore`: a session as a Zarr v3 store, with Zarr's asynchronous and synchronous methods.
+
+Reads that need no fetching run on the event loop. Everything that may wait for a storage runs on a
+worker thread, except requests to storages that are asynchronous themselves.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import SyncMixin
 
+from icechunk.config.fields import expect
 from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.core.errors import (
     ErrorKind,
@@ -20,7 +26,7 @@ from icechunk.core.errors import (
     SessionStateError,
 )
 from icechunk.core.ids import id_text
-from icechunk.core.runtime import offload
+from icechunk.core.runtime import offload, twin
 from icechunk.core.streams import AsyncCloseableIterator
 from icechunk.engine.payload import INLINE_READ_LIMIT, clip_span, fetch, place, read_virtual
 from icechunk.engine.reader import BASE_NOT_HELD, NotHeld
@@ -28,9 +34,14 @@ from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.spec.manifest.chunk_table import VIRTUAL, Location
 from icechunk.store import listing
 from icechunk.store.bytes_store import PyStore
-from icechunk.store.chunk_batches import ChunkBatches
 from icechunk.store.keys import is_v2, split
-from icechunk.store.virtual_refs import VirtualReferences
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from icechunk.config.virtual import VirtualChunkSpec
+    from icechunk.store.chunk_batches import Batch
+    from icechunk.store.virtual_refs import Rejected
 
 
 def _raw(value: Buffer) -> memoryview:
@@ -46,11 +57,11 @@ class HasTransaction(Protocol):
 
     @property
     def read_only(self) -> bool:
-        """Whether the session takes no writes."""
+        """Whether the session refuses writes."""
         ...
 
 
-class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
+class IcechunkStore(Store, SyncMixin, Shown):
     """Zarr v3 store of a session; made by `Session.store`.
 
     Writes are visible to this session at once and to others after a commit.
@@ -104,7 +115,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         return Shown.__str__(self)
 
     def __str__(self) -> str:
-        # On one line: Zarr puts it into the displays of groups and arrays.
+        # On one line, since Zarr shows it in the repr of groups and arrays.
         transaction = self._transaction
         where = f"{transaction.branch} @ " if transaction.branch else ""
         return f"<icechunk.IcechunkStore {where}{id_text(transaction.base_id)}>"
@@ -127,7 +138,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         )
 
     def with_read_only(self, read_only: bool = False) -> IcechunkStore:
-        """Another view of the same session with another read-only flag; not open yet."""
+        """Store on the same session with another read-only flag; it is not open yet (Zarr)."""
         view = type(self)(self._session, read_only)
         view._is_open = False
         return view
@@ -135,7 +146,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
     # -- reading ---------------------------------------------------------------------------------
 
     def _locate(self, key: str) -> bytes | Location | NotHeld | None:
-        """Metadata bytes or place of a key; None where there is nothing."""
+        """Metadata bytes or chunk location of a key, None for no such key; nothing is fetched."""
         if not (self._transaction.base_held or self._transaction.ctx.storage.blocking_ok):
             return BASE_NOT_HELD
         try:
@@ -150,13 +161,15 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         reader = self._transaction.reader(path)
         return None if reader is None else reader.locate(coords)
 
-    def _load(self, key: str, missing: NotHeld) -> None:
-        if missing is BASE_NOT_HELD:
-            self._transaction.fetch_base()
-            return
-        reader = self._transaction.reader(split(key)[0])
-        if reader is not None:
-            reader.load(missing.part, decode=missing.decode)
+    def _fetch_location(self, key: str) -> bytes | Location | None:
+        """Like `_locate`, but fetch the snapshot and the manifests that this takes."""
+        # More than one may be missing, and what was fetched can leave the cache at once.
+        while isinstance(found := self._locate(key), NotHeld):
+            if found is BASE_NOT_HELD:
+                self._transaction.fetch_base()
+            elif reader := self._transaction.reader(split(key)[0]):
+                reader.load(found.part, decode=found.decode)
+        return found
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -170,9 +183,8 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         """
         try:
             found = self._locate(key)
-            while isinstance(found, NotHeld):
-                await offload(self._load, key, found)
-                found = self._locate(key)
+            if isinstance(found, NotHeld):
+                found = await offload(self._fetch_location, key)
             if found is None:
                 return None
             if isinstance(found, bytes):
@@ -202,10 +214,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         if prototype is None:
             prototype = default_buffer_prototype()
         try:
-            found = self._locate(key)
-            while isinstance(found, NotHeld):
-                self._load(key, found)
-                found = self._locate(key)
+            found = self._fetch_location(key)
             if found is None:
                 return None
             if isinstance(found, bytes):
@@ -218,7 +227,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
 
     @property
     def _supports_sync_io(self) -> bool:
-        """Whether Zarr may run a batch of chunks in one thread: only if calls take microseconds."""
+        """Whether Zarr may read a batch of chunks in one thread, as it may where calls are fast."""
         ctx = self._transaction.ctx
         return ctx.storage.blocking_ok and ctx.virtual.near
 
@@ -237,15 +246,14 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         return list(await asyncio.gather(*(part(key, request) for key, request in key_ranges)))
 
     async def exists(self, key: str) -> bool:
-        """Whether a key holds something."""
+        """Whether a key exists."""
         found = self._locate(key)
-        while isinstance(found, NotHeld):
-            await offload(self._load, key, found)
-            found = self._locate(key)
+        if isinstance(found, NotHeld):
+            found = await offload(self._fetch_location, key)
         return found is not None
 
     async def getsize(self, key: str) -> int:
-        """Stored bytes of a key.
+        """Stored size of a key in bytes.
 
         Raises
         ------
@@ -253,19 +261,18 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
             When there is no such key.
         """
         found = self._locate(key)
-        while isinstance(found, NotHeld):
-            await offload(self._load, key, found)
-            found = self._locate(key)
+        if isinstance(found, NotHeld):
+            found = await offload(self._fetch_location, key)
         if found is None:
             raise FileNotFoundError(key)
         return len(found) if isinstance(found, bytes) else found.length
 
     async def getsize_prefix(self, prefix: str) -> int:
-        """Stored bytes of everything below a prefix."""
+        """Stored size of all keys below a prefix in bytes."""
         return await offload(listing.size_below, self._transaction, prefix)
 
     async def is_empty(self, prefix: str) -> bool:
-        """Whether nothing is at or below a prefix."""
+        """Whether no key is at or below a prefix."""
         return await offload(listing.is_empty, self._transaction, prefix)
 
     # -- writing ---------------------------------------------------------------------------------
@@ -321,7 +328,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         ReadOnlyError
             Kind ``read-only-store``.
         InvalidInputError
-            For a malformed key or document, coordinates off the grid, an empty chunk.
+            For a malformed key or document, coordinates outside the chunk grid, an empty chunk.
         NodeNotFoundError
             For a chunk of an array that does not exist.
         """
@@ -333,7 +340,7 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
             self.set_sync(key, value)
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-        """Write a key unless it holds something."""
+        """Write a key unless it exists."""
         if not await self.exists(key):
             await self.set(key, value)
 
@@ -368,19 +375,19 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
             self._transaction.delete_node(path)
 
     async def delete(self, key: str) -> None:
-        """Remove a key; deleting what does not exist, or cannot, does nothing."""
+        """Delete a key; a key that does not exist is ignored."""
         if self._transaction.compares or not self._transaction.base_held:
             await offload(self.delete_sync, key)
         else:
             self.delete_sync(key)
 
     async def delete_dir(self, prefix: str) -> None:
-        """Remove a node and everything below it."""
+        """Delete a node and everything below it."""
         self._check_store_writable()
         await offload(listing.delete_below, self._transaction, prefix)
 
     async def clear(self) -> None:
-        """Remove everything in the session; history is untouched."""
+        """Delete all nodes of the session; committed snapshots are not changed."""
         self.sync_clear()
 
     def sync_clear(self) -> None:
@@ -392,11 +399,11 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
     # -- listing ---------------------------------------------------------------------------------
 
     def list(self) -> AsyncCloseableIterator[str]:
-        """Every key; metadata first."""
+        """All keys, those of metadata first."""
         return AsyncCloseableIterator(listing.keys_below(self._transaction, ""))
 
     def list_prefix(self, prefix: str) -> AsyncCloseableIterator[str]:
-        """Every key at and below a node, from the root.
+        """All keys at and below a node, relative to the root of the store.
 
         Raises
         ------
@@ -406,17 +413,196 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
         return AsyncCloseableIterator(listing.keys_below(self._transaction, prefix))
 
     def list_dir(self, prefix: str) -> AsyncCloseableIterator[str]:
-        """Names directly below a path; nothing for one that does not exist.
+        """Names directly below a path; none for a path that does not exist.
 
-        Those of an array hold ``c``, whether or not a chunk was written.
+        An array always has the name ``c``, whether or not a chunk was written.
         """
         return AsyncCloseableIterator(listing.names_in(self._transaction, prefix))
+
+    # -- virtual references ----------------------------------------------------------------------
+
+    def set_virtual_ref(
+        self,
+        key: str,
+        location: str,
+        *,
+        offset: int,
+        length: int,
+        checksum: str | datetime | None = None,
+        validate_container: bool = True,
+    ) -> None:
+        """Let a chunk refer to a byte range of an object outside the repository.
+
+        Parameters
+        ----------
+        key : str
+            Zarr key of the chunk, e.g. ``temperature/c/0/1``.
+        location : str
+            URL of the object; characters with a meaning in URLs must be percent-encoded.
+        offset, length : int
+            Byte range in the object.
+        checksum : str or datetime.datetime, optional
+            ETag that the object must have when it is read, or a time, with a time zone, after which
+            it must not have changed. The format stores whole seconds, so times are rounded down.
+            For a local file written in that same second, its ETag (inode, modification time in
+            microseconds, size) is stored instead, so that a later change in the same second is
+            detected, as far as the clock of the file system resolves it (a few milliseconds on
+            Linux). Web servers and most object stores report whole seconds; pass an ETag where that
+            is too coarse.
+        validate_container : bool
+            Refuse locations outside the virtual chunk containers of the configuration.
+
+        Raises
+        ------
+        InvalidInputError
+            Kinds ``invalid-virtual-ref``, ``no-container-for-virtual-chunk``,
+            ``invalid-chunk-index``, ``zero-length-chunk``, ``invalid-key``, ``not-an-array``.
+        NodeNotFoundError
+            When there is no such array.
+        SessionStateError
+            Kind ``not-allowed`` for the key of a metadata document.
+        """
+        from icechunk.store.virtual_refs import set_virtual_ref
+
+        self._check_store_writable()
+        set_virtual_ref(
+            self._transaction, key, location, offset, length, checksum, validate_container
+        )
+
+    def set_virtual_refs(
+        self,
+        array_path: str,
+        chunks: Sequence[VirtualChunkSpec],
+        *,
+        validate_containers: bool = True,
+    ) -> Rejected | None:
+        """Let many chunks of an array refer to byte ranges of objects outside the repository.
+
+        Parameters
+        ----------
+        array_path : str
+            Path of the array, with or without a leading slash.
+        chunks : sequence of VirtualChunkSpec
+            References to write; the last one for a chunk is kept.
+        validate_containers : bool
+            Skip references outside the virtual chunk containers of the configuration.
+
+        Returns
+        -------
+        list of tuple of int, or None
+            Chunk coordinates that were skipped because no container covers their URL; None when
+            all references were written.
+
+        Raises
+        ------
+        InvalidInputError, NodeNotFoundError
+            See `set_virtual_ref`; nothing is written then.
+        """
+        from icechunk.store.virtual_refs import set_virtual_refs
+
+        self._check_store_writable()
+        return set_virtual_refs(self._transaction, array_path, chunks, validate_containers)
+
+    def set_virtual_refs_arr(
+        self,
+        array_path: str,
+        chunk_grid_shape: Sequence[int],
+        locations: Sequence[str] | NDArray[Any],
+        offsets: NDArray[np.uint64],
+        lengths: NDArray[np.uint64],
+        *,
+        validate_containers: bool = True,
+        arr_offset: Sequence[int] | None = None,
+        checksum: str | datetime | None = None,
+    ) -> Rejected | None:
+        """Let a box of chunks refer to byte ranges of objects, given as columns.
+
+        Parameters
+        ----------
+        array_path : str
+            Path of the array, with or without a leading slash.
+        chunk_grid_shape : sequence of int
+            Number of chunks of the box along each axis; the columns are in C order.
+        locations : list of str, or ndarray
+            URLs; an empty URL leaves its chunk unchanged. An ndarray of text (fixed or variable
+            width), bytes or objects is read without a Python string per element.
+        offsets, lengths : ndarray of uint64, shape (n,)
+            Byte ranges in the objects.
+        validate_containers : bool
+            Skip references outside the virtual chunk containers of the configuration.
+        arr_offset : sequence of int, optional
+            Chunk coordinates of the first corner of the box.
+        checksum : str or datetime.datetime, optional
+            Checksum of all objects, see `set_virtual_ref`.
+
+        Returns
+        -------
+        list of tuple of int, or None
+            Chunk coordinates that were skipped because no container covers their URL; None when
+            all references were written.
+
+        Raises
+        ------
+        ValueError
+            When the columns differ in length, or do not fit the shape.
+        TypeError
+            When offsets or lengths are not one-dimensional arrays of uint64.
+        InvalidInputError, NodeNotFoundError
+            See `set_virtual_ref`; nothing is written then.
+        """
+        from icechunk.store.virtual_refs import set_virtual_refs_arr
+
+        self._check_store_writable()
+        return set_virtual_refs_arr(
+            self._transaction,
+            array_path,
+            chunk_grid_shape,
+            locations,
+            offsets,
+            lengths,
+            validate_containers,
+            arr_offset,
+            checksum,
+        )
+
+    def array_chunk_iterator(
+        self, array_path: str, batch_size: int = 100_000
+    ) -> AsyncCloseableIterator[Batch]:
+        """Chunk references of an array in batches, uncommitted ones included, in row-major order.
+
+        Parameters
+        ----------
+        array_path : str
+            Path of the array, with or without a leading slash.
+        batch_size : int
+            Maximum number of chunks in a batch; at least 1.
+
+        Returns
+        -------
+        AsyncCloseableIterator of tuple
+            For ``for`` and ``async for``; empty when there is no array. Each batch of n chunks has
+            coordinates, uint32 of shape ``(n, d)``; kinds, uint8 of shape ``(n,)``, the numbers of
+            `ChunkType`; locations, list of str (URL of a virtual chunk, object id of a native
+            chunk, empty for an inline chunk); offsets and lengths in bytes, uint64 of shape
+            ``(n,)``; the bytes of inline chunks, dict by row of the batch.
+        """
+        from icechunk.store.chunk_batches import batches
+
+        expect("array_path", array_path, str)
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        path = f"/{array_path.lstrip('/')}"
+        return AsyncCloseableIterator(batches(self._transaction, path, batch_size))
+
+    set_virtual_ref_async = twin(set_virtual_ref)
+    set_virtual_refs_async = twin(set_virtual_refs)
+    set_virtual_refs_arr_async = twin(set_virtual_refs_arr)
 
     # -- capabilities ----------------------------------------------------------------------------
 
     @property
     def supports_writes(self) -> bool:
-        """Always true: whether writes are allowed is the session's matter."""
+        """Always true; the session decides whether writes are allowed."""
         return True
 
     @property
@@ -431,10 +617,10 @@ class IcechunkStore(VirtualReferences, ChunkBatches, Store, SyncMixin, Shown):
 
     @property
     def supports_partial_writes(self) -> Literal[False]:
-        """Never: chunks are immutable."""
+        """Always false, since chunks are immutable."""
         return False
 
     @property
     def supports_consolidated_metadata(self) -> bool:
-        """Never: a snapshot holds all metadata in one file already."""
+        """Always false, since a snapshot holds all metadata in one file."""
         return False

@@ -62,7 +62,7 @@ MAX_FILE_LINES = 500
 PUBLIC_HANDLES = {
     "icechunk.repository.repository",
     "icechunk.session.session",
-    "icechunk_widgets.resolver.widget",
+    "icechunk.store.zarr_store",
 }
 MAX_FUNCTION_LINES = 60  # without its docstring
 
