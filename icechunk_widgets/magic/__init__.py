@@ -29,8 +29,7 @@ def register(ipython: Any) -> None:
     def icechunk(line: str, cell: str | None = None) -> Any:
         """Work with a repository; ``%icechunk help`` lists the commands."""
         if cell is not None and cell.strip():  # called by hand, not as the head of a cell
-            ipython.run_cell(f"%%{NAME} {line}\n{cell}").raise_error()
-            return None
+            return cells.run_nested(f"%%{NAME} {line}\n{cell}")
         try:
             if cell is not None:
                 return cells.begin(line)

@@ -115,6 +115,22 @@ class Cells:
         fresh, self._local.fresh = getattr(self._local, "fresh", False), False
         return str(self._shell.ast_node_interactivity) if fresh else "none"
 
+    def run_nested(self, source: str) -> None:
+        """Run a cell inside the one that runs; its error is raised, and shown once, by that one."""
+        shell, thread = self._shell, threading.get_ident()
+        show = shell._showtraceback  # IPython's hook for where tracebacks go
+
+        def elsewhere(*parts: Any) -> None:
+            if threading.get_ident() != thread:
+                show(*parts)
+
+        shell._showtraceback = elsewhere
+        try:
+            result = shell.run_cell(source)
+        finally:
+            shell._showtraceback = show
+        result.raise_error()
+
     def show_result(self, result: Any) -> None:
         """Show what a line answered that the shell itself does not show."""
         from IPython import display

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from icechunk import ConflictError, ErrorKind, Session
 from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.kernel.plain import plural
+from icechunk_widgets.resolver import opened
 from icechunk_widgets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,11 +30,12 @@ _OPENS = ("commit", "rebase")
 
 @dataclass
 class _Open:
-    """A resolver that the magic opened, and the cell that shows it."""
+    """A resolver with decisions to take, and the cell that shows it, where the magic opened it."""
 
     session: Session
     resolver: ConflictResolver
-    cell: Cell | None
+    cell: Cell | None = None
+    followed: bool = False
 
     @property
     def over(self) -> bool:
@@ -60,6 +62,11 @@ _open: list[_Open] = []  # sessions are compared, not hashed
 
 
 def _held(session: Session | None) -> _Open | None:
+    newest = None if session is None else opened.newest(session)
+    if newest is not None and all(one.resolver is not newest for one in _open):
+        # Made in Python.  Of several resolvers of a session the newest counts.
+        _open[:] = [one for one in _open if one.session != session]
+        _open.append(_Open(newest.session, newest))
     _open[:] = [one for one in _open if not one.over]
     return next((one for one in _open if one.session == session), None)
 
@@ -81,16 +88,17 @@ def open_resolver(
     name = session.branch
     assert name is not None
     held = _held(session)
-    if held is not None and held.resolver.total:
-        held.cell = space.cell
-        return held.resolver
-    give_up(session)
-    from icechunk_widgets.resolver.widget import ConflictResolver
+    if held is None or not held.resolver.total:
+        give_up(session)
+        from icechunk_widgets.resolver.widget import ConflictResolver
 
-    resolver = ConflictResolver(session, message, metadata=metadata)
-    resolver.when_done(lambda _: space.follow(session, name))
-    _open.append(_Open(session, resolver, space.cell))
-    return resolver
+        held = _Open(session, ConflictResolver(session, message, metadata=metadata))
+        _open.append(held)
+    held.cell = space.cell
+    if not held.followed:
+        held.followed = True
+        held.resolver.when_done(lambda _: space.follow(session, name))
+    return held.resolver
 
 
 def give_up(session: Session | None) -> None:

@@ -18,7 +18,7 @@ from icechunk_widgets.kernel.failures import describe, refusal
 from icechunk_widgets.kernel.plain import plural, short
 from icechunk_widgets.kernel.saved_page import Request
 from icechunk_widgets.kernel.widget import STATIC, BaseWidget, Reply, answers
-from icechunk_widgets.resolver import decision_file, without_kernel
+from icechunk_widgets.resolver import decision_file, opened, without_kernel
 from icechunk_widgets.resolver.branch_news import news
 from icechunk_widgets.resolver.cell_merging import counts, listed, within
 from icechunk_widgets.resolver.conflict_scan import ConflictScan
@@ -49,6 +49,8 @@ class ConflictResolver(BaseWidget):
 
     Attributes
     ----------
+    session : Session
+        The session that is rebased.
     status : str
         ``pending``, ``working``, ``rebased``, ``committed``, ``failed`` or ``cancelled``.
     undecided, total : int
@@ -89,7 +91,7 @@ class ConflictResolver(BaseWidget):
         if not isinstance(session, Session):
             raise TypeError(f"session must be an icechunk.Session, not {type(session).__name__}")
         scan = ConflictScan.of(session)  # raises before the view is announced to the browser
-        self._session = session
+        self.session = session
         self._message = message
         self._metadata = metadata
         self._worker: threading.Thread | None = None
@@ -102,6 +104,7 @@ class ConflictResolver(BaseWidget):
         super().__init__(**traits)
         self._resolution = Resolution(scan, self.lock, self._check_open, self._count)
         self._count()
+        opened.register(self)
 
     @property
     def _scan(self) -> ConflictScan:
@@ -466,7 +469,7 @@ class ConflictResolver(BaseWidget):
             self.push("progress", job=job, stage=stage, done=done, total=total)
 
         try:
-            outcome = complete(self._session, self._resolution, message, self._metadata, progress)
+            outcome = complete(self.session, self._resolution, message, self._metadata, progress)
         except BaseException as error:
             self._fail(job, error)
             return
@@ -476,7 +479,7 @@ class ConflictResolver(BaseWidget):
     def _look_reply(self) -> dict[str, Any]:
         """Tell the views, once, when the branch or the session has moved."""
         if self.status in ("pending", "failed"):
-            found = news(self._session, self._scan)
+            found = news(self.session, self._scan)
             with self.lock:
                 told, self._news = self._news, found[0] if found else ""
             if found and found[0] != told:

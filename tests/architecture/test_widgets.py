@@ -14,6 +14,8 @@ from icechunk_widgets.kernel.widget import BaseWidget
 WIDGETS = ("ConflictResolver", "Diff", "History")
 #: Packages that the widgets do not import: `Repository` and `Session` offer their data.
 INTERNAL = ("engine", "files", "refs", "spec", "storage", "store", "virtual_chunks")
+#: Methods of IPython that its documentation offers for overriding.
+OVERRIDDEN = {"_showtraceback"}
 SOURCES = sorted(Path(icechunk_widgets.__file__).parent.rglob("*.py"))
 
 
@@ -39,7 +41,7 @@ def _private(tree: ast.Module) -> Iterator[ast.Attribute]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "cls")
     }
-    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    own |= OVERRIDDEN | {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     for node in ast.walk(tree):
         private = isinstance(node, ast.Attribute) and node.attr.startswith("_")
         # Names such as `_repr_html_` are protocols of IPython.

@@ -13,12 +13,10 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 SETUP = """
-import numpy as np
 from icechunk_widgets import ConflictResolver
-from tests.widgets.scenes import climate, clash, commit_value, values
+from tests.widgets.scenes import climate, clash, values
 repo = climate()
-resolver = ConflictResolver(clash(repo), "from the browser")
-resolver.model_id
+0
 """
 
 
@@ -88,14 +86,18 @@ def browser(root: Path) -> Iterator[Browser]:
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
-        yield Browser(client)
+        browser = Browser(client)
+        browser.run(SETUP)
+        yield browser
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
 
 
 def test_resolving_from_the_browser(browser: Browser) -> None:
-    comm = browser.run(SETUP).strip("'")
+    comm = browser.run(
+        "resolver = ConflictResolver(clash(repo), 'from the browser'); resolver.model_id"
+    ).strip("'")
     held = browser.ask(comm, "conflicts")
     assert held["ok"]
     assert held["result"]["total"] == 2

@@ -229,6 +229,41 @@ def test_cells_inside_cells(notebook: Notebook) -> None:
     assert notebook.messages()[0] == "hand"
 
 
+BY_HAND = "get_ipython().run_cell_magic('icechunk', {!r}, {!r})"
+
+
+@pytest.mark.parametrize(
+    ("line", "body", "error"),
+    [
+        ("commit x", "1 / 0", "ZeroDivisionError"),
+        ("commit x", "1 +", "SyntaxError"),
+        ("commit x", "None", "SessionStateError"),
+        ("commit x --ours --theirs", "None", "UsageError"),
+    ],
+)
+def test_an_error_of_a_call_by_hand_shows_once(
+    notebook: Notebook, line: str, body: str, error: str
+) -> None:
+    alone = notebook(
+        body if error in ("ZeroDivisionError", "SyntaxError") else f"%%icechunk {line}\n0"
+    )
+    once = (notebook.out + notebook.err).count(error)
+    assert not alone.success
+    done = notebook(BY_HAND.format(line, body))
+    assert not done.success
+    assert (notebook.out + notebook.err).count(error) == once
+
+
+def test_an_error_of_a_call_by_hand_can_be_caught(notebook: Notebook) -> None:
+    call = BY_HAND.format("commit x", WRITE + "\n1 / 0")
+    done = notebook(f"try:\n    {call}\nexcept ZeroDivisionError:\n    print('caught')")
+    assert done.success
+    assert notebook.out == "caught\n"
+    assert "Traceback" not in notebook.err
+    assert not notebook.session.has_uncommitted_changes
+    assert "Traceback" in (notebook("1 / 0"), notebook.out + notebook.err)[1]
+
+
 def test_amend_as_a_cell(notebook: Notebook) -> None:
     notebook(f"%%icechunk commit first\n{WRITE}")
     assert notebook("%%icechunk amend\narray(session)[1] = 8").success

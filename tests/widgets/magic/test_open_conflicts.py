@@ -172,3 +172,64 @@ def test_who_asks_for_the_resolver_goes_on(with_data: Cell) -> None:
     again.cancel()
     cell("config --unset solve")
     cell.fails("commit mine")
+
+
+@pytest.fixture
+def in_python(with_data: Cell) -> tuple[Cell, ConflictResolver]:
+    """A notebook that made a resolver without the magic."""
+    cell = with_data
+    cell("status")
+    array(cell.session)[:2] = -2
+    commit_value(cell.names["repo"], np.s_[:2], -1, "theirs")
+    resolver = ConflictResolver(cell.session, "in Python")
+    resolver.decide("/SST", "theirs", chunks=[(0, 0, 0)])
+    return cell, resolver
+
+
+@pytest.mark.parametrize("line", WRITES)
+def test_a_resolver_made_in_python_holds_writes_back(in_python: Any, line: str) -> None:
+    cell, resolver = in_python
+    error = cell.raises(line)
+    assert isinstance(error, ConflictError)
+    assert "3 of 4 decisions left" in str(error)
+    assert (resolver.status, resolver.undecided) == ("pending", 3)
+    assert cell.session.has_uncommitted_changes
+
+
+@pytest.mark.parametrize("line", READS)
+def test_reads_go_on_beside_a_resolver_made_in_python(in_python: Any, line: str) -> None:
+    cell, resolver = in_python
+    cell(line)
+    assert (resolver.status, resolver.undecided) == ("pending", 3)
+
+
+def test_solve_returns_the_resolver_made_in_python(in_python: Any) -> None:
+    cell, resolver = in_python
+    assert cell("solve") is resolver
+    assert cell("solve") is resolver
+    resolver.decide("/SST", "ours")
+    resolver.complete()
+    assert not cell.session.read_only  # the next session on the branch
+    cell("tag v1")
+
+
+def test_of_several_resolvers_of_a_session_the_newest_counts(in_python: Any) -> None:
+    cell, _ = in_python
+    newest = ConflictResolver(cell.session)
+    assert cell("solve") is newest
+    newest.cancel()
+    cell("tag v1")
+
+
+def test_a_resolver_of_another_session_holds_nothing_back(in_python: Any) -> None:
+    cell, resolver = in_python
+    cell.names["session"] = cell.names["repo"].writable_session("main")
+    cell("tag v1")
+    assert resolver.status == "pending"
+
+
+def test_what_ends_a_resolver_made_in_python(in_python: Any) -> None:
+    cell, resolver = in_python
+    cell("discard")
+    assert resolver.status == "cancelled"
+    cell("tag v1")
