@@ -63,6 +63,7 @@ PUBLIC_HANDLES = {
     "icechunk.repository.repository",
     "icechunk.session.session",
     "icechunk.store.zarr_store",
+    "icechunk_widgets.resolver.widget",
 }
 MAX_FUNCTION_LINES = 60  # without its docstring
 
