@@ -1,4 +1,4 @@
-"""Find out, before anything is written, which dask blocks would write to the same Zarr chunk.
+"""Find dask blocks that would write to the same Zarr chunk, before anything is written.
 
 Zarr reads a chunk that a write covers in part, changes it and stores it again.  Two writers that do
 so at the same time lose one of the two changes.  With shards the shard is what is stored.

@@ -1,4 +1,4 @@
-"""Versions: the one place where they are written down."""
+"""Versions of the distribution and of the API that it implements."""
 
 from __future__ import annotations
 

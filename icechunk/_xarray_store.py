@@ -116,14 +116,14 @@ class GroupStore(ZarrStore):
                     name,
                     f"its values are {given.dtype}, which {stored.dtype} cannot hold all of",
                     f'Cast it: dataset["{name}"].astype("{stored.dtype}"), or write the array '
-                    "anew with a wider type",
+                    "again with a wider type",
                 )
             return
         if encoded.shape == given.shape and not _comes_back(name, given, encoded, stored):
             raise _refusal(
                 name,
                 f"it is stored as {_description(stored)}, which does not give the same values back",
-                f'Write the array anew with encoding={{"{name}": {_needed(encoded)}}}, or convert '
+                f'Write the array again with encoding={{"{name}": {_needed(encoded)}}}, or convert '
                 "the values first",
             )
 
@@ -137,7 +137,7 @@ class GroupStore(ZarrStore):
                     name,
                     f"it has the {key} {ours!r} and is stored with {theirs!r}",
                     "Decode it with `xarray.decode_cf`, and xarray converts the values; or write "
-                    f'the array anew with encoding={{"{name}": {{"{key}": {ours!r}}}}}',
+                    f'the array again with encoding={{"{name}": {{"{key}": {ours!r}}}}}',
                 )
 
 

@@ -1,4 +1,4 @@
-"""Which versions of what are installed."""
+"""Versions of icechunk and of the packages that it uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gather the forked sessions that came back from workers."""
+"""Merge the forked sessions that workers return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Public names of the operations log and of upkeep."""
+"""Public names of the operations log and of maintenance."""
 
 from icechunk.maintenance.gc_summary import GCSummary
 from icechunk.spec.repo.operations import Update, UpdateType

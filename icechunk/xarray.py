@@ -1,4 +1,4 @@
-"""Write xarray objects into a session, eager and dask-backed data alike."""
+"""Write xarray objects, with numpy or dask arrays, into a session."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from icechunk.core.errors import ErrorKind, IcechunkError
 from icechunk.spec.envelope import FileType
-from tests.hostile import corpus
-from tests.hostile.corpus import Specimen, specimens
-from tests.hostile.mutations import Damage
+from tests.corrupt_files import corpus
+from tests.corrupt_files.corpus import Specimen, specimens
+from tests.corrupt_files.mutations import Damage
 
 SLOW = 10.0  # seconds
 FOLDERS = {

@@ -1,4 +1,4 @@
-"""What every test stands on: isolation from the user's settings, and honest skips.
+"""Fixtures for all tests: isolation from the user's settings, and skips with reasons.
 
 A test marked ``oracle``, ``lab`` or ``node`` needs something that a machine may lack; it is then
 skipped with the reason. ``TESTS_REQUIRE="browser oracle node"`` turns those skips into failures.
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-# A shared two-core machine is slow at unexpected moments: no deadlines, the pytest timeout rules.
+# Machines may be loaded: Hypothesis sets no deadlines, pytest's timeout applies.
 settings.register_profile(
     "default", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

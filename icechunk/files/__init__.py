@@ -1,1 +1,1 @@
-"""Floor 4: typed, cached access to the immutable files of a repository."""
+"""Read, write and cache the immutable files of a repository (layer 4)."""

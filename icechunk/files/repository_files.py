@@ -84,7 +84,7 @@ class RepositoryFiles:
         self._flights: SingleFlight[str, Snapshot | Manifest] = SingleFlight()
 
     def snapshot(self, snapshot_id: ObjectId) -> Snapshot:
-        """Decoded snapshot file."""
+        """Return a decoded snapshot file."""
         held = self._snapshots.get(snapshot_id)
         if held is not None:
             return held
@@ -106,17 +106,17 @@ class RepositoryFiles:
         """Snapshot that is in memory already, or None."""
         return self._snapshots.get(snapshot_id)
 
-    def record(self, snapshot_id: ObjectId, *, anew: bool = False) -> SnapshotRecord:
-        """What a snapshot file says of its commit; the parent only in files of spec 1.
+    def record(self, snapshot_id: ObjectId, *, reread: bool = False) -> SnapshotRecord:
+        """Return the commit that a snapshot file describes; the parent only in files of spec 1.
 
         Parameters
         ----------
         snapshot_id : ObjectId
             Which one.
-        anew : bool
-            Read the file even if it is known: expiration in spec 1 rewrites the parent in place.
+        reread : bool
+            Read the file even if it is cached: expiration in spec 1 rewrites the parent in place.
         """
-        held = None if anew else self._records.get(snapshot_id)
+        held = None if reread else self._records.get(snapshot_id)
         if held is not None:
             return held
         key = snapshot_key(snapshot_id)
@@ -132,7 +132,7 @@ class RepositoryFiles:
     def rewrite_snapshot(self, snapshot: Snapshot) -> None:
         """Replace a snapshot file, as expiration in spec 1 does to cut history."""
         self._write_snapshot(snapshot)
-        self.record(snapshot.id, anew=True)
+        self.record(snapshot.id, reread=True)
 
     def held_manifest(self, manifest_id: ObjectId) -> Manifest | None:
         """Manifest that is in memory already, or None."""

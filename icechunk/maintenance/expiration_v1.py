@@ -58,7 +58,7 @@ class Files:
             return set()
         snapshot = replace(self._files.snapshot(editable.id), parent_id=root.id)
         self._ctx.files.rewrite_snapshot(snapshot)
-        self._files.record(editable.id, anew=True)
+        self._files.record(editable.id, reread=True)
         self._changed.append(snapshot_key(editable.id))
         gone = {record.id for record in history[last + 1 : -1]}
         if not young:

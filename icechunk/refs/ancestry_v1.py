@@ -66,7 +66,7 @@ class SnapshotFileAncestry:
         parent = self._find(record.parent_id, older_than=record)
         if parent is None:
             # Expiration may have given the snapshot another parent since its file was read.
-            again = self._files.record(record.id, anew=True)
+            again = self._files.record(record.id, reread=True)
             if again.parent_id not in (None, record.parent_id):
                 parent = self._find(again.parent_id, older_than=record)
         if parent is None:

@@ -1,4 +1,4 @@
-"""Several processes, one local repository: nothing acknowledged is lost, whatever happens."""
+"""Several processes on one local repository: no acknowledged commit is lost."""
 
 from __future__ import annotations
 

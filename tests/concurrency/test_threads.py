@@ -1,4 +1,4 @@
-"""One session, one repository, many threads: nothing acknowledged is lost, nothing seen in half."""
+"""Threads on one session or repository: no acknowledged write is lost, no partial state read."""
 
 from __future__ import annotations
 

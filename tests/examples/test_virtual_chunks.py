@@ -1,4 +1,4 @@
-"""The example of virtual chunks tells its story."""
+"""The example of virtual chunks runs and prints what it should."""
 
 from __future__ import annotations
 

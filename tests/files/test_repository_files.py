@@ -1,4 +1,4 @@
-"""What the log says of the caches of metadata files."""
+"""Log lines about the caches of metadata files."""
 
 from __future__ import annotations
 

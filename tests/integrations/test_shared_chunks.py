@@ -346,8 +346,11 @@ CALLS: dict[str, tuple[int, dict[str, Any]]] = {
     "over what is there": (40, {"mode": "a"}),
     "a region": (20, {"region": {"time": slice(2, 22)}}),
     "appended": (20, {"append_dim": "time"}),
-    "anew": (40, {"mode": "w", "encoding": {"v": {"chunks": (5,)}}}),
-    "anew in shards": (40, {"mode": "w", "encoding": {"v": {"chunks": (5,), "shards": (10,)}}}),
+    "new": (40, {"mode": "w", "encoding": {"v": {"chunks": (5,)}}}),
+    "new, in shards": (
+        40,
+        {"mode": "w", "encoding": {"v": {"chunks": (5,), "shards": (10,)}}},
+    ),
     "another group": (40, {"group": "other", "encoding": {"v": {"chunks": (5,)}}}),
 }
 

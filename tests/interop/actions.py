@@ -2,7 +2,7 @@
 
 Both sides execute this very file, so that a difference in an outcome is one of the libraries.  It
 imports nothing of this project.  Commands and results are JSON values; every command opens the
-repository anew unless it names a session that an earlier one left open.
+repository again unless it names a session that an earlier one left open.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ for line in sys.stdin:
 
 
 class Side(Protocol):
-    """Somebody who can carry out commands of `tests.interop.actions`."""
+    """Carries out commands of `tests.interop.actions`."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""Every odd hierarchy, written by one library and read, changed and read again by the others."""
+"""Unusual hierarchies, written by one library and read, changed and read again by the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every odd inhabitant that a hierarchy can have, as keys and bytes."""
+"""Unusual nodes that a hierarchy can have, as keys and bytes."""
 
 from __future__ import annotations
 

@@ -46,14 +46,14 @@ LATER = datetime(2900, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """Adopting a commit is said in the log each time."""
+    """Keep out of the output what the log says of each adopted commit."""
     logging.disable(logging.WARNING)
     yield
     logging.disable(logging.NOTSET)
 
 
 class Place:
-    """A repository that can be had again and again as it was prepared."""
+    """A prepared repository, and fresh copies of it."""
 
     def __init__(self, kind: str, spec: int, folder: Path) -> None:
         self.kind, self.folder = kind, folder
@@ -321,7 +321,7 @@ def test_refs(place: Place, verb: str) -> None:
 
     def check(repo: icechunk.Repository, base: str) -> None:
         before = messages(repo)
-        act(repo, base)  # also when it was made: nobody was told
+        act(repo, base)  # also when it was made, because the call did not return
         assert is_made(repo, base)
         assert messages(repo) == before
         made = is_made(icechunk.Repository.open(repo.storage), base)
@@ -340,7 +340,7 @@ UPKEEP: dict[str, Callable[[icechunk.Repository], object]] = {
 @pytest.mark.parametrize("verb", UPKEEP)
 def test_upkeep(place: Place, verb: str) -> None:
     def prepare(repo: icechunk.Repository) -> None:
-        write(repo.writable_session("main"), "a", 8)  # chunks that nobody will refer to
+        write(repo.writable_session("main"), "a", 8)  # chunks without references
         repo.delete_branch("old")
 
     def act(repo: icechunk.Repository, _: object) -> object:

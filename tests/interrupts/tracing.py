@@ -85,6 +85,6 @@ def elsewhere(action: Callable[[], object]) -> None:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(PATIENCE)
-    assert not thread.is_alive(), "another thread waits for a lock that nobody holds"
+    assert not thread.is_alive(), "another thread waits for a lock that was not released"
     if failed:
         raise failed[0]

@@ -1,4 +1,4 @@
-"""What must never get into the repository: addresses and paths of somebody's machine."""
+"""No tracked file contains addresses or paths of a developer's machine."""
 
 from __future__ import annotations
 

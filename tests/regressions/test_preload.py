@@ -1,4 +1,4 @@
-"""Manifests fetched ahead when a session opens: those that shall be, and no others (R57)."""
+"""Manifests that are fetched ahead when a session opens (R57)."""
 
 from __future__ import annotations
 

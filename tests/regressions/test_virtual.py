@@ -175,11 +175,11 @@ def test_r42_a_lost_answer_is_asked_for_again(web: WebServer) -> None:
 
 
 @pytest.mark.parametrize("stored", ['"abc"', "abc", 'W/"abc"'])
-@pytest.mark.parametrize("told", ['"abc"', "abc", 'W/"abc"'])
-def test_r43_quotes_do_not_make_another_etag(web: WebServer, stored: str, told: str) -> None:
+@pytest.mark.parametrize("given", ['"abc"', "abc", 'W/"abc"'])
+def test_r43_quotes_do_not_make_another_etag(web: WebServer, stored: str, given: str) -> None:
     place = web_place(web)
     location = place.put("x", GOOD.tobytes())
-    web.objects["/data/x"].etag = told
+    web.objects["/data/x"].etag = given
     session = referring(place.repository(), location, checksum=stored)
     np.testing.assert_array_equal(values(session), GOOD)
 

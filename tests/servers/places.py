@@ -22,7 +22,7 @@ AZURE_KEY = (
 
 
 def fresh() -> str:
-    """A prefix that nobody uses."""
+    """An unused prefix."""
     return f"t/{uuid.uuid4().hex}"
 
 

@@ -1,4 +1,4 @@
-"""A proxy in front of a test server: writes down every request, and spoils some on demand."""
+"""A proxy in front of a test server: records every request, and makes chosen ones fail."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OWN = ("connection", "transfer-encoding", "keep-alive")
 
 @dataclass
 class Request:
-    """One request that came by."""
+    """A recorded request."""
 
     method: str
     path: str
@@ -47,7 +47,7 @@ class _Fault:
 
 
 class Proxy:
-    """Passes HTTP on to another server.
+    """Forwards HTTP requests to another server.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Proxy:
         after: int = 0,
         header: str | None = None,
     ) -> None:
-        """Spoil coming requests.
+        """Make coming requests fail.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Proxy:
         return [request.method for request in self.requests]
 
     def note(self, request: Request) -> str | int | None:
-        """Write a request down; returns how to spoil it."""
+        """Record a request; return the fault for it."""
         with self._lock:
             self.requests.append(request)
             for fault in self._faults:

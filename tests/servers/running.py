@@ -26,13 +26,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _end_with_parent() -> None:
-    """Have this process told to end when its parent ends, even if that is killed."""
+    """Have the kernel end this process when its parent ends, even if that is killed."""
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """A port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -51,7 +51,7 @@ class Server:
     environment
         Variables on top of the present ones.
     prepare
-        Told the port before the command runs.
+        Called with the port before the command runs.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Server:
         self._prepare = prepare
 
     def __enter__(self) -> Self:
-        # between finding a port and listening on it, somebody else may take it
+        # between finding a port and listening on it, another process may take it
         for _ in range(TRIES):
             self._start()
             if self._comes_up():

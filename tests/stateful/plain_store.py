@@ -1,4 +1,4 @@
-"""Repositories with content so plain that a dictionary is a full model of it."""
+"""Repositories with content that a dictionary models completely."""
 
 from __future__ import annotations
 

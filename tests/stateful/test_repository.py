@@ -118,7 +118,7 @@ class RepositoryMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.online)
     @rule(data=st.data(), rebase=st.booleans())
     def commit_late(self, data: st.DataObject, rebase: bool) -> None:
-        """Somebody else commits first."""
+        """Another session commits first."""
         branch = self._branch(data)
         tip = self.model.branches[branch]
         late = self.repo.writable_session(branch)
@@ -329,7 +329,7 @@ class RepositoryMachine(RuleBasedStateMachine):
             self.model.ops.append("GCRan")
 
     def _forget(self, gone: str) -> None:
-        """A snapshot left; its children follow it in version 1, where nobody hangs them anew."""
+        """Remove a snapshot; in version 1 its children go with it: they get no new parent."""
         above = self.model.commits.pop(gone).parent
         children = [one for one, commit in self.model.commits.items() if commit.parent == gone]
         for child in children:

@@ -98,19 +98,19 @@ def test_search_finds_messages_authors_ids_and_names(tmp_path: Path) -> None:
 
 def test_a_hundred_thousand_commits(tmp_path: Path) -> None:
     widget = History(long_history(tmp_path, 100_000))
-    start = time.perf_counter()
+    start = time.process_time()
     reply, buffers = widget.respond({"id": 1, "method": "history", "params": {}})
-    took = time.perf_counter() - start
+    took = time.process_time() - start
     assert reply["ok"], reply
     held = reply["result"]
     assert held["count"] == len(buffers[0]) // 20 > 98_000
     assert len(held["commits"]) == 200
     assert sum(map(len, buffers)) < 4_000_000
-    assert took < 1.5  # a third of a second where nothing else is running
-    start = time.perf_counter()
+    assert took < 1.5  # CPU time; usually a third of a second
+    start = time.process_time()
     params = {"text": "hour 99", "version": held["version"]}
     reply, buffers = widget.respond({"id": 2, "method": "search", "params": params})
-    assert time.perf_counter() - start < 1.5
+    assert time.process_time() - start < 1.5
     places = np.frombuffer(buffers[0], np.uint32)
     wanted = [widget._held[int(place)].id for place in places[:3]]  # type: ignore[index]
     reply, _ = widget.respond({"id": 3, "method": "rows", "params": {"ids": wanted}})

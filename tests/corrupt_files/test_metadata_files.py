@@ -1,4 +1,4 @@
-"""20,000 damaged metadata files: each is read correctly or refused by name, quickly and cheaply."""
+"""20,000 damaged metadata files: each is read correctly or refused by name, within bounds."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import zlib
 import pytest
 
 from icechunk.core.errors import ErrorKind, IcechunkError
-from tests.hostile.corpus import Specimen, specimens
-from tests.hostile.mutations import Damage
+from tests.corrupt_files.corpus import Specimen, specimens
+from tests.corrupt_files.mutations import Damage
 
 SPECIMENS = specimens()
 EACH = 20_000 // len(SPECIMENS) + 1
 ABOUT_BYTES = (ErrorKind.DESERIALIZATION, ErrorKind.INVALID_FILE_FORMAT)
-SLOW = 5.0  # seconds, on a machine that may do other things
+SLOW = 5.0  # seconds of CPU time
 
 
 def try_one(specimen: Specimen, data: bytes) -> IcechunkError | None:
@@ -37,9 +37,9 @@ def test_damage_is_refused_by_name_or_harmless(kind: str) -> None:
     specimen = SPECIMENS[kind]
     refused = 0
     for data in Damage(specimen.data, specimen.kind, zlib.crc32(kind.encode())).some(EACH):
-        before = time.perf_counter()
+        before = time.process_time()
         error = try_one(specimen, data)
-        assert time.perf_counter() - before < SLOW
+        assert time.process_time() - before < SLOW
         if error is not None:
             refused += 1
             assert error.kind not in ABOUT_BYTES or specimen.name in error.message

@@ -20,7 +20,7 @@ import icechunk
 from icechunk import IcechunkError
 from icechunk.core.errors import ErrorKind
 from icechunk.spec.envelope import HEADER_SIZE, FileType
-from tests.hostile.mutations import Damage
+from tests.corrupt_files.mutations import Damage
 
 KINDS = {
     "repo": FileType.REPO_INFO,

@@ -22,7 +22,7 @@ from icechunk.spec.repo.codec import decode_repo, encode_repo
 from icechunk.spec.repo.refs import Refs
 from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
 from icechunk.spec.repo.state import RepoState
-from icechunk.spec.repo.update_log import UpdateLog
+from icechunk.spec.repo.update_log import Stamp, UpdateLog
 from icechunk.spec.repo.updates import RepoStatusValue, Update
 from icechunk.spec.snapshot.codec import decode_snapshot, encode_snapshot
 from icechunk.spec.snapshot.nodes import ArrayData, ManifestRef, NodeSnapshot, NodeTable
@@ -114,9 +114,9 @@ def use_repo(data: bytes, name: str) -> None:
     list(state.snapshots)
     list(state.updates)
     record = SnapshotRecord(ObjectId(b"new-snapshot"), None, 2**50, "more")
-    now = {"at": 2**50 + 1, "backup_path": "b", "limit": 3}
+    stamp = Stamp(2**50 + 1, "b", 3)
     for branch, tip in state.branches.items():
-        changed = state.with_commit(branch, tip, record, **now)  # type: ignore[arg-type]
+        changed = state.with_commit(branch, tip, record, stamp)
         decode_repo(encode_repo(changed), name=name)
 
 
