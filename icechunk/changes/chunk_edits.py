@@ -74,10 +74,14 @@ class _Singles:
 
     def table(self) -> ChunkTable:
         live = self.rows.copy()
-        rows = np.fromiter(live.values(), np.int64, len(live))
-        kinds = np.frombuffer(bytes(self.kinds), np.uint8)[rows]
-        offsets = np.frombuffer(self.offsets.tobytes(), np.uint64)[rows]
-        lengths = np.frombuffer(self.lengths.tobytes(), np.uint64)[rows]
+        kinds = np.frombuffer(bytes(self.kinds), np.uint8)
+        offsets = np.frombuffer(self.offsets.tobytes(), np.uint64)
+        lengths = np.frombuffer(self.lengths.tobytes(), np.uint64)
+        ids = np.frombuffer(bytes(self.ids), np.uint8).reshape(-1, 12)
+        if not len(live) == len(kinds) == len(offsets) == len(lengths) == len(ids):
+            # Some rows were written over or forgotten, or another thread is adding one.
+            rows = np.fromiter(live.values(), np.int64, len(live))
+            kinds, offsets, lengths, ids = kinds[rows], offsets[rows], lengths[rows], ids[rows]
         inline = kinds == INLINE
         text = None
         if inline.any():
@@ -89,7 +93,7 @@ class _Singles:
         return ChunkTable.from_columns(
             self._coords(live),
             kinds,
-            np.frombuffer(bytes(self.ids), np.uint8).reshape(-1, 12)[rows],
+            ids,
             np.where(kinds == NATIVE, offsets, np.uint64(0)),
             lengths,
             text=text,

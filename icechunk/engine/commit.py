@@ -217,6 +217,8 @@ def publish(
 ) -> ObjectId:
     """Write a transaction's files, make them durable, and let a branch point to them.
 
+    The caller holds the transaction's turn (`Transaction.exclusively`).
+
     Parameters
     ----------
     transaction : Transaction
@@ -231,35 +233,32 @@ def publish(
         Transaction log to write for the changes, when it says more than they do.
     """
 
-    def write_and_register() -> ObjectId:
-        ctx, base, branch = transaction.ctx, transaction.base, transaction.branch
-        assert branch is not None
-        if ctx.storage.blocking_ok:
-            # Cheap there, and it saves writing files for a commit that is lost already.
-            ctx.ref_store.require_tip(branch, base.id)
-        changes = transaction.changes
-        log = None if log_of is None else log_of(changes)
-        full = request.metadata if metadata is None else metadata
-        flushed = flush(ctx, base, changes, request.message, full, log)
-        publication = Publication(branch, _record(flushed, base.id), request)
+    ctx, base, branch = transaction.ctx, transaction.base, transaction.branch
+    assert branch is not None
+    if ctx.storage.blocking_ok:
+        # Cheap there, and it saves writing files for a commit that is lost already.
+        ctx.ref_store.require_tip(branch, base.id)
+    changes = transaction.changes
+    log = None if log_of is None else log_of(changes)
+    full = request.metadata if metadata is None else metadata
+    flushed = flush(ctx, base, changes, request.message, full, log)
+    publication = Publication(branch, _record(flushed, base.id), request)
 
-        def move_branch() -> None:
-            transaction.attempt(publication)
-            register(branch, base.id, publication.record)
+    def move_branch() -> None:
+        transaction.attempt(publication)
+        register(branch, base.id, publication.record)
 
-        try:
-            made_durable(transaction, flushed, move_branch)
-        except (ConflictError, RefNotFoundError, ReadOnlyError):
-            # Only these prove that nothing was published; after any other failure the files may
-            # be part of the branch already.
+    try:
+        made_durable(transaction, flushed, move_branch)
+    except (ConflictError, RefNotFoundError, ReadOnlyError):
+        # Only these prove that nothing was published; after any other failure the files may
+        # be part of the branch already.
+        transaction.withdraw(publication)
+        transaction.discard_files(flushed.keys)
+        raise
+    except FormatError as error:
+        if error.kind == ErrorKind.SERIALIZATION:  # the new state has no room in its object
             transaction.withdraw(publication)
             transaction.discard_files(flushed.keys)
-            raise
-        except FormatError as error:
-            if error.kind == ErrorKind.SERIALIZATION:  # the new state has no room in its object
-                transaction.withdraw(publication)
-                transaction.discard_files(flushed.keys)
-            raise
-        return transaction.finish(publication)
-
-    return transaction.exclusively(write_and_register)
+        raise
+    return transaction.finish(publication)

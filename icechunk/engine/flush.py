@@ -80,8 +80,10 @@ def flush(
     check_log_size(log)
     changed = tree.changed()
     plan = plan_manifests(ctx, base, changed, changes)
-    nodes = tree.base.edited(changed, changes.deleted)
-    check_snapshot_size(nodes, len(plan.parts), message, metadata, ctx.files.dialect)
+    kept = len(tree.base) - len(changes.deleted) - len(changed) + len(changes.new)
+    check_snapshot_size(
+        tree.base, kept, changed, len(plan.parts), message, metadata, ctx.files.dialect
+    )
     written = _write_manifests(ctx.files, plan.parts, shared=ctx.settings.share_manifests)
     refs: dict[NodeId, list[ManifestRef]] = {node_id: list(r) for node_id, r in plan.kept.items()}
     for part, info in written:

@@ -72,7 +72,9 @@ def rewrite_manifests(
     log = ctx.files.log(base.id) if amend else TransactionLog(base.id)
     register = ctx.ref_store.amend if amend else ctx.ref_store.commit
     request = Request("rewrite", message, _metadata(ctx, metadata))
-    return publish(transaction, request, register, log_of=lambda _: log)
+    return transaction.exclusively(
+        lambda: publish(transaction, request, register, log_of=lambda _: log)
+    )
 
 
 def _everything(ctx: RepoContext, base: Snapshot) -> ChangeSet:

@@ -197,7 +197,9 @@ def encode_and_keep(
 
 
 def check_snapshot_size(
-    nodes: NodeTable,
+    base: NodeTable,
+    kept: int,
+    changed: Iterable[NodeSnapshot],
     manifests: int,
     message: str,
     metadata: dict[str, Any],
@@ -209,8 +211,12 @@ def check_snapshot_size(
 
     Parameters
     ----------
-    nodes : NodeTable
-        The hierarchy, as far as it is known.
+    base : NodeTable
+        The hierarchy before the changes.
+    kept : int
+        How many of its nodes are still there.
+    changed : iterable of NodeSnapshot
+        Nodes that are written.
     manifests : int
         How many are going to be written.
     message, metadata
@@ -223,11 +229,13 @@ def check_snapshot_size(
     FormatError
         Kind ``serialization``.
     """
-    own, source, _ = nodes.parts()
-    size = sum(map(_node_bytes, own.values())) + _MANIFEST_BYTES * manifests
-    size += len(message) + sum(len(dialect.encode_value(value)) for value in metadata.values())
+    own, source, _ = base.parts()
+    before = sum(map(_node_bytes, own.values()))
     if isinstance(source, StoredNodes):
-        size += source.region.live * (len(nodes) - len(own)) // max(len(source.paths), 1)
+        before += source.region.live * (len(base) - len(own)) // max(len(source.paths), 1)
+    size = before * kept // max(len(base), 1)
+    size += sum(map(_node_bytes, changed)) + _MANIFEST_BYTES * manifests
+    size += len(message) + sum(len(dialect.encode_value(value)) for value in metadata.values())
     if size > MAX_BODY:
         raise FormatError(
             f"the snapshot would need about {size} bytes, the format allows {MAX_BODY}. Keep fewer "
