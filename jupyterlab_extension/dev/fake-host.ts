@@ -97,7 +97,7 @@ export class FakeHost implements Host {
     }
     if (["history", "rows", "search"].includes(method)) return this.historic(method, params) as Reply<T>;
     const own = this.answer[method] as ((params: Record<string, unknown>) => unknown) | undefined;
-    if (own) return { result: own(params) as T, buffers: [] };
+    if (own) return { result: (await own(params)) as T, buffers: [] };
     return this.reply(method, params) as Reply<T>;
   }
 

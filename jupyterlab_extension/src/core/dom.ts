@@ -60,6 +60,13 @@ export function fill(element: Element, ...children: Child[]): void {
   append(element, children);
 }
 
+/** The same, unless the content is equal already: a click or the focus inside the element survives. */
+export function update(element: Element, ...children: Child[]): void {
+  const next = element.cloneNode(false) as Element;
+  append(next, children);
+  if (!element.isEqualNode(next)) element.replaceChildren(...next.childNodes);
+}
+
 /** Set the text of an element only when it differs, so that live regions do not repeat. */
 export function say(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;

@@ -1,4 +1,4 @@
-/** Where a commit comes from, as its metadata tell: notebook, cell, git commit, versions. */
+/** The provenance in the metadata of a commit: notebook, cell, git commit, package versions. */
 
 type Metadata = Record<string, unknown> | undefined;
 
@@ -6,26 +6,26 @@ const record = (value: unknown): Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 const text = (value: unknown): string => (typeof value === "string" || typeof value === "number" ? String(value) : "");
 
-/** The notebook that a commit was made in; empty where nothing says so. */
+/** The notebook that a commit was made in; empty when the metadata do not name one. */
 export function notebookOf(metadata: Metadata): string {
   return text(record(metadata?.provenance).notebook) || text(metadata?.notebook);
 }
 
-/** Provenance as names and words; metadata that are something else are left to the caller. */
-export function provenanceFacts(metadata: Metadata): [string, string][] {
-  const told = record(metadata?.provenance);
-  const facts: [string, string][] = [];
-  const notebook = text(told.notebook);
-  const count = text(told.execution_count);
-  if (notebook || count) facts.push(["Notebook", [notebook, count && `cell [${count}]`].filter(Boolean).join(", ")]);
-  const git = record(told.git);
+/** Names and values of the provenance; other metadata are not included. */
+export function provenanceFields(metadata: Metadata): [string, string][] {
+  const source = record(metadata?.provenance);
+  const fields: [string, string][] = [];
+  const notebook = text(source.notebook);
+  const count = text(source.execution_count);
+  if (notebook || count) fields.push(["Notebook", [notebook, count && `cell [${count}]`].filter(Boolean).join(", ")]);
+  const git = record(source.git);
   if (text(git.commit)) {
     const notes = [text(git.branch), git.dirty === true ? "with changes" : ""].filter(Boolean);
-    facts.push(["Git", text(git.commit).slice(0, 10) + (notes.length ? ` (${notes.join(", ")})` : "")]);
+    fields.push(["Git", text(git.commit).slice(0, 10) + (notes.length ? ` (${notes.join(", ")})` : "")]);
   }
-  const packages = Object.entries(record(told.packages)).flatMap(([name, version]) =>
+  const packages = Object.entries(record(source.packages)).flatMap(([name, version]) =>
     text(version) ? [`${name} ${text(version)}`] : [],
   );
-  if (packages.length) facts.push(["Made with", packages.join(", ")]);
-  return facts;
+  if (packages.length) fields.push(["Made with", packages.join(", ")]);
+  return fields;
 }

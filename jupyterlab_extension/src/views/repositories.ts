@@ -1,6 +1,6 @@
 /** The side panel: repositories that live in the running kernel. */
 
-import { button, fill, h, listen, say } from "../core/dom";
+import { button, fill, h, listen, say, update } from "../core/dom";
 import type { RepositoriesReply, RepositoryRow } from "../core/protocol";
 import { firstLine, plural, shortId } from "../core/text";
 import { absoluteTime, relativeTime } from "../core/time";
@@ -62,15 +62,15 @@ export function mount(el: HTMLElement, options: RepositoriesOptions): Repositori
       }
       if (state.state !== "ready") {
         say(version, "");
-        fill(body, ...message(state));
+        update(body, ...message(state));
         say(live, body.textContent ?? "");
         return;
       }
       const { repositories, version: number } = state.reply;
       say(version, number);
       version.title = number ? `icechunk ${number} in this kernel` : "";
-      if (repositories.length) fill(body, ...repositories.map((row) => card(row, !folded.has(row.name))));
-      else fill(body, ...start());
+      if (repositories.length) update(body, ...repositories.map((row) => card(row, !folded.has(row.name))));
+      else update(body, ...start());
       say(live, plural(repositories.length, "repository", "repositories"));
     },
     dispose() {

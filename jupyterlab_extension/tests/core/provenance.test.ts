@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { notebookOf, provenanceFacts } from "../../src/core/provenance";
+import { notebookOf, provenanceFields } from "../../src/core/provenance";
 
 describe("provenance", () => {
   it("is told in words", () => {
@@ -13,7 +13,7 @@ describe("provenance", () => {
       },
     };
     expect(notebookOf(metadata)).toBe("ocean/sst.ipynb");
-    expect(provenanceFacts(metadata)).toEqual([
+    expect(provenanceFields(metadata)).toEqual([
       ["Notebook", "ocean/sst.ipynb, cell [7]"],
       ["Git", "0123456789 (main, with changes)"],
       ["Made with", "python 3.11.7, zarr 3.1.6"],
@@ -23,7 +23,7 @@ describe("provenance", () => {
   it("takes what it finds, and nothing amiss", () => {
     expect(notebookOf({ notebook: "daily.ipynb" })).toBe("daily.ipynb");
     expect(notebookOf(undefined)).toBe("");
-    expect(provenanceFacts({ provenance: "by hand" })).toEqual([]);
-    expect(provenanceFacts({ provenance: { git: null, packages: [1] } })).toEqual([]);
+    expect(provenanceFields({ provenance: "by hand" })).toEqual([]);
+    expect(provenanceFields({ provenance: { git: null, packages: [1] } })).toEqual([]);
   });
 });

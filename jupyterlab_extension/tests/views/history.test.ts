@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { FakeHost } from "../../dev/fake-host";
+import { commitReply } from "../../dev/replies";
 import { HostError } from "../../src/core/host";
 import { mount } from "../../src/views/history/history";
 import { allById, byId, disposeLater, key, place, settle } from "./page";
@@ -42,6 +43,37 @@ describe("history", () => {
     expect(pane.textContent).toContain("Append June 2024");
     expect(pane.textContent).toContain("/ocean/quality_flag");
     expect(pane.textContent).toContain("array · 108 chunks");
+  });
+
+  it("keeps the pressed row until it is released, so that the click arrives", async () => {
+    const { host, list, rows } = await open();
+    const row = rows()[3]!;
+    row.dispatchEvent(new PointerEvent("pointerdown", { bubbles: true }));
+    list.dispatchEvent(new Event("scroll")); // draws, as news from the kernel does
+    await settle();
+    expect(row.isConnected).toBe(true);
+    row.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
+    row.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    await settle();
+    expect(host.get("selected")).toEqual([row.dataset.id]);
+    expect(row.isConnected).toBe(false);
+  });
+
+  it("leaves an open form in place when the changes of the commit arrive", async () => {
+    let answer: (reply: unknown) => void = () => undefined;
+    const { el, rows } = await open({ commit: () => new Promise((resolve) => (answer = resolve)) });
+    rows()[3]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    await settle();
+    byId(el, "icechunk-act-branch").click();
+    const form = el.querySelector(".icechunk-actform")!;
+    const removed: Node[] = [];
+    const observer = new MutationObserver((records) => removed.push(...records.flatMap((one) => [...one.removedNodes])));
+    observer.observe(el.querySelector(".icechunk-pane")!, { childList: true, subtree: true });
+    answer(commitReply("5K1QPD8NVE63YJ0RA2WT"));
+    await settle();
+    observer.disconnect();
+    expect(el.querySelector(".icechunk-pane")!.textContent).toContain("array · 108 chunks");
+    expect(removed.filter((node) => node.contains(form))).toEqual([]);
   });
 
   it.each([{ ctrlKey: true }, { metaKey: true }, { shiftKey: true }])(

@@ -1,8 +1,8 @@
 /** Details beside the history: one commit, two commits compared, or the working session. */
 
-import { button, fill, h, type Child } from "../../core/dom";
+import { button, type Child, fill, h, update } from "../../core/dom";
 import type { CommitChanges, CommitReply, CommitRow, DiffReply, Ref, SessionState } from "../../core/protocol";
-import { provenanceFacts } from "../../core/provenance";
+import { provenanceFields } from "../../core/provenance";
 import { grouped, plural, shortId } from "../../core/text";
 import { absoluteTime, relativeTime } from "../../core/time";
 import { refLabel } from "./reflabel";
@@ -17,56 +17,73 @@ const SECTIONS: [keyof CommitChanges, "added" | "removed" | "changed", string][]
   ["updated_arrays", "changed", "metadata"],
 ];
 
-const MOST = 200;
-/** Keys that the line with the author may have told already. */
+/** Nodes that are listed; the rest is counted. */
+const MAX_NODES = 200;
+/** Metadata keys that repeat the author, which has a line of its own. */
 const AUTHOR = /^(author|author_name|user|username|committer)$/;
 
 export function hint(pane: HTMLElement, text: string): void {
   fill(pane, h("p", { class: "icechunk-hint" }, text));
 }
 
-/** A commit before its changes are known; `showCommit` completes it. */
-export function showCommit(
-  pane: HTMLElement,
-  commit: CommitRow,
-  refs: Ref[],
-  reply: CommitReply | null,
-  actions: HTMLElement | null = null,
-  more: (HTMLElement | null)[] = [],
-  failed = "",
-): void {
-  const [title, ...rest] = commit.message.split("\n");
-  const body = rest.join("\n").trim();
-  const held = reply?.metadata ?? commit.metadata ?? {};
-  const provenance = provenanceFacts(held);
-  const metadata = Object.entries(held).filter(
-    ([key, value]) =>
-      !(key === "provenance" && provenance.length) && !(AUTHOR.test(key) && value === commit.author),
-  );
-  const copy = button("Copy", { class: "icechunk-button icechunk-quiet icechunk-small", "data-copy": commit.id });
-  fill(
-    pane,
-    h("h3", { class: "icechunk-title" }, title || "(no message)"),
-    body ? h("p", { class: "icechunk-bodytext" }, body) : null,
-    refs.length
-      ? h("div", { class: "icechunk-reflist" }, ...refs.map((ref) => refLabel(ref, "var(--icechunk-accent)")))
-      : null,
-    facts([
-      ["Snapshot", h("span", { class: "icechunk-idline" }, h("code", { "data-id": true }, commit.id), copy)],
-      commit.parent
-        ? ["Parent", button(shortId(commit.parent), { class: "icechunk-link", "data-goto": commit.parent })]
-        : ["Parent", "none – the first snapshot"],
-      ["Written", h("span", { title: absoluteTime(commit.time) }, `${absoluteTime(commit.time)} (${relativeTime(commit.time)})`)],
-      commit.author ? ["Author", commit.author] : null,
-      ...provenance,
-    ]),
-    actions,
-    ...more,
-    h("h4", null, "Changes against the parent"),
-    failed ? h("p", { class: "icechunk-hint" }, `Not known: ${failed}.`) : changes(reply),
-    metadata.length ? h("h4", null, "Metadata") : null,
-    metadata.length ? facts(metadata.map(([key, value]) => [key, code(value)])) : null,
-  );
+/**
+ * The details of one commit, in parts of their own.
+ *
+ * The reply of the kernel arrives while the user may be typing into a form of `extras`. That part is
+ * therefore placed once; only the others are drawn again, and only where their content is different.
+ */
+export class CommitDetails {
+  private readonly head = h("div");
+  private readonly changes = h("div");
+
+  /** @param extras elements between the facts of the commit and its changes */
+  constructor(
+    pane: HTMLElement,
+    private readonly refs: () => Ref[],
+    extras: (HTMLElement | null)[],
+  ) {
+    fill(pane, this.head, ...extras, this.changes);
+  }
+
+  /** @param failed why the changes are unknown, empty where they may still arrive */
+  show(commit: CommitRow, reply: CommitReply | null, failed = ""): void {
+    const metadata = reply?.metadata ?? commit.metadata ?? {};
+    const provenance = provenanceFields(metadata);
+    const others = Object.entries(metadata).filter(
+      ([key, value]) =>
+        !(key === "provenance" && provenance.length) && !(AUTHOR.test(key) && value === commit.author),
+    );
+    update(this.head, ...this.describe(commit, provenance));
+    update(
+      this.changes,
+      h("h4", null, "Changes against the parent"),
+      failed ? h("p", { class: "icechunk-hint" }, `Not known: ${failed}.`) : changes(reply),
+      others.length ? h("h4", null, "Metadata") : null,
+      others.length ? fields(others.map(([key, value]) => [key, code(value)])) : null,
+    );
+  }
+
+  private describe(commit: CommitRow, provenance: [string, string][]): Child[] {
+    const [title, ...rest] = commit.message.split("\n");
+    const body = rest.join("\n").trim();
+    const copy = button("Copy", { class: "icechunk-button icechunk-quiet icechunk-small", "data-copy": commit.id });
+    const labels = this.refs().map((ref) => refLabel(ref, "var(--icechunk-accent)"));
+    const time = `${absoluteTime(commit.time)} (${relativeTime(commit.time)})`;
+    return [
+      h("h3", { class: "icechunk-title" }, title || "(no message)"),
+      body ? h("p", { class: "icechunk-bodytext" }, body) : null,
+      labels.length ? h("div", { class: "icechunk-reflist" }, ...labels) : null,
+      fields([
+        ["Snapshot", h("span", { class: "icechunk-idline" }, h("code", { "data-id": true }, commit.id), copy)],
+        commit.parent
+          ? ["Parent", button(shortId(commit.parent), { class: "icechunk-link", "data-goto": commit.parent })]
+          : ["Parent", "none – the first snapshot"],
+        ["Written", h("span", { title: absoluteTime(commit.time) }, time)],
+        commit.author ? ["Author", commit.author] : null,
+        ...provenance,
+      ]),
+    ];
+  }
 }
 
 export function showSession(pane: HTMLElement, session: SessionState, refs: Ref[], more: HTMLElement | null = null): void {
@@ -74,7 +91,7 @@ export function showSession(pane: HTMLElement, session: SessionState, refs: Ref[
   fill(
     pane,
     h("h3", { class: "icechunk-title" }, "Uncommitted changes"),
-    facts([
+    fields([
       ["Branch", session.branch ?? "none"],
       ["Based on", button(shortId(session.base), { class: "icechunk-link", "data-goto": session.base })],
       ["Changes", `${grouped(session.changes)}, not committed`],
@@ -117,7 +134,7 @@ export function showComparison(
           "ul",
           { class: "icechunk-nodes", "aria-label": "Changed nodes" },
           ...reply.nodes
-            .slice(0, MOST)
+            .slice(0, MAX_NODES)
             .map((node) =>
               h(
                 "li",
@@ -128,8 +145,8 @@ export function showComparison(
                 share(node),
               ),
             ),
-          reply.nodes.length > MOST
-            ? h("li", { class: "icechunk-muted" }, `and ${reply.nodes.length - MOST} more`)
+          reply.nodes.length > MAX_NODES
+            ? h("li", { class: "icechunk-muted" }, `and ${reply.nodes.length - MAX_NODES} more`)
             : null,
         )
       : null,
@@ -153,11 +170,11 @@ function changes(reply: CommitReply | null): HTMLElement {
   for (const [path, count] of chunks) items.push(item("changed", path, plural(count, "chunk")));
   for (const move of found.moved ?? []) items.push(item("moved", move.to, `from ${move.from}`));
   if (!items.length) return h("p", { class: "icechunk-hint" }, "No changes: an empty commit.");
-  const more = items.length - MOST;
+  const more = items.length - MAX_NODES;
   return h(
     "ul",
     { class: "icechunk-nodes" },
-    ...items.slice(0, MOST),
+    ...items.slice(0, MAX_NODES),
     more > 0 ? h("li", { class: "icechunk-muted" }, `and ${more} more`) : null,
   );
 }
@@ -172,7 +189,7 @@ function item(change: "added" | "removed" | "changed" | "moved", path: string, d
   );
 }
 
-function facts(rows: ([string, Child] | null)[]): HTMLElement {
+function fields(rows: ([string, Child] | null)[]): HTMLElement {
   const list = h("dl", { class: "icechunk-facts" });
   for (const row of rows) if (row) list.append(h("dt", null, row[0]), h("dd", null, row[1]));
   return list;

@@ -7,7 +7,7 @@ import type { CommitReply, CommitRow, DiffReply, HistoryReply } from "../../core
 import { plural } from "../../core/text";
 import { type Frame, savedAt } from "../common/frame";
 import { commitActions } from "./commitactions";
-import { hint, showCommit, showComparison, showSession } from "./commitpane";
+import { CommitDetails, hint, showComparison, showSession } from "./commitpane";
 import { commitTree } from "./committree";
 import type { HistoryList } from "./list";
 import { SESSION, verdictDetails } from "./rebases";
@@ -62,19 +62,18 @@ export class DetailsPane {
 
   private async showCommit(row: CommitRow, reply: HistoryReply | undefined, signal: AbortSignal, again: () => void): Promise<void> {
     const { frame, host } = this;
-    const refs = this.list.refsOf(row.id);
     const options = { refs: reply?.refs ?? [], onDone: this.onDone };
     const actions = savedAt(host) ? null : commitActions(frame, host, row.id, options);
-    const more = [this.dryRuns, commitTree(host, row.id, signal)];
-    showCommit(this.element, row, refs, null, actions, more);
+    const extras = [actions, this.dryRuns, commitTree(host, row.id, signal)];
+    const details = new CommitDetails(this.element, () => this.list.refsOf(row.id), extras);
+    details.show(row, null);
     try {
       const { result } = await host.request<CommitReply>("commit", { id: row.id }, { signal });
       if (signal.aborted || frame.signal.aborted) return;
-      const known = row.message === UNKNOWN ? result : row;
-      showCommit(this.element, known, this.list.refsOf(row.id), result, actions, more);
+      details.show(row.message === UNKNOWN ? result : row, result);
     } catch (error) {
       if (isSilent(error) || signal.aborted) return;
-      showCommit(this.element, row, this.list.refsOf(row.id), null, actions, more, asHostError(error).message);
+      details.show(row, null, asHostError(error).message);
       frame.fail(error, again);
     }
   }

@@ -1,6 +1,6 @@
 /** The elements of the history view and where they stand. */
 
-import { button, fill, h, say } from "../../core/dom";
+import { button, fill, h, say, update } from "../../core/dom";
 import { plural } from "../../core/text";
 import type { HistoryReply } from "../../core/protocol";
 
@@ -63,7 +63,7 @@ export class HistoryLayout {
     const parts = [plural(commits, "commit"), plural(count, "branch", "branches"), ...(tags ? [plural(tags, "tag")] : [])];
     say(this.counts, parts.join(" · "));
     this.ontoField.hidden = count < 2;
-    fill(this.onto, ...branches.map((name) => h("option", { value: name, selected: name === onto }, name)));
+    update(this.onto, ...branches.map((name) => h("option", { value: name, selected: name === onto }, name)));
     say(this.footnote, reply.truncated ? "Older commits are not shown." : "Ctrl click a second commit to compare");
   }
 

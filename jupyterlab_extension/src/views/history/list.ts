@@ -3,7 +3,7 @@
 import { arrange, type Arrangement } from "../../core/arrangement";
 import { LINE_COLOURS } from "../../core/colour";
 import { Commits, SESSION_ROW } from "../../core/commits";
-import { fill, h, listen, s } from "../../core/dom";
+import { closest, fill, h, listen, s } from "../../core/dom";
 import type { Run } from "../../core/folding";
 import type { Host } from "../../core/host";
 import { NOT_LISTED, rowsTouching } from "../../core/lanes";
@@ -16,6 +16,7 @@ import { dotsOf, edgePath, ROW } from "./graphedge";
 import { Rebases, SESSION } from "./rebases";
 import { commitRow, runRow, sessionRow } from "./rows";
 import { refLabel } from "./reflabel";
+import { searchInKernel, searchTexts } from "./search";
 
 const LANE = 16;
 const PAD = 12;
@@ -58,6 +59,7 @@ export class HistoryList {
   private readonly prefix = uid();
   private readonly texts: CommitTexts;
   private queued = false;
+  private pressed = false;
 
   constructor(
     private readonly frame: Frame,
@@ -84,6 +86,8 @@ export class HistoryList {
     listen(this.element, "scroll", () => this.draw(), signal);
     listen(this.element, "keydown", (event) => this.key(event), signal);
     listen(this.element, "click", (event) => this.click(event), signal);
+    listen(this.element, "pointerdown", (event) => this.press(event), signal);
+    for (const end of ["pointerup", "pointercancel"] as const) listen(window, end, () => this.release(), signal);
     listen(this.element, "focus", () => this.draw(), signal);
     listen(this.element, "blur", () => this.draw(), signal);
     onWidth(this.element, () => this.draw(), signal);
@@ -235,38 +239,13 @@ export class HistoryList {
       this.draw();
       return 0;
     }
-    const found = commits.complete ? this.searchHere(commits, wanted) : await this.searchThere(commits, wanted);
+    const found = commits.complete
+      ? searchTexts(commits, this.refs, wanted)
+      : await searchInKernel(commits, this.host, wanted, this.frame.signal);
     if (turn !== this.turn || commits !== this.commits || !found) return null;
     this.matches = found;
     this.draw();
     return found.size;
-  }
-
-  private searchHere(commits: Commits, wanted: string): Set<number> {
-    const found = new Set<number>();
-    for (let at = 0; at < commits.count; at++) {
-      const row = commits.row(at);
-      const names = (this.refs.get(at) ?? []).map((ref) => ref.name).join(" ");
-      const words = row.metadata ? JSON.stringify(Object.values(row.metadata)) : "";
-      const text = `${row.message} ${row.id} ${row.author ?? ""} ${names} ${words}`.toLowerCase();
-      if (text.includes(wanted)) found.add(at);
-    }
-    return found;
-  }
-
-  /** Most commits are known to the kernel only. */
-  private async searchThere(commits: Commits, text: string): Promise<Set<number> | null> {
-    const { version } = commits.reply;
-    const { result, buffers } = await this.host.request<{ current: boolean }>(
-      "search",
-      { text, version },
-      { signal: this.frame.signal },
-    );
-    if (!result.current) return null;
-    const view = buffers[0];
-    const found = new Set<number>();
-    for (let i = 0; view && i + 4 <= view.byteLength; i += 4) found.add(view.getUint32(i, true) + commits.shift);
-    return found;
   }
 
   /** Go to the next match below the cursor, around the end. */
@@ -327,9 +306,19 @@ export class HistoryList {
 
   // ---- events -----------------------------------------------------------------------------------
 
+  /** While a row is pressed nothing is drawn: a click needs the element that was pressed. */
+  private press(event: PointerEvent): void {
+    this.pressed = closest(event, "[data-row]") !== null;
+  }
+
+  private release(): void {
+    if (!this.pressed) return;
+    this.pressed = false;
+    this.draw();
+  }
+
   private click(event: MouseEvent): void {
-    const target = event.target instanceof Element ? event.target : null;
-    const row = target?.closest<HTMLElement>("[data-row]");
+    const row = closest(event, "[data-row]");
     if (!row) return;
     const run = this.run(Number(row.dataset.row));
     if (run) return this.unfold(run, Number(row.dataset.row));
@@ -399,7 +388,7 @@ export class HistoryList {
     this.queued = true;
     requestAnimationFrame(() => {
       this.queued = false;
-      if (!this.frame.signal.aborted) this.render();
+      if (!this.pressed && !this.frame.signal.aborted) this.render();
     });
   }
 
