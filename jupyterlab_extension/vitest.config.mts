@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  test: { environment: "happy-dom", include: ["tests/**/*.test.ts"], restoreMocks: true, css: true },
+  test: { environment: "happy-dom", include: ["tests/**/*.test.ts"], restoreMocks: true, css: true, testTimeout: 60_000 },
 });

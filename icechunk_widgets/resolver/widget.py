@@ -395,7 +395,7 @@ class ConflictResolver(BaseWidget):
         with self.lock:
             taken, total = self._resolution.load(text)
             what = f"{taken} of {plural(total, 'decision')} in the file still hold."
-            return {**self._scan.plan.summary(), "taken": taken, "told": what}
+            return {**self._scan.plan.summary(), "taken": taken, "notice": what}
 
     # -- the end ---------------------------------------------------------------------------------
 

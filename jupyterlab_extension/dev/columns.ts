@@ -1,4 +1,4 @@
-/** A history of plain rows as the kernel sends it: columns, and the texts of the newest. */
+/** A history as the kernel sends it: columns of all commits, and rows of the newest. */
 
 import type { CommitRow, HistoryReply, Ref, SessionState } from "../src/core/protocol";
 

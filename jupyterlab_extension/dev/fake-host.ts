@@ -1,4 +1,4 @@
-/** A kernel made of plain data, for the development page and the tests. */
+/** A fake kernel, for the development page and the tests. */
 
 import { type Host, HostError, type PushEvent, type Reply } from "../src/core/host";
 import type { Choice, ConflictItem } from "../src/core/protocol";
@@ -14,7 +14,7 @@ export interface Call {
 
 type Answers = Partial<Record<string, () => unknown>>;
 
-/** What the commits wrote, over and over. */
+/** What each commit wrote, repeated for further commits. */
 const WRITTEN = [12, 148, 3, 0, 40].map((chunks, i) => ({ chunks, bytes: [9_300, 151_000, 800, 0, 2_100_000][i] }));
 
 /** By how much a chunk changed; one chunk was written again with the values it had. */
@@ -34,7 +34,7 @@ export class FakeHost implements Host {
   readonly failures = new Map<string, HostError>();
   private readonly watchers = new Map<string, Set<() => void>>();
   private readonly listeners = new Set<(event: PushEvent) => void>();
-  /** Which fields to draw: the result is the side that was chosen, and absent before. */
+  /** The fields of the requested sides; there is no result before a side is chosen. */
   private shown(chunk: number[], sides: string[]): [string, Side][] {
     const state = this.states[chunk.reduce((flat, c, axis) => flat * GRID[axis]! + c, 0)]!;
     const chosen: Side | null = state === 1 ? null : state === 2 || state === 5 ? "ours" : state === 4 ? "base" : "theirs";
@@ -95,14 +95,14 @@ export class FakeHost implements Host {
       this.failures.delete(method);
       throw failure;
     }
-    if (["history", "rows", "search"].includes(method)) return this.historic(method, params) as Reply<T>;
+    if (["history", "rows", "search"].includes(method)) return this.historyReply(method, params) as Reply<T>;
     const own = this.answer[method] as ((params: Record<string, unknown>) => unknown) | undefined;
     if (own) return { result: (await own(params)) as T, buffers: [] };
     return this.reply(method, params) as Reply<T>;
   }
 
-  /** What is asked of a history, made up or given by a test. */
-  private historic(method: string, params: Record<string, unknown>): Reply<unknown> {
+  /** Replies about a history: the one of a test, or an example. */
+  private historyReply(method: string, params: Record<string, unknown>): Reply<unknown> {
     const own = this.answer.history as ((params: Record<string, unknown>) => unknown) | undefined;
     const plain = (own ? own(params) : historyReply()) as PlainHistory;
     if (method === "rows") return { result: lookup(plain, params.ids as string[]), buffers: [] };
@@ -164,7 +164,7 @@ export class FakeHost implements Host {
         params.apply ? { ...rule, ...this.decide({ type: "ChunkDoubleUpdate", choice: "theirs", runs: [37, 12] }) } : rule,
       seams: () => ({ borders: 14, more: 0, steep: [{ chunk: [4, 0, 1], next: [4, 1, 1], axis: 1, step: 2.31, inside: 0.4 }] }),
       save: () => ({ text: "{}", name: "decisions-main-ZR8V4T2Q.json" }),
-      load: () => ({ ...this.small(), told: "3 of 4 decisions in the file still hold." }),
+      load: () => ({ ...this.small(), notice: "3 of 4 decisions in the file still hold." }),
       complete: () => {
         queueMicrotask(() => this.finish(String(params.message ?? "")));
         return { job: "job-1" };
@@ -231,7 +231,7 @@ export class FakeHost implements Host {
     return this.small();
   }
 
-  /** The first chunk asked for has cells that both changed. */
+  /** The first requested chunk has elements that both changed. */
   private merge(params: Record<string, unknown>): unknown {
     const runs = (params.runs as Runs | null) ?? [0, this.states.length];
     const value = params.both === "theirs" ? 8 : 7;

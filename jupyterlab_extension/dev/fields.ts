@@ -1,4 +1,4 @@
-/** Smooth made-up sea surface temperatures for the development page. */
+/** Smooth example sea surface temperatures for the development page. */
 
 export const SHAPE = [12, 90, 180];
 export const CHUNKS = [1, 30, 60];

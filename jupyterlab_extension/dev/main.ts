@@ -1,4 +1,4 @@
-/** Development page: every view on made-up data, `?view=resolver&theme=dark`. */
+/** Development page: every view on example data, `?view=resolver&theme=dark`. */
 
 import { mount as mountDiff } from "../src/views/diff/diff";
 import { mount as mountHistory } from "../src/views/history/history";

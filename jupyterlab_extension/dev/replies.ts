@@ -1,4 +1,4 @@
-/** What the kernel made of plain data answers. */
+/** Replies of the fake kernel. */
 
 import { type Reply } from "../src/core/host";
 import type { ChunkMapReply, CommitRow, DiffReply, PreviewReply, Ref } from "../src/core/protocol";
@@ -216,8 +216,8 @@ export const TREE = {
 
 export function sizes(): Reply<unknown> {
   const cells = Float32Array.from({ length: 108 }, (_, i) => (i % 9 === 4 ? NaN : 1000 + ((i * 7919) % 4000)));
-  const told = { side: "after", label: "main (ZR8V4T2Q)", stored: 96, total: 288_000, smallest: 1000, largest: 4999 };
-  return { result: told, buffers: [new DataView(cells.buffer)] };
+  const result = { side: "after", label: "main (ZR8V4T2Q)", stored: 96, total: 288_000, smallest: 1000, largest: 4999 };
+  return { result, buffers: [new DataView(cells.buffer)] };
 }
 
 export function writers(after: string | null): unknown {

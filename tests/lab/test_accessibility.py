@@ -83,10 +83,10 @@ def test_no_view_has_violations(lab: Lab, notebook: Notebook) -> None:
     expect(views["diff"].locator(".icechunk-heat")).to_be_visible()
     views["diff"].get_by_test_id("icechunk-mapkind").select_option("size")
     expect(views["diff"].get_by_test_id("icechunk-sizes")).to_contain_text("chunks")
-    expect(views["diff"].get_by_test_id("icechunk-writers")).to_contain_text("made the array")
+    expect(views["diff"].get_by_test_id("icechunk-writers")).to_contain_text("created the array")
     for closed in views["resolver"].locator("summary").all():
         closed.click()
-    expect(views["resolver"].get_by_test_id("icechunk-takes")).to_contain_text("takes")
+    expect(views["resolver"].get_by_test_id("icechunk-takes")).to_contain_text("applies to")
     expect(views["resolver"].locator(".icechunk-stats").first).to_contain_text("mean")
     found = []
     for theme in ("light", "dark"):
@@ -138,7 +138,7 @@ def test_keys_and_names_are_settled_without_the_mouse(lab: Lab, notebooks: Path)
 
     go_to("changed the metadata")
     keys = resolver.get_by_test_id("icechunk-node-conflict")
-    expect(keys).to_contain_text("both changed it")
+    expect(keys).to_contain_text("changed by both")
     found = []
     for theme in ("light", "dark"):
         lab.theme(theme)
@@ -146,7 +146,7 @@ def test_keys_and_names_are_settled_without_the_mouse(lab: Lab, notebooks: Path)
         found += [f"{theme}: {line}" for line in violations(resolver)]
     assert found == []
     conflicts.focus()
-    tab_to(page, keys.locator("tr", has_text="both changed it").locator("input").first)
+    tab_to(page, keys.locator("tr", has_text="changed by both").locator("input").first)
     page.keyboard.press("Space")
     page.keyboard.press("ArrowRight")
     press("icechunk-merge-keys")

@@ -50,7 +50,7 @@ def test_actions_folds_and_comparison(lab: Lab, notebooks: Path) -> None:
     view.locator(".icechunk-history-list").focus()
     lab.page.keyboard.press("End")
     fold = view.get_by_test_id("icechunk-history-fold")
-    expect(fold).to_contain_text("commits in a row")
+    expect(fold).to_contain_text("folded commits")
     fold.click()
     expect(fold).to_have_count(0)
 
@@ -66,7 +66,7 @@ def test_actions_folds_and_comparison(lab: Lab, notebooks: Path) -> None:
     expect(below.get_by_test_id("icechunk-sizes")).to_contain_text("8 chunks")
     writers = below.get_by_test_id("icechunk-writers").locator("li")
     expect(writers).to_have_count(50)
-    below.get_by_role("button", name="Look further back").click()
+    below.get_by_role("button", name="Search older commits").click()
     expect(writers.last).to_contain_text("base")
     in_both_themes(lab, "history-sizes-and-writers", below)
     writers.nth(1).get_by_role("button").click()

@@ -195,11 +195,13 @@ def test_cells_are_merged_by_a_rule_and_by_hand(lab: Lab, notebooks: Path) -> No
     lab.page.wait_for_timeout(800)
     resolver = notebook.output(1).get_by_test_id("icechunk-resolver")
     counter = resolver.get_by_test_id("icechunk-counter")
-    expect(resolver.get_by_test_id("icechunk-cells")).to_contain_text("I changed 1, they 1, both 0")
+    expect(resolver.get_by_test_id("icechunk-cells")).to_contain_text(
+        "1 by me, 1 by them, 0 by both"
+    )
     resolver.locator("summary", has_text="Rules").click()
     resolver.get_by_test_id("icechunk-rule").select_option("merge-where-apart")
     expect(resolver.get_by_test_id("icechunk-takes")).to_contain_text(
-        "takes 1 of 2 undecided chunks"
+        "applies to 1 of 2 undecided chunks"
     )
     expect(counter).to_contain_text("2 of 2")
     resolver.get_by_test_id("icechunk-apply").click()
@@ -207,10 +209,12 @@ def test_cells_are_merged_by_a_rule_and_by_hand(lab: Lab, notebooks: Path) -> No
     grid = resolver.get_by_test_id("icechunk-grid")
     grid.focus()
     lab.page.keyboard.press("n")
-    expect(resolver.get_by_test_id("icechunk-cells")).to_contain_text("I changed 1, they 1, both 1")
+    expect(resolver.get_by_test_id("icechunk-cells")).to_contain_text(
+        "1 by me, 1 by them, 1 by both"
+    )
     grid.focus()
     lab.page.keyboard.press("m")
-    expect(resolver.locator(".icechunk-ask")).to_contain_text("1 chunk holds 1 cell")
+    expect(resolver.locator(".icechunk-ask")).to_contain_text("1 chunk holds 1 element")
     in_both_themes(lab, "resolver-merge", resolver)
     resolver.get_by_test_id("icechunk-both-theirs").click()
     expect(counter).to_contain_text("All 2 chunks decided")

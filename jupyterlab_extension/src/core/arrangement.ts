@@ -1,25 +1,25 @@
-/** Which rows a history has: its commits, long straight runs folded into one row each. */
+/** Assigns the commits of a history to rows; long straight runs are folded into one row each. */
 
 import { type Run, straightRuns } from "./folding";
 import { assignLanes, type LaneLayout } from "./lanes";
 
 export interface Arrangement {
-  /** Per row the place of its commit; a folded run is `-1 - n` for the n-th of `runs`. */
+  /** Index of the commit in every row; a folded run is `-1 - n` for the n-th of `runs`. */
   rows: Int32Array;
-  /** Row of every commit, that of its run where it is folded away. */
+  /** Row of every commit; a folded commit has the row of its run. */
   rowOf: Int32Array;
   runs: Run[];
-  /** Number of commits folded away. */
+  /** Number of folded commits. */
   hidden: number;
   layout: LaneLayout;
 }
 
 /**
- * Lay a history out.
+ * Arrange a history in rows and lanes.
  *
- * @param parents place of every commit's parent, children above parents
- * @param kept one for commits that must not be folded; null folds nothing
- * @param main place of the top of the main line, -1 for none
+ * @param parents index of every commit's parent; children come before parents
+ * @param kept 1 for commits that must not be folded; null folds nothing
+ * @param main index of the newest commit of the main line, -1 for none
  */
 export function arrange(parents: Int32Array, kept: Uint8Array | null, main: number): Arrangement {
   const n = parents.length;

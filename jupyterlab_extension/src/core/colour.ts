@@ -1,4 +1,4 @@
-/** Colour maps for fields and fixed colours for states, readable with colour-vision deficiency. */
+/** Colour maps for values and colours for states, both readable with colour-vision deficiency. */
 
 export type Rgb = readonly [number, number, number];
 
@@ -22,7 +22,7 @@ const DIVERGING =
 const HEAT = ["#fbe3b0", "#f5c04e", "#e69f00", "#c8690a", "#8f3d00"].map(parseHex);
 const HEAT_DARK = ["#4a3810", "#7d5a06", "#b98008", "#eeb548", "#fff0cf"].map(parseHex);
 
-/** Colour of a change by its strength from 0 to 1; the strongest stands out from the page. */
+/** Colour of a change by its strength from 0 to 1; 1 has the highest contrast to the page. */
 export function heatColour(strength: number, dark: boolean): Rgb {
   const anchors = dark ? HEAT_DARK : HEAT;
   const at = Math.max(0, Math.min(1, strength)) * (anchors.length - 1);

@@ -1,25 +1,26 @@
-/** The commits of a history as columns: ids, parents and times of all, texts of those looked at. */
+/** The commits of a history as columns: ids, parents and times of all, messages of those fetched so far. */
 
 import { bytesOf } from "./host";
 import type { CommitRow, HistoryReply } from "./protocol";
 import { NOT_LISTED, ROOT } from "./lanes";
 
-/** Id of the row that stands for uncommitted changes; no commit can have it. */
+/** Id of the row for uncommitted changes; snapshot ids are upper case, so no commit has it. */
 export const SESSION_ROW = "session";
 
-/** Message of a commit whose text is not here yet. */
+/** Message of a commit whose row has not been fetched yet. */
 export const UNKNOWN = "…";
 
+/** Characters of a snapshot id (12 bytes in base 32). */
 const LETTERS = 20;
 
 export class Commits {
   readonly count: number;
-  /** Place of every commit's parent, `ROOT` for none, `NOT_LISTED` for one left out. */
+  /** Index of every commit's parent, `ROOT` for none, `NOT_LISTED` for a parent outside the list. */
   readonly parents: Int32Array;
   private readonly ids: Uint8Array;
   private readonly times: Float64Array;
   private readonly texts = new Map<number, CommitRow>();
-  /** One where the working session stands on top, else 0. */
+  /** 1 if the first row is the session's uncommitted changes, else 0. */
   readonly shift: number;
 
   constructor(
@@ -50,7 +51,7 @@ export class Commits {
     return id;
   }
 
-  /** Place of a commit, -1 where it is not listed. */
+  /** Index of a commit, -1 if it is not listed. */
   find(id: string): number {
     if (id === SESSION_ROW) return this.shift - 1;
     const at = this.findId(id);
@@ -81,12 +82,12 @@ export class Commits {
     return this.texts.has(at);
   }
 
-  /** Whether the texts of all commits are here. */
+  /** Whether the rows of all commits have been fetched. */
   get complete(): boolean {
     return this.texts.size === this.count;
   }
 
-  /** What is known of a commit: everything, or what the columns say. */
+  /** The row of a commit; before it is fetched, only what the columns contain. */
   row(at: number): CommitRow {
     const found = this.texts.get(at);
     if (found) return found;

@@ -1,4 +1,4 @@
-/** Building elements. Text only ever becomes a text node, never markup. */
+/** Helpers that create elements. Text always becomes a text node, never markup. */
 
 export type Child = Node | string | number | null | undefined | false;
 
@@ -8,8 +8,8 @@ export interface Props {
   [attribute: string]: string | number | boolean | null | undefined;
 }
 
-// Notebook front ends bind plain letters to commands, some before the page sees the key. This
-// attribute keeps those off; it has to sit on the focused element itself.
+// Notebook front ends bind single letters to commands, some before the page gets the key event. This
+// attribute switches that off; it has to be on the focused element itself.
 const FOCUSABLE = /^(a|button|input|select|summary|textarea)$/;
 
 /** Create an element; `true` sets an empty attribute, `false`/`null` leaves it out. */
@@ -60,14 +60,14 @@ export function fill(element: Element, ...children: Child[]): void {
   append(element, children);
 }
 
-/** The same, unless the content is equal already: a click or the focus inside the element survives. */
+/** Replace everything inside an element only when it differs, so that clicks and focus inside are not lost. */
 export function update(element: Element, ...children: Child[]): void {
   const next = element.cloneNode(false) as Element;
   append(next, children);
   if (!element.isEqualNode(next)) element.replaceChildren(...next.childNodes);
 }
 
-/** Set the text of an element only when it differs, so that live regions do not repeat. */
+/** Set the text of an element only when it differs, so that screen readers do not repeat live regions. */
 export function say(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -92,13 +92,13 @@ export function listen<K extends keyof HTMLElementEventMap>(
   element.addEventListener(type, callback as EventListener, { signal });
 }
 
-/** The element with the attribute that an event happened in, for delegated listeners. */
+/** The closest element around the target of an event that matches, for delegated listeners. */
 export function closest(event: Event, selector: string): HTMLElement | null {
   const target = event.target;
   return target instanceof Element ? target.closest<HTMLElement>(selector) : null;
 }
 
-/** Copy text to the clipboard where the page may; otherwise select it for the user. */
+/** Copy text to the clipboard; if the browser refuses, select it so that the user can copy it. */
 export async function copyText(text: string, shown: HTMLElement): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

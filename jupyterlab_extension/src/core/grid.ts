@@ -75,7 +75,7 @@ export class ChunkGrid {
     return flat;
   }
 
-  /** Where a chunk lies on screen, and whether it is in the slice shown. */
+  /** Row and column of a chunk on screen, and whether it is in the slice shown. */
   locate(slice: Slice, flat: number): Cell & { inSlice: boolean } {
     const coords = this.coords(flat);
     const inSlice = coords.every(
@@ -142,7 +142,7 @@ export class ChunkGrid {
     const n = this.ndim;
     if (n === 0) return this.size ? [0, 1] : [];
     if (low.some((from, axis) => high[axis]! <= from)) return [];
-    // Axes behind `inner` are complete, so one run covers the whole box from `inner` on.
+    // The axes after `inner` are covered completely, so one run covers the box from `inner` on.
     let inner = n - 1;
     while (inner > 0 && low[inner] === 0 && high[inner] === this.grid[inner]) inner--;
     const length = (high[inner]! - low[inner]!) * this.strides[inner]!;
@@ -163,7 +163,7 @@ export class ChunkGrid {
     }
   }
 
-  /** For every position along `axis`, how many chunks have a value that `wanted` accepts. */
+  /** The number of chunks with a value that `wanted` accepts, for every position along `axis`. */
   profile(values: Uint8Array, axis: number, wanted: (value: number) => boolean): number[] {
     const n = this.grid[axis]!;
     const stride = this.strides[axis]!;

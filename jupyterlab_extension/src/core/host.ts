@@ -1,4 +1,4 @@
-/** What a view may know of the outside world, and its implementation over an anywidget model. */
+/** The interface between a view and its kernel, and the implementation for anywidget models. */
 
 export interface Reply<T> {
   result: T;
@@ -11,9 +11,9 @@ export interface PushEvent {
 }
 
 export interface RequestOptions {
-  /** Abandon the request; its promise rejects with kind `aborted`. */
+  /** Aborts the request; its promise then rejects with kind `aborted`. */
   signal?: AbortSignal;
-  /** Milliseconds before a silent kernel counts as dead (30 s by default). */
+  /** Milliseconds without a reply after which the request fails (30 s by default). */
   timeout?: number;
 }
 
@@ -151,7 +151,7 @@ function closedError(): HostError {
 }
 
 function abortedError(): HostError {
-  return new HostError("aborted", "Request abandoned.");
+  return new HostError("aborted", "The request was aborted.");
 }
 
 function timeoutError(limit: number): HostError {
@@ -182,7 +182,7 @@ export function asHostError(error: unknown): HostError {
   return new HostError("error", error instanceof Error ? error.message : String(error));
 }
 
-/** True for errors that mean "nobody is waiting any more" and need no message. */
+/** Whether an error only says that the view no longer needs the reply; such errors are not shown. */
 export function isSilent(error: unknown): boolean {
   return error instanceof HostError && (error.kind === "aborted" || error.kind === "closed");
 }

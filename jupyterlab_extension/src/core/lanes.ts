@@ -1,6 +1,6 @@
-/** Lane assignment for a history in which every commit has at most one parent. */
+/** Assigns lanes of the commit graph, for a history in which every commit has at most one parent. */
 
-/** Parent of a commit that has none, and of one whose parent is not listed. */
+/** Parent index of a commit without a parent, and of a commit whose parent is not listed. */
 export const ROOT = -1;
 export const NOT_LISTED = -2;
 
@@ -49,8 +49,8 @@ class FreeLanes {
 /**
  * Give every commit a lane, in time linear in the number of commits.
  *
- * @param parent place of every commit's parent, below its own; `ROOT` or `NOT_LISTED`
- * @param main place of the top of the line that keeps the leftmost lane for itself, -1 for none
+ * @param parent index of every commit's parent, greater than its own; or `ROOT` or `NOT_LISTED`
+ * @param main index of the newest commit of the line that has the leftmost lane to itself, -1 for none
  */
 export function assignLanes(parent: Int32Array, main: number): LaneLayout {
   const n = parent.length;
@@ -65,7 +65,7 @@ export function assignLanes(parent: Int32Array, main: number): LaneLayout {
     }
   }
   const free = new FreeLanes(main < 0 ? 0 : 1);
-  // Lanes that end at a row: those of all children but the one whose lane goes on.
+  // Lanes that end at a row: those of all its children except the one that it continues.
   const ending: (number[] | undefined)[] = new Array<number[] | undefined>(n);
   for (let i = 0; i < n; i++) {
     if (lane[i]! < 0) {

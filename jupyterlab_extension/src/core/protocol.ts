@@ -1,4 +1,4 @@
-/** Shapes of the messages between the views and the kernel. */
+/** Types of the messages between the views and the kernel. */
 
 export type RefKind = "branch" | "tag";
 export type Choice = "ours" | "theirs" | "base";
@@ -7,7 +7,7 @@ export interface Ref {
   name: string;
   id: string;
   kind: RefKind;
-  /** Place of its commit in the history. */
+  /** Index of its commit in the history. */
   at?: number;
 }
 
@@ -28,9 +28,9 @@ export interface SessionState {
   changes: number;
 }
 
-/** Buffers: ids as letters (20 per commit), places of the parents (int32), times (float64, ms). */
+/** Buffers: ids (20 ASCII characters per commit), indices of the parents (int32), times (float64, ms). */
 export interface HistoryReply {
-  /** The newest, as many as were asked for. */
+  /** Rows of the newest commits, as many as were requested. */
   commits: CommitRow[];
   count: number;
   version: string;
@@ -39,7 +39,7 @@ export interface HistoryReply {
   truncated: boolean;
 }
 
-/** What a rebase of a branch, or of the session, would meet. */
+/** Result of a dry run: the rebase of a branch or of the session. */
 export interface Verdict {
   state: "same" | "behind" | "ahead" | "clean" | "conflicts" | "unknown";
   text: string;
@@ -51,7 +51,7 @@ export interface Verdict {
 
 export interface Written {
   chunks: number;
-  /** Stored bytes; null where that was not worked out. */
+  /** Stored bytes; null if they were not computed. */
   bytes: number | null;
 }
 
@@ -119,7 +119,7 @@ export interface AxisLabel {
   units: string | null;
   /** The coordinate grows towards the top of a picture: north, or height. */
   up?: boolean;
-  /** Coordinates of the first and last element of every chunk, where the axis is not too long. */
+  /** Coordinates of the first and last element of every chunk; left out for long axes. */
   starts?: (number | string)[];
   ends?: (number | string)[];
 }
@@ -151,7 +151,7 @@ export interface PreviewReply {
     y: [number | string, number | string, string | null] | null;
     x: [number | string, number | string, string | null] | null;
   };
-  /** The first row belongs at the bottom. */
+  /** The first row is drawn at the bottom. */
   up?: boolean;
   origin: number[];
   vmin: number;
@@ -179,13 +179,13 @@ export interface ConflictItem {
 
 /** A key of the metadata in which the two sides differ. */
 export interface ConflictKey {
-  /** JSON Pointer, what the kernel calls it. */
+  /** JSON Pointer of the key, which requests use. */
   pointer: string;
   key: string;
   base?: unknown;
   ours?: unknown;
   theirs?: unknown;
-  /** The side that changed it; null where both did. */
+  /** The side that changed it; null if both did. */
   changed_by: "ours" | "theirs" | null;
   choice: Choice | null;
 }
@@ -213,7 +213,7 @@ export interface ConflictsReply {
   undecided: number;
   can_undo: boolean;
   can_redo: boolean;
-  /** The commit message that completing takes when nothing else is typed. */
+  /** The commit message that is used if the user types none. */
   message?: string;
 }
 

@@ -10,8 +10,8 @@ export function packMask(mask: Uint8Array): Runs {
 /**
  * Pack the set positions of a mask, letting a run cross positions where `touchable` is 0.
  *
- * Untouchable positions cannot be affected by what the runs are used for, so bridging them only
- * makes the message shorter.
+ * The kernel ignores runs at untouchable positions, so crossing them only makes the message
+ * shorter.
  */
 export function packMaskOver(mask: Uint8Array, touchable: Uint8Array | null): Runs {
   const runs: Runs = [];

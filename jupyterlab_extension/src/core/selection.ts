@@ -1,4 +1,4 @@
-/** Which chunks of a grid are selected. */
+/** The selected chunks of a grid, as a mask. */
 
 import { packMaskOver, type Runs } from "./runs";
 
@@ -9,16 +9,16 @@ export class Selection {
   most = 0;
   private touchable = new Uint8Array(0);
 
-  /** @param can which states may be selected at all */
+  /** @param can whether chunks of a state can be selected */
   constructor(private readonly can: (state: number) => boolean) {}
 
-  /** Begin with nothing selected. */
+  /** Select nothing, for a grid of `size` chunks. */
   reset(size: number): void {
     this.mask = new Uint8Array(size);
     this.count = 0;
   }
 
-  /** Say what state every chunk has; what was selected stays so. */
+  /** Take the states of all chunks; the selection stays. */
   over(states: Uint8Array): void {
     const open = Uint8Array.from({ length: 256 }, (_, state) => Number(this.can(state)));
     this.touchable = new Uint8Array(states.length);
@@ -52,7 +52,7 @@ export class Selection {
     this.count = count;
   }
 
-  /** The selected chunks as runs, which may cross chunks that nobody can select. */
+  /** The selected chunks as runs, which may cross chunks that cannot be selected. */
   target(): { runs: Runs; count: number; all: boolean } {
     return {
       runs: packMaskOver(this.mask, this.touchable),

@@ -2,7 +2,7 @@
 
 import type { AxisLabel, ChunkMapReply } from "./protocol";
 
-/** "1 chunk", "12,000 chunks". */
+/** "1 chunk", "12 000 chunks". */
 export function plural(count: number, noun: string, nouns = `${noun}s`): string {
   return `${grouped(count)} ${count === 1 ? noun : nouns}`;
 }
@@ -37,7 +37,7 @@ export function byteSize(bytes: number): string {
   return `${step && size < 10 ? size.toFixed(1) : Math.round(size)} ${units[step]}`;
 }
 
-/** The first characters of an id, enough to tell commits apart by eye. */
+/** The first eight characters of an id. */
 export function shortId(id: string): string {
   return id.slice(0, 8);
 }
@@ -74,7 +74,7 @@ export function coordinate(label: AxisLabel, index: number, size: number): strin
   return `≈ ${new Date(from + (to - from) * t).toISOString().slice(0, 10)}`;
 }
 
-/** What stands beside an axis: "lat  −89 … 89 °N"; the numbers are the ends, in array order. */
+/** The label of an axis, with its first and last coordinate: "lat  −89 … 89 °N". */
 export function axisTitle(map: ChunkMapReply, axis: number): string {
   if (axis < 0) return "";
   const label = map.labels[axis];
@@ -85,7 +85,7 @@ export function axisTitle(map: ChunkMapReply, axis: number): string {
   return `${name}  ${coordinate(label, 0, size)} … ${coordinate(label, size - 1, size)}${units}`;
 }
 
-/** What one chunk covers along an axis: "lat −45 … 0 degrees_north" or "time 30–59". */
+/** The coordinates of one chunk along an axis: "lat −45 … 0 °N", or its elements: "time 30–59". */
 export function coverage(map: ChunkMapReply, axis: number, position: number): string {
   const [first, last] = chunkRange(map, axis, position);
   const name = axisName(map.dims, axis);
@@ -103,7 +103,7 @@ export function coverage(map: ChunkMapReply, axis: number, position: number): st
   return first === last ? `${name} ${first}` : `${name} ${first}–${last}`;
 }
 
-/** Common CF unit names as signs. */
+/** Symbols of common CF units. */
 export function unitSign(units: string): string {
   const signs: Record<string, string> = {
     degrees_north: "°N",

@@ -1,4 +1,4 @@
-/** Points in time as people read them. */
+/** Times as short text. */
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;

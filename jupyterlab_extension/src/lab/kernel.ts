@@ -1,4 +1,4 @@
-/** Asking the kernel of the current notebook or console which repositories it holds. */
+/** Asks the kernel of the current notebook or console for its repositories. */
 
 import type { RepositoriesReply } from "../core/protocol";
 import type { PanelState } from "../views/repositories";
@@ -32,7 +32,7 @@ export interface ContextLike {
   readonly kernelChanged?: SignalLike;
 }
 
-/** The session context of any document widget that has one, found by shape. */
+/** The session context of a notebook or console; null for other documents. */
 export function contextOf(widget: unknown): ContextLike | null {
   if (typeof widget !== "object" || widget === null) return null;
   const own = widget as { sessionContext?: unknown; content?: { sessionContext?: unknown } };
@@ -42,7 +42,7 @@ export function contextOf(widget: unknown): ContextLike | null {
     : null;
 }
 
-/** Ask a kernel once. Nothing is printed, counted or remembered there. */
+/** Ask a kernel once; the request prints nothing and leaves execution count and history alone. */
 export async function askKernel(kernel: KernelLike): Promise<PanelState> {
   const language = (await kernel.info).language_info.name;
   if (language !== "python") return { state: "not-python", language };
@@ -63,7 +63,7 @@ export function readReply(content: unknown): PanelState {
     | { user_expressions?: Record<string, Record<string, unknown>> }
     | undefined;
   const answer = reply?.user_expressions?.r;
-  if (!answer) return { state: "failed", message: "The kernel gave no answer." };
+  if (!answer) return { state: "failed", message: "The kernel did not return a result." };
   if (answer.status !== "ok") {
     const name = String(answer.ename ?? "");
     const text = String(answer.evalue ?? "");
@@ -79,7 +79,7 @@ export function readReply(content: unknown): PanelState {
   } catch (error) {
     return {
       state: "failed",
-      message: `The answer could not be read: ${error instanceof Error ? error.message : String(error)}`,
+      message: `The reply could not be read: ${error instanceof Error ? error.message : String(error)}`,
     };
   }
 }

@@ -5,6 +5,7 @@ import { Widget } from "@lumino/widgets";
 import { mount, type PanelState, type RepositoriesView } from "../views/repositories";
 import { askKernel, type ContextLike, contextOf, type KernelLike } from "./kernel";
 
+/** Milliseconds without another change before the kernel is asked. */
 const SETTLE = 250;
 
 export class IcechunkPanel extends Widget {
@@ -25,7 +26,7 @@ export class IcechunkPanel extends Widget {
     this.view.show({ state: "no-kernel" });
   }
 
-  /** Follow another document; documents without a kernel leave the last one in place. */
+  /** Follow another document; for a document without a kernel, stay with the one before. */
   follow(widget: unknown): void {
     const context = contextOf(widget);
     if (!context || context === this.context) {
@@ -50,13 +51,13 @@ export class IcechunkPanel extends Widget {
   }
 
   private statusChanged(): void {
-    // Our own question makes the kernel busy and idle again; answering that would never end.
+    // The request of this panel makes the kernel busy and idle again; reacting to that would never end.
     if (this.asking) return;
     const status = this.kernel?.status;
     if (status === undefined || status === "idle" || status === "dead") this.refreshSoon();
   }
 
-  /** Ask when things have settled; a hidden panel asks when it is shown. */
+  /** Ask once the kernel has settled; a hidden panel asks when it is shown. */
   private refreshSoon(): void {
     this.stale = true;
     if (!this.isVisible) return;

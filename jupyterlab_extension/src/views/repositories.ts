@@ -1,4 +1,4 @@
-/** The side panel: repositories that live in the running kernel. */
+/** The content of the side panel: the repositories of the running kernel. */
 
 import { button, fill, h, listen, say, update } from "../core/dom";
 import type { RepositoriesReply, RepositoryRow } from "../core/protocol";
@@ -39,16 +39,16 @@ export function mount(el: HTMLElement, options: RepositoriesOptions): Repositori
   );
   el.append(root);
   listen(refresh, "click", () => options.onRefresh(), signal);
-  // Repositories the reader has folded stay folded over a refresh.
-  const folded = new Set<string>();
+  // Repositories that the user closed stay closed after a refresh.
+  const closed = new Set<string>();
   body.addEventListener(
     "toggle",
     (event) => {
       const details = event.target as HTMLDetailsElement;
       const name = details.dataset.name;
       if (name === undefined) return;
-      if (details.open) folded.delete(name);
-      else folded.add(name);
+      if (details.open) closed.delete(name);
+      else closed.add(name);
     },
     { capture: true, signal },
   );
@@ -69,7 +69,7 @@ export function mount(el: HTMLElement, options: RepositoriesOptions): Repositori
       const { repositories, version: number } = state.reply;
       say(version, number);
       version.title = number ? `icechunk ${number} in this kernel` : "";
-      if (repositories.length) update(body, ...repositories.map((row) => card(row, !folded.has(row.name))));
+      if (repositories.length) update(body, ...repositories.map((row) => card(row, !closed.has(row.name))));
       else update(body, ...start());
       say(live, plural(repositories.length, "repository", "repositories"));
     },

@@ -1,4 +1,4 @@
-/** From an anywidget model to a mounted view. */
+/** The `render` function that anywidget calls, for each view. */
 
 import { anywidgetHost, type Host, type WidgetModel } from "../core/host";
 import type { Dispose } from "../views/common/frame";
@@ -19,7 +19,7 @@ export function renderer(mount: (el: HTMLElement, host: Host) => Dispose) {
         dispose();
         controller.abort();
       };
-      // Newer loaders say goodbye through the signal, older ones through the returned function.
+      // Newer versions of anywidget abort the signal, older ones call the returned function.
       signal?.addEventListener("abort", end, { once: true });
       return end;
     },

@@ -33,14 +33,14 @@ describe("anywidgetHost", () => {
     expect(await first).toEqual({ result: 1, buffers: [buffer] });
   });
 
-  it("carries the kernel's error with kind and hint", async () => {
+  it("rejects with the kernel's error, kind and hint", async () => {
     const host = anywidgetHost(model, end.signal);
     const request = host.request("a");
     model.reply({ id: model.sent[0]!.id, ok: false, error: { kind: "ref-not-found", message: "No branch.", hint: "Try main." } });
     await expect(request).rejects.toMatchObject({ kind: "ref-not-found", message: "No branch.", hint: "Try main." });
   });
 
-  it("gives up on a silent kernel after thirty seconds", async () => {
+  it("rejects a request without a reply after thirty seconds", async () => {
     const host = anywidgetHost(model, end.signal);
     const kind = kindOf(host.request("a"));
     await vi.advanceTimersByTimeAsync(29_900);
@@ -50,7 +50,7 @@ describe("anywidgetHost", () => {
     model.reply({ id: model.sent[0]!.id, ok: true, result: 1 });
   });
 
-  it("abandons a request by its signal and leaves no timer", async () => {
+  it("aborts a request by its signal and leaves no timer", async () => {
     const host = anywidgetHost(model, end.signal);
     const one = new AbortController();
     const kind = kindOf(host.request("a", {}, { signal: one.signal }));

@@ -17,6 +17,9 @@ function parents(list: Linked[]): Int32Array {
 const layoutOf = (list: Linked[], main: string | null) =>
   assignLanes(parents(list), list.findIndex((x) => x.id === main));
 
+/** Node's; CPU time does not depend on what else the machine does. */
+declare const process: { cpuUsage(start?: object): { user: number; system: number } };
+
 describe("assignLanes", () => {
   const commits = [
     c("f2", "f1"),
@@ -37,7 +40,7 @@ describe("assignLanes", () => {
     expect(layout.lineTop).toEqual([1, 0, 4]);
   });
 
-  it("uses a lane again once its line has joined", () => {
+  it("reuses a lane once its line has joined another", () => {
     const list = [
       c("b1", "m2"),
       c("m3", "m2"),
@@ -81,12 +84,13 @@ describe("assignLanes", () => {
     expect(rowsTouching(layout, 0, 6)).toHaveLength(7);
   });
 
-  it("lays out a hundred thousand commits in well under two seconds", () => {
+  it("arranges 100,000 commits in less than a second of CPU time", () => {
     const n = 100_000;
     const above = Int32Array.from({ length: n }, (_, i) => (i + 1 < n ? Math.min(n - 1, i + 1 + (i % 7)) : ROOT));
-    const start = performance.now();
+    const start = process.cpuUsage();
     arrange(above, new Uint8Array(n), 0);
-    expect(performance.now() - start).toBeLessThan(1000);
+    const { user, system } = process.cpuUsage(start);
+    expect((user + system) / 1e6).toBeLessThan(1);
   });
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { notebookOf, provenanceFields } from "../../src/core/provenance";
 
 describe("provenance", () => {
-  it("is told in words", () => {
+  it("becomes names and values", () => {
     const metadata = {
       provenance: {
         notebook: "ocean/sst.ipynb",
@@ -20,7 +20,7 @@ describe("provenance", () => {
     ]);
   });
 
-  it("takes what it finds, and nothing amiss", () => {
+  it("leaves out values of another type", () => {
     expect(notebookOf({ notebook: "daily.ipynb" })).toBe("daily.ipynb");
     expect(notebookOf(undefined)).toBe("");
     expect(provenanceFields({ provenance: "by hand" })).toEqual([]);

@@ -9,7 +9,7 @@ function over(states: number[]): Selection {
 }
 
 describe("Selection", () => {
-  it("takes only what can be selected, and counts it once", () => {
+  it("selects only what can be selected, and counts it once", () => {
     const selection = over([1, 0, 2, 3, 0, 1]);
     selection.apply([0, 4], "replace");
     selection.apply([2, 10], "add");
@@ -18,7 +18,7 @@ describe("Selection", () => {
     expect(selection.target()).toEqual({ runs: [0, 6], count: 4, all: true });
   });
 
-  it("takes away, inverts and begins again", () => {
+  it("removes, inverts and resets", () => {
     const selection = over([1, 1, 0, 1]);
     selection.apply([0, 4], "replace");
     selection.apply([1, 1], "remove");

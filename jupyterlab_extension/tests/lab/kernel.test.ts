@@ -23,7 +23,7 @@ describe("readReply", () => {
     expect(state).toEqual({ state: "ready", reply: { repositories: [], version: "2.3" } });
   });
 
-  it("tells a kernel without icechunk from a failure", () => {
+  it("distinguishes a kernel without icechunk from a failure", () => {
     const absent = { status: "error", ename: "ModuleNotFoundError", evalue: "No module named 'icechunk_widgets'" };
     expect(readReply(reply(absent))).toEqual({ state: "missing" });
     expect(readReply(reply({ ...absent, evalue: "No module named 'numpy'" }))).toMatchObject({ state: "failed" });

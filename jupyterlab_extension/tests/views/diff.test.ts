@@ -57,7 +57,7 @@ describe("diff", () => {
     expect(nodes()).toHaveLength(6);
   });
 
-  it("moves over the chunks and asks for their values once it rests", async () => {
+  it("moves over the chunks and requests values once the cursor rests", async () => {
     const { host, el } = await open();
     const canvas = byId(el, "icechunk-grid");
     const before = host.calls.length;
@@ -72,7 +72,7 @@ describe("diff", () => {
     expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("Chunk [7, 2, 0]");
   });
 
-  it("colours changed chunks by how much they changed, and sets apart those rewritten alike", async () => {
+  it("colours changed chunks by how much they changed, and marks those rewritten with equal values", async () => {
     const { host, el } = await open();
     await new Promise((resolve) => setTimeout(resolve, 300));
     const asked = host.calls.filter((c) => c.method === "magnitudes");
@@ -82,7 +82,7 @@ describe("diff", () => {
     expect(el.querySelector(".icechunk-heat")!.textContent).toContain("Largest difference");
     const canvas = byId(el, "icechunk-grid");
     key(canvas, "ArrowRight");
-    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toMatch(/changed, at most by \d/);
+    expect(el.querySelector(".icechunk-gridstatus")!.textContent).toMatch(/changed, largest difference \d/);
     key(canvas, "PageDown");
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(el.querySelector(".icechunk-legend")!.textContent).toContain("rewritten, same values 3");
@@ -125,7 +125,7 @@ describe("diff", () => {
     expect(host.listenerCount).toBe(0);
   });
 
-  it("maps the stored sizes, and goes back to what changed", async () => {
+  it("maps the stored sizes, and returns to the changes", async () => {
     const { el, host } = await open();
     const kind = byId(el, "icechunk-mapkind") as HTMLSelectElement;
     kind.value = "size";
@@ -144,7 +144,7 @@ describe("diff", () => {
     expect(legend().join()).not.toContain("not stored");
   });
 
-  it("names the commits that wrote the chunk at the cursor, looking back as far as it takes", async () => {
+  it("lists the commits that wrote the chunk at the cursor, searching in steps", async () => {
     const { el, host } = await open();
     await new Promise((resolve) => setTimeout(resolve, 300));
     const asked = host.calls.filter((c) => c.method === "writers").map((c) => c.params);
@@ -157,7 +157,7 @@ describe("diff", () => {
       "ZR8V4T2QKXW0M9C3B7HG",
       "5K1QPD8NVE63YJ0RA2WT",
     ]);
-    expect(panel.textContent).toContain("made the array");
+    expect(panel.textContent).toContain("created the array");
     expect(panel.querySelector<HTMLElement>(".icechunk-link")!.hidden).toBe(true);
   });
 });

@@ -33,7 +33,7 @@ describe("repositories", () => {
     expect(el.querySelector("p b")).toBeNull();
   });
 
-  it("keeps folded what was folded", () => {
+  it("keeps closed repositories closed", () => {
     const { el, view } = open({ state: "ready", reply: repositories() });
     const first = el.querySelector("details")!;
     first.open = false;

@@ -68,7 +68,7 @@ describe("resolver", () => {
     expect(el.querySelector('.icechunk-sr[role="status"]')!.textContent).toContain("1 chunk: keep theirs");
   });
 
-  it("keeps up with quick hands: every key counts, in order", async () => {
+  it("applies fast keys in order, each to the chunk on screen", async () => {
     const { canvas, decisions, counter } = await open();
     for (const name of ["o", "t", "b"]) key(canvas, name);
     key(canvas, "z", { ctrlKey: true });
@@ -95,7 +95,7 @@ describe("resolver", () => {
     expect(el.querySelector(".icechunk-legend")!.textContent).toContain("keep mine 4");
   });
 
-  it("adds with shift and takes away with alt", async () => {
+  it("adds with Shift and removes with Alt", async () => {
     const { el, canvas } = await open();
     const scope = () => el.querySelector(".icechunk-scope")!.textContent;
     drag(canvas, [0, 0], [0, 2]);
@@ -110,7 +110,7 @@ describe("resolver", () => {
     expect(scope()).toBe("Decide for chunk [4, 2, 1]");
   });
 
-  it("spans a rectangle over every slice when asked to", async () => {
+  it("selects a rectangle in every slice if that is checked", async () => {
     const { el, canvas, decisions } = await open();
     const box = el.querySelector<HTMLInputElement>("[data-every]")!;
     box.checked = true;
@@ -154,7 +154,7 @@ describe("resolver", () => {
     expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("Chunk [4, 2, 0]");
   });
 
-  it("offers the commit message and keeps what was typed", async () => {
+  it("offers a commit message and keeps typed text", async () => {
     const { host, el } = await open();
     const field = byId(el, "icechunk-message") as HTMLInputElement;
     expect(field.value).toBe("Merge my corrections");
@@ -164,7 +164,7 @@ describe("resolver", () => {
     expect(field.value).toBe("My own words");
   });
 
-  it("merges cells, and asks about those that both changed", async () => {
+  it("merges by element, and asks about elements that both changed", async () => {
     const { host, el, canvas, counter } = await open();
     const merges = () => host.calls.filter((c) => c.method === "merge").map((c) => c.params);
     key(canvas, "a", { ctrlKey: true });
@@ -173,28 +173,30 @@ describe("resolver", () => {
     expect(merges()).toEqual([{ path: "/ocean/sst", runs: null, both: null, seconds: 0.8 }]);
     expect(counter()).toBe("2 of 41 decisions undecided");
     const ask = el.querySelector<HTMLElement>(".icechunk-ask")!;
-    expect(ask.textContent).toContain("1 chunk holds 12 cells that both changed");
+    expect(ask.textContent).toContain("1 chunk holds 12 elements that both changed");
     byId(el, "icechunk-both-theirs").click();
     await settle();
     expect(merges()[1]).toMatchObject({ both: "theirs", runs: null });
     expect(counter()).toBe("1 of 41 decisions undecided");
     expect(ask.hidden).toBe(true);
-    expect(el.querySelector(".icechunk-legend")!.textContent).toContain("merge cells, mine where both 39");
+    expect(el.querySelector(".icechunk-legend")!.textContent).toContain("merge elements, mine where both 39");
   });
 
-  it("says who changed how many cells of the chunk", async () => {
+  it("shows how many elements of the chunk each side changed", async () => {
     const { el } = await open();
     await new Promise((resolve) => setTimeout(resolve, 350));
-    expect(byId(el, "icechunk-cells").textContent).toBe("Cells of this chunk: I changed 120, they 83, both 12");
+    expect(byId(el, "icechunk-cells").textContent).toBe(
+      "Elements changed in this chunk: 120 by me, 83 by them, 12 by both",
+    );
   });
 
-  it("tells how many chunks a rule takes before it decides", async () => {
+  it("counts the chunks that a rule applies to before it decides", async () => {
     const { host, el, counter } = await open();
     const details = el.querySelector<HTMLDetailsElement>(".icechunk-rules")!;
     details.open = true;
     details.dispatchEvent(new Event("toggle"));
     await new Promise((resolve) => setTimeout(resolve, 400));
-    expect(byId(el, "icechunk-takes").textContent).toBe("takes 7 of 40 undecided chunks");
+    expect(byId(el, "icechunk-takes").textContent).toBe("applies to 7 of 40 undecided chunks");
     expect(counter()).toBe("41 of 41 decisions undecided");
     byId(el, "icechunk-apply").click();
     await settle();
@@ -202,7 +204,7 @@ describe("resolver", () => {
     expect(counter()).not.toBe("41 of 41 decisions undecided");
   });
 
-  it("looks at many chunks a while at a time, and can be stopped", async () => {
+  it("checks many chunks in steps, and can be stopped", async () => {
     let looked = 0;
     const rule = (params: { apply?: boolean }) => {
       if (!params.apply) looked = Math.min(9000, looked + 2000);
@@ -213,18 +215,18 @@ describe("resolver", () => {
     details.open = true;
     details.dispatchEvent(new Event("toggle"));
     await new Promise((resolve) => setTimeout(resolve, 400));
-    const told = () => byId(el, "icechunk-takes").textContent!.replaceAll("\u202f", ",");
-    expect(told()).toBe("takes 1,000 of 2,000 looked at, of 9,000 undecided chunks; 3 cannot be read");
+    const text = () => byId(el, "icechunk-takes").textContent!.replaceAll("\u202f", ",");
+    expect(text()).toBe("applies to 1,000 of 2,000 checked of 9,000 undecided chunks; 3 cannot be read");
     byId(el, "icechunk-onward").click();
     await settle();
-    expect(told()).toBe("takes 4,500 of 9,000 undecided chunks; 3 cannot be read");
+    expect(text()).toBe("applies to 4,500 of 9,000 undecided chunks; 3 cannot be read");
     expect(byId(el, "icechunk-onward").hidden).toBe(true);
     expect(host.calls.filter((c) => c.method === "rule")).toHaveLength(5);
 
     const merging = await open({ merge: () => ({ done: false, looked: 100, of: 9000 }) });
     key(merging.canvas, "m");
     await settle();
-    expect(merging.el.querySelector(".icechunk-ask")!.textContent).toMatch(/Looked into 100 of 9.000 chunks/);
+    expect(merging.el.querySelector(".icechunk-ask")!.textContent).toMatch(/Compared 100 of 9.000 chunks/);
     byId(merging.el, "icechunk-stop").click();
     await settle();
     const asked = merging.host.calls.length;
@@ -256,7 +258,7 @@ describe("resolver", () => {
     expect(decisions()).toEqual([expect.objectContaining({ choice: "base", runs: null })]);
   });
 
-  it("says that the branch has moved, and looks again when asked to", async () => {
+  it("shows that the branch has moved, and checks again on request", async () => {
     const { host, el } = await open();
     host.push({ event: "moved", notice: "main has moved to <b>Z", closed: false });
     expect(el.querySelector(".icechunk-notice")!.textContent).toContain("main has moved to <b>Z");
@@ -267,7 +269,7 @@ describe("resolver", () => {
     expect(el.querySelector(".icechunk-notice button")).toBeNull();
   });
 
-  it("says of a damaged chunk that it cannot be read, beside the other sides", async () => {
+  it("shows why a chunk cannot be read, beside the other sides", async () => {
     const { el } = await open({
       preview: () => ({
         path: "/ocean/sst", chunk: [4, 0, 1], shape: [1, 1], axes: ["y", "x"], extent: { y: null, x: null },
@@ -283,17 +285,17 @@ describe("resolver", () => {
     expect(el.querySelector(".icechunk-card-ours .icechunk-stats")!.textContent).toContain("mean");
   });
 
-  it("lists seams and goes to them", async () => {
+  it("lists borders with large jumps and goes to them", async () => {
     const { el, canvas } = await open();
     key(canvas, "n");
     byId(el, "icechunk-seams").click();
     await settle();
-    expect(el.querySelector(".icechunk-seams")!.textContent).toContain("1 of 14 borders between different sides stand out");
+    expect(el.querySelector(".icechunk-seams")!.textContent).toContain("Large jumps at 1 of 14 borders between chunks");
     el.querySelector<HTMLElement>(".icechunk-seams button")!.click();
     expect(el.querySelector(".icechunk-gridstatus")!.textContent).toContain("Chunk [4, 0, 1]");
   });
 
-  it("offers nothing in a saved copy", async () => {
+  it("offers no changes in a saved copy", async () => {
     const host = new FakeHost({ title: "", status: "pending", saved: "2026-01-01T00:00:00Z" }, {}, "resolver");
     const el = place();
     disposeLater(mount(el, host));
@@ -329,7 +331,7 @@ describe("resolver", () => {
     expect(counter()).toBe("40 of 41 decisions undecided");
   });
 
-  it("settles a node conflict and takes a decision back", async () => {
+  it("resolves a node conflict and clears a decision", async () => {
     const { el, decisions, counter } = await open();
     allById(el, "icechunk-conflict-item")[1]!.click();
     await settle();
@@ -347,7 +349,7 @@ describe("resolver", () => {
     expect(counter()).toBe("41 of 41 decisions undecided");
   });
 
-  it("merges metadata key by key, once every key that both changed is picked", async () => {
+  it("merges metadata by key, once every key that both changed has a choice", async () => {
     const { el, decisions, counter } = await open();
     allById(el, "icechunk-conflict-item")[1]!.click();
     await settle();
@@ -358,7 +360,7 @@ describe("resolver", () => {
     expect(panel.querySelector("b")).toBeNull();
     const merge = byId(el, "icechunk-merge-keys") as HTMLButtonElement;
     expect(merge.disabled).toBe(true);
-    expect(panel.textContent).toContain("1 key that both changed left to pick");
+    expect(panel.textContent).toContain("1 key changed by both still to choose");
     const pick = (pointer: string, side: string): void => {
       const input = panel.querySelector<HTMLInputElement>(`[data-pointer="${pointer}"][value="${side}"]`)!;
       input.checked = true;

@@ -183,7 +183,7 @@ def test_a_file_decides_nothing_that_changed_since() -> None:
     other.commit("later")
     second = ConflictResolver(mine)
     told = ask(second, "load", text=text)
-    assert told["told"] == "1 of 2 decisions in the file still hold."
+    assert told["notice"] == "1 of 2 decisions in the file still hold."
     assert second.undecided == 1
 
 

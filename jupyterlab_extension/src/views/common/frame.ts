@@ -1,4 +1,4 @@
-/** What all views share: the root element, the error banner, the live region and the theme. */
+/** The root element of a view, with its error banner, live region and theme. */
 
 import { luminance, parseCss, type Rgb } from "../../core/colour";
 import { button, fill, h, listen, say } from "../../core/dom";
@@ -26,7 +26,7 @@ export interface Frame {
   signal: AbortSignal;
   /** Announce to screen readers, politely. */
   announce(text: string): void;
-  /** Show an error with an optional way to try again; silent ones are dropped. */
+  /** Show an error, with a button that tries again if there is a `retry`; silent errors are dropped. */
   fail(error: unknown, retry?: () => void): void;
   clearError(): void;
   palette(): Palette;
@@ -146,7 +146,7 @@ export function createFrame(
   };
 }
 
-/** When a page without a kernel was saved; empty for a live view. */
+/** The time at which a page without a kernel was saved; empty for a view with a kernel. */
 export function savedAt(host: Host): string {
   return String(host.get("saved") ?? "");
 }
@@ -154,7 +154,7 @@ export function savedAt(host: Host): string {
 function watchTheme(callback: () => void, signal: AbortSignal): void {
   let queued = 0;
   const later = (): void => {
-    // Themes arrive as a burst of style sheets and attributes; look once when it is over.
+    // A theme change is a series of style sheets and attributes; read the colours once at its end.
     clearTimeout(queued);
     queued = window.setTimeout(callback, 60);
   };
@@ -171,7 +171,7 @@ function watchTheme(callback: () => void, signal: AbortSignal): void {
     },
     { once: true },
   );
-  // The view may be measured before it is in the page; look again when it is.
+  // The view may not be in the page yet, which gives wrong colours; read them again when it is.
   later();
 }
 
@@ -202,7 +202,7 @@ export function css([r, g, b]: Rgb): string {
   return `rgb(${r}, ${g}, ${b})`;
 }
 
-/** Size a canvas for the screen's pixels; null where there is no drawing surface. */
+/** Size a canvas for the pixels of the screen; null if it has no drawing context. */
 export function surface(
   canvas: HTMLCanvasElement,
   width: number,
@@ -219,7 +219,7 @@ export function surface(
   return { context, ratio };
 }
 
-/** Call back when the element's width changes, if the platform can tell. */
+/** Call back when the width of the element changes. */
 export function onWidth(element: HTMLElement, callback: (width: number) => void, signal: AbortSignal): void {
   if (typeof ResizeObserver === "undefined") return;
   let last = -1;

@@ -1,4 +1,4 @@
-/** Changed nodes as a compact list, shared by the history's comparison and the diff view. */
+/** Labels of changed nodes, used by the history and the diff view. */
 
 import { h } from "../../core/dom";
 import type { DiffNode, DiffReply, NodeChange } from "../../core/protocol";
@@ -50,7 +50,7 @@ export function summaryText(counts: DiffReply["counts"]): string {
   return parts.length ? parts.join(" · ") : "No differences";
 }
 
-/** Leading folders in a quiet tone, the last name in the ordinary one. */
+/** A path; its last name stands out from the groups before it. */
 export function pathText(path: string): HTMLElement {
   const at = path.lastIndexOf("/");
   return h(

@@ -1,4 +1,4 @@
-/** How the states of a chunk look: a colour, a letter and a pattern, never colour alone. */
+/** How chunks are drawn: each state has a colour and a letter or pattern, never colour alone. */
 
 import { inkOn, OKABE_ITO } from "../../core/colour";
 import { h } from "../../core/dom";
@@ -6,12 +6,12 @@ import { h } from "../../core/dom";
 export interface StateStyle {
   label: string;
   letter: string;
-  /** Null for a quiet cell in the colour of the page. */
+  /** Null for a cell in the colour of the page. */
   colour: string | null;
   hatch?: boolean;
   /** A pale cell with a small mark, for chunks that need no attention. */
   tint?: boolean;
-  /** Coloured by how much changed, where that is known. */
+  /** Coloured by the size of the change, once that is known. */
   heat?: boolean;
 }
 
@@ -23,7 +23,7 @@ export const DIFF_STATES: StateStyle[] = [
   { label: "rewritten, same values", letter: "=", colour: OKABE_ITO.sky, tint: true },
 ];
 
-/** A changed chunk whose values turned out to be what they were. */
+/** Index of the state of chunks that were written again with equal values. */
 export const REWRITTEN = 4;
 
 export const RESOLVER_STATES: StateStyle[] = [
@@ -34,11 +34,11 @@ export const RESOLVER_STATES: StateStyle[] = [
   { label: "keep base", letter: "B", colour: OKABE_ITO.purple },
   { label: "changed only by me", letter: "·", colour: OKABE_ITO.blue, tint: true },
   { label: "changed only by them", letter: ":", colour: OKABE_ITO.green, tint: true },
-  { label: "merge cells, mine where both", letter: "MO", colour: OKABE_ITO.sky },
-  { label: "merge cells, theirs where both", letter: "MT", colour: OKABE_ITO.yellow },
+  { label: "merge elements, mine where both", letter: "MO", colour: OKABE_ITO.sky },
+  { label: "merge elements, theirs where both", letter: "MT", colour: OKABE_ITO.yellow },
 ];
 
-/** Whether a chunk is one that both sides wrote, decided or not. */
+/** Whether both sides wrote a chunk of this state, decided or not. */
 export const inConflict = (state: number): boolean => (state >= 1 && state <= 4) || state === 7 || state === 8;
 
 /** A small square that looks like a cell of that state. */

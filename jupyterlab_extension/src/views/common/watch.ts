@@ -1,17 +1,19 @@
-/** Ask the kernel now and then whether something changed, while somebody can see the view. */
+/** Polls the kernel for changes of the repository while the view is on screen. */
 
 import { asHostError, type Host } from "../../core/host";
 import { type Frame, savedAt } from "./frame";
 
+/** Milliseconds between requests; the interval grows while nothing changes. */
 const FIRST = 4_000;
 const LONGEST = 30_000;
+/** Errors of a kernel that is busy or gone, which are shown when the user requests something. */
 const QUIET = new Set(["timeout", "no-kernel", "closed", "aborted"]);
 
-/** The kernel answers a look by a new `revision` where there is news; nothing is done here. */
+/** Ask the kernel to check; if the repository changed, it sets the trait `revision`, which views observe. */
 export function watch(frame: Frame, host: Host): void {
   const { signal } = frame;
   if (savedAt(host)) return;
-  let told = "";
+  let shown = "";
   let wait = FIRST;
   let timer = 0;
   let seen = true;
@@ -24,14 +26,13 @@ export function watch(frame: Frame, host: Host): void {
     try {
       await host.request("look", {}, { signal });
       wait = Math.min(LONGEST, wait * 1.5);
-      if (told) frame.clearError();
-      told = "";
+      if (shown) frame.clearError();
+      shown = "";
     } catch (error) {
       wait = LONGEST;
       const { kind, message } = asHostError(error);
-      // A kernel that is busy or gone is said when something is asked of it.
-      if (!QUIET.has(kind) && message !== told) frame.fail(error, soon);
-      told = QUIET.has(kind) ? told : message;
+      if (!QUIET.has(kind) && message !== shown) frame.fail(error, soon);
+      if (!QUIET.has(kind)) shown = message;
     }
     later();
   };

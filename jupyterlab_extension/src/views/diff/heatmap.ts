@@ -1,12 +1,15 @@
-/** By how much the changed chunks on screen differ; asked for a few at a time, never for all. */
+/** The largest difference in each changed chunk on screen; requested a few chunks at a time. */
 
 import { h, say } from "../../core/dom";
 import { type Host, isSilent } from "../../core/host";
 import { short } from "../../core/text";
 import { savedAt } from "../common/frame";
 
+/** Chunks per request: the kernel reads each of them twice. */
 const BATCH = 32;
+/** Milliseconds that the view rests before chunks are requested. */
 const WAIT = 160;
+/** Index of the state "changed". */
 const CHANGED = 1;
 
 interface Magnitude {
@@ -17,9 +20,9 @@ interface Magnitude {
 export interface HeatOptions {
   coords(flat: number): number[];
   state(flat: number): number;
-  /** Something is known that was not. */
+  /** Further differences are known. */
   changed(): void;
-  /** Chunks that were written again with the values they had. */
+  /** Called with chunks that were written again with equal values. */
   rewritten(flats: number[]): void;
 }
 
@@ -48,7 +51,7 @@ export class HeatMap {
     this.running = null;
   }
 
-  /** Forget everything and go on with another array. */
+  /** Start again with another array; an empty path stops. */
   reset(path: string): void {
     this.stop();
     this.path = path;
@@ -57,7 +60,7 @@ export class HeatMap {
     this.element.hidden = true;
   }
 
-  /** The chunks on screen, asked for once things rest. */
+  /** Request the chunks on screen, once the view rests. */
   look(flats: () => number[]): void {
     if (savedAt(this.host) || this.running || !this.path) return;
     clearTimeout(this.timer);
@@ -80,7 +83,7 @@ export class HeatMap {
       if (path !== this.path || this.signal.aborted) return;
       this.take(wanted, result.chunks);
     } catch (error) {
-      // The map is right without colours of strength; what cannot be compared is not asked again.
+      // The map is correct without these colours; chunks that cannot be compared are not requested again.
       if (!isSilent(error)) for (const flat of wanted) this.known.set(flat, { equal: null, largest: null });
     } finally {
       if (this.running === running) this.running = null;
@@ -108,6 +111,6 @@ export class HeatMap {
 
   note(flat: number): string {
     const largest = this.known.get(flat)?.largest;
-    return largest == null || largest === 0 ? "" : `, at most by ${short(largest)}`;
+    return largest == null || largest === 0 ? "" : `, largest difference ${short(largest)}`;
   }
 }

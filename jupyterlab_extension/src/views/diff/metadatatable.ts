@@ -1,4 +1,4 @@
-/** What changed in the metadata of a node: key, before, after. */
+/** The changed metadata of a node: key, before, after. */
 
 import { fill, h } from "../../core/dom";
 import { type Host, isSilent } from "../../core/host";
@@ -13,6 +13,7 @@ interface MetadataRow {
   after?: unknown;
 }
 
+/** Characters of a value that are shown. */
 const LONG = 400;
 
 export class MetadataTable {
@@ -31,7 +32,7 @@ export class MetadataTable {
     this.element.hidden = true;
   }
 
-  /** @param open show the table at once, because there is nothing else to see */
+  /** @param open whether the table is unfolded, because the node has no other changes */
   async show(path: string, open: boolean): Promise<void> {
     this.running?.abort();
     const running = (this.running = new AbortController());

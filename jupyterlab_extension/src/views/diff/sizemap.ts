@@ -1,4 +1,4 @@
-/** How large the stored chunks are, as a map: told by the references, no chunk is read. */
+/** A map of the stored size of chunks; sizes come from the chunk references, no chunk is read. */
 
 import { h, listen, say } from "../../core/dom";
 import { floatsOf, type Host } from "../../core/host";
@@ -10,15 +10,15 @@ import type { StateStyle } from "../common/states";
 const COLOURS = ["#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];
 
 export interface SizeMapOptions {
-  /** First of the states that this map draws with. */
+  /** Index of the first state that this map uses. */
   first: number;
-  /** Show these states; null for those of the comparison. */
+  /** Show these states; null shows those of the comparison. */
   show(states: Uint8Array<ArrayBuffer> | null): void;
   failed(error: unknown): void;
 }
 
 export class SizeMap {
-  /** Styles of the states it draws with: one for chunks that are not stored, then the bins. */
+  /** Styles of its states: one for chunks that are not stored, then one per bin. */
   readonly styles: StateStyle[] = [
     { label: "not stored", letter: "", colour: null },
     ...COLOURS.map((colour, i) => ({ label: "", letter: String(COLOURS.length - i), colour })),
@@ -30,7 +30,7 @@ export class SizeMap {
     h("option", { value: "change" }, "what changed"),
     h("option", { value: "size" }, "stored size"),
   );
-  private readonly told = h("span", { class: "icechunk-muted", testid: "icechunk-sizes" });
+  private readonly summary = h("span", { class: "icechunk-muted", testid: "icechunk-sizes" });
   private sizes: Float32Array = new Float32Array(0);
   private path = "";
   private scope: AbortController | null = null;
@@ -40,7 +40,7 @@ export class SizeMap {
     signal: AbortSignal,
     private readonly options: SizeMapOptions,
   ) {
-    this.element = h("div", { class: "icechunk-sizemap" }, h("label", { class: "icechunk-field" }, "Map of", this.choice), this.told);
+    this.element = h("div", { class: "icechunk-sizemap" }, h("label", { class: "icechunk-field" }, "Map of", this.choice), this.summary);
     listen(this.choice, "change", () => void this.turn(), signal);
     signal.addEventListener("abort", () => this.scope?.abort(), { once: true });
   }
@@ -49,33 +49,33 @@ export class SizeMap {
     return this.choice.value === "size";
   }
 
-  /** Another array, or the same one anew: shown the same way. */
+  /** Take another array, or the same one after a change. */
   reset(path: string): void {
     this.path = path;
     this.sizes = new Float32Array(0);
-    say(this.told, "");
+    say(this.summary, "");
     if (this.on) void this.turn();
   }
 
-  /** Size of a chunk in words; empty where the map shows something else. */
+  /** Size of a chunk as text; empty if the legend says it already or the map shows changes. */
   note(flat: number): string {
     const size = this.sizes[flat];
-    const alike = !this.styles[COLOURS.length - 1]!.label;
-    return !this.on || alike || size === undefined || Number.isNaN(size) ? "" : `, ${byteSize(size)}`;
+    const oneSize = !this.styles[COLOURS.length - 1]!.label;
+    return !this.on || oneSize || size === undefined || Number.isNaN(size) ? "" : `, ${byteSize(size)}`;
   }
 
   private async turn(): Promise<void> {
     this.scope?.abort();
     const scope = (this.scope = new AbortController());
     if (!this.on) {
-      say(this.told, "");
+      say(this.summary, "");
       return this.options.show(null);
     }
     try {
       const { result, buffers } = await this.host.request<SizesReply>("sizes", { path: this.path }, { signal: scope.signal });
       if (scope.signal.aborted) return;
       this.sizes = floatsOf(buffers[0]);
-      say(this.told, `${plural(result.stored, "chunk")}, ${byteSize(result.total)} in ${result.label}`);
+      say(this.summary, `${plural(result.stored, "chunk")}, ${byteSize(result.total)} in ${result.label}`);
       this.options.show(this.binned(result));
     } catch (error) {
       if (scope.signal.aborted) return;
@@ -84,7 +84,7 @@ export class SizeMap {
     }
   }
 
-  /** States of the sizes, in steps that are even on a logarithmic scale. */
+  /** State of every chunk: bins of equal width on a logarithmic scale. */
   private binned({ smallest, largest }: SizesReply): Uint8Array<ArrayBuffer> {
     const { first } = this.options;
     const bins = smallest === largest ? 1 : COLOURS.length;

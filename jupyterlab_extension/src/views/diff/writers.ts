@@ -1,4 +1,4 @@
-/** The commits that wrote a chunk, found by looking back through the history a little at a time. */
+/** The commits that wrote a chunk; the kernel searches the history in steps. */
 
 import { button, fill, h, listen, say } from "../../core/dom";
 import { asHostError, type Host, isSilent } from "../../core/host";
@@ -7,16 +7,18 @@ import { firstLine, plural, shortId } from "../../core/text";
 import { absoluteTime, relativeTime } from "../../core/time";
 import { savedAt } from "../common/frame";
 
+/** Milliseconds that the cursor rests before the search starts. */
 const WAIT = 200;
-/** Answers taken in a row before somebody has to ask for more. */
-const IN_A_ROW = 10;
+/** Steps before the user has to ask for more. */
+const MAX_STEPS = 10;
+/** Commits found after which the search stops. */
 const ENOUGH = 8;
 
 export class Writers {
   readonly element: HTMLElement;
   private readonly list = h("ol", { class: "icechunk-writers", "aria-label": "Commits that wrote this chunk, newest first" });
-  private readonly told = h("span", { class: "icechunk-muted", role: "status" });
-  private readonly more = button("Look further back", { class: "icechunk-link", hidden: true });
+  private readonly summary = h("span", { class: "icechunk-muted", role: "status" });
+  private readonly more = button("Search older commits", { class: "icechunk-link", hidden: true });
   private asked: { path: string; chunk: number[] } | null = null;
   private scope: AbortController | null = null;
   private timer = 0;
@@ -29,10 +31,10 @@ export class Writers {
   ) {
     this.element = h(
       "section",
-      { class: "icechunk-blame", testid: "icechunk-writers", "aria-label": "Who wrote this chunk" },
+      { class: "icechunk-blame", testid: "icechunk-writers", "aria-label": "Commits that wrote this chunk" },
       h("h3", null, "Written by"),
       this.list,
-      h("div", { class: "icechunk-writersfoot" }, this.told, this.more),
+      h("div", { class: "icechunk-writersfoot" }, this.summary, this.more),
     );
     listen(this.more, "click", () => void this.ask(true), signal);
     signal.addEventListener("abort", () => this.clear(), { once: true });
@@ -44,7 +46,7 @@ export class Writers {
     this.asked = null;
   }
 
-  /** Ask about a chunk once the cursor rests on it. */
+  /** Search for the writers of a chunk once the cursor rests on it. */
   show(path: string, chunk: number[]): void {
     clearTimeout(this.timer);
     this.scope?.abort();
@@ -63,9 +65,9 @@ export class Writers {
     }
     let found = 0;
     this.more.hidden = true;
-    say(this.told, "Looking back…");
+    say(this.summary, "Searching older commits…");
     try {
-      for (let round = 0; round < IN_A_ROW; round++) {
+      for (let round = 0; round < MAX_STEPS; round++) {
         const after = this.last;
         const { result } = await this.host.request<WritersReply>("writers", { ...asked, after }, { signal: scope.signal });
         if (scope.signal.aborted || this.signal.aborted) return;
@@ -82,16 +84,16 @@ export class Writers {
       }
     } catch (error) {
       if (isSilent(error)) return;
-      const told = asHostError(error);
+      const { message, hint } = asHostError(error);
       fill(this.list);
-      say(this.told, `${told.message} ${told.hint}`.trim());
+      say(this.summary, `${message} ${hint}`.trim());
     }
   }
 
   private end(note: string): void {
     const none = this.list.childElementCount ? "" : "No commit wrote this chunk. ";
-    const far = `${plural(this.looked, "commit")} looked at.`;
-    say(this.told, note || (this.last === null ? none || "" : `${none}${far}`));
+    const far = `${plural(this.looked, "commit")} searched.`;
+    say(this.summary, note || (this.last === null ? none || "" : `${none}${far}`));
     this.more.hidden = this.last === null || savedAt(this.host) !== "";
   }
 
@@ -104,7 +106,7 @@ export class Writers {
       { "data-id": row.id },
       id,
       h("span", { class: "icechunk-message", title: row.message }, firstLine(row.message) || "(no message)"),
-      row.made ? h("span", { class: "icechunk-muted" }, row.wrote ? "made the array" : "made the array, without this chunk") : null,
+      row.made ? h("span", { class: "icechunk-muted" }, row.wrote ? "created the array" : "created the array, not this chunk") : null,
       h("span", { class: "icechunk-muted" }, row.author ?? ""),
       h("time", { class: "icechunk-muted", datetime: row.time, title: absoluteTime(row.time) }, relativeTime(row.time)),
     );

@@ -1,4 +1,4 @@
-/** Which two axes a chunk grid shows, and where the others stand. */
+/** Controls for the two axes that a chunk grid shows and the positions along the others. */
 
 import { fill, h, listen, s, say } from "../../core/dom";
 import type { ChunkGrid, Slice } from "../../core/grid";
@@ -7,15 +7,16 @@ import { axisName, coverage, grouped } from "../../core/text";
 import { uid } from "../common/frame";
 
 export interface AxisOptions {
-  /** Offer rectangles that span every position of the axes not shown. */
+  /** Offer rectangles that span all positions along the axes not shown. */
   rectangles: boolean;
-  /** States that the strips above the sliders count. */
+  /** States that the bars above the sliders count. */
   wanted: (state: number) => boolean;
   onFixed(axis: number, position: number): void;
   onTurn(role: "y" | "x", axis: number): void;
 }
 
-const MOST_BARS = 96;
+/** Bars above a slider; longer axes share a bar between several positions. */
+const MAX_BARS = 96;
 
 export class AxisControls {
   readonly element = h("div", { class: "icechunk-axes" });
@@ -94,7 +95,7 @@ export class AxisControls {
     return h("label", { class: "icechunk-field" }, h("span", null, label), select);
   }
 
-  /** Show where the sliders stand now. */
+  /** Show the current positions. */
   sync(): void {
     const { map, grid, slice } = this;
     if (!map || !grid || !slice) return;
@@ -116,14 +117,14 @@ export class AxisControls {
     }
   }
 
-  /** Above every slider, how many wanted chunks each position holds. */
+  /** Draw above every slider the number of wanted chunks at each position. */
   strips(states: Uint8Array): void {
     const { map, grid } = this;
     if (!map || !grid) return;
     for (const strip of this.element.querySelectorAll<HTMLElement>("[data-stripof]")) {
       const axis = Number(strip.dataset.stripof);
       const counts = grid.profile(states, axis, this.options.wanted);
-      const per = Math.ceil(counts.length / MOST_BARS);
+      const per = Math.ceil(counts.length / MAX_BARS);
       const sums = Array.from({ length: Math.ceil(counts.length / per) }, (_, b) =>
         counts.slice(b * per, (b + 1) * per).reduce((sum, n) => sum + n, 0),
       );

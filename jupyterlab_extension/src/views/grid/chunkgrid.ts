@@ -1,4 +1,4 @@
-/** The chunk grid of one array on a canvas: look, move, select. Shared by diff and resolver. */
+/** The chunk grid of one array on a canvas, with cursor, zoom and selection; used by diff and resolver. */
 
 import { fill, h, listen } from "../../core/dom";
 import { type Cell, ChunkGrid, type Slice } from "../../core/grid";
@@ -105,7 +105,7 @@ export class ChunkGridView {
     this.changed();
   }
 
-  /** Draw and describe again, because `strength` or `note` say something else. */
+  /** Draw and describe again, because `strength` or `note` changed. */
   refresh(): void {
     this.draw();
     this.describe();
@@ -164,7 +164,7 @@ export class ChunkGridView {
     this.reselected();
   }
 
-  /** How many chunks `target` has. */
+  /** The number of chunks in `target`. */
   get targetCount(): number {
     return this.selectedCount || Number(this.grid.size > 0 && this.can(this.cursor));
   }
@@ -306,7 +306,7 @@ export class ChunkGridView {
 
   private key(event: KeyboardEvent): void {
     if (!this.grid.size || event.key === "Tab") return;
-    // Front ends read single letters as commands; nothing typed here is meant for them.
+    // Front ends bind single letters to commands; keys typed here must not reach them.
     event.stopPropagation();
     if (this.gridKey(event) || this.options.onKey?.(event)) event.preventDefault();
   }
@@ -377,7 +377,7 @@ export class ChunkGridView {
     this.draw();
   }
 
-  /** Put another axis on screen; the one it replaces goes where it was. */
+  /** Show another axis as rows or columns; if it is shown already, the two are swapped. */
   private turn(role: "y" | "x", axis: number): void {
     const other = role === "y" ? "x" : "y";
     if (this.slice[other] === axis) this.slice[other] = this.slice[role];
@@ -400,7 +400,7 @@ export class ChunkGridView {
     const label = this.options.styles[this.states[flat]!]?.label ?? "";
     const more = this.options.note?.(flat) ?? "";
     const { title, state, where } = chunkText(this.map, this.grid.coords(flat), label + more);
-    // Unchanged text stays, so that screen readers do not repeat it.
+    // Unchanged text is not set again, so that screen readers do not repeat it.
     if (this.status.dataset.text === title + state + where) return;
     this.status.dataset.text = title + state + where;
     fill(this.status, h("div", null, h("b", null, title), state), h("div", { class: "icechunk-where" }, where));

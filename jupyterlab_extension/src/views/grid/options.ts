@@ -1,23 +1,23 @@
-/** What a view tells its chunk grid. */
+/** What a view passes to its chunk grid. */
 
 import type { StateStyle } from "../common/states";
 
 export interface ChunkGridOptions {
   styles: StateStyle[];
-  /** States that can be selected; without it the grid is for looking only. */
+  /** States that can be selected; without it nothing can. */
   selectable?: (state: number) => boolean;
-  /** States worth going to: where the first slice is opened and what the strips count. */
+  /** States that N goes to, that the first slice shows and that the bars count. */
   wanted: (state: number) => boolean;
   onCursor: (flat: number) => void;
   onSelect?: () => void;
   /** Further controls beside the grid. */
   tools?: HTMLElement;
-  /** Words after the state of a chunk. */
+  /** Text after the state of a chunk. */
   note?: (flat: number) => string;
   /** How strongly a chunk is coloured, 0 to 1; NaN for the plain colour of its state. */
   strength?: (flat: number) => number;
-  /** Told the chunks on screen after every drawing. */
+  /** Called after every drawing with a function that lists the chunks on screen. */
   onView?: (flats: () => number[]) => void;
-  /** Keys the grid does not use itself; true when handled. */
+  /** Called for keys that the grid does not use; returns whether it handled the key. */
   onKey?: (event: KeyboardEvent) => boolean;
 }

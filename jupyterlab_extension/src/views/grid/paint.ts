@@ -1,4 +1,4 @@
-/** Measuring and painting one slice of a chunk grid. */
+/** Measures and paints one slice of a chunk grid. */
 
 import { contrast, heatColour as heatOf, inkOn, pack, parseHex, type Rgb } from "../../core/colour";
 import type { Cell } from "../../core/grid";
@@ -12,7 +12,7 @@ export interface Metrics {
   height: number;
   cellWidth: number;
   cellHeight: number;
-  /** Where cell (0, 0) begins, in CSS pixels; outside the plot when zoomed in. */
+  /** Upper left corner of cell (0, 0), in CSS pixels; outside the plot when zoomed in. */
   originX: number;
   originY: number;
   plotWidth: number;
@@ -39,7 +39,7 @@ export function measure(
   let cw = Math.min(132, roomX / cols);
   let ch = Math.min(72, cw / shape, maxHeight / rows);
   cw = Math.min(cw, ch * shape);
-  // Long thin grids keep the shape of a chunk only as far as cells stay easy to hit.
+  // In long thin grids cells stay large enough to click, even if that changes their shape.
   cw = Math.max(cw, Math.min(18, roomX / cols));
   ch = Math.max(ch, Math.min(18, maxHeight / rows));
   cw *= zoom;
@@ -166,7 +166,7 @@ function paintCells(context: CanvasRenderingContext2D, scene: Scene, palette: Pa
   }
 }
 
-/** From pale to dark with the size of a change; pale is nearer to the page. */
+/** Colour of a change: the larger it is, the higher the contrast to the page. */
 function heatColour(strength: number, palette: Palette): Rgb {
   return heatOf(strength, palette.dark);
 }
@@ -229,7 +229,7 @@ function hatch(
   context.restore();
 }
 
-/** Cells smaller than three pixels: every pixel takes the most urgent state among its cells. */
+/** Cells smaller than three pixels: every pixel shows the state with the highest rank among its cells. */
 function paintDots(context: CanvasRenderingContext2D, scene: Scene, palette: Palette): void {
   const { metrics: m, ratio } = scene;
   const width = Math.max(1, Math.round(m.plotWidth * ratio));
@@ -289,7 +289,7 @@ function pixels(
   return { start, end };
 }
 
-/** Which state wins where several share a pixel: undecided and changed ones before quiet ones. */
+/** Rank of every state: undecided and changed chunks come before unchanged ones. */
 function rankOf(styles: StateStyle[]): number[] {
   return styles.map((style, i) =>
     style.colour === null ? 0 : style.tint ? 1 : 100 - i,

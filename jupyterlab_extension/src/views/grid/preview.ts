@@ -1,4 +1,4 @@
-/** Pictures of one chunk on every side, on one colour scale, with the numbers that tell them apart. */
+/** Pictures of one chunk on every side, on one colour scale, with statistics and the difference. */
 
 import { type ColourMap, diverging, MAP_SIZE, mapIndex, pack, viridis } from "../../core/colour";
 import { fill, h, listen, say } from "../../core/dom";
@@ -20,9 +20,9 @@ export interface PreviewOptions {
   /** Indices of the sides whose difference (first minus second) is drawn as well. */
   difference: [number, number];
   differenceLabel: string;
-  /** What to put under the picture of each side. */
+  /** Elements under the picture of each side. */
   actions?: HTMLElement[];
-  /** Words for a side of which there is no picture (yet). */
+  /** Text for a side without a picture. */
   absent?: string;
 }
 
@@ -34,6 +34,7 @@ interface Card {
   field: Float32Array | null;
 }
 
+/** Milliseconds that the cursor rests before values are read. */
 const WAIT = 70;
 
 export class PreviewPanel {
@@ -96,7 +97,7 @@ export class PreviewPanel {
     frame.signal.addEventListener("abort", () => clearTimeout(this.timer), { once: true });
   }
 
-  /** Names of the sides, once they are known. */
+  /** Set the names of the sides. */
   name(labels: string[]): void {
     labels.forEach((label, i) => {
       const card = this.cards[i];
@@ -113,7 +114,7 @@ export class PreviewPanel {
     this.element.classList.add("icechunk-empty");
   }
 
-  /** Ask for a chunk soon; a newer call replaces one that is still waiting. */
+  /** Request a chunk after a short wait; a newer call replaces one that is still waiting. */
   show(path: string, chunk: number[], keepIndex = false): void {
     if (!keepIndex && this.asked?.path !== path) this.index = {};
     this.asked = { path, chunk };
@@ -121,7 +122,7 @@ export class PreviewPanel {
     this.timer = window.setTimeout(() => void this.load(path, chunk), WAIT);
   }
 
-  /** Ask again for the chunk on show: what it will be was decided. */
+  /** Request the same chunk again, because a decision changed its result. */
   again(): void {
     if (this.asked) this.show(this.asked.path, this.asked.chunk, true);
   }
@@ -211,7 +212,7 @@ export class PreviewPanel {
     );
     this.describeOthers(reply);
     const notes = [];
-    if (reply.decimated) notes.push("Picture thinned out; the numbers are of the whole chunk.");
+    if (reply.decimated) notes.push("The picture is subsampled; the statistics are those of the whole chunk.");
     say(this.note, notes.join(" "));
   }
 
@@ -330,7 +331,7 @@ function makeCard(
   return { element, card: { side, canvas, stats, label: name, field: null } };
 }
 
-/** How many values a state has, and how many of them are not what they were. */
+/** Numbers of values, of unequal values, and of values that became missing or are missing no longer. */
 interface Counted {
   counts?: { values: number; unequal: number; gone: number; came: number } | null;
 }
@@ -340,7 +341,7 @@ function changedText(share: number, reply: PreviewReply & Counted): string {
   return reply.counts ? `${grouped(reply.counts.unequal)} of ${grouped(reply.counts.values)} (${percent})` : percent;
 }
 
-/** Values that became missing, or are so no more, where one side is the earlier state. */
+/** Values that became missing or are missing no longer, if one side is the earlier state. */
 function missingText(reply: PreviewReply & Counted): [string, string][] {
   const { counts } = reply;
   if (!counts || reply.sides[0]?.side !== "before") return [];
@@ -356,7 +357,7 @@ function pairs(items: [string, string][]): HTMLElement[] {
   );
 }
 
-/** What the pictures show, where the kernel knows coordinates. */
+/** The extent of the pictures in coordinates; empty if the array has none. */
 function extentText(reply: PreviewReply): string {
   const parts = (["y", "x"] as const).flatMap((side, k) => {
     const extent = reply.extent?.[side];

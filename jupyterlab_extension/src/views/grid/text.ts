@@ -1,11 +1,11 @@
-/** Words beside a chunk grid: the legend, and where the cursor is. */
+/** Texts beside a chunk grid: the legend and the chunk at the cursor. */
 
 import { h } from "../../core/dom";
 import type { ChunkMapReply } from "../../core/protocol";
 import { coverage, grouped } from "../../core/text";
 import { type StateStyle, swatch } from "../common/states";
 
-/** The states that occur, with how often. */
+/** The states that occur, each with its number of chunks. */
 export function legendItems(styles: StateStyle[], states: Uint8Array): HTMLElement[] {
   const counts = new Uint32Array(256);
   for (let i = 0; i < states.length; i++) counts[states[i]!]!++;
@@ -16,7 +16,7 @@ export function legendItems(styles: StateStyle[], states: Uint8Array): HTMLEleme
   });
 }
 
-/** Which chunk, its state, and the coordinates it covers. */
+/** Position, state and coordinates of a chunk. */
 export function chunkText(
   map: ChunkMapReply,
   coords: number[],

@@ -1,4 +1,4 @@
-/** How much every commit wrote, as bars beside the rows; asked only for rows that are looked at. */
+/** Bars beside the rows that show how much each commit wrote; requested for rows on screen only. */
 
 import { h } from "../../core/dom";
 import type { Host } from "../../core/host";
@@ -6,13 +6,15 @@ import type { Written } from "../../core/protocol";
 import { byteSize, plural } from "../../core/text";
 import { savedAt } from "../common/frame";
 
+/** Commits per request. */
 const BLOCK = 60;
+/** Milliseconds that scrolling rests before rows are requested. */
 const WAIT = 120;
-/** How many commits a saved page has bars for. */
+/** Commits that a saved page has bars for. */
 const SAVED = 100;
 
 export class Activity {
-  /** What the bars tell. */
+  /** What the bars show. */
   kind: "chunks" | "bytes" = "chunks";
   private readonly known = new Map<string, Written | null>();
   private readonly asked = new Set<string>();
@@ -30,7 +32,7 @@ export class Activity {
     signal.addEventListener("abort", () => clearTimeout(this.timer), { once: true });
   }
 
-  /** Rows on screen; whoever scrolls past is not waited for. */
+  /** Request rows on screen; rows that have left the screen meanwhile are skipped. */
   want(ids: string[]): void {
     if (this.off) return;
     this.waiting = ids.filter((id) => !this.known.has(id) && !this.asked.has(id)).slice(0, BLOCK);
@@ -38,7 +40,7 @@ export class Activity {
     if (this.waiting.length) this.timer = window.setTimeout(() => void this.ask(), WAIT);
   }
 
-  /** In a saved page: what was saved of the newest commits. */
+  /** In a saved page, read what was saved for the newest commits. */
   recall(newest: readonly { id: string }[]): void {
     if (!this.off) return;
     this.waiting = newest.slice(0, SAVED).map((row) => row.id);
@@ -53,7 +55,7 @@ export class Activity {
       for (const id of ids) {
         const written = result[id];
         if (written === undefined) {
-          if (Object.keys(result).length) this.asked.delete(id); // not looked at yet: asked for again while it is on screen
+          if (Object.keys(result).length) this.asked.delete(id); // not computed yet: requested again while it is on screen
           continue;
         }
         this.known.set(id, written);
@@ -63,19 +65,19 @@ export class Activity {
       }
       this.changed();
     } catch {
-      // Bars are an extra: the history is complete without them, and the next rows may do better.
+      // The history works without bars, so an error is not shown; the next rows are requested again.
     }
   }
 
-  /** The bar of a commit: its length tells the order of magnitude. */
+  /** The bar of a commit; its length is the logarithm of the amount. */
   bar(id: string): HTMLElement {
     const written = this.known.get(id);
     const box = h("span", { class: "icechunk-activity" });
     const amount = written?.[this.kind];
     if (!written || !amount) return box;
     const bytes = written.bytes === null ? "" : `, ${byteSize(written.bytes)}`;
-    const told = `${plural(written.chunks, "chunk")}${bytes} written`;
-    const fill = h("span", { class: "icechunk-activitybar", role: "img", "aria-label": told, title: told });
+    const text = `${plural(written.chunks, "chunk")}${bytes} written`;
+    const fill = h("span", { class: "icechunk-activitybar", role: "img", "aria-label": text, title: text });
     fill.style.width = `${Math.max(6, (100 * Math.log1p(amount)) / Math.log1p(this.most[this.kind]))}%`;
     box.append(fill);
     return box;

@@ -1,4 +1,4 @@
-/** Details beside the history: one commit, two commits compared, or the working session. */
+/** Draws the details of one commit, of the comparison of two, and of the session. */
 
 import { button, type Child, fill, h, update } from "../../core/dom";
 import type { CommitChanges, CommitReply, CommitRow, DiffReply, Ref, SessionState } from "../../core/protocol";
@@ -56,8 +56,8 @@ export class CommitDetails {
     update(this.head, ...this.describe(commit, provenance));
     update(
       this.changes,
-      h("h4", null, "Changes against the parent"),
-      failed ? h("p", { class: "icechunk-hint" }, `Not known: ${failed}.`) : changes(reply),
+      h("h4", null, "Changes since the parent"),
+      failed ? h("p", { class: "icechunk-hint" }, `The changes could not be loaded: ${failed}`) : changes(reply),
       others.length ? h("h4", null, "Metadata") : null,
       others.length ? fields(others.map(([key, value]) => [key, code(value)])) : null,
     );
@@ -100,8 +100,8 @@ export function showSession(pane: HTMLElement, session: SessionState, refs: Ref[
       "p",
       { class: "icechunk-hint icechunk-after" },
       tip && tip !== session.base
-        ? `${session.branch} has newer commits than this session started from: committing needs a rebase.`
-        : "Nothing here is stored yet. Commit the session to keep it.",
+        ? `${session.branch} has commits that this session does not have: committing needs a rebase.`
+        : "These changes exist only in the session until it is committed.",
     ),
     more,
   );

@@ -1,10 +1,12 @@
-/** Texts of the commits on screen, asked for once scrolling rests. */
+/** Fetches the messages of the commits on screen, once scrolling rests. */
 
 import type { Commits } from "../../core/commits";
 import type { Host } from "../../core/host";
 import type { CommitRow } from "../../core/protocol";
 
+/** Milliseconds that scrolling rests before rows are requested. */
 const WAIT = 60;
+/** Commits per request. */
 const BLOCK = 200;
 
 export class CommitTexts {
@@ -19,7 +21,7 @@ export class CommitTexts {
     signal.addEventListener("abort", () => (clearTimeout(this.timer), this.asked?.scope.abort()), { once: true });
   }
 
-  /** Commits that are looked at; whoever scrolls past is not waited for. */
+  /** Request commits on screen; a newer call replaces a request that is still waiting. */
   want(commits: Commits, places: readonly number[]): void {
     const missing = places.filter((at) => !commits.known(at)).slice(0, BLOCK);
     clearTimeout(this.timer);
@@ -41,7 +43,7 @@ export class CommitTexts {
       commits.learn(result, places);
       this.changed();
     } catch {
-      // Ids and times stand there already; the next scroll asks again.
+      // The rows show ids and times without it; the next scroll requests them again.
     }
   }
 }

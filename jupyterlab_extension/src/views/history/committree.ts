@@ -1,4 +1,4 @@
-/** The hierarchy at a commit, and the Python that opens it; asked for when it is unfolded. */
+/** The groups and arrays of a commit and the Python that opens them; requested when unfolded. */
 
 import { button, fill, h, listen } from "../../core/dom";
 import { asHostError, type Host, isSilent } from "../../core/host";
@@ -10,7 +10,7 @@ export function commitTree(host: Host, id: string, signal: AbortSignal): HTMLEle
   const box = h(
     "details",
     { class: "icechunk-tree", testid: "icechunk-tree" },
-    h("summary", null, "What is in it, and how to open it"),
+    h("summary", null, "Contents, and Python to open it"),
     place,
   );
   let asked = false;
@@ -25,8 +25,8 @@ export function commitTree(host: Host, id: string, signal: AbortSignal): HTMLEle
         (error) => {
           if (isSilent(error)) return;
           asked = false;
-          const told = asHostError(error);
-          fill(place, h("p", { class: "icechunk-hint" }, `${told.message} ${told.hint}`));
+          const { message, hint } = asHostError(error);
+          fill(place, h("p", { class: "icechunk-hint" }, `${message} ${hint}`));
         },
       );
     },
@@ -42,7 +42,7 @@ function openers(reply: TreeReply): HTMLElement {
     "div",
     { class: "icechunk-openers" },
     ...shown.slice(0, 8).map((one) => {
-      const name = one.group ? `Open ${one.group === "/" ? "" : `${one.group} `}as xarray` : "Open as Zarr";
+      const name = one.group ? `Open ${one.group === "/" ? "" : `${one.group} `}with xarray` : "Open with Zarr";
       return h(
         "figure",
         { class: "icechunk-opener" },

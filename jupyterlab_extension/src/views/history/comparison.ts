@@ -40,7 +40,7 @@ export class ComparisonBelow {
   }
 }
 
-/** A host whose every request is about two commits of another one. */
+/** A host that sends every request to the history widget, as a request about two of its commits. */
 function pairHost(host: Host, a: string, b: string): Host {
   const own = new Map<string, unknown>([
     ["title", "Comparison"],

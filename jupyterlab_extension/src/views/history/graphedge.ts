@@ -1,4 +1,4 @@
-/** Lines and dots of the commit graph. */
+/** Draws the lines and dots of the commit graph. */
 
 import { s } from "../../core/dom";
 import { type LaneLayout, NOT_LISTED, ROOT } from "../../core/lanes";
@@ -27,7 +27,7 @@ export function edgePath(
   return `M${x0} ${Math.min(y0, bend)}V${bend}C${x0} ${bend + ROW * 0.7} ${x1} ${bend + ROW * 0.3} ${x1} ${y1}`;
 }
 
-/** The dot of a commit, three small ones for a folded run; a chosen commit has a ring. */
+/** The dot of a commit, or three small ones for a folded run; a selected commit has a ring. */
 export function dotsOf(
   kind: "commit" | "session" | "run",
   cx: number,

@@ -1,4 +1,4 @@
-/** The commit list with its lanes: only the rows on screen are in the document. */
+/** The list of commits with the commit graph; only the rows on screen are in the document. */
 
 import { arrange, type Arrangement } from "../../core/arrangement";
 import { LINE_COLOURS } from "../../core/colour";
@@ -22,14 +22,14 @@ const LANE = 16;
 const PAD = 12;
 const MAX_ROWS = 16;
 const MAX_LANES = 14;
-/** Rows above and below the screen whose texts are fetched with those on it. */
+/** Rows above and below the screen that are fetched with those on it. */
 const AHEAD = 40;
 
 export interface HistoryListOptions {
   onSelect(ids: string[]): void;
-  /** The number of commits that are folded away has changed. */
+  /** The number of folded commits changed. */
   onFold(hidden: number): void;
-  /** More is known than before: of a branch's rebase, or of a commit. */
+  /** The result of a dry run or the row of a commit arrived. */
   onNews(): void;
 }
 
@@ -93,7 +93,7 @@ export class HistoryList {
     onWidth(this.element, () => this.draw(), signal);
   }
 
-  /** Number of commits, the working session among them. */
+  /** Number of commits, including the row of uncommitted changes. */
   get count(): number {
     return this.commits?.count ?? 0;
   }
@@ -124,13 +124,13 @@ export class HistoryList {
     this.arrange();
     const at = this.selected.length ? this.rowOf(this.selected[this.selected.length - 1]!) : 0;
     this.cursor = Math.max(0, at);
-    // What was on screen stays where it was, whatever came on top.
+    // Keep what was on screen where it was, also when new commits come above it.
     const again = top > 0 && first ? commits.find(first) : -1;
     if (again >= 0) this.element.scrollTop = this.places.rowOf[again]! * ROW + (top % ROW);
     this.draw();
   }
 
-  /** Fold what is to be folded, and give every row left its lane. */
+  /** Fold long runs and give every row its lane. */
   private arrange(): void {
     const { commits } = this;
     if (!commits) return;
@@ -152,7 +152,7 @@ export class HistoryList {
     this.options.onFold(this.places.hidden);
   }
 
-  /** The run that a row stands for. */
+  /** The folded run in a row. */
   private run(row: number): Run | undefined {
     const at = this.places.rows[row];
     return at === undefined || at >= 0 ? undefined : this.places.runs[-at - 1];
@@ -169,7 +169,7 @@ export class HistoryList {
     return at < 0 ? -1 : this.places.rowOf[at]!;
   }
 
-  /** Arrange anew and keep the row of a commit where it is on screen. */
+  /** Arrange again and keep the row of a commit where it is on screen. */
   private rearrange(id: string | undefined): void {
     const before = id === undefined ? -1 : this.rowOf(id);
     const offset = before < 0 ? 0 : before * ROW - this.element.scrollTop;
@@ -198,7 +198,7 @@ export class HistoryList {
     this.frame.announce(`${plural(run.hidden.length, "commit")} unfolded`);
   }
 
-  /** Branches keep their colour by their place in the list of branches, other lines follow. */
+  /** Colours of the lines: branches by their order in the repository, then the other lines. */
   private pickColours(): string[] {
     const { branches } = this;
     const { layout } = this.places;
@@ -263,7 +263,7 @@ export class HistoryList {
     this.goTo(this.rowOf(id), "one");
   }
 
-  /** Select what somebody else selected. */
+  /** Select without a call of `onSelect`. */
   take(ids: string[]): void {
     this.selected = ids;
     for (const id of ids) this.uncover(id);
@@ -278,13 +278,13 @@ export class HistoryList {
     this.arrange();
   }
 
-  /** A commit, also one that is folded away; of one never on screen only what the columns say. */
+  /** The row of a commit, also of a folded one; before it is fetched, only what the columns contain. */
   row(id: string | undefined): CommitRow | undefined {
     const at = id === undefined ? -1 : (this.commits?.find(id) ?? -1);
     return at < 0 ? undefined : this.commits!.row(at);
   }
 
-  /** The first commit that is stored. */
+  /** Id of the newest commit. */
   get newest(): string | undefined {
     const { commits } = this;
     return commits && commits.count ? commits.id(Math.min(commits.shift, commits.count - 1)) : undefined;
@@ -354,7 +354,7 @@ export class HistoryList {
     }
   }
 
-  /** `two` adds or removes the second commit; `extend` compares where it started with here. */
+  /** `two` adds or removes a second commit; `extend` compares the first selected commit with this one. */
   private goTo(at: number, how: "one" | "two" | "extend"): void {
     if (at < 0 || at >= this.places.rows.length) return;
     this.cursor = at;

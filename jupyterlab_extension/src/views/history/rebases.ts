@@ -1,4 +1,4 @@
-/** Badges that tell whether branches would rebase cleanly; the kernel tries it without writing. */
+/** Badges with the result of a dry run: whether a branch would rebase without conflicts. */
 
 import { h } from "../../core/dom";
 import { type Host, isSilent } from "../../core/host";
@@ -6,10 +6,11 @@ import type { Ref, SessionState, Verdict } from "../../core/protocol";
 import { savedAt } from "../common/frame";
 import { plural } from "../../core/text";
 
+/** Milliseconds that scrolling rests before dry runs are requested. */
 const WAIT = 150;
-/** Up to so many branches are asked about at once, whether or not they are on screen. */
+/** Up to this number of branches, all are requested at once; otherwise only those on screen. */
 const FEW = 60;
-/** Name that stands for the working session. */
+/** Name of the session in requests and replies; no branch has an empty name. */
 export const SESSION = "";
 
 const SIGNS: Record<Verdict["state"], string> = {
@@ -46,7 +47,7 @@ export class Rebases {
     signal.addEventListener("abort", () => clearTimeout(this.timer), { once: true });
   }
 
-  /** What the repository has now; everything is asked anew (what is known costs nothing). */
+  /** Take the current refs and request all results again; the kernel has unchanged ones cached. */
   reset(refs: readonly Ref[], session: SessionState | null): void {
     this.branches = refs.filter((ref) => ref.kind === "branch").map((ref) => ref.name);
     this.session = session?.dirty === true;
@@ -68,7 +69,7 @@ export class Rebases {
     return [...(this.session ? [SESSION] : []), ...this.branches];
   }
 
-  /** Names on screen; a request replaces an earlier one that is still at work. */
+  /** Request the branches on screen; a newer call replaces a request that is still waiting. */
   want(visible: string[]): void {
     const all = this.all();
     const names = all.length <= FEW || savedAt(this.host) ? all : [...(this.session ? [SESSION] : []), ...visible];
@@ -86,36 +87,36 @@ export class Rebases {
       const { result } = await this.host.request<RebasesReply>("rebases", { onto, branches }, { signal: this.signal });
       this.take(result);
     } catch (error) {
-      // Badges are an extra; the history is complete without them.
+      // The history works without badges, so the error is not shown; the next draw requests them again.
       if (!isSilent(error)) for (const name of branches) this.asked.delete(name);
     }
   }
 
   private take(reply: RebasesReply): void {
     if (reply.onto !== this.onto) return;
-    let news = false;
+    let changed = false;
     for (const [name, verdict] of Object.entries(reply.verdicts)) {
       if (!verdict) continue;
       this.known.set(name, verdict);
-      news = true;
+      changed = true;
     }
-    if (news) this.changed();
+    if (changed) this.changed();
   }
 
   verdict(name: string): Verdict | undefined {
     return this.known.get(name);
   }
 
-  /** A few letters behind the name of a branch; nothing for the branch itself. */
+  /** The badge beside the name of a branch; null for the branch that the others are rebased onto. */
   badge(name: string): HTMLElement | null {
     const verdict = this.known.get(name);
     if (!verdict || name === this.onto || (name === SESSION && verdict.state === "ahead")) return null;
-    const told = verdictText(name, verdict);
+    const text = verdictText(name, verdict);
     return h(
       "span",
-      { class: `icechunk-verdict icechunk-verdict-${verdict.state}`, testid: "icechunk-verdict", title: told },
+      { class: `icechunk-verdict icechunk-verdict-${verdict.state}`, testid: "icechunk-verdict", title: text },
       h("span", { "aria-hidden": "true" }, `${SIGNS[verdict.state]} ${few(verdict)}`),
-      h("span", { class: "icechunk-sr" }, ` ${told} `),
+      h("span", { class: "icechunk-sr" }, ` ${text} `),
     );
   }
 }
@@ -141,9 +142,9 @@ export function verdictText(name: string, verdict: Verdict): string {
   return `${name === SESSION ? "Session" : name}: ${verdict.text}`;
 }
 
-/** What a rebase would meet, for the details of a commit. */
+/** The result of a dry run in full, for the details of a commit. */
 export function verdictDetails(name: string, verdict: Verdict): HTMLElement {
-  const apart =
+  const counts =
     verdict.ours !== undefined && verdict.theirs !== undefined && verdict.ours + verdict.theirs > 0
       ? ` (${plural(verdict.ours, "commit")} here, ${verdict.theirs} there)`
       : "";
@@ -154,7 +155,7 @@ export function verdictDetails(name: string, verdict: Verdict): HTMLElement {
       "p",
       { class: `icechunk-verdictline icechunk-verdict-${verdict.state}` },
       h("span", { "aria-hidden": "true" }, `${SIGNS[verdict.state]} `),
-      verdictText(name, verdict) + apart,
+      verdictText(name, verdict) + counts,
     ),
     verdict.nodes.length
       ? h(

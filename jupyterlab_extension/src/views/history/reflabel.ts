@@ -1,4 +1,4 @@
-/** Names of commits as small labels. */
+/** Labels of branches and tags. */
 
 import { h } from "../../core/dom";
 import type { Ref } from "../../core/protocol";

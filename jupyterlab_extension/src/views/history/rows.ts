@@ -1,4 +1,4 @@
-/** One row of the history: a commit, the working session, or a run of commits folded away. */
+/** One row of the history: a commit, the uncommitted changes of the session, or a folded run of commits. */
 
 import { type Child, h } from "../../core/dom";
 import type { Run } from "../../core/folding";
@@ -13,13 +13,13 @@ export interface RowPlace {
   /** Id of the element. */
   id: string;
   cursor: boolean;
-  /** Pixels that the graph takes. */
+  /** Width of the graph in pixels. */
   gutter: number;
 }
 
 export interface RowState {
   chosen: boolean;
-  /** Not among what a search found. */
+  /** Not among the matches of a search. */
   faint: boolean;
 }
 
@@ -83,7 +83,7 @@ export function commitRow(
   );
 }
 
-/** The working session, on top of its base. */
+/** The uncommitted changes of the session. */
 export function sessionRow(
   row: CommitRow,
   session: SessionState,
@@ -107,6 +107,6 @@ export function runRow(run: Run, place: RowPlace): HTMLElement {
     place,
     ["icechunk-run"],
     { testid: "icechunk-history-fold", "aria-selected": "false", title: "Show these commits" },
-    h("span", { class: "icechunk-message" }, `⋯ ${plural(run.hidden.length, "commit")} in a row`),
+    h("span", { class: "icechunk-message" }, `⋯ ${plural(run.hidden.length, "folded commit")}`),
   );
 }

@@ -1,4 +1,4 @@
-/** The end of a resolution: how much is left, the commit message, complete, cancel, the result. */
+/** The bottom of the resolver: progress, commit message, complete, cancel, result. */
 
 import { button, h, listen, say, fill } from "../../core/dom";
 import { asHostError, type Host, HostError, type PushEvent } from "../../core/host";
@@ -17,7 +17,7 @@ export class CompleteBar {
   private undecided = -1;
   private over = false;
   private suggested = "";
-  /** Told whenever decisions become possible or impossible. */
+  /** Called when decisions become possible or impossible. */
   onLock: () => void = () => undefined;
   private job: string | null = null;
   private readonly counter = h("span", { class: "icechunk-counter", testid: "icechunk-counter" });
@@ -89,22 +89,22 @@ export class CompleteBar {
       undecided
         ? `${grouped(undecided)} of ${grouped(total)} ${noun} undecided`
         : total
-          ? `All ${grouped(total)} ${noun} made`.replace("chunks made", "chunks decided")
+          ? `All ${grouped(total)} ${chunksOnly ? "chunks decided" : "decisions made"}`
           : "Nothing to decide",
     );
     this.progress(total ? (total - undecided) / total : 1, "Decided");
     this.update();
   }
 
-  /** Offer a commit message; what somebody typed stays. */
+  /** Offer a commit message; text that the user typed stays. */
   suggest(text: string): void {
     if (!text || this.message.value.trim() !== this.suggested) return;
     this.suggested = text.trim();
     this.message.value = text;
-    this.message.placeholder = `Commit message; empty takes “${text}”`;
+    this.message.placeholder = `Commit message (default: “${text}”)`;
   }
 
-  /** A fresh batch has arrived: decisions are wanted again. */
+  /** Allow decisions again, because there are further conflicts. */
   reopen(): void {
     this.busy = this.over = false;
     this.job = null;

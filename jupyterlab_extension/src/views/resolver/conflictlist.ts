@@ -1,4 +1,4 @@
-/** The conflicts of a rebase, grouped by node, with how many chunks are left in each. */
+/** The conflicts of a rebase, grouped by node, each with its number of undecided chunks. */
 
 import { closest, fill, h, listen } from "../../core/dom";
 import type { ConflictItem } from "../../core/protocol";
@@ -37,7 +37,7 @@ export class ConflictList {
   }
 
   show(items: ConflictItem[]): void {
-    // The same node may have several conflicts; they stand together under its path.
+    // A node may have several conflicts; they are listed together under its path.
     const groups = new Map<string, ConflictItem[]>();
     for (const item of items) {
       const group = groups.get(item.path);
@@ -96,7 +96,7 @@ export class ConflictList {
     this.update(this.items);
   }
 
-  /** Go to the next conflict with something undecided. */
+  /** Select the next undecided conflict; returns whether there is one. */
   next(): boolean {
     const at = this.items.findIndex((item) => item.key === this.current);
     const n = this.items.length;

@@ -19,7 +19,7 @@ export class DecisionPanel {
   readonly preview: PreviewPanel;
   private readonly keep = new Map(CHOICES.map((choice) => [choice, keepButton(choice)]));
   private readonly scope = h("span", { class: "icechunk-scope" });
-  private readonly clear = button("Back to undecided", { class: "icechunk-button icechunk-quiet icechunk-small", title: "U" });
+  private readonly clear = button("Clear decision", { class: "icechunk-button icechunk-quiet icechunk-small", title: "U" });
 
   /** @param tools controls that decide many chunks, below the pictures */
   constructor(frame: Frame, host: Host, tools: HTMLElement, options: DecisionOptions) {

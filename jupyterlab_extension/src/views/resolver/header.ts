@@ -67,7 +67,7 @@ export class ResolverHeader {
     this.notice.hidden = !text;
     say(this.notice, text);
     if (!again) return;
-    const element = button("Look again", { class: "icechunk-button icechunk-small", testid: "icechunk-renew" });
+    const element = button("Check again", { class: "icechunk-button icechunk-small", testid: "icechunk-renew" });
     const look = async (): Promise<void> => {
       try {
         await again();

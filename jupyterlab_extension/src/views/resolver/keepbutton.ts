@@ -1,4 +1,4 @@
-/** The sides to choose from, and the button that keeps one. */
+/** The sides of a conflict, and the button that keeps one of them. */
 
 import { button, h, say } from "../../core/dom";
 import type { Choice } from "../../core/protocol";

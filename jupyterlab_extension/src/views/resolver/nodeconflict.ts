@@ -1,4 +1,4 @@
-/** A conflict about a whole node: what each side did, its metadata key by key, another name for it. */
+/** A conflict about a whole node: what each side did, a merge of its metadata by key, another path for it. */
 
 import { button, closest, fill, h, listen, say } from "../../core/dom";
 import { type Host, isSilent } from "../../core/host";
@@ -7,12 +7,13 @@ import { plural } from "../../core/text";
 import { type Frame, savedAt, uid } from "../common/frame";
 
 export interface NodeConflictHooks {
-  /** Decide the conflict on show; what goes with the choice is in `extra`. */
+  /** Decide the conflict on screen; `extra` are further parameters of the choice. */
   decide(choice: string, extra: Record<string, unknown>): void;
 }
 
 const SIDES: Choice[] = ["base", "ours", "theirs"];
 const HEAD: Record<Choice, string> = { base: "Base", ours: "Mine", theirs: "Theirs" };
+/** Characters of a value that are shown. */
 const LONG = 160;
 
 export class NodeConflictPanel {
@@ -22,7 +23,7 @@ export class NodeConflictPanel {
   private readonly merge = button("Merge keys", { class: "icechunk-button", testid: "icechunk-merge-keys" });
   private readonly left = h("span", { class: "icechunk-muted", "aria-live": "polite" });
   private readonly name = h("input", { type: "text", testid: "icechunk-new-path", "aria-label": "New path for my node" });
-  private readonly rename = button("Keep mine under this name", { class: "icechunk-button", testid: "icechunk-rename" });
+  private readonly rename = button("Keep mine at this path", { class: "icechunk-button", testid: "icechunk-rename" });
   private readonly mergeLine = h("div", { class: "icechunk-nodeline" }, this.merge, this.left);
   private readonly renameLine = h("div", { class: "icechunk-nodeline" }, this.name, this.rename);
   private reply: NodeConflictReply | null = null;
@@ -57,7 +58,7 @@ export class NodeConflictPanel {
     this.element.hidden = true;
   }
 
-  /** Show a conflict; what was picked for its keys stays as long as it is the same one. */
+  /** Show a conflict; choices for its keys that the kernel knows are kept. */
   async show(item: ConflictItem): Promise<void> {
     this.running?.abort();
     const running = (this.running = new AbortController());
@@ -117,7 +118,7 @@ export class NodeConflictPanel {
       input.checked = (this.chosen.get(row.pointer) ?? row.changed_by) === side;
       return h("td", null, h("label", { class: "icechunk-pick" }, input, shown));
     });
-    const who = row.changed_by === "ours" ? "only I changed it" : row.changed_by ? "only they changed it" : "both changed it";
+    const who = row.changed_by === "ours" ? "changed only by me" : row.changed_by ? "changed only by them" : "changed by both";
     return h(
       "tr",
       { "data-both": String(row.changed_by === null) },
@@ -130,6 +131,6 @@ export class NodeConflictPanel {
     if (!this.reply) return;
     const open = this.reply.rows.filter((row) => !row.changed_by && !this.chosen.has(row.pointer)).length;
     this.merge.disabled = open > 0;
-    say(this.left, open ? `${plural(open, "key")} that both changed left to pick` : "Every key as picked above");
+    say(this.left, open ? `${plural(open, "key")} changed by both still to choose` : "All keys are chosen");
   }
 }

@@ -1,4 +1,4 @@
-/** Select chunks by ranges of elements along the dimensions: "TIME 100 to 200". */
+/** Selects chunks by a range of elements along each dimension. */
 
 import { button, fill, h, listen, say } from "../../core/dom";
 import type { ChunkMapReply } from "../../core/protocol";
@@ -9,7 +9,7 @@ type Pick = (low: number[], high: number[], how: "replace" | "add" | "remove") =
 export class RangePicker {
   readonly element: HTMLDetailsElement;
   private readonly rows = h("div", { class: "icechunk-rangerows" });
-  private readonly told = h("span", { class: "icechunk-muted", role: "status" });
+  private readonly summary = h("span", { class: "icechunk-muted", role: "status" });
   private map: ChunkMapReply | null = null;
 
   constructor(
@@ -18,13 +18,13 @@ export class RangePicker {
   ) {
     const select = button("Select range", { class: "icechunk-button icechunk-small", testid: "icechunk-select-range" });
     const add = button("Add", { class: "icechunk-button icechunk-small icechunk-quiet", title: "Add to the selection" });
-    const remove = button("Remove", { class: "icechunk-button icechunk-small icechunk-quiet", title: "Take out of the selection" });
+    const remove = button("Remove", { class: "icechunk-button icechunk-small icechunk-quiet", title: "Remove from the selection" });
     this.element = h(
       "details",
       { class: "icechunk-ranges", testid: "icechunk-ranges" },
       h("summary", null, "By range of a dimension"),
       this.rows,
-      h("div", { class: "icechunk-moreline" }, select, add, remove, this.told),
+      h("div", { class: "icechunk-moreline" }, select, add, remove, this.summary),
     );
     listen(select, "click", () => this.go("replace"), signal);
     listen(add, "click", () => this.go("add"), signal);
@@ -44,13 +44,13 @@ export class RangePicker {
     );
   }
 
-  /** Fields for an array; what was typed stays while it is the same one. */
+  /** Show fields for an array; typed numbers stay while it is the same one. */
   show(map: ChunkMapReply): void {
     const same = this.map?.path === map.path && String(this.map.shape) === String(map.shape);
     this.map = map;
     this.element.hidden = !map.shape.length;
     if (same) return;
-    say(this.told, "");
+    say(this.summary, "");
     fill(
       this.rows,
       ...map.shape.map((size, axis) => {
@@ -80,7 +80,7 @@ export class RangePicker {
     this.describe();
   }
 
-  /** The typed ends of an axis, in elements, inclusive; null where they make no range. */
+  /** First and last element that were typed for an axis; null if the range is empty. */
   private ends(axis: number): [number, number] | null {
     const size = this.map!.shape[axis]!;
     const typed = (end: string, missing: number): number => {
@@ -109,10 +109,10 @@ export class RangePicker {
     const { map } = this;
     if (!map) return;
     const ends = map.shape.map((_, axis) => this.ends(axis));
-    if (ends.some((range) => !range)) return say(this.told, "An end lies before its start");
+    if (ends.some((range) => !range)) return say(this.summary, "A range ends before it starts");
     const low = ends.map((range, axis) => Math.floor(range![0] / map.chunks[axis]!));
     const high = ends.map((range, axis) => Math.floor(range![1] / map.chunks[axis]!) + 1);
     const count = this.pick(low, high, how);
-    say(this.told, count ? `${plural(count, "chunk")} selected` : "No conflicting chunk there");
+    say(this.summary, count ? `${plural(count, "chunk")} selected` : "No conflicting chunk in this range");
   }
 }

@@ -1,4 +1,4 @@
-/** Deciding many chunks at once: merges of cells, rules, files of decisions, and a check of the seams. */
+/** Decides many chunks at once: merges by element, rules, files of decisions, a check of chunk borders. */
 
 import { button, fill, h, listen, say } from "../../core/dom";
 import { type Host, isSilent } from "../../core/host";
@@ -9,11 +9,11 @@ import type { Frame } from "../common/frame";
 import { savedAt } from "../common/frame";
 
 export interface ToolHooks {
-  /** The conflict of chunks on show. */
+  /** The chunk conflict on screen. */
   item(): ConflictItem | null;
-  /** What a decision would be about: null runs stand for every conflicting chunk. */
+  /** The chunks that a decision would be about; null runs stand for every conflicting chunk. */
   target(): { runs: Runs | null; count: number } | null;
-  /** One request after the other. */
+  /** Run a request after those already waiting. */
   inTurn(work: () => Promise<void>): void;
   absorb(reply: DecideReply): void;
   reload(): Promise<void>;
@@ -23,7 +23,7 @@ export interface ToolHooks {
 
 interface MergeReply extends DecideReply {
   done: boolean;
-  /** Until it is done: chunks looked into, of how many. */
+  /** Until it is done: number of chunks compared so far, and of all. */
   looked?: number;
   of?: number;
   merged: number;
@@ -35,7 +35,7 @@ interface MergeReply extends DecideReply {
 interface RuleReply extends Partial<DecideReply> {
   takes: number;
   looked: number;
-  /** How many there are to look at. */
+  /** Number of undecided chunks; the kernel has checked `looked` of them so far. */
   of: number;
   unreadable: number;
   parts: { path: string; choice: string; chunks: number }[];
@@ -48,36 +48,37 @@ interface SeamsReply {
 }
 
 const RULES: [string, string][] = [
-  ["theirs-where-mine-empty", "Theirs where mine is all missing"],
-  ["mine-where-theirs-empty", "Mine where theirs is all missing"],
+  ["theirs-where-mine-empty", "Theirs where all of mine is missing"],
+  ["mine-where-theirs-empty", "Mine where all of theirs is missing"],
   ["mine-where-close", "Mine where they differ by at most"],
   ["theirs-where-close", "Theirs where they differ by at most"],
-  ["merge-where-apart", "Merge where no cell was changed by both"],
-  ["same-region", "As here, for the same region of other arrays"],
+  ["merge-where-apart", "Merge where no element was changed by both"],
+  ["same-region", "Same decisions for the same region of other arrays"],
 ];
+/** Milliseconds without input before the kernel is asked. */
 const WAIT = 250;
-/** Seconds that the kernel looks into chunks before it answers. */
-const WHILE = 0.8;
+/** Seconds that the kernel works on chunks before it replies, so that other requests are not blocked. */
+const STEP_SECONDS = 0.8;
 
 export class ResolverTools {
   readonly element: HTMLElement;
-  readonly merge = button("Merge cells", {
+  readonly merge = button("Merge elements", {
     class: "icechunk-button icechunk-small",
     testid: "icechunk-merge",
-    title: "Take every cell from the side that changed it (M)",
+    title: "Take every element from the side that changed it (M)",
   });
   readonly save = button("Save decisions", { class: "icechunk-button icechunk-quiet icechunk-undo", testid: "icechunk-save" });
-  readonly load = button("Load", { class: "icechunk-button icechunk-quiet icechunk-undo", title: "Take decisions from a file" });
+  readonly load = button("Load", { class: "icechunk-button icechunk-quiet icechunk-undo", title: "Load decisions from a file" });
   private readonly file = h("input", { type: "file", accept: ".json", class: "icechunk-file", tabindex: -1, "aria-label": "File of decisions", hidden: true });
   private readonly cells = h("span", { class: "icechunk-muted icechunk-cells", testid: "icechunk-cells" });
-  private readonly ask = h("div", { class: "icechunk-ask", role: "group", "aria-label": "Cells that both changed", hidden: true });
+  private readonly ask = h("div", { class: "icechunk-ask", role: "group", "aria-label": "Elements that both changed", hidden: true });
   private readonly rules: HTMLDetailsElement;
   private readonly rule = h("select", { class: "icechunk-select", "aria-label": "Rule", testid: "icechunk-rule" });
   private readonly limit = h("input", { class: "icechunk-input icechunk-limit", type: "number", min: 0, step: "any", value: 0, "aria-label": "Largest difference" });
   private readonly takes = h("span", { class: "icechunk-takes", role: "status", testid: "icechunk-takes" });
   private readonly apply = button("Apply", { class: "icechunk-button icechunk-small", testid: "icechunk-apply", disabled: true });
-  private readonly onward = button("Look at all", { class: "icechunk-button icechunk-small icechunk-quiet", testid: "icechunk-onward", hidden: true });
-  private readonly seam = button("Check seams", { class: "icechunk-button icechunk-small icechunk-quiet", testid: "icechunk-seams" });
+  private readonly onward = button("Check all chunks", { class: "icechunk-button icechunk-small icechunk-quiet", testid: "icechunk-onward", hidden: true });
+  private readonly seam = button("Check borders", { class: "icechunk-button icechunk-small icechunk-quiet", testid: "icechunk-seams" });
   private readonly seams = h("div", { class: "icechunk-seams", role: "status" });
   private timer = 0;
   private turn = 0;
@@ -120,7 +121,7 @@ export class ResolverTools {
     this.showLimit();
   }
 
-  /** Another chunk or array is looked at. */
+  /** The cursor moved to another chunk or array. */
   moved(chunk: number[] | null): void {
     clearTimeout(this.timer);
     say(this.cells, "");
@@ -129,7 +130,7 @@ export class ResolverTools {
     this.timer = window.setTimeout(() => void this.count(chunk), WAIT);
   }
 
-  /** Something was decided: what a rule takes is another number. */
+  /** A decision was made: count again what the rule applies to. */
   decided(): void {
     fill(this.seams);
     this.look();
@@ -145,10 +146,10 @@ export class ResolverTools {
     try {
       const { result } = await this.host.request<Record<"ours" | "theirs" | "both", number>>("cells", { path: item.path, chunk });
       if (this.hooks.item() !== item || this.frame.signal.aborted) return;
-      const parts = [`I changed ${grouped(result.ours)}`, `they ${grouped(result.theirs)}`, `both ${grouped(result.both)}`];
-      say(this.cells, `Cells of this chunk: ${parts.join(", ")}`);
+      const parts = [`${grouped(result.ours)} by me`, `${grouped(result.theirs)} by them`, `${grouped(result.both)} by both`];
+      say(this.cells, `Elements changed in this chunk: ${parts.join(", ")}`);
     } catch {
-      // Chunks that cannot be compared cell by cell are decided as a whole.
+      // Chunks that cannot be compared by element can still be decided as a whole.
     }
   }
 
@@ -161,12 +162,12 @@ export class ResolverTools {
     const step = async (): Promise<void> => {
       if (stopped) return;
       try {
-        const params = { path: item.path, runs: target.runs, both, seconds: WHILE };
+        const params = { path: item.path, runs: target.runs, both, seconds: STEP_SECONDS };
         const { result } = await this.host.request<MergeReply>("merge", params);
         if (this.frame.signal.aborted || stopped) return;
         if (!result.done) {
-          this.looking(result, () => (stopped = true));
-          // Other gestures, and the screen, come in between.
+          this.progress(result, () => (stopped = true));
+          // Requests of other input, and drawing, come before the next step.
           return void window.setTimeout(() => this.hooks.inTurn(step));
         }
         this.hooks.absorb(result);
@@ -180,10 +181,10 @@ export class ResolverTools {
     this.hooks.inTurn(step);
   }
 
-  /** Many chunks take long: tell how far it is, and let it be stopped. */
-  private looking(result: MergeReply, stop: () => void): void {
-    const text = `Looked into ${grouped(result.looked ?? 0)} of ${plural(result.of ?? 0, "chunk")}`;
-    const shown = this.ask.querySelector("[data-looking]");
+  /** Show the progress of a merge of many chunks, with a button to stop it. */
+  private progress(result: MergeReply, stop: () => void): void {
+    const text = `Compared ${grouped(result.looked ?? 0)} of ${plural(result.of ?? 0, "chunk")}`;
+    const shown = this.ask.querySelector("[data-progress]");
     if (shown && !this.ask.hidden) return say(shown as HTMLElement, text);
     const end = button("Stop", { class: "icechunk-button icechunk-small", testid: "icechunk-stop" });
     end.addEventListener("click", () => {
@@ -191,18 +192,18 @@ export class ResolverTools {
       this.ask.hidden = true;
       this.frame.announce("Stopped. Nothing was merged.");
     });
-    fill(this.ask, h("span", { "data-looking": true }, text), end);
+    fill(this.ask, h("span", { "data-progress": true }, text), end);
     this.ask.hidden = false;
     this.frame.announce(text);
   }
 
   private asked(result: MergeReply, target: { runs: Runs | null; count: number }): void {
-    if (result.merged) this.frame.announce(`${plural(result.merged, "chunk")} merged cell by cell`);
+    if (result.merged) this.frame.announce(`${plural(result.merged, "chunk")} merged by element`);
     if (result.unreadable) this.hooks.notice(`${plural(result.unreadable, "chunk")} cannot be read: choose a side for them as a whole.`);
     this.ask.hidden = result.left === 0;
     if (!result.left) return;
     const sides = (["ours", "theirs"] as const).map((side) => {
-      const element = button(side === "ours" ? "Mine there" : "Theirs there", {
+      const element = button(side === "ours" ? "Keep mine" : "Keep theirs", {
         class: "icechunk-button icechunk-small",
         testid: `icechunk-both-${side}`,
       });
@@ -213,7 +214,7 @@ export class ResolverTools {
       return element;
     });
     const verb = result.left === 1 ? "holds" : "hold";
-    const text = `${plural(result.left, "chunk")} ${verb} ${plural(result.cells, "cell")} that both changed. Keep`;
+    const text = `${plural(result.left, "chunk")} ${verb} ${plural(result.cells, "element")} that both changed. For these:`;
     fill(this.ask, h("span", null, text), ...sides);
     sides[0]!.focus();
     this.frame.announce(text);
@@ -239,7 +240,7 @@ export class ResolverTools {
   }
 
   private params(item: ConflictItem): Record<string, unknown> {
-    return { path: item.path, rule: this.rule.value, limit: Number(this.limit.value) || 0, seconds: WHILE };
+    return { path: item.path, rule: this.rule.value, limit: Number(this.limit.value) || 0, seconds: STEP_SECONDS };
   }
 
   private async counted(item: ConflictItem, turn: number): Promise<void> {
@@ -250,7 +251,7 @@ export class ResolverTools {
       say(this.takes, takesText(result));
       this.apply.disabled = result.takes === 0;
       this.onward.hidden = result.looked >= result.of;
-      say(this.onward, this.going ? "Stop" : "Look at all");
+      say(this.onward, this.going ? "Stop" : "Check all chunks");
       if (this.going && !this.onward.hidden) window.setTimeout(() => this.going && this.hooks.inTurn(() => this.counted(item, turn)));
     } catch (error) {
       if (isSilent(error)) return;
@@ -259,11 +260,11 @@ export class ResolverTools {
     }
   }
 
-  /** Look on until every chunk has been looked at, or stop doing so. */
+  /** Check chunks until all are checked, or stop. */
   private goOn(): void {
     const item = this.hooks.item();
     this.going = !this.going;
-    say(this.onward, this.going ? "Stop" : "Look at all");
+    say(this.onward, this.going ? "Stop" : "Check all chunks");
     if (this.going && item) this.hooks.inTurn(() => this.counted(item, this.turn));
   }
 
@@ -281,7 +282,7 @@ export class ResolverTools {
     }
   }
 
-  // ---- seams ----------------------------------------------------------------------------------------
+  // ---- borders ----------------------------------------------------------------------------------------
 
   private async checkSeams(): Promise<void> {
     const item = this.hooks.item();
@@ -291,13 +292,13 @@ export class ResolverTools {
       if (this.frame.signal.aborted) return;
       const looked = plural(result.borders, "border") + (result.more ? ` of ${grouped(result.borders + result.more)}` : "");
       const head = result.steep.length
-        ? `${grouped(result.steep.length)} of ${looked} between different sides stand out:`
-        : `No step stands out at ${looked} between different sides.`;
+        ? `Large jumps at ${grouped(result.steep.length)} of ${looked} between chunks from different sides:`
+        : `No large jump at ${looked} between chunks from different sides.`;
       const list = result.steep.map((seam) => {
         const label = `[${seam.chunk.join(", ")}] | [${seam.next.join(", ")}]`;
         const go = button(label, { class: "icechunk-link" });
         go.addEventListener("click", () => this.hooks.goTo(seam.chunk));
-        return h("li", null, go, ` step ${short(seam.step)}, inside ${short(seam.inside)}`);
+        return h("li", null, go, ` jump ${short(seam.step)}, inside the chunks ${short(seam.inside)}`);
       });
       fill(this.seams, h("p", null, head), list.length ? h("ul", null, ...list) : null);
     } catch (error) {
@@ -323,11 +324,11 @@ export class ResolverTools {
     const file = this.file.files?.[0];
     if (!file) return;
     try {
-      const { result } = await this.host.request<DecideReply & { told: string }>("load", { text: await file.text() });
+      const { result } = await this.host.request<DecideReply & { notice: string }>("load", { text: await file.text() });
       if (this.frame.signal.aborted) return;
       this.hooks.absorb(result);
       await this.hooks.reload();
-      this.hooks.notice(result.told);
+      this.hooks.notice(result.notice);
     } catch (error) {
       this.frame.fail(error);
     } finally {
@@ -338,12 +339,12 @@ export class ResolverTools {
 
 function takesText(reply: RuleReply): string {
   const all = plural(reply.of, "undecided chunk");
-  const looked = reply.looked < reply.of ? `${grouped(reply.looked)} looked at, of ${all}` : all;
+  const looked = reply.looked < reply.of ? `${grouped(reply.looked)} checked of ${all}` : all;
   const unread = reply.unreadable ? `; ${grouped(reply.unreadable)} cannot be read` : "";
-  return `takes ${grouped(reply.takes)} of ${looked}${where(reply)}${unread}`;
+  return `applies to ${grouped(reply.takes)} of ${looked}${where(reply)}${unread}`;
 }
 
-/** Which arrays, when a rule reaches beyond one. */
+/** The arrays that a rule applies to, if there are several. */
 function where(reply: RuleReply): string {
   const paths = [...new Set(reply.parts.map((part) => part.path))];
   return reply.parts.length > 1 ? ` (${paths.join(", ")})` : "";
