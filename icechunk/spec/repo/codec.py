@@ -34,8 +34,7 @@ from icechunk.spec.repo.refs import RefNames, Refs
 from icechunk.spec.repo.snapshot_rows import offset_vector, read_rows, write_rows
 from icechunk.spec.repo.snapshot_table import LATEST_US
 from icechunk.spec.repo.state import RepoState
-from icechunk.spec.repo.update_log import check_decreasing
-from icechunk.spec.repo.update_rows import read_updates, write_updates
+from icechunk.spec.repo.update_log import check_decreasing, read_updates, write_updates
 from icechunk.spec.repo.updates import RepoStatusValue
 
 if TYPE_CHECKING:

@@ -1,10 +1,21 @@
-"""The operations log kept in the repo object, newest entry first, as columns."""
+"""The operations log in the repo object, newest entry first: its records, read and written.
+
+Icechunk spec 2, repo info, table ``Update``: 0 type of the union, 1 union value, 2 updated_at, 3
+backup_path.  Every update is one record of 56 bytes that holds its ``Update`` table and, at 24, the
+table of its kind; each kind's vtable picks the fields it has::
+
+     0 i32 soffset | 4 → value | 8 u64 updated_at | 16 → backup_path | 20 u8 type
+    24 i32 soffset | 28 → name, branch or status | 32 previous id | 44 new id
+
+Small numbers use the place of the ids; the status of a ``RepoStatusChanged`` is a third table, at
+32: i32 soffset, → reason, u64 set_at, u8 availability.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,36 +23,30 @@ import numpy.typing as npt
 from icechunk.core.clock import MAX_SKEW_US, to_datetime
 from icechunk.core.errors import ErrorKind, FormatError, SessionStateError
 from icechunk.core.ids import OBJECT_ID_SIZE, ObjectId
-from icechunk.spec.columns.text_pool import Ints, TextPool, insert_row
+from icechunk.spec.columns.text_pool import ABSENT, Ints, TextPool, insert_row
+from icechunk.spec.flatbuffers.columns import TableColumn
 from icechunk.spec.repo import updates as u
-from icechunk.spec.repo.updates import RepoStatusValue, Update, UpdateKind
+from icechunk.spec.repo.snapshot_rows import offset_vector, read_times
+from icechunk.spec.repo.updates import FieldType, RepoStatusValue, Update, UpdateKind
 
-Bytes: TypeAlias = "npt.NDArray[np.uint8]"
+if TYPE_CHECKING:
+    from icechunk.spec.flatbuffers.read import Body
 
-_NO_ID = bytes(OBJECT_ID_SIZE)
-
-LAST_TAG = u.RepoStatusChanged.TAG
-"""Updates with higher tags are of kinds that this library does not know."""
-
-NAMED: dict[int, type[u.TagCreated | u.BranchCreated]] = {5: u.TagCreated, 7: u.BranchCreated}
-"""Kinds that carry a name only, by tag."""
-NAMED_PREVIOUS: dict[int, type[u.TagDeleted | u.BranchDeleted | u.BranchReset]] = {
-    6: u.TagDeleted,
-    8: u.BranchDeleted,
-    9: u.BranchReset,
-}
-"""Kinds that carry a name and a previous snapshot, by tag."""
-BARE: dict[
-    int,
-    type[u.RepoInitialized | u.ConfigChanged | u.MetadataChanged | u.GCRan | u.ExpirationRan],
-] = {
-    1: u.RepoInitialized,
-    3: u.ConfigChanged,
-    4: u.MetadataChanged,
-    13: u.GCRan,
-    14: u.ExpirationRan,
-}
-"""Kinds without content, by tag."""
+RECORD = np.dtype(
+    [
+        ("soffset", "<i4"),
+        ("value", "<u4"),
+        ("updated_at", "<i8"),
+        ("backup", "<u4"),
+        ("type", "u1"),
+        ("pad", "u1", 3),
+        ("value_soffset", "<i4"),
+        ("name", "<u4"),
+        ("content", "u1", 24),
+    ]
+)
+_VALUE, _STATUS = 24, 32  # where the second and third table of a record start
+_SET_AT, _AVAILABILITY = 40, 48  # fields of the status
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,117 +68,93 @@ class Stamp:
     limit: int
 
 
-class UpdateRow(NamedTuple):
-    """Content of an update of any kind, spread over columns that all kinds share.
-
-    `text` is the name, branch or reason; `old` and `new` are the previous and new snapshot;
-    `numbers` are (from, to), (flag id, new value, is set) or (availability, set at).
-    """
-
-    tag: int
+def _packed(kind: UpdateKind, at: int) -> tuple[bytes, bytes | None]:
+    """Record and text of an update; what depends on its place in the file is left out."""
+    raw = bytearray(RECORD.itemsize)
+    raw[8:16] = at.to_bytes(8, "little")
+    raw[20] = kind.tag if isinstance(kind, u.UnknownUpdate) else kind.TAG
     text: str | None = None
-    old: bytes = _NO_ID
-    new: bytes = _NO_ID
-    numbers: tuple[int, int, int] = (0, 0, 0)
+    for name, field in zip(kind.__match_args__, kind.FIELDS, strict=False):
+        value, place = getattr(kind, name), _VALUE + field.position
+        match field.type:
+            case FieldType.TEXT:
+                text = value
+            case FieldType.ID:
+                raw[place : place + OBJECT_ID_SIZE] = value
+            case FieldType.U8:
+                raw[place] = value
+            case FieldType.U16:
+                raw[place : place + 2] = value.to_bytes(2, "little")
+            case FieldType.OPTIONAL_BOOL:
+                raw[place : place + 2] = bool(value), value is not None
+            case FieldType.STATUS:
+                text = value.reason
+                raw[_SET_AT : _SET_AT + 8] = value.set_at.to_bytes(8, "little")
+                raw[_AVAILABILITY] = value.availability
+    return bytes(raw), None if text is None else text.encode()
 
 
-def to_row(kind: UpdateKind) -> UpdateRow:
-    """Spread an update's content over the shared columns."""
-    tag = kind.TAG
-    match kind:
-        case u.TagCreated() | u.BranchCreated():
-            return UpdateRow(tag, kind.name)
-        case u.TagDeleted() | u.BranchDeleted() | u.BranchReset():
-            return UpdateRow(tag, kind.name, kind.previous_snap_id)
-        case u.NewCommit():
-            return UpdateRow(tag, kind.branch, new=kind.new_snap_id)
-        case u.CommitAmended():
-            return UpdateRow(tag, kind.branch, kind.previous_snap_id, kind.new_snap_id)
-        case u.NewDetachedSnapshot():
-            return UpdateRow(tag, new=kind.new_snap_id)
-        case u.RepoMigrated():
-            return UpdateRow(tag, numbers=(kind.from_version, kind.to_version, 0))
-        case u.FeatureFlagChanged():
-            is_set = kind.new_value is not None
-            return UpdateRow(tag, numbers=(kind.id, int(bool(kind.new_value)), int(is_set)))
-        case u.RepoStatusChanged():
-            status = kind.status
-            return UpdateRow(tag, status.reason, numbers=(status.availability, status.set_at, 0))
-        case u.UnknownUpdate():
-            return UpdateRow(kind.tag)
-        case _:
-            return UpdateRow(tag)
-
-
-def from_row(row: UpdateRow) -> UpdateKind:
-    """Value of an update whose content is spread over the shared columns."""
-    tag, name, old, new = row.tag, row.text or "", ObjectId(row.old), ObjectId(row.new)
-    first, second, third = row.numbers
-    if tag in BARE:
-        return BARE[tag]()
-    if tag in NAMED:
-        return NAMED[tag](name)
-    if tag in NAMED_PREVIOUS:
-        return NAMED_PREVIOUS[tag](name, old)
-    if tag == u.NewCommit.TAG:
-        return u.NewCommit(name, new)
-    if tag == u.CommitAmended.TAG:
-        return u.CommitAmended(name, old, new)
-    if tag == u.NewDetachedSnapshot.TAG:
-        return u.NewDetachedSnapshot(new)
-    if tag == u.RepoMigrated.TAG:
-        return u.RepoMigrated(first, second)
-    if tag == u.FeatureFlagChanged.TAG:
-        return u.FeatureFlagChanged(first, bool(second) if third else None)
-    if tag == u.RepoStatusChanged.TAG:
-        return u.RepoStatusChanged(RepoStatusValue(first, second, row.text))
-    return u.UnknownUpdate(tag)
+def _unpacked(raw: bytes, text: str | None) -> UpdateKind:
+    """Inverse of `_packed`, without the time."""
+    kind = u.KINDS.get(raw[20])
+    if kind is None:
+        return u.UnknownUpdate(raw[20])
+    values: list[Any] = []
+    for field in kind.FIELDS:
+        place = _VALUE + field.position
+        match field.type:
+            case FieldType.TEXT:
+                values.append(text or "")
+            case FieldType.ID:
+                values.append(ObjectId(raw[place : place + OBJECT_ID_SIZE]))
+            case FieldType.U8:
+                values.append(raw[place])
+            case FieldType.U16:
+                values.append(int.from_bytes(raw[place : place + 2], "little"))
+            case FieldType.OPTIONAL_BOOL:
+                values.append(bool(raw[place]) if raw[place + 1] else None)
+            case FieldType.STATUS:
+                set_at = int.from_bytes(raw[_SET_AT : _SET_AT + 8], "little")
+                values.append(RepoStatusValue(raw[_AVAILABILITY], set_at, text))
+    return kind(*values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UpdateLog:
-    """Updates, newest first; an `Update` is made only when asked for.
+    """Updates, newest first, in the form of the file; an `Update` is made when it is asked for.
 
     Attributes
     ----------
-    tags : uint8 array, shape (n,)
-        Union tag of each entry.
-    times : int64 array, shape (n,)
-        Microseconds since 1970, UTC, strictly decreasing.
+    records : array of `RECORD`, shape (n,)
+        Offsets in them are filled in when the log is written.
     backups, texts : TextPool
         Backup path; name, branch or reason.
-    old, new : uint8 array, shape (n, 12)
-        Previous and new snapshot, zeros where the kind has none.
-    numbers : int64 array, shape (n, 3)
-        See `UpdateRow`.
     """
 
-    tags: Bytes
-    times: Ints
+    records: npt.NDArray[np.void]
     backups: TextPool
     texts: TextPool
-    old: Bytes
-    new: Bytes
-    numbers: Ints
 
     @classmethod
     def from_updates(cls, updates: Iterable[Update]) -> UpdateLog:
         """Log of the given entries, newest first."""
         listed = list(updates)
-        rows = [to_row(update.kind) for update in listed]
-
-        def ids(raws: Iterable[bytes]) -> Bytes:
-            return np.frombuffer(b"".join(raws), np.uint8).reshape(-1, OBJECT_ID_SIZE)
-
+        rows = [_packed(update.kind, update.updated_at) for update in listed]
         return cls(
-            np.array([row.tag for row in rows], np.uint8),
-            np.array([update.updated_at for update in listed], np.int64),
+            np.frombuffer(b"".join([raw for raw, _ in rows]), RECORD),
             TextPool.from_raw(_utf8(update.backup_path) for update in listed),
-            TextPool.from_raw(_utf8(row.text) for row in rows),
-            ids(row.old for row in rows),
-            ids(row.new for row in rows),
-            np.array([row.numbers for row in rows], np.int64).reshape(-1, 3),
+            TextPool.from_raw(text for _, text in rows),
         )
+
+    @property
+    def tags(self) -> npt.NDArray[np.uint8]:
+        """Union tag of each entry, shape (n,)."""
+        return self.records["type"]
+
+    @property
+    def times(self) -> Ints:
+        """Time of each entry, microseconds since 1970, strictly decreasing, shape (n,)."""
+        return self.records["updated_at"]
 
     def __len__(self) -> int:
         return len(self.tags)
@@ -196,15 +177,8 @@ class UpdateLog:
     __hash__ = None  # type: ignore[assignment]
 
     def _at(self, row: int) -> Update:
-        first, second, third = (int(number) for number in self.numbers[row])
-        content = UpdateRow(
-            int(self.tags[row]),
-            self.texts.text(row),
-            self.old[row].tobytes(),
-            self.new[row].tobytes(),
-            (first, second, third),
-        )
-        return Update(from_row(content), int(self.times[row]), self.backups.text(row))
+        kind = _unpacked(self.records[row].tobytes(), self.texts.text(row))
+        return Update(kind, int(self.times[row]), self.backups.text(row))
 
     def pushed(self, kind: UpdateKind, stamp: Stamp) -> tuple[UpdateLog, str | None]:
         """Log after one more change (Icechunk spec 2, repo info update rules).
@@ -239,19 +213,15 @@ class UpdateLog:
         backups = self.backups.inserted(
             *((1, stamp.backup_path.encode()) if len(self) else (0, None))
         )
-        content = to_row(kind)
+        raw, text = _packed(kind, stamp.at)
         log = UpdateLog(
-            insert_row(self.tags, 0, content.tag),
-            insert_row(self.times, 0, stamp.at),
+            insert_row(self.records, 0, np.frombuffer(raw, RECORD)[0]),
             backups,
-            self.texts.inserted(0, _utf8(content.text)),
-            insert_row(self.old, 0, np.frombuffer(content.old, np.uint8)),
-            insert_row(self.new, 0, np.frombuffer(content.new, np.uint8)),
-            insert_row(self.numbers, 0, content.numbers),
+            self.texts.inserted(0, text),
         )
-        if len(log) <= stamp.limit and int(log.tags.max()) <= LAST_TAG:
+        if len(log) <= stamp.limit and _known(log.tags).all():
             return log, None
-        unwanted = log.tags > LAST_TAG
+        unwanted = ~_known(log.tags)
         unwanted[stamp.limit :] = True
         beyond = np.flatnonzero(unwanted & (log.backups.length >= 0))
         if not len(beyond):
@@ -280,15 +250,12 @@ class UpdateLog:
     def _first(self, count: int) -> UpdateLog:
         """The newest entries."""
         head = slice(0, count)
-        return UpdateLog(
-            self.tags[head],
-            self.times[head],
-            self.backups.taken(head),
-            self.texts.taken(head),
-            self.old[head],
-            self.new[head],
-            self.numbers[head],
-        )
+        return UpdateLog(self.records[head], self.backups.taken(head), self.texts.taken(head))
+
+
+def _known(tags: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Which tags are of kinds that this library can write."""
+    return (tags >= 1) & (tags <= max(u.KINDS))
 
 
 def _utf8(text: str | None) -> bytes | None:
@@ -304,3 +271,166 @@ def when(us: int) -> str:
     """Time as messages show it."""
     text = to_datetime(us).strftime("%Y-%m-%d %H:%M:%S.%f")
     return text.removesuffix(".000000") + " UTC"
+
+
+_UPDATE_SHAPES = [[24, 20, 4, 8], [24, 20, 4, 8, 16]]
+_STATUS_SHAPES = [[24, 16, 8], [24, 16, 8, 4]]
+
+
+def _shape(kind: type[UpdateKind]) -> list[int]:
+    """Size of the table of a kind, and positions of its fields: a vtable without its own size."""
+    shape = [32 if kind.FIELDS else 4]
+    for field in kind.FIELDS:
+        if field.type is FieldType.STATUS:
+            shape[0] = 8
+        shape.append(field.position)
+        if field.type is FieldType.OPTIONAL_BOOL:
+            shape.append(field.position + 1)
+    return shape
+
+
+def _vtables(shapes: list[list[int]]) -> tuple[bytes, list[int]]:
+    """Bytes of the vtables of some shapes, and where each starts."""
+    out, starts = b"", []
+    for shape in shapes:
+        starts.append(len(out))
+        out += np.array([2 + 2 * len(shape), *shape], "<u2").tobytes()
+    return out + bytes(-len(out) % 8), starts
+
+
+_TABLES, _STARTS = _vtables(
+    [*_UPDATE_SHAPES, *_STATUS_SHAPES, *(_shape(u.KINDS[tag]) for tag in sorted(u.KINDS))]
+)
+_UPDATE_VTABLE = np.array(_STARTS[0:2])
+_STATUS_VTABLE = np.array(_STARTS[2:4])
+_VALUE_VTABLE = np.array([0, *_STARTS[4:]])
+
+
+def write_updates(log: UpdateLog) -> tuple[bytes, int]:
+    """Bytes of the operations log.
+
+    Parameters
+    ----------
+    log : UpdateLog
+        Entries, newest first.
+
+    Returns
+    -------
+    bytes
+        Self-contained block, to be placed at a multiple of 8.
+    int
+        Position, within the block, of the vector.
+
+    Raises
+    ------
+    FormatError
+        Kind ``serialization`` for kinds of update that this library does not know.
+    """
+    unknown = log.tags[~_known(log.tags)]
+    if len(unknown):
+        raise FormatError(
+            f"the operations log holds an update of the unknown kind {unknown[0]}, which this "
+            "library cannot write back. Upgrade icechunk to change this repository.",
+            ErrorKind.SERIALIZATION,
+        )
+    count = len(log)
+    backups, texts = log.backups.ready(), log.texts.ready()
+    records_at = len(_TABLES) + (4 + 4 * count + 7) // 8 * 8
+    texts_at = records_at + RECORD.itemsize * count
+    backups_at = texts_at + len(texts.data)
+
+    row_at = records_at + RECORD.itemsize * np.arange(count)
+    records = log.records.copy()
+    with_backup, with_text = backups.length >= 0, texts.length >= 0
+    records["soffset"] = row_at - _UPDATE_VTABLE[with_backup.astype(int)]
+    records["value"] = _VALUE - 4
+    backup = backups_at + backups.start - 4 - (row_at + 16)
+    records["backup"] = np.where(with_backup, backup, 0)
+    records["value_soffset"] = row_at + _VALUE - _VALUE_VTABLE[log.tags]
+    name = texts_at + texts.start - 4 - (row_at + 28)
+    records["name"] = np.where(with_text, name, 0)
+    for row in np.flatnonzero(log.tags == u.RepoStatusChanged.TAG).tolist():
+        soffset = int(row_at[row]) + _STATUS - int(_STATUS_VTABLE[int(with_text[row])])
+        # The reason is the second word of the status, which comes after the offset of the status.
+        reason = int(records["name"][row]) - (_STATUS + 4 - 28) if with_text[row] else 0
+        records["content"][row, :8] = np.array([soffset, reason], "<i4").view(np.uint8)
+        records["name"][row] = _STATUS - 28
+
+    head = offset_vector(len(_TABLES), row_at)
+    parts = [_TABLES, head, records.tobytes(), texts.data, backups.data]
+    return b"".join(parts), len(_TABLES)
+
+
+def read_updates(rows: TableColumn) -> UpdateLog:
+    """Operations log from the tables of a `Repo` table.
+
+    Parameters
+    ----------
+    rows : TableColumn
+        The vector of updates.
+
+    Raises
+    ------
+    FormatError
+        For positions outside the buffer, missing fields and impossible times.
+    """
+    count = len(rows)
+    rows.require(1)
+    tags, values = rows.u8(0), rows.targets(1)
+    records = np.zeros(count, RECORD)
+    records["updated_at"], records["type"] = read_times(rows, 2), tags
+    text_at, text_length = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for tag in sorted(set(tags.tolist()) & u.KINDS.keys()):
+        at = np.flatnonzero(tags == tag)
+        tables = TableColumn(rows.body, values[at])
+        slot = 0
+        for field in u.KINDS[tag].FIELDS:
+            if field.type is FieldType.TEXT:
+                tables.require(slot)
+                text_at[at], text_length[at] = tables.vectors(slot, 1)
+            elif field.type is FieldType.STATUS:
+                tables.require(slot)
+                status = TableColumn(rows.body, tables.targets(slot))
+                text_at[at], text_length[at] = status.vectors(2, 1)
+                _put(records, at, _AVAILABILITY, status.u8(0))
+                _put(records, at, _SET_AT, read_times(status, 1))
+            else:
+                _read_field(records, at, tables, slot, field)
+            slot += 1 + (field.type is FieldType.OPTIONAL_BOOL)
+    backups = _texts(rows.body, *rows.vectors(3, 1))
+    return UpdateLog(records, backups, _texts(rows.body, text_at, text_length))
+
+
+def _read_field(
+    records: npt.NDArray[np.void],
+    at: npt.NDArray[np.intp],
+    tables: TableColumn,
+    slot: int,
+    field: u.Field,
+) -> None:
+    """Copy a field of fixed size into the records of one kind."""
+    place = _VALUE + field.position
+    match field.type:
+        case FieldType.ID:
+            tables.require(slot)
+            _put(records, at, place, tables.structs(slot, OBJECT_ID_SIZE))
+        case FieldType.U8:
+            _put(records, at, place, tables.u8(slot))
+        case FieldType.U16:
+            _put(records, at, place, tables.u16(slot))
+        case FieldType.OPTIONAL_BOOL:
+            _put(records, at, place, tables.u8(slot) != 0)
+            _put(records, at, place + 1, tables.u8(slot + 1) != 0)
+
+
+def _put(
+    records: npt.NDArray[np.void], at: npt.NDArray[np.intp], place: int, values: npt.NDArray[Any]
+) -> None:
+    """Write values into some records, at one position in each."""
+    raw = np.ascontiguousarray(values).view(np.uint8).reshape(len(at), -1)
+    records.view(np.uint8).reshape(-1, RECORD.itemsize)[at, place : place + raw.shape[1]] = raw
+
+
+def _texts(body: Body, start: Ints, length: Ints) -> TextPool:
+    """Texts at some spans; position 0 stands for none."""
+    return TextPool.of_spans(body.data, start, np.where(start > 0, length, ABSENT))

@@ -1,12 +1,15 @@
-"""Entries of the operations log: one value class per kind of change to a repository.
+"""Entries of the operations log: one class per kind of change to a repository.
 
-Source: Icechunk spec 2, repo info, union ``UpdateType``.  The `TAG` of each class is its union tag.
+Source: Icechunk spec 2, repo info, union ``UpdateType``.  The `TAG` of each class is its union tag;
+`FIELDS` are the fields of its table in the order of their slots, which is that of the attributes.
+`icechunk/spec/repo/update_log.py` reads and writes all kinds by these two.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from enum import Enum, auto
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias, get_args
 
 from icechunk.core.clock import to_datetime
 
@@ -28,7 +31,7 @@ class RepoStatusValue:
     set_at : int
         When it was set, microseconds since 1970, UTC.
     reason : str or None
-        Why, in the words of whoever set it.
+        Why it was set.
     """
 
     availability: int
@@ -48,18 +51,45 @@ class RepoStatusValue:
         return f"Repo status is {name}, set at {when}, reason: {why}"
 
 
+class FieldType(Enum):
+    """How a field of an update is stored."""
+
+    TEXT = auto()
+    ID = auto()
+    """Snapshot id, 12 bytes."""
+    U8 = auto()
+    U16 = auto()
+    OPTIONAL_BOOL = auto()
+    """Two slots: the value, and whether there is one."""
+    STATUS = auto()
+    """A table of its own: availability, time and reason."""
+
+
+class Field(NamedTuple):
+    """Type of a field, and its position in the table that this library writes."""
+
+    type: FieldType
+    position: int
+
+
+_NAME = Field(FieldType.TEXT, 4)
+_PREVIOUS, _NEW = Field(FieldType.ID, 8), Field(FieldType.ID, 20)
+
 # One data class per set of fields, and subclasses by kind: each one made costs every import.
 
 
 @dataclass(frozen=True, slots=True)
-class _Fact:
-    """A kind without details; equal only to its own kind."""
+class _Plain:
+    """A kind without fields; equal only to its own kind."""
+
+    FIELDS: ClassVar[tuple[Field, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Ref:
     """A kind that concerns a ref."""
 
+    FIELDS: ClassVar[tuple[Field, ...]] = (_NAME,)
     name: str
 
 
@@ -67,10 +97,11 @@ class _Ref:
 class _RefLeft(_Ref):
     """A kind that concerns a ref, and what it pointed to."""
 
+    FIELDS: ClassVar[tuple[Field, ...]] = (_NAME, _PREVIOUS)
     previous_snap_id: ObjectId
 
 
-class RepoInitialized(_Fact):
+class RepoInitialized(_Plain):
     """The repository was created."""
 
     __slots__ = ()
@@ -82,18 +113,19 @@ class RepoMigrated:
     """The repository was moved from one spec version to another."""
 
     TAG: ClassVar[int] = 2
+    FIELDS: ClassVar[tuple[Field, ...]] = (Field(FieldType.U8, 8), Field(FieldType.U8, 9))
     from_version: int
     to_version: int
 
 
-class ConfigChanged(_Fact):
+class ConfigChanged(_Plain):
     """The stored configuration was replaced."""
 
     __slots__ = ()
     TAG: ClassVar[int] = 3
 
 
-class MetadataChanged(_Fact):
+class MetadataChanged(_Plain):
     """The repository's own metadata was replaced."""
 
     __slots__ = ()
@@ -140,6 +172,7 @@ class NewCommit:
     """A commit became the tip of a branch."""
 
     TAG: ClassVar[int] = 10
+    FIELDS: ClassVar[tuple[Field, ...]] = (_NAME, _NEW)
     branch: str
     new_snap_id: ObjectId
 
@@ -149,6 +182,7 @@ class CommitAmended:
     """The tip of a branch was replaced by an amended commit."""
 
     TAG: ClassVar[int] = 11
+    FIELDS: ClassVar[tuple[Field, ...]] = (_NAME, _PREVIOUS, _NEW)
     branch: str
     previous_snap_id: ObjectId
     new_snap_id: ObjectId
@@ -159,17 +193,18 @@ class NewDetachedSnapshot:
     """A snapshot that no branch points to was registered."""
 
     TAG: ClassVar[int] = 12
+    FIELDS: ClassVar[tuple[Field, ...]] = (_NEW,)
     new_snap_id: ObjectId
 
 
-class GCRan(_Fact):
+class GCRan(_Plain):
     """Garbage was collected."""
 
     __slots__ = ()
     TAG: ClassVar[int] = 13
 
 
-class ExpirationRan(_Fact):
+class ExpirationRan(_Plain):
     """Old snapshots were expired."""
 
     __slots__ = ()
@@ -181,6 +216,10 @@ class FeatureFlagChanged:
     """A feature flag was set, or (None) returned to its default."""
 
     TAG: ClassVar[int] = 15
+    FIELDS: ClassVar[tuple[Field, ...]] = (
+        Field(FieldType.U16, 8),
+        Field(FieldType.OPTIONAL_BOOL, 10),
+    )
     id: int
     new_value: bool | None
 
@@ -190,6 +229,7 @@ class RepoStatusChanged:
     """The repository's availability was set."""
 
     TAG: ClassVar[int] = 16
+    FIELDS: ClassVar[tuple[Field, ...]] = (Field(FieldType.STATUS, 4),)
     status: RepoStatusValue
 
 
@@ -198,6 +238,7 @@ class UnknownUpdate:
     """A kind of change that a newer library recorded; it can be shown, not written back."""
 
     TAG: ClassVar[int] = 0
+    FIELDS: ClassVar[tuple[Field, ...]] = ()
     tag: int
 
 
@@ -220,6 +261,10 @@ UpdateKind: TypeAlias = (
     | RepoStatusChanged
     | UnknownUpdate
 )
+
+
+KINDS: dict[int, type[UpdateKind]] = {kind.TAG: kind for kind in get_args(UpdateKind) if kind.TAG}
+"""Kinds that this library knows, by tag."""
 
 
 @dataclass(frozen=True, slots=True)
