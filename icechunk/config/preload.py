@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from icechunk.config.conditions import AllOf, AnyOf, Condition, OnName, OnPath
-from icechunk.config.fields import bounded, converted
+from icechunk.config.fields import unsigned
 
 
 class ManifestPreloadCondition(Condition, path="icechunk.config.ManifestPreloadCondition"):
@@ -59,13 +59,9 @@ class _NameMatches(
     pass
 
 
-def _limit(name: str, value: Any) -> int:
-    return bounded(name, value, 0, 2**32 - 1)
-
-
 class _NumRefs(ManifestPreloadCondition, variant="NumRefs", call="num_refs", by_name=True):
-    from_: int | None = converted(_limit, default=None)
-    to: int | None = converted(_limit, default=None)
+    from_: int | None = unsigned(32, default=None)
+    to: int | None = unsigned(32, default=None)
 
     def matches(self, path: str, num_refs: int = 0) -> bool:
         return (self.from_ or 0) <= num_refs and (self.to is None or num_refs < self.to)

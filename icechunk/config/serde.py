@@ -7,6 +7,7 @@ unknown keys are tolerated on read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
@@ -30,32 +31,20 @@ class Tagged(NamedTuple):
     value: Any
 
 
-# --------------------------------------------------------------------------- names on disk
-
-_CODECS: dict[str, CompressionAlgorithm] = {"zstd": CompressionAlgorithm.Zstd}
-_CHECKSUMS: dict[str, ChecksumAlgorithm] = {
-    "crc32": ChecksumAlgorithm.Crc32,
-    "crc32c": ChecksumAlgorithm.Crc32c,
-    "crc64_nvme": ChecksumAlgorithm.Crc64Nvme,
-    "sha1": ChecksumAlgorithm.Sha1,
-    "sha256": ChecksumAlgorithm.Sha256,
-}
-_ENUMS: dict[str, str] = {  # by repr: members of different enumerations are equal numbers
-    repr(member): name for table in (_CODECS, _CHECKSUMS) for name, member in table.items()
-}
 _FSSPEC = "fsspec"
-"""Option that tells our own kind of store from a web server, whose tag others can read."""
+"""Option that marks a container of our own kind, stored as a web server that others can read."""
 
-_CONDITIONS: dict[str, str] = {
-    "Or": "or",
-    "And": "and",
-    "PathMatches": "path_matches",
-    "NameMatches": "name_matches",
-    "NumRefs": "num_refs",
-    "True": "true",
-    "False": "false",
-    "AnyArray": "any_array",
-}
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def _stored_name(name: str) -> str:
+    """Return the stored name of a variant or member: snake case, e.g. ``crc64_nvme``."""
+    return _CAPITAL.sub("_", name).lower()
+
+
+def _by_stored_name(kinds: Mapping[str, Any]) -> dict[str, Any]:
+    return {_stored_name(name): kind for name, kind in kinds.items()}
+
 
 # --------------------------------------------------------------------------- writing
 
@@ -114,7 +103,7 @@ def _struct(value: Value) -> dict[str, Any]:
 def _written(value: Any) -> Any:
     """Return any configuration value as tagged data."""
     if isinstance(value, Enum):
-        return _ENUMS[repr(value)]
+        return _stored_name(value.name)
     if isinstance(value, ManifestSplittingConfig):
         return {"split_sizes": _written_sizes(value)}
     if isinstance(value, Value):
@@ -146,7 +135,7 @@ def _written_store(store: ObjectStoreConfig) -> Any:
 
 def _written_condition(condition: Any) -> Any:
     name = type(condition).__name__
-    tag = _CONDITIONS[name]
+    tag = _stored_name(name)
     if name in ("Or", "And"):
         return Tagged(tag, [_written_condition(inner) for inner in condition.conditions])
     if name in ("PathMatches", "NameMatches"):
@@ -256,6 +245,11 @@ def _chosen(table: Mapping[str, Any], tag: str) -> Any:
     return table[tag]
 
 
+def _member_reader(kind: type[Enum]) -> Callable[[Any, str], Any]:
+    members = _by_stored_name(kind.__members__)
+    return lambda raw, _: _chosen(members, raw)
+
+
 def _read_store(raw: Any, where: str) -> ObjectStoreConfig:
     tag, value = _variant(raw)
     kind: Any = _chosen(ObjectStoreConfig._by_tag(), tag)
@@ -286,9 +280,7 @@ def _bound(raw: Any, included: int, excluded: int) -> int | None:
 
 
 def _condition_reader(family: Any) -> Callable[[Any, str], Any]:
-    kinds = {
-        tag: getattr(family, name) for name, tag in _CONDITIONS.items() if hasattr(family, name)
-    }
+    kinds = _by_stored_name(family._variants())
 
     def read(raw: Any, where: str) -> Any:
         tag, value = _variant(raw)
@@ -309,12 +301,9 @@ _read_array_condition = _condition_reader(ManifestSplitCondition)
 
 def _read_dim(raw: Any) -> ManifestSplitDimCondition:
     tag, value = _variant(raw)
-    kind = _chosen({n: getattr(ManifestSplitDimCondition, n) for n in _DIMS}, tag)
+    kind = _chosen(ManifestSplitDimCondition._variants(), tag)
     made: ManifestSplitDimCondition = kind() if value is None else kind(value)
     return made
-
-
-_DIMS = ("Axis", "DimensionName", "Any")
 
 
 def _read_sizes(raw: Any, where: str) -> list[Any]:
@@ -345,8 +334,8 @@ _READERS: dict[tuple[type[Value], str], Callable[[Any, str], Any]] = {
     (ManifestSplittingConfig, "split_sizes"): _read_sizes,
 }
 _READERS_BY_KIND: dict[type[Any] | None, Callable[[Any, str], Any]] = {
-    CompressionAlgorithm: lambda raw, _: _chosen(_CODECS, raw),
-    ChecksumAlgorithm: lambda raw, _: _chosen(_CHECKSUMS, raw),
+    CompressionAlgorithm: _member_reader(CompressionAlgorithm),
+    ChecksumAlgorithm: _member_reader(ChecksumAlgorithm),
     ObjectStoreConfig: _read_store,
     ManifestPreloadCondition: _condition_reader(ManifestPreloadCondition),
 }

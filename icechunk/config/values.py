@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from types import MemberDescriptorType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from icechunk.config.fields import MISSING, Rule, converted, instance_of, moment, signed, unsigned
 from icechunk.config.rendering import Entry, Shown, mask, scalar_text
@@ -87,7 +87,7 @@ def value_class(path: str, *, fixed: bool = False) -> Callable[[type[_AnyValue]]
         if own is not None:
             del cls.__init__
         made = dataclasses.dataclass(slots=True, repr=False, eq=False)(cls)
-        made._fill = made.__init__  # type: ignore[misc]
+        made._fill = made.__init__
         if own is not None:
             setattr(made, "__init__", own)  # noqa: B010 - mypy forbids the plain form
         fields = dataclasses.fields(made)  # type: ignore[arg-type]
@@ -207,15 +207,19 @@ class Variant(Shown):
         setattr(family, variant, cls)
 
     @classmethod
+    def _variants(cls) -> dict[str, type[Self]]:
+        """Return the variants of a family by name."""
+        return {name: kind for name, kind in vars(cls).items() if isinstance(kind, type)}
+
+    @classmethod
     def _name_positions(cls, names: Iterable[str]) -> None:
         setattr(cls, "__match_args__", tuple(names))  # noqa: B010 - mypy keeps it for literals
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if self._family_ is None:
-            variants = sorted(n for n, v in vars(type(self)).items() if isinstance(v, type))
             raise TypeError(
                 f"cannot create '{type(self).__qualname__}' instances; "
-                f"use one of its variants: {', '.join(variants)}"
+                f"use one of its variants: {', '.join(sorted(self._variants()))}"
             )
         try:
             given = self._signature_.bind(*args, **kwargs).arguments

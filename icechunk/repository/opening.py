@@ -101,6 +101,5 @@ def version_to_write(given: SpecVersion | int | None) -> int:
 
 def _with_storage_defaults(config: RepositoryConfig | None, storage: Storage) -> RepositoryConfig:
     """A configuration whose storage part says what this storage does by default."""
-    given = RepositoryConfig() if config is None else config
     defaults = RepositoryConfig(storage=storage.default_settings())
-    return defaults.merge(given)
+    return defaults if config is None else defaults.merge(config)
