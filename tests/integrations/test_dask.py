@@ -1,3 +1,5 @@
+"""Dask arrays written through forks, on every scheduler."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -60,12 +62,12 @@ def check(repo: Repository) -> None:
     [("synchronous", None), ("threads", None), ("threads", 2), ("processes", 2)],
 )
 def test_arrays_of_a_fork_on_every_scheduler(
-    repo: Repository, scheduler: str, split_every: int | None
+    repo: Repository, scheduled: Any, scheduler: str, split_every: int | None
 ) -> None:
     session = repo.writable_session("main")
     fork = session.fork()
     merged = store_dask(
-        sources=lazy(), targets=arrays(fork), split_every=split_every, scheduler=scheduler
+        sources=lazy(), targets=arrays(fork), split_every=split_every, **scheduled(scheduler)
     )
     assert isinstance(merged, ForkSession)
     assert not session.has_uncommitted_changes
@@ -79,10 +81,12 @@ def test_arrays_of_a_fork_on_every_scheduler(
 
 
 @pytest.mark.parametrize("scheduler", ["threads", "processes"])
-def test_a_session_given_is_written_through_a_fork_of_it(repo: Repository, scheduler: str) -> None:
+def test_a_session_given_is_written_through_a_fork_of_it(
+    repo: Repository, scheduled: Any, scheduler: str
+) -> None:
     session = repo.writable_session("main")
     arrays(session)[0].attrs["note"] = "uncommitted changes of the session stay"
-    merged = store_dask(session, sources=lazy(), targets=arrays(session), scheduler=scheduler)
+    merged = store_dask(session, sources=lazy(), targets=arrays(session), **scheduled(scheduler))
     assert isinstance(merged, ForkSession)
     session.commit("dask")
     check(repo)
@@ -102,27 +106,21 @@ def test_regions(repo: Repository) -> None:
     assert not arrays(session)[0][:2].any()
 
 
-def test_writing_twice_in_one_session_keeps_both(repo: Repository) -> None:
+def test_writing_twice_in_one_session_keeps_both(repo: Repository, scheduled: Any) -> None:
     session = repo.writable_session("main")
     for source, target, scheduler in zip(
         lazy(), arrays(session), ("threads", "processes"), strict=True
     ):
-        store_dask(session, sources=[source], targets=[target], scheduler=scheduler)
+        store_dask(session, sources=[source], targets=[target], **scheduled(scheduler))
     store_dask(session, sources=lazy(), targets=arrays(session), scheduler="threads")
     session.commit("twice")
     check(repo)
 
 
 @pytest.mark.slow
-def test_a_cluster_of_processes(repo: Repository) -> None:
-    distributed = pytest.importorskip("distributed")
+def test_a_cluster_of_processes(repo: Repository, process_cluster: Any) -> None:
     session = repo.writable_session("main")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
-        distributed.Client(cluster),
-    ):
+    with process_cluster.get_client():
         fork = session.fork()
         session.merge(store_dask(sources=lazy(), targets=arrays(fork)))
         session.commit("cluster")
@@ -137,16 +135,11 @@ def write_one(session: Any, name: str, value: float) -> Any:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore:`Session.allow_pickling`:DeprecationWarning")
-def test_copies_made_under_allow_pickling_come_back_from_a_cluster(repo: Repository) -> None:
-    distributed = pytest.importorskip("distributed")
+def test_copies_made_under_allow_pickling_come_back_from_a_cluster(
+    repo: Repository, process_cluster: Any
+) -> None:
     session = repo.writable_session("main")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
-        distributed.Client(cluster) as client,
-        session.allow_pickling(),
-    ):
+    with process_cluster.get_client() as client, session.allow_pickling():
         work = [client.submit(write_one, session, *each) for each in (("a", 3.0), ("b", 4.0))]
         copies = client.gather(work)
         passed_on = client.submit(write_one, copies[0], "b", 5.0)  # sent once more

@@ -1,3 +1,5 @@
+"""Xarray datasets written, appended and read."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -141,10 +143,10 @@ def test_a_data_array_named_like_its_coordinate_keeps_both(repo: Repository) -> 
 
 
 @pytest.mark.parametrize("scheduler", ["threads", "processes"])
-def test_into_a_fork_that_is_merged_later(repo: Repository, scheduler: str) -> None:
+def test_into_a_fork_that_is_merged_later(repo: Repository, scheduled: Any, scheduler: str) -> None:
     session = repo.writable_session("main")
     fork = session.fork()
-    to_icechunk(small(), fork, chunkmanager_store_kwargs={"scheduler": scheduler})
+    to_icechunk(small(), fork, chunkmanager_store_kwargs=scheduled(scheduler))
     session.merge(fork)
     session.commit("merged")
     xr.testing.assert_identical(committed(repo), small().compute())
@@ -221,10 +223,12 @@ def test_append_dates(repo: Repository) -> None:
 
 
 @pytest.mark.parametrize("scheduler", ["threads", "processes"])
-def test_append_along_two_dimensions_in_one_session(repo: Repository, scheduler: str) -> None:
-    # once upon a time the workers' changes held the parent's too, and putting them back undid
-    # the second resize
-    options = {"chunkmanager_store_kwargs": {"scheduler": scheduler}}
+def test_append_along_two_dimensions_in_one_session(
+    repo: Repository, scheduled: Any, scheduler: str
+) -> None:
+    # The changes that workers return must not include those of the parent: merging them would
+    # undo the second resize.
+    options = {"chunkmanager_store_kwargs": scheduled(scheduler)}
     values = np.arange(64.0).reshape(8, 8)
     whole = xr.Dataset({"a": (("x", "y"), values)})
     lazy = whole.chunk({"x": 2, "y": 2})
