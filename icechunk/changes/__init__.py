@@ -1,1 +1,1 @@
-"""Floor 3: what a session has changed and not yet committed; no I/O."""
+"""Uncommitted changes of a session, and the merge of forks (layer 3); no I/O."""

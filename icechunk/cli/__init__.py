@@ -1,4 +1,4 @@
-"""Floor 11: the ``icechunk`` command.
+"""The ``icechunk`` command (layer 11).
 
 `grammar` says what may be typed, here and after a notebook's ``%icechunk``; `shell` makes commands
 of it. Repositories are named by an alias of the configuration file, by a folder or by a URL. Every

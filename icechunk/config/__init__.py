@@ -1,4 +1,4 @@
-"""Floor 1: settings as plain values; no I/O.
+"""Settings as plain values (layer 1); no I/O.
 
 This is also the public module `icechunk.config`.
 """

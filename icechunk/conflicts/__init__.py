@@ -1,4 +1,4 @@
-"""Floor 4, public: conflicts met by a rebase, and how to solve them; no I/O."""
+"""Conflicts of a rebase, and solvers (layer 4, public); no I/O."""
 
 from icechunk.conflicts.basic import BasicConflictSolver
 from icechunk.conflicts.decision import CHOICES, Decision

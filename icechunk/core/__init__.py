@@ -1,1 +1,1 @@
-"""Floor 0: what every room may use and what knows nothing of Icechunk's data."""
+"""Errors, ids, paths, time, threads and locks (layer 0); nothing specific to Icechunk's data."""

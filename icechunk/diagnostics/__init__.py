@@ -1,4 +1,4 @@
-"""Floor 7: what a storage can do, found out by trying, and whether commits are safe there."""
+"""Experiments that show what a storage supports, and whether commits are safe there (layer 7)."""
 
 from __future__ import annotations
 

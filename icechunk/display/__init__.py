@@ -1,1 +1,1 @@
-"""Floor 3: pictures of what a repository holds, as text and as SVG; no I/O."""
+"""Histories and other contents as text and as SVG (layer 3); no I/O."""

@@ -1,1 +1,1 @@
-"""Floor 6: transactions: what a session reads, records and commits."""
+"""Transactions: read, write, flush, commit, amend, rebase, diff (layer 6)."""

@@ -1,1 +1,1 @@
-"""Floor 7: long-running work on whole repositories."""
+"""Garbage collection, expiration, migration, rewriting and statistics (layer 7)."""

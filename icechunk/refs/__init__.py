@@ -1,1 +1,4 @@
-"""Floor 5: the mutable truth of a repository; the only room that knows spec versions apart."""
+"""Branches, tags, ancestry and configuration, and the compare-and-swap that changes them (layer 5).
+
+The only package that distinguishes spec versions.
+"""

@@ -1,4 +1,4 @@
-"""Floor 9: `Repository`, the handle on one repository in one storage."""
+"""`Repository`, the handle on one repository in one storage (layer 9)."""
 
 from icechunk.repository.commit_table import CommitTable
 from icechunk.repository.repository import Repository

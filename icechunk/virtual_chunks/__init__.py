@@ -1,1 +1,1 @@
-"""Floor 4: virtual chunks: byte ranges of objects that lie outside the repository."""
+"""Virtual chunks: byte ranges of objects outside the repository (layer 4)."""

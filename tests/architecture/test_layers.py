@@ -1,7 +1,7 @@
-"""The shape of the code, kept by a test: floors, cycles, sizes, and who may know of what.
+"""The shape of the code: layers, import cycles, sizes, and what a module may import.
 
 Every import counts, also one inside a function or under ``TYPE_CHECKING``: code that names an
-upper floor depends on it, whenever the import runs.
+upper layer depends on it, whenever the import runs.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("icechunk", "icechunk_widgets")
 
-#: Rooms and lone modules of `icechunk`, from the ground up. One imports lower floors or itself.
-FLOORS: tuple[tuple[str, ...], ...] = (
+#: Packages and single modules of `icechunk`, lowest first. Each imports lower layers or itself.
+LAYERS: tuple[tuple[str, ...], ...] = (
     ("_version", "core"),
     ("config",),
     ("spec",),
@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_icechunk_python",),
 )  # fmt: skip
 #: The same for `icechunk_widgets`.
-WIDGET_FLOORS: tuple[tuple[str, ...], ...] = (
+WIDGET_LAYERS: tuple[tuple[str, ...], ...] = (
     ("kernel", "provenance"),
     ("arrays", "commits", "static_html"),
     ("diff", "workspace"),
@@ -46,9 +46,11 @@ WIDGET_FLOORS: tuple[tuple[str, ...], ...] = (
     ("magic",),
     ("__init__",),
 )
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-WIDGET_FLOOR_OF = {room: floor for floor, rooms in enumerate(WIDGET_FLOORS) for room in rooms}
-FACADES = FLOORS[10]  # thin public modules; together they are one room
+LAYER_OF = {package: layer for layer, packages in enumerate(LAYERS) for package in packages}
+WIDGET_LAYER_OF = {
+    package: layer for layer, packages in enumerate(WIDGET_LAYERS) for package in packages
+}
+FACADES = LAYERS[10]  # thin public modules; together they are one package
 
 #: The only files that may name asyncio: everything else is plain functions.
 ASYNC_SEAM = ("core/runtime.py", "storage/", "virtual_chunks/coalesce.py", "store/zarr_store.py")
@@ -121,8 +123,8 @@ def _imports(module: str) -> Iterator[Import]:
             yield Import(name, node.lineno)
 
 
-def _room(module: str) -> str:
-    """Return the room of a module of `icechunk`: "config", "session", …"""
+def _package(module: str) -> str:
+    """Return the package of a module of `icechunk`: "config", "session", …"""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
@@ -139,36 +141,40 @@ def _complain(problems: list[str]) -> None:
 ENGINE = [name for name in MODULES if name.split(".")[0] == "icechunk"]
 
 
-def test_every_module_stands_on_a_floor() -> None:
-    _complain([f"{name}: add its room to FLOORS" for name in ENGINE if _room(name) not in FLOOR_OF])
+def test_every_module_has_a_layer() -> None:
+    _complain(
+        [f"{name}: add its package to LAYERS" for name in ENGINE if _package(name) not in LAYER_OF]
+    )
 
 
-def test_imports_go_down_or_stay_in_the_room() -> None:
+def test_imports_go_down_or_stay_in_the_package() -> None:
     problems = []
     for module in ENGINE:
-        room = _room(module)
+        package = _package(module)
         for target, line in _imports(module):
             if target.split(".")[0] != "icechunk" or (module, target) in BACK_REFERENCES:
                 continue
-            other = _room(target)
-            same_room = other == room or {other, room} <= set(FACADES)
-            if not same_room and FLOOR_OF.get(other, 99) >= FLOOR_OF.get(room, 99):
-                problems.append(f"{_where(module, line)}: {room} may not import {target}")
+            other = _package(target)
+            same_package = other == package or {other, package} <= set(FACADES)
+            if not same_package and LAYER_OF.get(other, 99) >= LAYER_OF.get(package, 99):
+                problems.append(f"{_where(module, line)}: {package} may not import {target}")
     _complain(problems)
 
 
-def test_imports_of_the_widgets_go_down_or_stay_in_the_room() -> None:
+def test_imports_of_the_widgets_go_down_or_stay_in_the_package() -> None:
     problems = []
     for module in (name for name in MODULES if name.split(".")[0] == "icechunk_widgets"):
-        floor = WIDGET_FLOOR_OF.get(_room(module))
-        if floor is None:
-            problems.append(f"{module}: add its room to WIDGET_FLOORS")
+        layer = WIDGET_LAYER_OF.get(_package(module))
+        if layer is None:
+            problems.append(f"{module}: add its package to WIDGET_LAYERS")
             continue
         for target, line in _imports(module):
-            if target.split(".")[0] != "icechunk_widgets" or _room(target) == _room(module):
+            if target.split(".")[0] != "icechunk_widgets" or _package(target) == _package(module):
                 continue
-            if WIDGET_FLOOR_OF.get(_room(target), 99) >= floor:
-                problems.append(f"{_where(module, line)}: {_room(module)} may not import {target}")
+            if WIDGET_LAYER_OF.get(_package(target), 99) >= layer:
+                problems.append(
+                    f"{_where(module, line)}: {_package(module)} may not import {target}"
+                )
     _complain(problems)
 
 
