@@ -7,8 +7,10 @@ import random
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
+from icechunk.config.limits import max_metadata_bytes
 from icechunk.config.resolve import Settings
 from icechunk.core.clock import now_us
 from icechunk.core.errors import (
@@ -33,8 +35,28 @@ from icechunk.storage.base import Storage
 
 _log = logging.getLogger(__name__)
 
+_SMALL = 2**16
+"""Largest ``repo`` object, in bytes, whose state is remembered: a thousand commits or so."""
+
 _IMMEDIATE_TRIES = 5
 """Lost races answered at once before backing off."""
+
+
+def _decoded(data: bytes) -> RepoState:
+    """State that an object holds.
+
+    A process often opens one repository several times, and decoding is most of what that costs.
+    States are immutable and determined by the bytes, so handles may share them.
+    """
+    if len(data) > _SMALL:
+        return decode_repo(data, name=REPO)
+    return _remembered(bytes(data), max_metadata_bytes())
+
+
+@lru_cache(maxsize=4)
+def _remembered(data: bytes, limit: int) -> RepoState:
+    """`decode_repo` for the last few objects; the limit is a key because it can refuse them."""
+    return decode_repo(data, name=REPO)
 
 
 class _LandedError(Exception):
@@ -80,7 +102,7 @@ class RepoObjectRefStore(RefStore):
         if held is not None and held[0] == fetched.version:
             state = held[1]
         else:
-            state = decode_repo(fetched.data, name=REPO)
+            state = _decoded(fetched.data)
             self._held = fetched.version, state
         return fetched.data, fetched.version, state
 
