@@ -1,10 +1,10 @@
 """The ``icechunk`` command (layer 11).
 
-`grammar` says what may be typed, here and after a notebook's ``%icechunk``; `shell` makes commands
-of it. Repositories are named by an alias of the configuration file, by a folder or by a URL. Every
-command prints lines for people or, with ``--json``, one JSON document. What loses something is told
-first and waits for a yes. What goes wrong is one line on standard error; the exit status is then 1,
-and 2 for a command line that makes no sense.
+`grammar` declares the verbs and options, also those of a notebook's ``%icechunk``; `shell` turns
+them into commands. Repositories are named by an alias of the configuration file, by a folder or by
+a URL. Every command prints text or, with ``--json``, one JSON document. Commands that would discard
+data print what they would do and need ``--yes``. Errors are one line on standard error; the exit
+status is 1, and 2 for a command line that cannot be parsed.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 ``<configuration folder>/icechunk/cli-config.yaml``, shared with the reference command: a map
 ``repos`` of alias to a map whose tag is `LOCAL` or the name of a kind of store (``!S3``, ...).
-Entries this command does not understand survive what it writes.
+Entries of unknown kinds are kept when the file is written.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Entry:
     fields : dict
         ``path``, or ``location``, ``object_store_config`` and ``credentials``.
     config : RepositoryConfig
-        Laid over the stored configuration when the repository is opened.
+        Merged over the stored configuration when the repository is opened.
     """
 
     kind: str
@@ -93,7 +93,7 @@ class Aliases:
 
     @classmethod
     def blank(cls) -> Aliases:
-        """No aliases, whatever the file holds; nothing is written yet."""
+        """An empty list of aliases that replaces the file when it is saved."""
         blank = cls.__new__(cls)
         blank.path, blank._repos = config_path(), {}
         return blank
@@ -111,7 +111,7 @@ class Aliases:
         except (yaml.YAMLError, ValueError) as error:
             raise refusal(
                 f"cannot read {self.path}: {' '.join(str(error).split())}",
-                "mend the file, or write a new one with `icechunk config init --force`",
+                "correct the file, or write a new one with `icechunk config init --force`",
                 ErrorKind.CONFIG_DESERIALIZATION,
             ) from error
 
@@ -137,13 +137,13 @@ class Aliases:
         except (yaml.YAMLError, ValueError) as error:
             raise refusal(
                 f"cannot read `{alias}` in {self.path}: {' '.join(str(error).split())}",
-                "mend the entry or write it anew with `icechunk config add`",
+                "correct the entry, or replace it with `icechunk config add --force`",
                 ErrorKind.CONFIG_DESERIALIZATION,
             ) from error
         return Entry(kind, fields, config)
 
     def add(self, alias: str, entry: Entry) -> None:
-        """Put an entry into the file, in place of one of the same name."""
+        """Write an entry to the file, replacing one of the same name."""
         node = yaml.compose(yaml.safe_dump(entry.fields, sort_keys=False), Loader=yaml.SafeLoader)
         config = yaml.compose(to_yaml(entry.config), Loader=yaml.SafeLoader)
         assert isinstance(node, yaml.MappingNode)

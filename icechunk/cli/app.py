@@ -1,4 +1,4 @@
-"""The command line put together."""
+"""The ``icechunk`` command with all its subcommands."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from icechunk.config.logs import read_filter, set_logs_filter
 @click.version_option(__version__, "--version", message="icechunk %(version)s")
 @click.option("--log", metavar="FILTER", help="Log to standard error: debug, info, ...")
 def app(log: str | None) -> None:
-    """Look at and look after Icechunk repositories.
+    """Inspect and maintain Icechunk repositories.
 
     PLACE is an alias of the configuration file (icechunk config list), a folder or a URL. REF is a
-    snapshot id or its beginning, a branch or a tag; REF~2 is its second ancestor.
+    branch, a tag, or a snapshot id or its beginning; REF~2 is its second ancestor.
 
     URLs: s3://bucket/prefix, gs://, az://, r2://, tigris://, http(s)://, memory:// and protocols
     of fsspec, with options behind a question mark: 's3://bucket/prefix?region=auto&anonymous'
@@ -44,11 +44,11 @@ def app(log: str | None) -> None:
     set_logs_filter(log)
 
 
-for _room in (
+for _module in (
     config_commands, repo_commands, history_commands, ref_commands, node_commands, upkeep_commands,
     doctor_commands,
 ):  # fmt: skip
-    _room.register(app)
+    _module.register(app)
 
 
 @app.command("help", context_settings=HELP)

@@ -1,4 +1,4 @@
-"""``icechunk config``: a person's settings, and the aliases of repositories."""
+"""``icechunk config``: user settings, and aliases of repositories."""
 
 from __future__ import annotations
 
@@ -23,16 +23,20 @@ def register(app: click.Group) -> None:
     group = Verbs("config", help="Show or set settings, and manage the file of aliases.")
     group.bare = "setting"
     app.add_command(group)
-    force = flag("-f", "--force", about="Overwrite what is there.")
+    force = flag("-f", "--force", about="Overwrite an existing entry or file.")
     alias, place = word("alias", required=True), word("place")
     none = Needs.NOTHING
     offer(
         group,
-        Verb("init", "Make a new file of aliases, asking for a first one.", (force,), none),
+        Verb("init", "Create the file of aliases, asking for a first one.", (force,), none),
         init,
     )
-    about = "Asks where it is unless PLACE, a folder or URL, is given."
-    offer(group, Verb("add", "Add a repository.", (alias, place, force), none, about=about), add)
+    about = "PLACE is a folder or a URL; without it, the location is asked for."
+    offer(
+        group,
+        Verb("add", "Add an alias for a repository.", (alias, place, force), none, about=about),
+        add,
+    )
     offer(group, Verb("list", "Show the aliases; secrets are masked.", (), none), list_)
     offer(group, VERBS["config"], config, name="setting", hidden=True)
 
@@ -42,25 +46,25 @@ def config(key: str | None, value: str | None, unset: str | None) -> Answer:
     settings = Settings()
     if unset is not None:
         settings.forget(unset)
-        return Answer({"unset": unset}, [f"{unset} is not set any more"])
+        return Answer({"unset": unset}, [f"{unset} is no longer set"])
     if key is None:
         held = settings.all()
-        return Answer(held, table([(styled(name, "bold"), _told(held[name])) for name in held]))
+        return Answer(held, table([(styled(name, "bold"), _text(held[name])) for name in held]))
     if value is None:
         found = settings.get(key)
-        return Answer({key: found}, [_told(found)])
+        return Answer({key: found}, [_text(found)])
     settings.put(key, value)
-    return Answer({key: settings.get(key)}, [f"{key} is {_told(settings.get(key))}"])
+    return Answer({key: settings.get(key)}, [f"{key} is {_text(settings.get(key))}"])
 
 
-def _told(value: str | bool | None) -> str:
+def _text(value: str | bool | None) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return "(not set)" if value is None else value
 
 
 def init(force: bool) -> Answer:
-    """Make a new file of aliases, asking for a first repository."""
+    """Create the file of aliases, asking for a first repository."""
     aliases = Aliases.blank() if force else Aliases()
     if len(aliases) and not force:
         raise refusal(
@@ -68,16 +72,18 @@ def init(force: bool) -> Answer:
             "use --force to overwrite",
             ErrorKind.NOT_ALLOWED,
         )
-    name = click.prompt("Enter alias (nothing: an empty file)", default="", show_default=False)
+    name = click.prompt(
+        "Enter alias (leave empty for an empty file)", default="", show_default=False
+    )
     if name:
-        aliases.add(name, _asked())
+        aliases.add(name, _ask())
     else:
         aliases.save()
     return Answer({"path": str(aliases.path), "aliases": list(aliases)}, [f"wrote {aliases.path}"])
 
 
 def add(alias: str, force: bool, place: str | None = None) -> Answer:
-    """Add a repository; asks where it is unless PLACE, a folder or URL, is given."""
+    """Add a repository; without a place, ask for it."""
     aliases = Aliases()
     if alias in aliases and not force:
         raise refusal(
@@ -85,7 +91,7 @@ def add(alias: str, force: bool, place: str | None = None) -> Answer:
             "choose another, or overwrite it with --force",
             ErrorKind.NOT_ALLOWED,
         )
-    entry = _asked() if place is None else entry_of(place)
+    entry = _ask() if place is None else entry_of(place)
     aliases.add(alias, entry)
     return Answer(
         {"path": str(aliases.path), "alias": alias, **entry.public()},
@@ -93,8 +99,8 @@ def add(alias: str, force: bool, place: str | None = None) -> Answer:
     )
 
 
-def _asked() -> Entry:
-    """An entry from what a person answers."""
+def _ask() -> Entry:
+    """Ask for an entry on the terminal."""
     choices = bucket_kinds()
     kinds = click.Choice(["Local", *choices], case_sensitive=False)
     choice = click.prompt("Select repository type", type=kinds)

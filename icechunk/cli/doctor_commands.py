@@ -1,4 +1,4 @@
-"""What a storage can do."""
+"""``icechunk doctor``: test a storage."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def register(app: click.Group) -> None:
 
 
 def doctor(place: str | None, read_only: bool, timeout: float) -> Answer:
-    """Find out what a storage can do."""
+    """Test what a storage supports."""
     if place is None:
         raise click.UsageError("Missing argument 'PLACE'.", click.get_current_context(silent=True))
     storage, config = locate(place)
     settings = None if config is None else config.storage
     report = examine(storage, read_only=read_only, settings=settings, timeout=timeout)
-    return told(report)
+    return as_answer(report)
 
 
-def told(report: StorageReport) -> Answer:
-    """Return a report as the answer of a command."""
+def as_answer(report: StorageReport) -> Answer:
+    """Turn a report into the result of a command."""
     rows: list[tuple[Cell, ...]] = []
     for check in (check for check in report if not check.untried):
         rows.append((_mark(check), check.title, _on_one_line(check.found)))

@@ -18,9 +18,9 @@ from icechunk.core.errors import IcechunkError
 
 @contextmanager
 def reported_failures(as_json: bool) -> Iterator[None]:
-    """Turn what goes wrong into one line on standard error and exit status 1.
+    """Turn exceptions into one line on standard error and exit status 1.
 
-    With ``ICECHUNK_DEBUG`` in the environment exceptions pass, for a traceback.
+    With ``ICECHUNK_DEBUG`` set they are raised, for a traceback.
     """
     with warnings.catch_warnings():
         warnings.showwarning = _warn
@@ -31,7 +31,7 @@ def reported_failures(as_json: bool) -> Iterator[None]:
         except Exception as error:
             if os.environ.get("ICECHUNK_DEBUG"):
                 raise
-            _tell(describe(error), as_json)
+            _report(describe(error), as_json)
             sys.exit(1)
 
 
@@ -40,16 +40,16 @@ def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     console(stderr=True).print(joined("icechunk: warning: ", head), soft_wrap=True)
 
 
-def _tell(told: dict[str, str], as_json: bool) -> None:
+def _report(failure: dict[str, str], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"error": told}), err=True)
+        click.echo(json.dumps({"error": failure}), err=True)
         return
-    line = joined(styled("icechunk: ", "red"), told["message"], f" ({told['kind']})")
+    line = joined(styled("icechunk: ", "red"), failure["message"], f" ({failure['kind']})")
     console(stderr=True).print(line, soft_wrap=True)
 
 
 def describe(error: BaseException) -> dict[str, str]:
-    """A failure as ``kind``, a stable code, and ``message``: what is wrong and what to do."""
+    """An exception as ``kind``, a stable code, and ``message``."""
     if isinstance(error, IcechunkError):
         head = error.message.strip().split("\n\n")[0]
         return {"kind": str(error.kind), "message": _on_one_line(head)}
@@ -60,8 +60,8 @@ def describe(error: BaseException) -> dict[str, str]:
         return {"kind": "invalid-input", "message": text or type(error).__name__}
     return {
         "kind": "internal",
-        "message": f"{type(error).__name__}: {text}; this is a mistake of the program, "
-        "ICECHUNK_DEBUG=1 shows where",
+        "message": f"{type(error).__name__}: {text}; this is a bug; set "
+        "ICECHUNK_DEBUG=1 for a traceback and report it",
     }
 
 
@@ -70,5 +70,5 @@ def _on_one_line(text: str) -> str:
 
 
 def refusal(what: str, hint: str, kind: str) -> IcechunkError:
-    """An error of the command itself: what is wrong; what to do."""
+    """An error of the command line: what is wrong; what to do."""
     return IcechunkError(f"{what}; {hint}", kind)

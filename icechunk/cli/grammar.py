@@ -1,7 +1,8 @@
-"""What may be typed: every verb, its words and its help, for the shell and for notebooks alike.
+"""Every verb with its arguments, options and help, for the shell and for notebooks.
 
-A verb is the same in ``icechunk VERB ...`` and ``%icechunk VERB ...`` but for its address: a shell
-says which repository, and which branch, in front of the verb's own words; a notebook has them open.
+A verb is the same in ``icechunk VERB ...`` and ``%icechunk VERB ...`` except for its address: in a
+shell the repository, and where needed the branch, come before the verb's own arguments; a notebook
+has them open.
 """
 
 from __future__ import annotations
@@ -34,24 +35,24 @@ class Needs(StrEnum):
 
 @dataclass(frozen=True)
 class Verb:
-    """Something that can be asked for.
+    """A command.
 
     Attributes
     ----------
     name : str
-        What is typed.
+        Name on the command line.
     summary : str
         What it does, in one sentence.
     words : tuple of click.Parameter
         Its own arguments and options.
     needs : Needs
-        The address that a shell puts in front.
+        What it works on; in a shell, the arguments before its own.
     session_words : tuple of click.Parameter
-        Options that only make sense where a session is open.
+        Options for notebooks only, where a session is open.
     about : str
-        More for its help.
+        Further sentences of its help.
     busy : str
-        What is being done, for verbs that take long.
+        Text beside the progress bar of verbs that take long.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Verb:
 
     @property
     def help(self) -> str:
-        """Summary and more."""
+        """Summary and further sentences."""
         return f"{self.summary}\n\n{self.about}".strip()
 
 
@@ -75,7 +76,7 @@ else:
 
 
 class Moment(_ParamType):
-    """A time: ISO 8601 (UTC unless it says otherwise), or how long ago."""
+    """A time: ISO 8601 (UTC unless an offset is given), or an age such as ``7d``."""
 
     name = "TIME"
 
@@ -92,7 +93,7 @@ class Moment(_ParamType):
             when = datetime.fromisoformat(value)
         except (ValueError, OverflowError):
             self.fail(
-                f"{value!r} is no time; write 7d (also s, m, h, w) for that long ago, or "
+                f"{value!r} is not a time; write 7d (also s, m, h, w) for an age, or "
                 "2025-01-31 or 2025-01-31T12:00:00+01:00",
                 param,
                 ctx,
@@ -101,7 +102,7 @@ class Moment(_ParamType):
 
 
 def word(name: str, *, required: bool = False, **settings: Any) -> click.Argument:
-    """An argument; one that may be left out by default."""
+    """An argument, optional by default."""
     return click.Argument([name], required=required, **settings)
 
 
@@ -118,20 +119,30 @@ def flag(*names: str, about: str, **settings: Any) -> click.Option:
 PLACE = word("place", required=True)
 BRANCH = word("branch", required=True)
 REF = word("ref")
-COUNT = option("-n", "count", type=click.IntRange(1), help="So many at most.")
-_YES = flag("-y", "--yes", about="Do it, also what cannot be undone.")
-_DRY = flag("--dry-run", about="Tell what would be done, change nothing.")
+COUNT = option("-n", "count", type=click.IntRange(1), help="Show at most N.", metavar="N")
+_YES = flag("-y", "--yes", about="Do it without asking, even if it cannot be undone.")
+_DRY = flag("--dry-run", about="Show what would be done; change nothing.")
 _OLDER = option(
-    "--older-than", type=Moment(), required=True, help="Only what is older: 7d, or an ISO time."
+    "--older-than",
+    type=Moment(),
+    required=True,
+    help="Only what is older: an age such as 7d, or an ISO 8601 time.",
 )
-_DISCARD = flag("--discard", "-f", "discard", about="Give up uncommitted changes.")
-_MESSAGE = option("-m", "--message", "told", metavar="TEXT", help="The message, as git has it.")
-_ALL = flag("-a", "--all", "everything", about="Accepted, as in git: all changes go.", hidden=True)
+_STATE = option("--ref", metavar="REF", help="Look at this state instead of the current one.")
+_DISCARD = flag("--discard", "-f", "discard", about="Discard uncommitted changes.")
+_MESSAGE = option("-m", "--message", "message", metavar="TEXT", help="Commit message, as in git.")
+_ALL = flag(
+    "-a",
+    "--all",
+    "everything",
+    about="Accepted for git's sake; a commit takes all changes.",
+    hidden=True,
+)
 _SIDES = (
-    flag("--ours", about="Where both wrote a chunk, keep mine."),
-    flag("--theirs", about="Where both wrote a chunk, keep theirs."),
+    flag("--ours", about="Keep my version of chunks that both sides wrote."),
+    flag("--theirs", about="Keep their version of chunks that both sides wrote."),
 )
-_LOSES = "What loses nothing is done at once; what loses something is told first and waits for yes."
+_NEEDS_YES = "If commits would become unreachable, they are listed first and --yes is needed."
 
 
 def _refs(kind: str, kinds: str, about: str, more: tuple[click.Parameter, ...] = ()) -> Verb:
@@ -142,7 +153,7 @@ def _refs(kind: str, kinds: str, about: str, more: tuple[click.Parameter, ...] =
         (
             word("name"),
             word("start"),
-            option("-d", "--delete", "doomed", metavar="NAME", help=f"Delete a {kind}."),
+            option("-d", "--delete", "delete", metavar="NAME", help=f"Delete a {kind}."),
             *more,
         ),
         about=about,
@@ -152,7 +163,7 @@ def _refs(kind: str, kinds: str, about: str, more: tuple[click.Parameter, ...] =
 _ALL_VERBS = (
     Verb(
         "init",
-        "Make a repository.",
+        "Create a repository.",
         (
             PLACE,
             option("--spec-version", type=click.IntRange(1, 2), help="Format; 2 by default."),
@@ -160,7 +171,7 @@ _ALL_VERBS = (
         Needs.NOTHING,
         (_DISCARD,),
         "PLACE is a folder or a URL; in a notebook also `memory`, or a variable that holds a "
-        "storage. A notebook opens a session on main: `repo`, `session` and `store` are set.",
+        "storage. A notebook opens a session on main and sets `repo`, `session` and `store`.",
     ),
     Verb(
         "open",
@@ -169,87 +180,87 @@ _ALL_VERBS = (
         Needs.SESSION,
         (_DISCARD,),
         "PLACE is an alias (icechunk config list), a folder, a URL, or a variable that holds a "
-        "storage or a repository. `repo`, `session` and `store` are set.",
+        "storage or a repository. Sets `repo`, `session` and `store`.",
     ),
-    Verb("status", "Show what a repository is and holds; in a notebook, what the session changed."),
+    Verb("status", "Show the state of a repository; in a notebook, the uncommitted changes."),
     Verb(
         "log",
         "Show commits, newest first: all of them, or the ancestry of REF.",
-        (REF, flag("--graph", about="Draw branches and tags."), COUNT),
+        (REF, flag("--graph", about="Draw the graph of branches and tags."), COUNT),
     ),
-    Verb("show", "Show a commit and what it changed: REF, or the newest.", (REF,)),
+    Verb("show", "Show a commit (by default the newest) and what it changed.", (REF,)),
     Verb(
         "diff",
-        "Show what changed from state A to state B; also written A..B.",
+        "Show what changed from state A to state B (also written A..B).",
         (
             word("states", nargs=-1, metavar="[A B]"),
-            flag("--chunks", about="List all chunks, as text."),
+            flag("--chunks", about="List all changed chunks, as text."),
         ),
-        about="In a notebook B is the session where it is not given, and A its base.",
+        about="In a notebook, B defaults to the session and A to its base.",
     ),
     _refs(
         "branch",
         "branches",
-        "START is main, in a notebook the session's base. A branch whose commits are in another "
-        "branch or tag is deleted at once; of others it tells what would be let go of.",
+        "START defaults to main, in a notebook to the session's base. Deleting a branch whose "
+        "commits no other branch or tag contains lists them first and needs --yes.",
         (
-            option("-D", "forced", metavar="NAME", help="Delete a branch whatever it holds."),
+            option("-D", "force_delete", metavar="NAME", help="Delete a branch even so."),
             _YES,
         ),
     ),
     Verb(
         "checkout",
-        "Work on a branch, or look at a tag or snapshot.",
+        "Open a session on a branch, or a read-only one at a tag or snapshot.",
         (
             word("name", required=True),
             word("start"),
-            flag("-b", "new", about="Make the branch first."),
+            flag("-b", "new", about="Create the branch first."),
             _DISCARD,
         ),
         Needs.SESSION,
-        about="With -b and no START the branch starts where the session is; the session goes on "
-        "there, with its uncommitted changes.",
+        about="With -b and no START the branch starts at the session's base, and the session "
+        "continues on it with its uncommitted changes.",
     ),
     _refs(
         "tag",
         "tags",
-        "START is main, in a notebook the session's base. The name of a deleted tag can never be "
-        "used again.",
+        "START defaults to main, in a notebook to the session's base. The name of a deleted tag "
+        "can never be used again.",
         (_YES,),
     ),
     Verb(
         "commit",
-        "Store the session's changes in its branch, and go on with a new session.",
+        "Commit the session's changes to its branch and open a new session on it.",
         (word("words", nargs=-1, metavar="MESSAGE [KEY=VALUE]..."), _MESSAGE, _ALL,
-         flag("--amend", about="As the verb amend."),
-         flag("--rebase", about="When the branch moved and nothing conflicts, rebase first."),
+         flag("--amend", about="Replace the newest commit, as `amend` does."),
+         flag("--rebase", about="If the branch moved and nothing conflicts, rebase first."),
          *_SIDES,
-         flag("--solve", about="When it conflicts, open the conflict resolver and go on.")),
+         flag("--solve", about="On a conflict, open the conflict resolver and continue the cell.")),
         Needs.SESSION,
-        about="Values are JSON where they can be. When the branch moved meanwhile, --ours or "
-        "--theirs settles chunks that both wrote; else nothing is committed, which is an error, "
-        "and the conflict resolver is shown below it. Until it is completed, verbs that write "
-        "refuse; `discard` gives the changes up.",
+        about="Values are parsed as JSON where possible. If the branch moved, --ours or --theirs "
+        "decides the chunks that both sides wrote; otherwise the commit fails and the conflict "
+        "resolver is shown below the error. Until it is completed, verbs that write refuse; "
+        "`discard` discards the changes.",
     ),
     Verb(
         "amend",
-        "Replace the branch's newest commit by one with the session's changes as well.",
+        "Replace the branch's newest commit by one that includes the session's changes.",
         (word("words", nargs=-1, metavar="[MESSAGE] [KEY=VALUE]..."), _MESSAGE, _ALL),
         Needs.SESSION,
-        about="What is not given stays: the message, and the metadata.",
+        about="Message and metadata stay as they are unless given.",
     ),
     Verb(
         "rebase",
-        "Bring the session up to its branch.",
+        "Rebase the session onto the tip of its branch.",
         (
             *_SIDES,
             option("--where", multiple=True, metavar="PATH",
-                   help="With a side: only for this node and what is below it."),
+                   help="Apply --ours or --theirs only to this node and the nodes below it."),
             _DRY,
         ),
         Needs.SESSION,
-        about="Conflicts that are left are an error and keep the session as it is; the conflict "
-        "resolver below it decides them chunk by chunk.",
+        about="Remaining conflicts are an error, and the session stays as it is; the conflict "
+        "resolver shown below decides them chunk by chunk.",
     ),
     Verb(
         "solve",
@@ -262,83 +273,83 @@ _ALL_VERBS = (
         "Point a branch to another snapshot.",
         (
             word("ref", required=True),
-            option("--from", "expected", metavar="REF", help="Only if it points there now."),
+            option("--from", "expected", metavar="REF", help="Only if it points to REF now."),
             _YES,
             _DRY,
         ),
         Needs.BRANCH,
-        (flag("--hard", "--discard", "discard", about="Give up uncommitted changes."),),
-        _LOSES,
+        (flag("--hard", "--discard", "discard", about="Discard uncommitted changes."),),
+        _NEEDS_YES,
     ),
-    Verb("discard", "Give up the session's changes.", (), Needs.SESSION),
+    Verb("discard", "Discard the session's changes.", (), Needs.SESSION),
     Verb(
         "gc",
-        "Delete objects that no branch or tag needs any more.",
+        "Delete objects that no branch or tag refers to (garbage collection).",
         (_OLDER, _DRY, _YES),
-        about="Choose a time before the start of every session that is being written. Without "
-        "--yes it counts first.",
+        about="Choose a time before every open session started. Prints the counts first and needs "
+        "--yes.",
         busy="collecting garbage",
     ),
     Verb(
         "expire",
-        "Cut history off; gc deletes what nothing needs then.",
+        "Remove old snapshots from the history; gc deletes their objects later.",
         (
             _OLDER,
-            flag("--delete-expired-branches", about="Delete branches with an older tip."),
+            flag("--delete-expired-branches", about="Delete branches whose tip is older."),
             flag("--delete-expired-tags", about="Delete older tags."),
             _DRY,
             _YES,
         ),
-        about="Without --yes it tells first what would go.",
+        about="Prints first what would be removed and needs --yes.",
         busy="expiring",
     ),
     Verb(
         "du",
-        "Show what the chunks of a state take, array by array.",
-        (word("path", default="/"), option("--ref", metavar="REF", help="State to look at.")),
+        "Show the stored size of each array.",
+        (word("path", default="/"), _STATE),
         busy="adding up",
     ),
-    Verb("stats", "Show what chunks of the whole history take, by kind.", busy="adding up"),
+    Verb("stats", "Show the stored size of all chunks of the history, by kind.", busy="adding up"),
     Verb(
         "ls",
         "List a group, or show an array.",
-        (word("path", default="/"), option("--ref", metavar="REF", help="State to look at.")),
+        (word("path", default="/"), _STATE),
     ),
     Verb(
         "tree",
-        "Draw what is below a group.",
+        "Draw the hierarchy below a group.",
         (
             word("path", default="/"),
-            option("--ref", metavar="REF", help="State to look at."),
-            option("--depth", type=click.IntRange(1), help="Levels to show."),
+            _STATE,
+            option("--depth", type=click.IntRange(1), help="Show at most this many levels."),
         ),
     ),
     Verb(
         "doctor",
-        "Find out what a storage can do, and whether commits are safe there.",
+        "Test what a storage supports, and whether commits are safe on it.",
         (
             word("place"),
-            flag("--read-only", about="Write nothing; look at what can be read."),
+            flag("--read-only", about="Write nothing; test only what can be read."),
             option(
                 "--timeout", type=click.FloatRange(0, min_open=True), default=10.0,
-                metavar="SECONDS", help="For one step; 10 by default, for all six times as long.",
+                metavar="SECONDS", help="Limit per step (10 by default); six times it for all.",
             ),
         ),
         Needs.NOTHING,
         about="PLACE is an alias, a folder or a URL, with or without a repository; in a notebook "
-        "the open repository's where it is not given. Small objects are written below a prefix of "
+        "it defaults to that of the open repository. Small objects are written below a prefix of "
         "their own and removed. The exit status is 1 when something that commits need is missing.",
     ),
-    Verb("ops", "Show every change of the repository itself, newest first.", (COUNT,)),
+    Verb("ops", "Show the operations log of the repository, newest first.", (COUNT,)),
     Verb(
         "inspect",
-        "Show what is in a file of the repository.",
+        "Show the content of a metadata file of the repository.",
         (
             word("kind", default="repo", type=click.Choice(
                 ["repo", "snapshot", "manifests", "manifest", "transaction-log"])),
             word("target"),
         ),
-        about="TARGET is a branch, tag or snapshot id, for a manifest its id.",
+        about="TARGET is a branch, tag or snapshot id; for a manifest, its id.",
     ),
     Verb(
         "config",
@@ -346,32 +357,32 @@ _ALL_VERBS = (
         (
             word("key"),
             word("value"),
-            option("--unset", metavar="KEY", help="Forget a setting."),
+            option("--unset", metavar="KEY", help="Reset a setting to its default."),
         ),
         Needs.NOTHING,
-        about="user.name and user.email go into the metadata of a notebook's commits; "
-        "provenance (on or off) says whether notebook, cell, versions and git commit do. With "
-        "solve on, a conflict opens the resolver and the notebook goes on, as by `commit --solve`; "
-        "leave it off where notebooks run unattended. log (such as debug, or "
-        "warn,icechunk.storage=debug) is what is written to standard error.",
+        about="user.name and user.email are written to the metadata of a notebook's commits; with "
+        "provenance on, so are the notebook, the cell, versions and the git commit. With solve "
+        "on, a conflict opens the resolver and the notebook continues, as by `commit --solve`; "
+        "leave it off where notebooks run unattended. log is the filter of messages on standard "
+        "error, such as debug or warn,icechunk.storage=debug.",
     ),
-    Verb("help", "Explain a verb, or list them.", (word("words", nargs=-1),), Needs.NOTHING),
+    Verb("help", "Explain a verb, or list all.", (word("words", nargs=-1),), Needs.NOTHING),
 )  # fmt: skip
 
 VERBS: dict[str, Verb] = {verb.name: verb for verb in _ALL_VERBS}
 """All verbs in the order of their help."""
 
 FROM_GIT: dict[str, str] = {
-    "add": "a commit takes all changes of the session; just commit",
+    "add": "a commit takes all changes of the session; use `commit`",
     "clone": "`open` works on a repository where it is",
     "fetch": "a repository is read where it is; `log` shows what is new",
-    "merge": "`rebase` brings a session up to its branch, `reset` moves a branch",
-    "pull": "`rebase` brings the session up to its branch",
+    "merge": "`rebase` brings the session onto the tip of its branch, `reset` moves a branch",
+    "pull": "`rebase` brings the session onto the tip of its branch",
     "push": "a commit is in the repository at once; there is nothing to push",
-    "restore": "`discard` gives up the session's changes",
+    "restore": "`discard` discards the session's changes",
     "revert": "`reset` points a branch to an earlier snapshot",
     "rm": "delete nodes in Python: `del group[name]`",
-    "stash": "`checkout -b NAME` takes uncommitted changes to a branch of their own",
-    "switch": "`checkout NAME` works on another branch",
+    "stash": "`checkout -b NAME` moves uncommitted changes to a new branch",
+    "switch": "`checkout NAME` opens a session on another branch",
 }
-"""What people who know git type that is no verb here, and what to do instead."""
+"""Commands of git that do not exist here, and what to do instead."""

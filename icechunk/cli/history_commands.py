@@ -1,4 +1,4 @@
-"""History and differences."""
+"""Commands about the history and differences."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def show(at: At, ref: str | None) -> Answer:
 
 
 def _names_by_target(held: dict[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
-    """Branches and tags of every snapshot."""
+    """Branches and tags by snapshot id."""
     named: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for number, kind in enumerate(("branches", "tags")):
         for name, target in sorted(held[kind].items()):
@@ -114,19 +114,19 @@ def _commit_line(info: SnapshotInfo, branches: list[str], tags: list[str]) -> Te
 
 
 def _drawn(repo: Repository, start: str | None) -> list[str | Text]:
-    """The graph as lines; its colours are kept, anything else that a terminal obeys is not."""
+    """The graph as lines, with its colours and without other control characters."""
     drawing = Text.from_ansi(str(repo.ancestry_graph(snapshot_id=start)))
-    return [_inert(line) for line in drawing.split("\n")]
+    return [_escaped(line) for line in drawing.split("\n")]
 
 
-def _inert(line: Text) -> Text:
+def _escaped(line: Text) -> Text:
     if line.plain.isprintable():
         return line
     return Text(visible(line.plain))
 
 
 def diff(at: At, states: tuple[str, ...], chunks: bool) -> Answer:
-    """Show what changed from state A to state B; also written A..B."""
+    """Show what changed from state A to state B."""
     ends = [end for state in states for end in state.split("..")]
     if len(ends) != 2:
         raise click.UsageError("give two states, A B or A..B")
@@ -190,7 +190,7 @@ def _diff_lines(found: Diff, chunks: bool) -> list[str | Text]:
 
 
 def ops(at: At, count: int | None) -> Answer:
-    """Show every change of the repository itself, newest first."""
+    """Show the operations log, newest first."""
     updates = list(islice(at.repo.ops_log(), count))
     data = [
         {

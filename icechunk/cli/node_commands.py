@@ -1,4 +1,4 @@
-"""Groups and arrays."""
+"""Commands about groups and arrays."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from icechunk.cli.grammar import VERBS
 from icechunk.cli.output import Answer, Cell, joined, plural, size, styled, table
 from icechunk.cli.shell import offer
 from icechunk.core.paths import ROOT, check_path, is_below, parent_and_name
-from icechunk.engine.transaction import missing_node
-from icechunk.session import Session
+from icechunk.session import NodeInfo, Session
 from icechunk.spec.manifest.chunk_type import ChunkType
-from icechunk.spec.snapshot.nodes import NodeSnapshot
 
 if TYPE_CHECKING:
     import click
@@ -32,16 +30,17 @@ def register(app: click.Group) -> None:
 
 @dataclass(frozen=True)
 class Item:
-    """What is shown of a node."""
+    """A node as the commands show it."""
 
     path: str
     kind: str
     document: dict[str, Any]
+    grid: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, node: NodeSnapshot) -> Item:
-        """What is shown of a node of a snapshot."""
-        return cls(node.path, "array" if node.is_array else "group", node.document)
+    def of(cls, node: NodeInfo) -> Item:
+        """A node of a session."""
+        return cls(node.path, node.kind, node.metadata, node.num_chunks or ())
 
     @property
     def dtype(self) -> str:
@@ -51,13 +50,13 @@ class Item:
 
     @property
     def chunks(self) -> list[Any] | None:
-        """Cells per chunk where all chunks are alike."""
+        """Shape of a chunk in elements; None for an irregular grid."""
         grid = self.document.get("chunk_grid")
         inner = grid.get("configuration") if isinstance(grid, dict) else None
         return inner.get("chunk_shape") if isinstance(inner, dict) else None
 
     def plain(self) -> dict[str, Any]:
-        """For JSON."""
+        """The node as JSON."""
         data: dict[str, Any] = {"path": self.path, "type": self.kind}
         if self.kind == "array":
             data.update(
@@ -68,7 +67,7 @@ class Item:
             )
         return data
 
-    def facts(self) -> str:
+    def summary(self) -> str:
         """Type, shape and chunks of an array."""
         if self.kind == "group":
             return ""
@@ -84,13 +83,14 @@ def _product(sizes: list[Any]) -> str:
 
 def _below(session: Session, path: str) -> tuple[Item, list[Item]]:
     """The node at a path and everything below it."""
-    wanted = check_path(path if path == ROOT else ROOT + path.strip("/"))
-    nodes = session._transaction.tree
-    top = nodes.get(wanted)
-    if top is None and wanted != ROOT:
-        raise missing_node(wanted)
-    root = Item(ROOT, "group", {}) if top is None else Item.of(top)
-    return root, [Item.of(node) for node in nodes if is_below(node.path, wanted)]
+    start = check_path(path if path == ROOT else ROOT + path.strip("/"))
+    nodes = list(session.nodes())
+    top = next((Item.of(node) for node in nodes if node.path == start), None)
+    if top is None:
+        if start != ROOT:
+            session.get_node_id(start)  # raises: there is no such node
+        top = Item(ROOT, "group", {})
+    return top, [Item.of(node) for node in nodes if is_below(node.path, start)]
 
 
 def ls(at: At, path: str, ref: str | None) -> Answer:
@@ -99,7 +99,7 @@ def ls(at: At, path: str, ref: str | None) -> Answer:
     children = [item for item in below if parent_and_name(item.path)[0] == top.path]
     shown = [top] if top.kind == "array" else children
     rows: list[tuple[Cell, ...]] = [
-        (item.kind, _name(item, parent_and_name(item.path)[1]), item.facts()) for item in shown
+        (item.kind, _name(item, parent_and_name(item.path)[1]), item.summary()) for item in shown
     ]
     return Answer([item.plain() for item in shown], table(rows))
 
@@ -109,7 +109,7 @@ def _name(item: Item, text: str) -> Text:
 
 
 def tree(at: At, path: str, ref: str | None, depth: int | None) -> Answer:
-    """Draw what is below a group."""
+    """Draw the hierarchy below a group."""
     top, below = _below(at.reading(ref), path)
     start = 0 if top.path == ROOT else top.path.count("/")
     if depth is not None:
@@ -118,18 +118,18 @@ def tree(at: At, path: str, ref: str | None, depth: int | None) -> Answer:
     known = {top.path, *(item.path for item in below)}
     for item in below:
         parent = parent_and_name(item.path)[0]
-        while parent not in known:  # children of groups that nobody made
+        while parent not in known:  # a group that was never created
             parent = parent_and_name(parent)[0]
         children[parent].append(item)
-    lines: list[str | Text] = [joined(_name(top, top.path), f"  {top.facts()}".rstrip())]
+    lines: list[str | Text] = [joined(_name(top, top.path), f"  {top.summary()}".rstrip())]
     stack = [(item, top.path, "", number == 0) for number, item in
              enumerate(reversed(children[top.path]))]  # fmt: skip
     while stack:
         item, parent, indent, last = stack.pop()
         text = item.path[len(parent) :].lstrip("/")
-        facts = item.facts()
+        summary = item.summary()
         lines.append(
-            joined(indent + _BRANCHES[last], _name(item, text), f"  {facts}" if facts else "")
+            joined(indent + _BRANCHES[last], _name(item, text), f"  {summary}" if summary else "")
         )
         deeper = indent + _LAST[last]
         stack += [(child, item.path, deeper, number == 0) for number, child in
@@ -138,42 +138,39 @@ def tree(at: At, path: str, ref: str | None, depth: int | None) -> Answer:
 
 
 def du(at: At, path: str, ref: str | None) -> Answer:
-    """Show what the chunks of a state take, from the manifests; no chunk is read."""
+    """Show the stored size of each array, from the manifests; no chunk is read."""
     session = at.reading(ref)
     top, below = _below(session, path)
     data = [
-        _taken(session, item)
+        _stored(session, item)
         for item in (top, *(item for item in below if item.path != top.path))
         if item.kind == "array"
     ]
     data.sort(key=lambda row: (-row["bytes"], row["path"]))
     total = sum(row["bytes"] for row in data)
-    elsewhere = sum(row["virtual_bytes"] for row in data)
+    virtual = sum(row["virtual_bytes"] for row in data)
     rows: list[tuple[Cell, ...]] = [
         (
             styled(size(row["bytes"]), "bold"),
             row["path"],
             f"{plural(row['chunks'], 'chunk')} of {row['grid']:,}",
-            f"{size(row['virtual_bytes'])} elsewhere" if row["virtual_bytes"] else "",
+            f"{size(row['virtual_bytes'])} virtual" if row["virtual_bytes"] else "",
         )
         for row in data
     ]
     rows.append((styled(size(total), "bold"), f"{top.path} in all", "", ""))
-    told = {"path": top.path, "bytes": total, "virtual_bytes": elsewhere, "arrays": data}
-    return Answer(told, table(rows))
+    result = {"path": top.path, "bytes": total, "virtual_bytes": virtual, "arrays": data}
+    return Answer(result, table(rows))
 
 
-def _taken(session: Session, item: Item) -> dict[str, Any]:
-    """Chunks and bytes of one array; bytes of others' objects count apart."""
-    reader = session._transaction.array_reader(item.path)
-    held = reader.table()
+def _stored(session: Session, item: Item) -> dict[str, Any]:
+    """Chunks and bytes of one array; virtual chunks are counted apart."""
+    held = session.chunk_references(item.path)
     virtual = held.kind == ChunkType.virtual
-    array = reader.node.array
-    assert array is not None
     return {
         "path": item.path,
         "chunks": len(held),
-        "grid": math.prod(array.num_chunks),
+        "grid": math.prod(item.grid),
         "bytes": int(held.length[~virtual].sum()),
         "virtual_bytes": int(held.length[virtual].sum()),
     }

@@ -1,4 +1,4 @@
-"""What a command answers, for people and for programs; nothing in it can move a cursor."""
+"""The result of a command, as text and as JSON; control characters are escaped."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Cell = str | Text | int | None
 
 @dataclass
 class Answer:
-    """What a command found out or did.
+    """The result of a command.
 
     Parameters
     ----------
     data : object
         For ``--json``: anything that `plain` can turn into JSON.
     lines : list of str or Text
-        For people; strings are escaped, a `Text` is taken as it is.
+        Text output; strings are escaped, a `Text` is printed as it is.
     pending : str
-        What was told and not done, because it needs a yes; empty when there is nothing to ask.
+        What was printed and not done, because it needs ``--yes``; empty when nothing is pending.
     bad : bool
-        What was found is bad: the shell's exit status is 1.
+        Whether the command failed: the shell's exit status is 1.
     """
 
     data: Any
@@ -51,7 +51,7 @@ def show(answer: Answer, as_json: bool) -> None:
 
 
 def console(stderr: bool = False) -> Console:
-    """Standard output or error; colours only where a terminal shows them."""
+    """Standard output or error, in colour on a terminal."""
     stream = sys.stderr if stderr else sys.stdout
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
@@ -60,10 +60,10 @@ def console(stderr: bool = False) -> Console:
 
 
 def visible(text: str) -> str:
-    """Text on one line in which everything that a terminal would obey is spelled out.
+    """Text on one line with control characters escaped.
 
-    Control characters, line breaks, changes of direction and lone surrogates of names and
-    messages become ``\\x1b``, ``\\n``, ``\\u202e`` and the like.
+    Control characters, line breaks, changes of direction and lone surrogates become ``\\x1b``,
+    ``\\n``, ``\\u202e`` and the like.
     """
     if text.isprintable():
         return text
@@ -87,7 +87,7 @@ def joined(*parts: str | Text) -> Text:
 
 
 def table(rows: Iterable[Sequence[Cell]], *, indent: str = "") -> list[str | Text]:
-    """Rows with aligned columns; numbers to the right, nothing is cut off."""
+    """Rows with aligned columns, numbers to the right, without truncation."""
     cells = [[_cell(cell) for cell in row] for row in rows]
     widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
     lines: list[str | Text] = []
@@ -114,12 +114,12 @@ def _cell(value: Cell) -> Text:
 
 
 def first_line(message: str) -> str:
-    """The beginning of a commit message."""
+    """The first line of a commit message."""
     return message.strip().split("\n")[0]
 
 
 def moment(when: datetime) -> str:
-    """A time for people: UTC, to the second."""
+    """A time as text: UTC, to the second."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -129,7 +129,7 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
 
 
 def size(count: int) -> str:
-    """Bytes for people: ``512 bytes``, ``1.2 MB``."""
+    """A number of bytes as text: ``512 bytes``, ``1.2 MB``."""
     if count < 1000:
         return plural(count, "byte")
     power = min(int(math.log10(count)) // 3, 6)

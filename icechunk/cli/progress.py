@@ -1,4 +1,4 @@
-"""How far long work has come: on standard error, and only where a person watches."""
+"""Progress of long commands on standard error, when it is a terminal."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ T = TypeVar("T")
 
 
 class Watched:
-    """Counters of what a storage was asked to do."""
+    """Counters of requests to a storage."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.read = self.written = self.deleted = self.bytes = 0
 
     def around(self, storage: Storage) -> Storage:
-        """The same storage, counted."""
+        """A storage that counts the requests it passes on."""
         return _Counting(storage, self)
 
     def count(self, call: Call) -> None:
-        """Take one call into account."""
+        """Count one call."""
         with self._lock:
             if call.verb in ("get", "read_range", "read_into"):
                 self.read += 1
@@ -71,7 +71,7 @@ class _Counting(StorageWrapper):
 
 
 class _Counters(ProgressColumn):
-    """What the storage did so far."""
+    """The counters as text."""
 
     def __init__(self, watched: Watched) -> None:
         super().__init__()
@@ -83,19 +83,19 @@ class _Counters(ProgressColumn):
 
 @contextmanager
 def progress(what: str, quiet: bool = False) -> Iterator[Watched | None]:
-    """Show a bar while long work is done.
+    """Show a bar while a command runs.
 
     Parameters
     ----------
     what : str
-        What is being done.
+        Text beside the bar.
     quiet : bool
         Show nothing.
 
     Yields
     ------
     Watched or None
-        To wrap the storage in; None when nobody watches.
+        Wraps the storage to count; None when no bar is shown.
     """
     if quiet or not sys.stderr.isatty():
         yield None

@@ -1,4 +1,4 @@
-"""Branches and tags."""
+"""Commands about branches and tags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_LOST = 10
 
 
 def register(app: click.Group) -> None:
-    """Add the commands: the short forms, and those with a word for what to do."""
+    """Add the commands: ``branch NAME``, and ``branch create NAME``."""
     for kind, kinds, short in (("branch", "branches", branch), ("tag", "tags", tag)):
         group = Verbs(kind, help=f"List, create or delete {kinds}.", no_args_is_help=True)
         group.bare = "at"
@@ -41,41 +41,49 @@ def _bound(body: Callable[..., Answer], *first: str) -> Callable[..., Answer]:
 
 
 def branch(
-    at: At, name: str | None, start: str | None, doomed: str | None, forced: str | None, yes: bool
+    at: At,
+    name: str | None,
+    start: str | None,
+    delete: str | None,
+    force_delete: str | None,
+    yes: bool,
 ) -> Answer:
-    """List branches, or make or delete one."""
-    goes = forced if doomed is None else doomed
-    if goes is None:
+    """List branches, or create or delete one."""
+    target = force_delete if delete is None else delete
+    if target is None:
         return _listing(at, "branches") if name is None else _create(at, "branch", name, start)
     _no_more(name)
-    lost = let_go(at.repo, goes) if at.repo.lookup_branch(goes) else []
-    if not lost or yes or forced is not None or goes == "main":  # main is refused where it is kept
-        return _delete(at, "branch", goes)
+    lost = unreachable(at.repo, target) if at.repo.lookup_branch(target) else []
+    if not lost or yes or force_delete is not None or target == "main":  # deleting main raises
+        return _delete(at, "branch", target)
     return Answer(
-        {"branch": goes, "lets_go_of": [info.id for info in lost], "done": False},
-        [f"{plural(len(lost), 'commit')} of {goes} in no other branch or tag:", *_told(lost)],
-        f"delete branch {goes}",
+        {"branch": target, "unreachable": [info.id for info in lost], "done": False},
+        [
+            f"{plural(len(lost), 'commit')} of {target} in no other branch or tag:",
+            *_listed(lost),
+        ],
+        f"delete branch {target}",
     )
 
 
-def tag(at: At, name: str | None, start: str | None, doomed: str | None, yes: bool) -> Answer:
-    """List tags, or make or delete one."""
-    if doomed is None:
+def tag(at: At, name: str | None, start: str | None, delete: str | None, yes: bool) -> Answer:
+    """List tags, or create or delete one."""
+    if delete is None:
         return _listing(at, "tags") if name is None else _create(at, "tag", name, start)
     _no_more(name)
-    target = at.repo.lookup_tag(doomed)
+    target = at.repo.lookup_tag(delete)
     if yes:
-        return _delete(at, "tag", doomed)
+        return _delete(at, "tag", delete)
     return Answer(
-        {"tag": doomed, "snapshot_id": target, "done": False},
-        [f"{doomed} points to {target}; once deleted, its name can never be used again"],
-        f"delete tag {doomed}",
+        {"tag": delete, "snapshot_id": target, "done": False},
+        [f"{delete} points to {target}; once deleted, its name can never be used again"],
+        f"delete tag {delete}",
     )
 
 
 def _no_more(name: str | None) -> None:
     if name is not None:
-        raise click.UsageError(f"`{name}` is one name too many; -d takes exactly one")
+        raise click.UsageError(f"unexpected argument `{name}`: -d takes exactly one name")
 
 
 def _listing(at: At, kinds: str) -> Answer:
@@ -118,8 +126,8 @@ def _delete(at: At, kind: str, name: str) -> Answer:
     )
 
 
-def let_go(repo: Repository, branch: str, target: str | None = None) -> list[SnapshotInfo]:
-    """Commits that no branch or tag would hold if a branch moved, or went.
+def unreachable(repo: Repository, branch: str, target: str | None = None) -> list[SnapshotInfo]:
+    """Commits that no branch or tag would reach if a branch moved or were deleted.
 
     Parameters
     ----------
@@ -128,7 +136,7 @@ def let_go(repo: Repository, branch: str, target: str | None = None) -> list[Sna
     branch : str
         The branch.
     target : str, optional
-        Id of the snapshot that it would point to.
+        Id of the snapshot that it would point to; None when it is deleted.
 
     Returns
     -------
@@ -148,7 +156,7 @@ def let_go(repo: Repository, branch: str, target: str | None = None) -> list[Sna
     return [info for info in repo.ancestry(branch=branch) if info.id not in kept]
 
 
-def _told(infos: list[SnapshotInfo]) -> list[Any]:
+def _listed(infos: list[SnapshotInfo]) -> list[Any]:
     lines: list[Any] = [
         joined("    ", styled(info.id, "yellow"), f"  {first_line(info.message)}")
         for info in infos[:_MOST_LOST]
@@ -163,17 +171,21 @@ def reset(at: At, ref: str, expected: str | None, yes: bool, dry_run: bool) -> A
     assert branch is not None
     repo = at.repo
     target, former = at.named(ref), repo.lookup_branch(branch)
-    lost = let_go(repo, branch, target)
+    lost = unreachable(repo, branch, target)
     data: dict[str, Any] = {
         "branch": branch, "snapshot_id": target, "former": former,
-        "lets_go_of": [info.id for info in lost],
+        "unreachable": [info.id for info in lost],
     }  # fmt: skip
     if dry_run or (lost and not yes):
         what = f"{branch} would move from {former} to {target}"
-        lines = [what, f"and let go of {plural(len(lost), 'commit')}:", *_told(lost)]
+        lines = [
+            what,
+            f"and leave {plural(len(lost), 'commit')} in no branch or tag:",
+            *_listed(lost),
+        ]
         return Answer(
             {**data, "done": False}, lines if lost else [what], "" if dry_run else f"move {branch}"
         )
     guard = former if expected is None else at.named(expected)
     repo.reset_branch(branch, target, from_snapshot_id=guard)
-    return Answer({**data, "done": True}, [f"{branch} points to {target}; before, to {former}"])
+    return Answer({**data, "done": True}, [f"{branch} points to {target} (was {former})"])

@@ -1,4 +1,4 @@
-"""Whole repositories: making, status, upgrading."""
+"""Commands about a whole repository: create, status, upgrade."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from icechunk.repository import Repository, upgrade_icechunk_repository
 
 _UPGRADE = Verb(
     "upgrade",
-    "Upgrade a repository to the newest format; nobody may write to it meanwhile.",
+    "Upgrade a repository to format 2; no other process may write to it meanwhile.",
     (
-        flag("--dry-run", about="Check that it can be done, change nothing."),
-        flag("--keep-v1-files", about="Leave the refs of version 1."),
+        flag("--dry-run", about="Check that it is possible; change nothing."),
+        flag("--keep-v1-files", about="Keep the ref files of format 1."),
     ),
     busy="upgrading",
 )
@@ -45,7 +45,7 @@ def create(place: str, spec_version: int | None) -> Answer:
 
 
 def status(at: At) -> Answer:
-    """Show what a repository is and holds."""
+    """Show the state of a repository."""
     repo = at.repo
     version = int(repo.spec_version)
     held = repo.history()
@@ -92,5 +92,5 @@ def upgrade(at: At, dry_run: bool, keep_v1_files: bool) -> Answer:
         at.repo, dry_run=dry_run, delete_unused_v1_files=not keep_v1_files
     )
     after = int(fresh.spec_version)
-    told = "can be upgraded" if dry_run else f"upgraded from format {before} to {after}"
-    return Answer({"dry_run": dry_run, "from_version": before, "to_version": after}, [told])
+    result = "can be upgraded" if dry_run else f"upgraded from format {before} to {after}"
+    return Answer({"dry_run": dry_run, "from_version": before, "to_version": after}, [result])

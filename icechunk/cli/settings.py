@@ -1,6 +1,6 @@
-"""A person's settings: who they are, what is recorded with their commits, what a conflict does.
+"""User settings: name and email, provenance of commits, conflicts, logging.
 
-``<configuration folder>/icechunk/settings.yaml``, a flat map; keys of others survive.
+``<configuration folder>/icechunk/settings.yaml``, a flat map; unknown keys are kept.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ DEFAULTS: dict[str, str | bool | None] = {
     "solve": False,
     "log": None,
 }
-"""Settings and what they are when nobody set them."""
+"""Settings and their defaults."""
 
 _SWITCH = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 
 
 class Settings:
-    """The settings of the person who runs this process.
+    """The settings file of the current user.
 
     Parameters
     ----------
@@ -53,18 +53,18 @@ class Settings:
         Raises
         ------
         IcechunkError
-            For a key that is none.
+            For an unknown key.
         """
         _check(key)
         return self.all()[key]
 
     def put(self, key: str, value: str) -> None:
-        """Set one; a switch is ``on`` or ``off``. A log filter holds at once.
+        """Set one; a switch is ``on`` or ``off``. A log filter takes effect at once.
 
         Raises
         ------
         IcechunkError
-            For a key that is none, a switch set to something else, or a filter that cannot be read.
+            For an unknown key, a switch set to something else, or an invalid filter.
         """
         _check(key)
         given: str | bool = value
@@ -81,16 +81,16 @@ class Settings:
             set_logs_filter(value)
 
     def forget(self, key: str) -> None:
-        """Back to the default."""
+        """Reset one to its default."""
         _check(key)
         self._write({name: value for name, value in self._read().items() if name != key})
         if key == "log":
             set_logs_filter(None)
 
     def apply_log(self) -> None:
-        """Log what the setting asks for when a program starts, unless ``ICECHUNK_LOG`` is set.
+        """Set the log filter at the start of a program, unless ``ICECHUNK_LOG`` is set.
 
-        A file that cannot be read is left to the commands that need it: they say what is wrong.
+        An unreadable file is ignored here; commands that read settings report it.
         """
         if "ICECHUNK_LOG" in os.environ:
             return
@@ -107,7 +107,7 @@ class Settings:
         except (yaml.YAMLError, ValueError) as error:
             raise refusal(
                 f"cannot read {self.path}: {' '.join(str(error).split())}",
-                "mend or remove the file",
+                "correct or remove the file",
                 ErrorKind.CONFIG_DESERIALIZATION,
             ) from error
         return held if isinstance(held, dict) else {}
@@ -120,7 +120,7 @@ class Settings:
 
 
 def _check_filter(text: str) -> None:
-    """Refuse a log filter that cannot be read."""
+    """Raise for an invalid log filter."""
     _, complaints = read_filter(text)
     if complaints:
         raise refusal(
@@ -133,5 +133,5 @@ def _check_filter(text: str) -> None:
 def _check(key: str) -> None:
     if key not in DEFAULTS:
         near = difflib.get_close_matches(key, DEFAULTS, 1)
-        hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(DEFAULTS)}"
+        hint = f"did you mean `{near[0]}`?" if near else f"the settings are {', '.join(DEFAULTS)}"
         raise refusal(f"there is no setting `{key}`", hint, ErrorKind.NOT_ALLOWED)

@@ -1,4 +1,4 @@
-"""How a verb becomes a command of the shell: its address in front, ``--json``, a question."""
+"""Turn verbs into shell commands: address arguments, ``--json``, confirmation."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _ADDRESS: dict[Needs, tuple[click.Parameter, ...]] = {
 
 
 class Commands(click.Group):
-    """All commands; verbs that need a session are explained, not run."""
+    """The group of all commands; a verb that needs a session is an error with an explanation."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that some words mean."""
+        """Find the command for the given words."""
         name = args[0]
         if name not in self.commands and name in VERBS:
             ctx.fail(
@@ -41,25 +41,25 @@ class Commands(click.Group):
 
 
 class Verbs(click.Group):
-    """Commands under one name; in front of their words may stand a place instead of a command.
+    """A group of commands with a default command.
 
     ``icechunk branch list PLACE`` and ``icechunk branch PLACE`` are then the same, the second as
     in a notebook's ``%icechunk branch``.
     """
 
     bare: str = ""
-    """Name of the command that takes words that begin with no command's name."""
+    """Name of the default command, run when the first word names no command."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that some words mean."""
+        """Find the command for the given words."""
         if self.bare and args and args[0] not in self.commands:
             return self.bare, self.commands[self.bare], args
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the words apart; where the bare command needs none, no word means it too."""
+        """Parse the words; without words, run the default command if it needs none."""
         bare = self.commands.get(self.bare)
         if bare is not None and not any(word.required for word in bare.params):
             known = {*self.commands, *HELP["help_option_names"]}
@@ -81,15 +81,15 @@ def offer(
     Parameters
     ----------
     group : click.Group
-        Where it is found.
+        The group.
     verb : Verb
-        Words and help.
+        Parameters and help.
     body : callable
-        Gets an `At` where the verb needs one, then the words by name.
+        Called with an `At` if the verb needs one, then the parameters by name.
     name : str
-        What is typed; the verb's name by default.
+        Name of the command; the verb's name by default.
     hidden : bool
-        Leave it out of the list of commands.
+        Omit it from the list of commands.
     """
 
     def run(*, as_json: bool, **words: Any) -> None:
@@ -106,7 +106,7 @@ def offer(
             first = answer()
             show(first, as_json)
             if first.pending and not words.get("dry_run"):
-                _agree(first.pending, as_json)
+                _confirm(first.pending, as_json)
                 show(answer(yes=True), as_json)
             if first.bad:
                 raise click.exceptions.Exit(1)
@@ -124,12 +124,12 @@ def offer(
     )
 
 
-def _agree(what: str, as_json: bool) -> None:
-    """Ask where somebody can answer; refuse elsewhere."""
+def _confirm(what: str, as_json: bool) -> None:
+    """Ask for confirmation on a terminal; refuse elsewhere."""
     if not as_json and sys.stdin.isatty() and click.confirm(f"{what}?", err=True):
         return
     raise refusal(
         "nothing was done",
-        f"--yes says to {what}, --dry-run that looking was all",
+        f"add --yes to {what}, or --dry-run to look only",
         ErrorKind.NOT_ALLOWED,
     )

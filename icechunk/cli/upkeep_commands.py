@@ -24,11 +24,11 @@ _COUNTS = (
 )  # fmt: skip
 _REWRITE = Verb(
     "rewrite",
-    "Write the manifests of a branch anew under its configuration, and commit.",
+    "Rewrite the manifests of a branch by the current configuration, and commit.",
     (
         option("--branch", default="main", show_default=True),
         option("-m", "--message", default="Rewrite manifests", show_default=True),
-        flag("--amend", about="Replace the tip instead of a new commit."),
+        flag("--amend", about="Replace the tip instead of adding a commit."),
     ),
     busy="rewriting manifests",
 )
@@ -42,7 +42,7 @@ def register(app: click.Group) -> None:
 
 
 def gc(at: At, older_than: datetime, dry_run: bool, yes: bool) -> Answer:
-    """Delete objects that nothing needs; without a yes, count them."""
+    """Delete unreferenced objects; without ``--yes``, count them."""
     really = yes and not dry_run
     summary = at.repo.garbage_collect(older_than, dry_run=not really)
     counted = {name: getattr(summary, name) for name in _COUNTS}
@@ -52,13 +52,13 @@ def gc(at: At, older_than: datetime, dry_run: bool, yes: bool) -> Answer:
         for name, count in counted.items()
         if isinstance(count, int)
     ]
-    told = f"older than {plain(older_than)}, {'' if really else 'would be '}deleted:"
-    head = told if found else f"nothing older than {plain(older_than)} can be deleted"
+    summary_line = f"older than {plain(older_than)}, {'' if really else 'would be '}deleted:"
+    head = summary_line if found else f"nothing older than {plain(older_than)} can be deleted"
     lines = [head, *(table(rows, indent="  ") if found else [])]
     lines += [f"error: {error}" for error in summary.delete_errors]
     data = {"dry_run": not really, "older_than": older_than, **counted}
-    waits = "delete them" if found and not really and not dry_run else ""
-    return Answer(data, lines, waits, bad=bool(summary.delete_errors or summary.skipped_phases))
+    pending = "delete them" if found and not really and not dry_run else ""
+    return Answer(data, lines, pending, bad=bool(summary.delete_errors or summary.skipped_phases))
 
 
 def expire(
@@ -69,20 +69,20 @@ def expire(
     dry_run: bool,
     yes: bool,
 ) -> Answer:
-    """Cut history off; without a yes, tell what would go."""
+    """Expire snapshots; without ``--yes``, list what would be removed."""
     repo = at.repo
-    asked = {
+    options = {
         "delete_expired_branches": delete_expired_branches,
         "delete_expired_tags": delete_expired_tags,
     }
     really = yes and not dry_run
     if really:
         before = repo.history()
-        expired = repo.expire_snapshots(older_than, **asked)
+        expired = repo.expire_snapshots(older_than, **options)
         branches = set(before["branches"]) - repo.list_branches()
         tags = set(before["tags"]) - repo.list_tags()
     else:
-        expired, branches, tags = _foreseen(repo, older_than, **asked)
+        expired, branches, tags = _foreseen(repo, older_than, **options)
     found = bool(expired or branches or tags)
     would = "" if really or not found else "would be "
     lines: list[Any] = [f"{plural(len(expired), 'snapshot')} {would}expired"]
@@ -95,7 +95,7 @@ def expire(
         "deleted_branches": branches,
         "deleted_tags": tags,
     }
-    return Answer(data, lines, "cut them off" if found and not really and not dry_run else "")
+    return Answer(data, lines, "expire them" if found and not really and not dry_run else "")
 
 
 def _foreseen(
@@ -105,7 +105,7 @@ def _foreseen(
     delete_expired_branches: bool,
     delete_expired_tags: bool,
 ) -> tuple[set[str], set[str], set[str]]:
-    """Snapshots, branches and tags that would go."""
+    """Snapshots, branches and tags that would be removed."""
     if repo.spec_version > 1:
         cut = expiration(
             repo._ctx.ref_store.state(),
@@ -117,21 +117,21 @@ def _foreseen(
     held = repo.history()
     old = {info.id: info for info in held["commits"] if info.written_at < older_than}
 
-    def doomed(kind: str, asked: bool) -> set[str]:
-        return {n for n, tip in held[kind].items() if asked and tip in old and n != "main"}
+    def expired(kind: str, delete: bool) -> set[str]:
+        return {n for n, tip in held[kind].items() if delete and tip in old and n != "main"}
 
     branches, tags = (
-        doomed("branches", delete_expired_branches),
-        doomed("tags", delete_expired_tags),
+        expired("branches", delete_expired_branches),
+        expired("tags", delete_expired_tags),
     )
-    stay = {tip for name, tip in held["branches"].items() if name not in branches}
-    stay |= {tip for name, tip in held["tags"].items() if name not in tags}
-    gone = {id for id, info in old.items() if info.parent_id is not None and id not in stay}
-    return gone, branches, tags
+    kept = {tip for name, tip in held["branches"].items() if name not in branches}
+    kept |= {tip for name, tip in held["tags"].items() if name not in tags}
+    removed = {id for id, info in old.items() if info.parent_id is not None and id not in kept}
+    return removed, branches, tags
 
 
 def stats(at: At) -> Answer:
-    """Show what chunks of the whole history take, by kind."""
+    """Show the stored size of all chunks of the history, by kind."""
     found = at.repo.chunk_storage_stats()
     data = {
         "native_bytes": found.native_bytes,
@@ -148,16 +148,16 @@ def stats(at: At) -> Answer:
 
 
 def inspect(at: At, kind: str, target: str | None) -> Answer:
-    """Show what is in a file of the repository.
+    """Show the content of a metadata file of the repository.
 
     TARGET is a branch, tag or snapshot id (main by default), for a manifest its id.
     """
     if kind == "manifest" and target is None:
         raise click.UsageError(
-            "a manifest is named by its id; `inspect PLACE manifests` lists them"
+            "TARGET is missing: a manifest id; `inspect PLACE manifests` lists them"
         )
     if kind == "repo" and target is not None:
-        raise click.UsageError("there is one repo object only; leave the target out")
+        raise click.UsageError("there is only one repo object; omit TARGET")
     repo = at.repo
     data: Any
     if kind == "repo":
@@ -185,7 +185,7 @@ def inspect(at: At, kind: str, target: str | None) -> Answer:
 
 
 def rewrite(at: At, branch: str, message: str, amend: bool) -> Answer:
-    """Write the manifests of a branch anew under its configuration, and commit."""
+    """Rewrite the manifests of a branch by the current configuration, and commit."""
     snapshot_id = at.repo.rewrite_manifests(
         message, branch=branch, commit_method="amend" if amend else "new_commit"
     )

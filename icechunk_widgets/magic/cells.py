@@ -176,7 +176,7 @@ class Cells:
         if not self._running:
             raise refusal("this cell runs silently", "run it as an ordinary cell")
         as_amend = verb == "amend" or words["amend"]
-        message, given = message_and_metadata(words["words"], words["told"], optional=as_amend)
+        message, given = message_and_metadata(words["words"], words["message"], optional=as_amend)
         asked = {name: words.get(name, False) for name in ("ours", "theirs", "rebase")}
         solver = committing.solver_of(**asked)
         space = Workspace(self._shell.user_ns, self.current, self.show_below)

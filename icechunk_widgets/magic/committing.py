@@ -35,7 +35,7 @@ _SETTLED = {
 def commit(
     space: Workspace,
     words: tuple[str, ...],
-    told: str | None,
+    message: str | None,
     everything: bool,
     amend: bool,
     rebase: bool,
@@ -46,10 +46,10 @@ def commit(
     """Commit; a conflict is an error, with the resolver below it."""
     solver = solver_of(ours, theirs, rebase=rebase)
     if amend:
-        return _amend(space, space.writable, words, told)
-    message, given = message_and_metadata(words, told)
-    assert message is not None
-    return store(space, space.writable, message, given, solver, solve)
+        return _amend(space, space.writable, words, message)
+    text, given = message_and_metadata(words, message)
+    assert text is not None
+    return store(space, space.writable, text, given, solver, solve)
 
 
 def store(
@@ -112,15 +112,15 @@ def store(
 
 
 def amend(
-    space: Workspace, words: tuple[str, ...], told: str | None, everything: bool = False
+    space: Workspace, words: tuple[str, ...], message: str | None, everything: bool = False
 ) -> Note:
     """Put the session's changes into the newest commit."""
-    return _amend(space, space.writable, words, told)
+    return _amend(space, space.writable, words, message)
 
 
-def _amend(space: Workspace, session: Session, words: tuple[str, ...], told: str | None) -> Note:
-    message, given = message_and_metadata(words, told, optional=True)
-    return replace(space, session, message, given)
+def _amend(space: Workspace, session: Session, words: tuple[str, ...], message: str | None) -> Note:
+    text, given = message_and_metadata(words, message, optional=True)
+    return replace(space, session, text, given)
 
 
 def replace(space: Workspace, session: Session, message: str | None, given: dict[str, Any]) -> Note:
@@ -254,8 +254,8 @@ def _foreseen(space: Workspace, session: Session, side: str, where: tuple[str, .
     return Report(Answer(facts, [head, *table(rows, indent="  ")]))
 
 
-def solve(space: Workspace, words: tuple[str, ...], told: str | None) -> Any:
+def solve(space: Workspace, words: tuple[str, ...], message: str | None) -> Any:
     """The resolver for the session."""
-    message, given = message_and_metadata(words, told, optional=True)
+    text, given = message_and_metadata(words, message, optional=True)
     session = space.writable
-    return open_conflicts.open_resolver(space, session, message or "", space.metadata(given))
+    return open_conflicts.open_resolver(space, session, text or "", space.metadata(given))

@@ -104,8 +104,8 @@ def _offered(
         head, mark, tail = typed.rpartition("..")
         return [f"{head}{mark}{name}" for name in _refs(space, tail)]
     names: dict[str, Callable[[], list[str]]] = {
-        "doomed": lambda: sorted(_kind(space.repo, verb)),
-        "forced": lambda: sorted(_kind(space.repo, verb)),
+        "delete": lambda: sorted(_kind(space.repo, verb)),
+        "force_delete": lambda: sorted(_kind(space.repo, verb)),
         "ref": lambda: _refs(space, typed),
         "start": lambda: _refs(space, typed),
         "expected": lambda: _refs(space, typed),

@@ -157,5 +157,5 @@ def check(space: Workspace, verb: str, words: dict[str, Any]) -> None:
 def _writes(verb: str, words: dict[str, Any]) -> bool:
     """Whether a line changes the repository or the session."""
     if verb in ("branch", "tag"):
-        return any(words.get(word) for word in ("name", "doomed", "forced"))
+        return any(words.get(word) for word in ("name", "delete", "force_delete"))
     return verb in _WRITES and not words.get("dry_run")

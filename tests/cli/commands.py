@@ -1,4 +1,4 @@
-"""Running the command line: in this process for speed, as a program where that matters."""
+"""Run the command line in this process, or as a program of its own."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_reset_guards_against_a_moved_branch(
     assert repo.lookup_branch("dev") == former
     asked = icechunk_command("reset", place, "dev", "v1")
     assert asked.status == 1
-    assert "let go of 1 commit" in asked.out
+    assert "leave 1 commit in no branch or tag" in asked.out
     assert "on dev" in asked.out
     assert "--yes" in asked.err
     assert icechunk_command("reset", place, "dev", "v1", "--dry-run").status == 0
@@ -239,7 +239,7 @@ def test_inspect(icechunk_command: Commands, place: str, repo: icechunk.Reposito
     assert icechunk_command("inspect", place, "repo", "main").status == 2
 
 
-def test_ops_tells_what_happened(icechunk_command: Commands, place: str) -> None:
+def test_ops_lists_what_happened(icechunk_command: Commands, place: str) -> None:
     told = icechunk_command("ops", place, "--json").json
     assert [row["kind"] for row in told] == [
         "NewCommit", "NewCommit", "TagCreated", "BranchCreated", "NewCommit", "RepoInitialized",
@@ -291,7 +291,7 @@ def test_a_branch_with_commits_of_its_own_needs_a_yes(
     refused = icechunk_command("branch", place, "-d", "dev")
     assert refused.status == 1
     assert "1 commit of dev in no other branch or tag" in refused.out
-    assert "nothing was done; --yes says to delete branch dev" in refused.err
+    assert "nothing was done; add --yes to delete branch dev" in refused.err
     assert "dev" in repo.list_branches()
     assert icechunk_command("branch", place, "-d", "dev", "-y").status == 0
     icechunk_command("branch", place, "other", "v1")
@@ -326,7 +326,7 @@ def test_what_did_not_happen_has_an_exit_status(
 ) -> None:
     session = repo.writable_session("main")  # flushed, and never committed: for gc to find
     edit(session, (0, 0), 7.0)
-    session.flush("nobody's")
+    session.flush("unreferenced")
     before = repo.list_branches(), repo.list_tags(), len(list(repo.ancestry(branch="main")))
     if line.startswith("config add"):
         icechunk_command("config", "add", f"{place}x/y", place)

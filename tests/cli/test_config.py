@@ -1,4 +1,4 @@
-"""The file of aliases: written as the reference command writes it, read as it is."""
+"""The file of aliases, which the reference command reads and writes too."""
 
 from __future__ import annotations
 

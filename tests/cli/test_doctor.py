@@ -1,4 +1,4 @@
-"""`icechunk doctor`: what it prints, what it answers a program, and its exit status."""
+"""`icechunk doctor`: its text, its JSON, and its exit status."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_what_cannot_be_asked(icechunk_command: Commands) -> None:
 
 
 class TestPlaces:
-    """What a URL means; nothing is asked of anybody."""
+    """The storage of a URL; no request is sent."""
 
     @pytest.mark.parametrize(
         ("url", "kind", "shown"),

@@ -1,4 +1,4 @@
-"""The program as a shell meets it: streams, exit codes, failures, hostile names."""
+"""The program in a shell: streams, exit codes, failures, malicious names."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_every_command_speaks_json(icechunk_command: Commands) -> None:
             assert "--json" in icechunk_command(*words, "--help").out, words
 
 
-def test_hostile_names_are_inert(icechunk_command: Commands, tmp_path: Path) -> None:
+def test_malicious_names_are_escaped(icechunk_command: Commands, tmp_path: Path) -> None:
     folder = str(tmp_path / "repo")
     repo = icechunk.Repository.create(icechunk.local_filesystem_storage(folder))
     session = repo.writable_session("main")
@@ -98,7 +98,7 @@ def test_hostile_names_are_inert(icechunk_command: Commands, tmp_path: Path) -> 
     assert "[bold]" in failed.err
 
 
-def test_a_closed_pipe_is_no_failure_of_ours(place: str) -> None:
+def test_a_closed_pipe_is_not_an_error(place: str) -> None:
     code = f"{sys.executable} -m icechunk.cli log {place} | true"
     done = subprocess.run(
         ["sh", "-c", code], capture_output=True, text=True, check=False, env=dict(os.environ)
@@ -113,7 +113,7 @@ def test_an_old_terminal_gets_every_name(place: str, repo: icechunk.Repository) 
     assert "\\xe4\\u2603" in done.out
 
 
-def test_mistakes_of_the_program_are_one_line_too(
+def test_bugs_are_one_line_too(
     icechunk_command: Commands, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -124,8 +124,8 @@ def test_mistakes_of_the_program_are_one_line_too(
     assert done == Ran(
         1,
         "",
-        "icechunk: ZeroDivisionError: oh no; this is a mistake of the program, ICECHUNK_DEBUG=1 "
-        "shows where (internal)\n",
+        "icechunk: ZeroDivisionError: oh no; this is a bug; set ICECHUNK_DEBUG=1 for a traceback "
+        "and report it (internal)\n",
     )
     monkeypatch.setenv("ICECHUNK_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
@@ -198,7 +198,7 @@ def test_a_person_at_a_terminal_is_asked(
     assert repo.list_branches() == left
 
 
-def test_nobody_watches_a_quiet_run() -> None:
+def test_a_quiet_run_shows_no_progress() -> None:
     with progress("x", quiet=True) as watched:
         assert watched is None
 

@@ -59,7 +59,7 @@ def test_a_cell_commits_or_takes_back_what_it_did(lab: Lab, notebooks: Path) -> 
 
     notebook.run(6, allow_error=True)
     expect(notebook.output(6)).to_contain_text("nothing was done; add --yes")
-    expect(notebook.output(6)).to_contain_text("let go of 1 commit")
+    expect(notebook.output(6)).to_contain_text("leave 1 commit in no branch or tag")
     lab.page.evaluate(
         """async () => {
             window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2;

@@ -252,7 +252,7 @@ def test_discard_and_reset(with_data: Cell) -> None:
     cell("discard")
     assert not cell.session.has_uncommitted_changes
     assert "add --yes to move main" in cell.fails(f"reset {base}")
-    assert "let go of 1 commit" in repr(cell.below[0])
+    assert "leave 1 commit in no branch or tag" in repr(cell.below[0])
     assert repo.lookup_branch("main") == tip
     assert "1 commit" in repr(cell(f"reset {base} --dry-run"))
     array(cell.session)[0] = 3
