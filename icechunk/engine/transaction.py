@@ -190,7 +190,18 @@ class Transaction(Publishing):
     # -- writing ---------------------------------------------------------------------------------
 
     def check_writable(self) -> None:
-        """Raise unless data may be written now."""
+        """Raise unless data may be written now.
+
+        Called before the lock is taken, where it may wait, and again with the lock held.
+        """
+        if self._unclear and self.lock.is_mine and not self._committing:
+            # Interrupted between both calls.  To look now would take the turn with the lock held;
+            # a commit in another thread takes them in the other order, and both would wait forever.
+            raise SessionStateError(
+                "a commit of this session was interrupted, and whether it was carried out is not "
+                "known yet. Write again: the session looks first then",
+                ErrorKind.NOT_ALLOWED,
+            )
         self.settle()
         if self.mode is SessionMode.readonly:
             raise ReadOnlyError(
@@ -240,6 +251,7 @@ class Transaction(Publishing):
 
     def delete_node(self, path: str) -> None:
         """Remove the node at an absolute path and everything below; a missing one is fine."""
+        self.settle()
         self.fetch_base()  # not with the lock held
         with self.lock:
             node = self.tree.get(path)
@@ -304,6 +316,7 @@ class Transaction(Publishing):
         """Record a table of references of an array at once; its tombstones are deletions."""
         if not len(table):
             return
+        self.settle()
         with self.lock:
             self.check_writable()
             self.changes.edits(node).extend(table)

@@ -66,7 +66,7 @@ def set_virtual_ref(
         etag=TextColumn.from_strings([etag]),
         modified=np.array([modified], np.uint32),
     )
-    _record(transaction, reader, table)
+    transaction.set_references(reader.node, table)
 
 
 def set_virtual_refs(
@@ -181,15 +181,8 @@ def _set_columns(
         modified=None if modified is None else modified[pick],
     )
     if len(table):
-        _record(transaction, reader, table)
+        transaction.set_references(reader.node, table)
     return None if good.all() else [tuple(row) for row in coords[~good].tolist()]
-
-
-def _record(transaction: Transaction, reader: ArrayReader, table: ChunkTable) -> None:
-    with transaction.lock:
-        transaction.check_writable()
-        transaction.changes.edits(reader.node).extend(table)
-        transaction.revision += 1
 
 
 def _checksum(

@@ -57,6 +57,18 @@ def test_a_committed_session_is_read_only_on_the_new_snapshot(storage):
     assert caught.value.kind == icechunk.ErrorKind.COMMIT_NOT_ALLOWED
 
 
+def test_a_write_with_the_lock_held_never_waits_for_a_commit(storage):
+    """After an interrupt: a commit waits for the lock while it has the turn."""
+    repo, _ = with_grid(storage)
+    session = repo.writable_session("main")
+    transaction = session._transaction
+    transaction._unclear = True  # as between an interrupt and the next look
+    with transaction.lock, pytest.raises(icechunk.SessionStateError, match="Write again"):
+        transaction.check_writable()
+    edit(session, np.s_[0, 0], 5)
+    session.commit("edit")
+
+
 def test_nothing_to_commit(storage):
     repo, first = with_grid(storage)
     session = repo.writable_session("main")
