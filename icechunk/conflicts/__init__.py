@@ -1,36 +1,5 @@
-"""Conflicts of a rebase, and solvers (layer 4, public); no I/O."""
+"""Conflicts that a rebase meets, and solvers that resolve them; this package does no I/O."""
 
-from icechunk.conflicts.basic import BasicConflictSolver
-from icechunk.conflicts.decision import CHOICES, Decision
-from icechunk.conflicts.decisions import DecisionSolver
-from icechunk.conflicts.detector import ConflictDetector, detect
-from icechunk.conflicts.model import (
-    Conflict,
-    ConflictReport,
-    ConflictSolver,
-    ConflictType,
-    Patched,
-    Unsolvable,
-    VersionSelection,
-)
-from icechunk.conflicts.selection import ChunkBoxes, ChunkRuns, ChunkSelection, ListedChunks
+from icechunk.core.lazy import attach
 
-__all__ = [
-    "BasicConflictSolver",
-    "CHOICES",
-    "ChunkBoxes",
-    "ChunkRuns",
-    "ChunkSelection",
-    "Conflict",
-    "ConflictDetector",
-    "ConflictReport",
-    "ConflictSolver",
-    "ConflictType",
-    "Decision",
-    "DecisionSolver",
-    "ListedChunks",
-    "Patched",
-    "Unsolvable",
-    "VersionSelection",
-    "detect",
-]
+__getattr__, __dir__, __all__ = attach(__name__)

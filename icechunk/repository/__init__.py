@@ -1,8 +1,5 @@
-"""`Repository`, the handle on one repository in one storage (layer 9)."""
+"""`Repository`, the public handle on one repository, and what its methods return."""
 
-from icechunk.repository.commit_table import CommitTable
-from icechunk.repository.repository import Repository
-from icechunk.repository.transaction_log import TransactionLogInfo
-from icechunk.repository.upgrade import upgrade_icechunk_repository
+from icechunk.core.lazy import attach
 
-__all__ = ["CommitTable", "Repository", "TransactionLogInfo", "upgrade_icechunk_repository"]
+__getattr__, __dir__, __all__ = attach(__name__)

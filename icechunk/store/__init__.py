@@ -1,6 +1,5 @@
 """A session as a Zarr v3 store, and a faster codec pipeline for local stores."""
 
-from icechunk.store.pipeline import fast_pipeline
-from icechunk.store.zarr_store import IcechunkStore
+from icechunk.core.lazy import attach
 
-__all__ = ["IcechunkStore", "fast_pipeline"]
+__getattr__, __dir__, __all__ = attach(__name__)

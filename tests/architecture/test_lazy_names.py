@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
+import inspect
+import os
 import pickle
 import subprocess
 import sys
@@ -12,20 +13,13 @@ from pathlib import Path
 import pytest
 
 import icechunk
+from icechunk.core.lazy import public_names
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE = ROOT / "icechunk" / "__init__.py"
 
 
-def typed_homes() -> dict[str, str]:
-    """Names and their modules as a type checker sees them."""
-    (block,) = (
-        node
-        for node in ast.parse(SOURCE.read_text()).body
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    )
-    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
-    return {alias.name: node.module or "" for node in imports for alias in node.names}
+PACKAGES = ("icechunk", "icechunk.conflicts", "icechunk.repository", "icechunk.session",
+            "icechunk.store", "icechunk._icechunk_python")  # fmt: skip
 
 
 def run(code: str) -> list[str]:
@@ -36,23 +30,59 @@ def run(code: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_type_checkers_and_programs_see_the_same() -> None:
-    assert typed_homes() == icechunk._HOME_OF
-    with_own = {*icechunk._HOME_OF, "SnapshotMetadata", "__version__", "load_ipython_extension"}
-    assert set(icechunk.__all__) == with_own
-    assert set(icechunk.__all__) <= set(dir(icechunk))
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_name_is_what_its_module_has(package: str) -> None:
+    module = importlib.import_module(package)
+    names = public_names(package)
+    for name, (home, original) in names.items():
+        expected = getattr(importlib.import_module(home), original)
+        assert getattr(module, name) is expected, name
+    assert set(module.__all__) <= set(dir(module))
+    assert {name for name, (home, _) in names.items() if home != package} <= set(module.__all__)
 
 
-def test_every_name_is_what_its_module_has() -> None:
-    for name, home in icechunk._HOME_OF.items():
-        assert getattr(icechunk, name) is getattr(importlib.import_module(home), name)
+def test_the_stub_has_every_public_name() -> None:
+    own = {"load_ipython_extension"}
+    assert set(icechunk.__all__) - own == {
+        name for name, (home, _) in public_names("icechunk").items() if home != "icechunk"
+    }
     assert icechunk.SnapshotMetadata is icechunk.SnapshotInfo
 
 
-def test_rooms_are_there_without_being_imported() -> None:
+def test_modules_are_there_without_being_imported() -> None:
     code = "import icechunk; print(*(getattr(icechunk, name).__name__ for name in {!r}))"
-    rooms = sorted(icechunk._ROOMS)
-    assert run(code.format(rooms)) == [f"icechunk.{name}" for name in rooms]
+    modules = [name for name, (home, _) in public_names("icechunk").items() if home == "icechunk"]
+    assert "session" in modules
+    assert run(code.format(modules)) == [f"icechunk.{name}" for name in modules]
+
+
+def test_users_see_types_and_signatures(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
+    done = subprocess.run(
+        [*command, "--no-error-summary", "program.py"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+    )  # fmt: skip
+    found = [line.split(": ", 1)[1] for line in done.stdout.splitlines()]
+    assert found == [
+        'note: Revealed type is "icechunk.repository.repository.Repository"',
+        'note: Revealed type is "icechunk.session.session.Session"',
+        'error: Module has no attribute "nothing"  [attr-defined]',
+    ]
+    parameters = inspect.signature(icechunk.Repository.open).parameters
+    assert list(parameters)[:2] == ["storage", "config"]
+
+
+PROGRAM = """
+import icechunk
+from icechunk import ErrorKind, SnapshotMetadata, s3_storage
+
+repo = icechunk.Repository.create(icechunk.in_memory_storage())
+reveal_type(repo)
+reveal_type(repo.writable_session("main"))
+icechunk.nothing
+"""
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -76,4 +106,9 @@ def test_a_pickle_loads_what_it_needs() -> None:
 
 def test_the_import_alone_loads_no_room() -> None:
     code = "import icechunk, sys; print(*(m for m in sys.modules if m.startswith('icechunk')))"
-    assert run(code) == ["icechunk._version", "icechunk"]
+    assert set(run(code)) == {
+        "icechunk",
+        "icechunk._version",
+        "icechunk.core",
+        "icechunk.core.lazy",
+    }
