@@ -44,11 +44,11 @@ def cut_off(
     lost = np.zeros(len(coords), np.bool_)
     for axis, size in enumerate(new.shape):
         if len(coords) and size < min(old.shape[axis], its.shape[axis]):
-            lost |= coords[:, axis] >= _whole_chunks(smaller, axis)
+            lost |= coords[:, axis] >= whole_chunks(smaller, axis)
     return coords[lost & inside(coords, tuple((0, max(n, 1)) for n in old.num_chunks))]
 
 
-def _whole_chunks(node: NodeSnapshot, axis: int) -> int:
+def whole_chunks(node: NodeSnapshot, axis: int) -> int:
     """How many chunks along an axis the array's shape does not cut."""
     assert node.array is not None
     grid = node.document["chunk_grid"]

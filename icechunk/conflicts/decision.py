@@ -23,6 +23,14 @@ CHOICES: Final[Mapping[ConflictType, tuple[str, ...]]] = {
     ConflictType.DeleteOfUpdatedArray: ("ours", "theirs"),
     ConflictType.DeleteOfUpdatedGroup: ("ours", "theirs"),
     ConflictType.MoveOperationCannotBeRebased: (),
+    ConflictType.AppendDoubleUpdate: ("ours", "theirs"),
+    ConflictType.ChunksUpdatedBeyondResize: ("ours", "theirs"),
+    ConflictType.NewNodeInDeletedGroup: ("ours", "theirs"),
+    ConflictType.NodeMovedTwice: ("ours", "theirs"),
+    ConflictType.MoveTargetTaken: ("ours", "theirs"),
+    ConflictType.EncodingChanged: ("ours", "theirs"),
+    ConflictType.FillValueChanged: ("ours", "theirs"),
+    ConflictType.BaseExpired: ("ours", "theirs"),
 }
 """What can be decided about each kind of conflict."""
 

@@ -54,6 +54,23 @@ class ConflictType(Choice):
     """We deleted a group they changed, or made nodes in."""
     MoveOperationCannotBeRebased = 11
     """They moved nodes; nothing can be rebased over that."""
+    # Kinds that only merges of states report, never a rebase.
+    AppendDoubleUpdate = 101
+    """Both appended along one axis of an array, with different lengths."""
+    ChunksUpdatedBeyondResize = 102
+    """One made an array smaller, the other wrote what that removes."""
+    NewNodeInDeletedGroup = 103
+    """One deleted a group, the other made a node in it."""
+    NodeMovedTwice = 104
+    """Both moved a node, to different places; or one moved what the other deleted."""
+    MoveTargetTaken = 105
+    """The two sides move or make different nodes so that they cannot both have their places."""
+    EncodingChanged = 106
+    """One changed grid, data type, codecs or rank of an array, the other wrote chunks of it."""
+    FillValueChanged = 107
+    """One changed the fill value, the other deleted chunks or left new ones unwritten."""
+    BaseExpired = 108
+    """Both changed a node, and the state that both started from expired."""
     # Names used before metadata conflicts were distinguished by the type of the node.
     UserAttributesDoubleUpdate = 3
     UserAttributesUpdateOfDeletedNode = 4

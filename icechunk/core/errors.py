@@ -96,6 +96,9 @@ class ErrorKind(StrEnum):
     COMMIT_NOT_ALLOWED = "commit-not-allowed"
     MERGE_NOT_ALLOWED = "merge-not-allowed"
     MERGE_FAILED = "merge-failed"
+    MERGE_CONFLICT = "merge-conflict"
+    UNRELATED_HISTORIES = "unrelated-histories"
+    FAST_FORWARD_ONLY = "fast-forward-only"
     CANNOT_FORK_READ_ONLY_SESSION = "cannot-fork-read-only-session"
     REARRANGE_SESSION_ONLY = "rearrange-session-only"
     NON_REARRANGE_SESSION = "non-rearrange-session"
@@ -288,6 +291,48 @@ class ConflictError(IcechunkError):
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, ...]]:
         arguments = (self._expected_parent, self._actual_parent, self._message, self._kind)
         return type(self), arguments
+
+
+class MergeConflictError(ConflictError):
+    """A merge, cherry-pick or revert was not carried out: conflicts are left undecided.
+
+    Parameters
+    ----------
+    branch : str
+        The branch that was to be changed.
+    sources : sequence of str
+        Names of what was merged.
+    conflicts : sequence of Conflict
+        Everything that is not decided.
+    """
+
+    __module__ = "icechunk"
+
+    _NAMED = 3
+
+    def __init__(self, branch: str, sources: Sequence[str], conflicts: Sequence[Any]) -> None:
+        self.branch = branch
+        self.sources = list(sources)
+        self.conflicts = list(conflicts)
+        named = [f"{one.conflict_type} at {one.path}" for one in self.conflicts[: self._NAMED]]
+        more = len(self.conflicts) - len(named)
+        super().__init__(
+            None,
+            None,
+            f"cannot merge {', '.join(self.sources)} into {branch}: {len(self.conflicts)} "
+            f"conflict{'s' if len(self.conflicts) != 1 else ''} ({'; '.join(named)}"
+            + (f" and {more} more" if more > 0 else "")
+            + "). Nothing was changed. Give `prefer='source'` or `prefer='target'`, or decisions "
+            "for each conflict",
+            ErrorKind.MERGE_CONFLICT,
+        )
+        self.args = (self.branch, self.sources, self.conflicts)
+
+    def __repr__(self) -> str:
+        return f"icechunk.{type(self).__name__}({self._message!r})"
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, ...]]:
+        return type(self), (self.branch, self.sources, self.conflicts)
 
 
 class RebaseFailedError(ConflictError):

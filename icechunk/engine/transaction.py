@@ -70,6 +70,10 @@ class Transaction(Publishing):
         What may be changed.
     branch : str or None
         Branch that a commit moves; None for read-only transactions and forks.
+    changes : ChangeSet, optional
+        What it starts with.
+    base : Snapshot, optional
+        The base when it is known already, or with changes of a merge laid in.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Transaction(Publishing):
         mode: SessionMode,
         branch: str | None = None,
         changes: ChangeSet | None = None,
+        base: Snapshot | None = None,
     ) -> None:
         super().__init__(ctx)
         self.mode = mode
@@ -87,8 +92,8 @@ class Transaction(Publishing):
         self.revision = 0
         self.changes = ChangeSet() if changes is None else changes
         self.base_id = snapshot_id
-        self._base: Snapshot | None = None
-        self._opened_at: Snapshot | None = None
+        self._base: Snapshot | None = base
+        self._opened_at: Snapshot | None = base
         self._tree: TreeView | None = None
         self.lock = ProcessLock(settled=True)
         self.origin: ObjectId | None = None  # of a fork: the base of the session it came from

@@ -84,12 +84,11 @@ def holds(storage: Storage, location: Location | None, data: bytes | memoryview)
 
 
 def equal_bytes(
-    storage: Storage, one: ChunkTable, two: ChunkTable
+    storage: Storage, one: ChunkTable, two: ChunkTable, *, to_the_end: bool = False
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which chunks of two tables are the same bytes in different places.
 
-    Lengths are compared first, then bytes, a limited number of chunks at a time.  After the first
-    difference no more are read: whoever asks cannot go on then anyway.
+    Lengths are compared first, then bytes, a limited number of chunks at a time.
 
     Parameters
     ----------
@@ -97,6 +96,8 @@ def equal_bytes(
         Of both tables.
     one, two : ChunkTable
         Row by row the same chunks.
+    to_the_end : bool
+        Also compare what comes after the first difference.
 
     Returns
     -------
@@ -117,7 +118,7 @@ def equal_bytes(
     for start in range(0, len(one), _BATCH):
         rows = range(start, min(start + _BATCH, len(one)))
         equal[rows.start : rows.stop] = map_parallel(same, rows)
-        if not equal[rows.start : rows.stop].all():
+        if not to_the_end and not equal[rows.start : rows.stop].all():
             break
     return equal
 

@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("files", "conflicts", "virtual_chunks"),
     ("refs",),
     ("engine",),
+    ("merging",),
     ("store", "maintenance", "diagnostics"),
     ("session",),
     ("repository",),

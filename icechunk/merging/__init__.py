@@ -1,0 +1,1 @@
+"""Three-way merges of states: merge, cherry-pick, revert, restore, squash, stash."""

@@ -1,0 +1,286 @@
+"""Merge branches: find the merge base, lay the source's changes over the target, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from icechunk.conflicts.decision import Decision
+from icechunk.core.errors import ConflictError, ErrorKind, InvalidInputError, MergeConflictError
+from icechunk.core.ids import ObjectId, id_text
+from icechunk.engine.amend import united
+from icechunk.engine.context import RepoContext
+from icechunk.engine.unchanged import equal_bytes
+from icechunk.merging.graph import CommitGraph
+from icechunk.merging.laying import commit_merged, state_of
+from icechunk.merging.lineage import Lineage, refuse_lineage_key
+from icechunk.merging.result import MergeResult
+from icechunk.merging.state import State
+from icechunk.merging.three_way import Merged, three_way
+from icechunk.merging.verdicts import Verdicts
+from icechunk.spec.transaction_log.diff import Diff, DiffBuilder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from icechunk.spec.manifest.chunk_table import ChunkTable
+
+FAST_FORWARD = ("auto", "only", "never")
+MOST_BASES = 8
+"""Merge bases of a criss-cross history that are merged with each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is merged: a snapshot, and its name for people."""
+
+    id: ObjectId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergeOptions:
+    """How to merge.
+
+    Attributes
+    ----------
+    fast_forward : str
+        ``"auto"`` moves the branch where that is enough, ``"never"`` makes a commit in any case,
+        ``"only"`` refuses to make one.
+    squash : bool
+        Do not record the source as a parent.
+    prefer : str or None
+        ``"source"`` or ``"target"``: the side of conflicts that no decision is about.
+    decisions : tuple of Decision
+        What was decided about single conflicts.
+    allow_unrelated : bool
+        Also merge histories that have nothing in common.
+    dry_run : bool
+        Only say what would happen.
+    tries : int
+        How often the merge is laid again because the branch moved meanwhile.
+    """
+
+    fast_forward: str = "auto"
+    squash: bool = False
+    prefer: str | None = None
+    decisions: tuple[Decision, ...] = ()
+    allow_unrelated: bool = False
+    dry_run: bool = False
+    tries: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.fast_forward not in FAST_FORWARD:
+            raise InvalidInputError(
+                f"`fast_forward` is {self.fast_forward!r}; it must be one of "
+                f"{', '.join(map(repr, FAST_FORWARD))}",
+                ErrorKind.NOT_ALLOWED,
+            )
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """The decisions, for a merge."""
+        return Verdicts(self.decisions, self.prefer)
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Sources laid over a target, one after the other.
+
+    Attributes
+    ----------
+    merged : Merged or None
+        None where no source has anything that the target does not have.
+    merged_in : tuple of ObjectId
+        The sources that were laid.
+    base : ObjectId or None
+        The merge base of the only source, where there is one.
+    """
+
+    merged: Merged | None
+    merged_in: tuple[Source, ...]
+    base: ObjectId | None
+
+
+def merge(
+    ctx: RepoContext,
+    sources: Sequence[Source],
+    branch: str,
+    options: MergeOptions,
+    message: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> MergeResult:
+    """Merge states into a branch.
+
+    Raises
+    ------
+    MergeConflictError
+        Conflicts are left; nothing was changed.
+    InvalidInputError
+        Kind ``unrelated-histories``, or ``fast-forward-only`` where a commit would be needed.
+    RefNotFoundError
+        There is no such branch.
+    """
+    refuse_lineage_key(metadata)
+    for attempt in range(options.tries + 1):
+        tip = (
+            ctx.ref_store.branch_tip(branch)
+            if options.dry_run
+            else ctx.ref_store.writable_tip(branch)
+        )
+        try:
+            return _merge(ctx, sources, branch, tip, options, message, metadata)
+        except ConflictError as error:
+            moved = error.kind in (ErrorKind.COMMIT_CONFLICT, ErrorKind.BRANCH_UPDATE_CONFLICT)
+            if not moved or error.actual_parent is None or attempt == options.tries:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _merge(
+    ctx: RepoContext,
+    sources: Sequence[Source],
+    branch: str,
+    tip: ObjectId,
+    options: MergeOptions,
+    message: str | None,
+    metadata: dict[str, Any] | None,
+) -> MergeResult:
+    graph = CommitGraph(ctx.ref_store)
+    known = graph.ancestors([tip])
+    news = [source for source in sources if source.id not in known]
+    result = MergeResult("up-to-date", branch, id_text(tip), dry_run=options.dry_run)
+    if not news:
+        return result
+    heads = [one for one in news if graph.is_ancestor(tip, one.id)] if len(news) == 1 else []
+    if heads and options.fast_forward != "never" and not options.squash:
+        return _fast_forward(ctx, branch, tip, heads[0], result)
+    if options.fast_forward == "only":
+        raise InvalidInputError(
+            f"{branch} cannot be fast-forwarded to {news[0].name}: both have commits of their own. "
+            "Merge with `fast_forward='auto'`, which makes a merge commit",
+            ErrorKind.FAST_FORWARD_ONLY,
+        )
+    laid = lay(ctx, graph, tip, news, options)
+    merged = laid.merged
+    assert merged is not None
+    result = replace(
+        result,
+        base=None if laid.base is None else id_text(laid.base),
+        conflicts=merged.conflicts,
+        changes=diff_of(ctx, tip, merged),
+        outcome="conflicts" if merged.conflicts else "merged",
+    )
+    if options.dry_run:
+        return result
+    if merged.conflicts:
+        raise MergeConflictError(branch, [one.name for one in news], merged.conflicts)
+    lineage = Lineage(
+        "squash" if options.squash else "merge",
+        (tip,) if options.squash else (tip, *(one.id for one in news)),
+        laid.base,
+        ", ".join(one.name for one in news),
+        tuple(one.id for one in news) if options.squash else (),
+    )
+    text = message if message is not None else _message(news, branch)
+    ids = [one.id for one in news]
+    new = commit_merged(ctx, branch, merged, lineage, text, metadata, ids)
+    return replace(result, snapshot_id=id_text(new))
+
+
+def _fast_forward(
+    ctx: RepoContext, branch: str, tip: ObjectId, source: Source, result: MergeResult
+) -> MergeResult:
+    before, after = state_of(ctx, tip), state_of(ctx, source.id)
+    merged = three_way(before, after, before, Verdicts(), partial(_equal_bytes, ctx))
+    result = replace(
+        result, outcome="fast-forward", base=id_text(tip), changes=diff_of(ctx, tip, merged)
+    )
+    if result.dry_run:
+        return result
+    ctx.ref_store.reset_branch(branch, source.id, tip)
+    return replace(result, snapshot_id=id_text(source.id))
+
+
+def _message(sources: Sequence[Source], branch: str) -> str:
+    names = " and ".join(f"'{one.name}'" for one in sources)
+    return f"Merge {'branch' if len(sources) == 1 else 'branches'} {names} into {branch}"
+
+
+def lay(
+    ctx: RepoContext,
+    graph: CommitGraph,
+    tip: ObjectId,
+    sources: Iterable[Source],
+    options: MergeOptions,
+) -> Laid:
+    """Lay sources over a state, one after the other; nothing is written.
+
+    Raises
+    ------
+    InvalidInputError
+        Kind ``unrelated-histories``.
+    """
+    merged: Merged | None = None
+    laid: list[Source] = []
+    base_id: ObjectId | None = None
+    target = state_of(ctx, tip)
+    for source in sources:
+        bases = graph.merge_bases(tip, source.id)
+        if not options.allow_unrelated and not bases:
+            raise InvalidInputError(
+                f"{source.name} and the branch have no commit in common: their histories are "
+                "unrelated. Merge with `allow_unrelated=True` if that is wanted",
+                ErrorKind.UNRELATED_HISTORIES,
+            )
+        base_id = bases[0] if len(bases) == 1 else None
+        base = _base_state(ctx, graph, bases)
+        step = three_way(
+            base, state_of(ctx, source.id), target, options.verdicts, partial(_equal_bytes, ctx)
+        )
+        laid.append(source)
+        if merged is None:
+            merged = step
+        else:
+            merged = replace(
+                step,
+                log=united(merged.log, step.log),
+                conflicts=[*merged.conflicts, *step.conflicts],
+            )
+        target = State(merged.snapshot, merged.changes, ctx.files)
+    return Laid(merged, tuple(laid), base_id if len(laid) == 1 else None)
+
+
+def _base_state(ctx: RepoContext, graph: CommitGraph, bases: list[ObjectId]) -> State | None:
+    """The state that both sides started from; several are merged with each other first."""
+    held = [one for one in bases[:MOST_BASES] if one in graph]
+    if not held:
+        return None
+    state = state_of(ctx, held[0])
+    for other_id in held[1:]:
+        further = graph.merge_bases(held[0], other_id)
+        other = state_of(ctx, other_id)
+        merged = three_way(
+            _base_state(ctx, graph, further), other, state, Verdicts(), partial(_equal_bytes, ctx)
+        )
+        # Where the bases disagree neither of them is what both sides started from.
+        paths = {conflict.path for conflict in merged.conflicts}
+        nodes = State(merged.snapshot, merged.changes, ctx.files)
+        unknown = [node.id for node in (*nodes, *other) if node.path in paths]
+        state = State(merged.snapshot, merged.changes, ctx.files, unknown)
+    return state
+
+
+def _equal_bytes(ctx: RepoContext, one: ChunkTable, two: ChunkTable) -> NDArray[np.bool_]:
+    return equal_bytes(ctx.storage, one, two, to_the_end=True)
+
+
+def diff_of(ctx: RepoContext, target: ObjectId, merged: Merged) -> Diff:
+    """What a merge changes in its target, in the public form."""
+    builder = DiffBuilder()
+    builder.add(merged.log)
+    after = State(merged.snapshot, merged.changes, ctx.files)
+    return builder.build(ctx.files.snapshot(target).nodes, after.tree)
