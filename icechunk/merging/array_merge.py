@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from icechunk.changes.cut_chunks import cut_off, whole_chunks
+from icechunk.changes.merge import SameBytes
 from icechunk.conflicts.model import Conflict, ConflictType
 from icechunk.merging.verdicts import BASE, SOURCE, TARGET, UNDECIDED, Verdicts
 from icechunk.spec.manifest.chunk_table import ChunkTable
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from icechunk.merging.state import State
     from icechunk.spec.manifest.coordinates import Coords
-
-SameBytes = Callable[[ChunkTable, ChunkTable], "NDArray[np.bool_]"]
-"""Which rows of two tables, chunk by chunk, refer to equal bytes in different places."""
 
 _FREE = ("attributes", "dimension_names", "shape", "fill_value")
 """Keys of ``zarr.json`` that may change while the other side writes chunks."""
@@ -212,7 +209,7 @@ def merge_chunks(
     if len(open_):
         result.conflicts.append(Conflict.of_chunks(sides.path, open_))
     laid = sorted_unique(np.concatenate((laid, contested[codes == SOURCE])))
-    pieces = [_taken(source, laid), _taken(former, contested[codes == BASE])]
+    pieces = [taken(source, laid), taken(former, contested[codes == BASE])]
     edits = ChunkTable.concat(pieces, ndim=len(array.shape))
     edits = edits.within(tuple((0, max(n, 1)) for n in array.num_chunks))
     touched = edits.coords()
@@ -276,7 +273,7 @@ def _present(table: ChunkTable, coords: Coords) -> Coords:
     return coords[table.contains(coords)]
 
 
-def _taken(table: ChunkTable, coords: Coords) -> ChunkTable:
+def taken(table: ChunkTable, coords: Coords) -> ChunkTable:
     """References of a state at some coordinates; deletions where it has none."""
     rows = table.find_many(coords)
     held = table.select(np.sort(rows[rows >= 0]))

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from icechunk.changes.change_set import ChangeSet
+from icechunk.changes.tree_view import TreeView
+from icechunk.conflicts.model import Conflict
 from icechunk.core.errors import ErrorKind, SnapshotNotFoundError
 from icechunk.core.ids import ObjectId, id_text
+from icechunk.engine.amend import united
 from icechunk.engine.commit import publish, requested
 from icechunk.engine.context import RepoContext
 from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.engine.unchanged import equal_bytes
 from icechunk.merging.lineage import Lineage, with_lineage
+from icechunk.merging.merged import Merged
 from icechunk.merging.state import State
-from icechunk.merging.three_way import Merged
 from icechunk.refs.capabilities import Capability
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import RepoState
+from icechunk.spec.snapshot.snapshot import Snapshot
+from icechunk.spec.transaction_log.diff import Diff, DiffBuilder
+from icechunk.spec.transaction_log.log import TransactionLog
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from icechunk.spec.manifest.chunk_table import ChunkTable
 
 
 def state_of(ctx: RepoContext, snapshot_id: ObjectId) -> State:
@@ -24,10 +38,68 @@ def state_of(ctx: RepoContext, snapshot_id: ObjectId) -> State:
     return State(ctx.files.snapshot(snapshot_id), ChangeSet(), ctx.files)
 
 
-def commit_merged(
+def result_of(ctx: RepoContext, merged: Merged) -> State:
+    """The state that a merge leads to."""
+    return State(*merged.laid, ctx.files)
+
+
+def same_content(ctx: RepoContext, one: ChunkTable, two: ChunkTable) -> NDArray[np.bool_]:
+    """Which chunks of two tables are equal bytes in different places; bool of shape ``(n,)``."""
+    return equal_bytes(ctx.storage, one, two, to_the_end=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Sources laid over a target, one after the other; what a commit writes.
+
+    Attributes
+    ----------
+    target : State
+        What they were laid over.
+    snapshot, changes
+        See `Merged.laid`.
+    log : TransactionLog
+        What the commit changes.
+    conflicts : list of Conflict
+        What is not decided.
+    base : ObjectId or None
+        The merge base, where there is exactly one.
+    """
+
+    target: State
+    snapshot: Snapshot
+    changes: ChangeSet
+    log: TransactionLog
+    conflicts: list[Conflict]
+    base: ObjectId | None
+
+    @classmethod
+    def of(cls, merged: Merged, base: ObjectId | None) -> Laid:
+        """One source laid over its target."""
+        return cls(merged.target, *merged.laid, merged.log, merged.conflicts, base)
+
+    def then(self, further: Laid) -> Laid:
+        """This, with a source laid over its result."""
+        return Laid(
+            self.target,
+            further.snapshot,
+            further.changes,
+            united(self.log, further.log),
+            [*self.conflicts, *further.conflicts],
+            None,
+        )
+
+    def diff(self) -> Diff:
+        """What the commit would change, in the public form."""
+        builder = DiffBuilder()
+        builder.add(self.log)
+        return builder.build(self.target.tree, TreeView(self.snapshot.nodes, self.changes))
+
+
+def commit_laid(
     ctx: RepoContext,
     branch: str,
-    merged: Merged,
+    laid: Laid,
     lineage: Lineage,
     message: str,
     metadata: dict[str, Any] | None,
@@ -49,18 +121,14 @@ def commit_merged(
     FeatureFlagError
         The merge moves nodes, which this repository does not allow.
     """
+    base = laid.snapshot
     transaction = Transaction(
-        ctx,
-        merged.snapshot.id,
-        mode=SessionMode.writable,
-        branch=branch,
-        changes=merged.changes,
-        base=merged.snapshot,
+        ctx, base.id, mode=SessionMode.writable, branch=branch, changes=laid.changes, base=base
     )
     request = requested(transaction, lineage.kind, message, metadata)
-    register = _registration(ctx, bool(merged.log.moved), sources)
+    register = _registration(ctx, bool(laid.log.moved), sources)
     full = with_lineage(request.metadata, lineage)
-    return publish(transaction, request, register, full, lambda _: merged.log)
+    return publish(transaction, request, register, full, lambda _: laid.log)
 
 
 def _registration(

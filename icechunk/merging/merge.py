@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from icechunk.conflicts.decision import Decision
 from icechunk.core.errors import ConflictError, ErrorKind, InvalidInputError, MergeConflictError
 from icechunk.core.ids import ObjectId, id_text
-from icechunk.engine.amend import united
 from icechunk.engine.context import RepoContext
-from icechunk.engine.unchanged import equal_bytes
 from icechunk.merging.graph import CommitGraph
-from icechunk.merging.laying import commit_merged, state_of
+from icechunk.merging.laying import Laid, commit_laid, result_of, same_content, state_of
 from icechunk.merging.lineage import Lineage, refuse_lineage_key
 from icechunk.merging.result import MergeResult
 from icechunk.merging.state import State
-from icechunk.merging.three_way import Merged, three_way
+from icechunk.merging.three_way import three_way
 from icechunk.merging.verdicts import Verdicts
-from icechunk.spec.transaction_log.diff import Diff, DiffBuilder
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from icechunk.spec.manifest.chunk_table import ChunkTable
 
 FAST_FORWARD = ("auto", "only", "never")
 MOST_BASES = 8
@@ -84,25 +75,6 @@ class MergeOptions:
     def verdicts(self) -> Verdicts:
         """The decisions, for a merge."""
         return Verdicts(self.decisions, self.prefer)
-
-
-@dataclass(frozen=True, slots=True)
-class Laid:
-    """Sources laid over a target, one after the other.
-
-    Attributes
-    ----------
-    merged : Merged or None
-        None where no source has anything that the target does not have.
-    merged_in : tuple of ObjectId
-        The sources that were laid.
-    base : ObjectId or None
-        The merge base of the only source, where there is one.
-    """
-
-    merged: Merged | None
-    merged_in: tuple[Source, ...]
-    base: ObjectId | None
 
 
 def merge(
@@ -165,19 +137,17 @@ def _merge(
             ErrorKind.FAST_FORWARD_ONLY,
         )
     laid = lay(ctx, graph, tip, news, options)
-    merged = laid.merged
-    assert merged is not None
     result = replace(
         result,
         base=None if laid.base is None else id_text(laid.base),
-        conflicts=merged.conflicts,
-        changes=diff_of(ctx, tip, merged),
-        outcome="conflicts" if merged.conflicts else "merged",
+        conflicts=laid.conflicts,
+        changes=laid.diff(),
+        outcome="conflicts" if laid.conflicts else "merged",
     )
     if options.dry_run:
         return result
-    if merged.conflicts:
-        raise MergeConflictError(branch, [one.name for one in news], merged.conflicts)
+    if laid.conflicts:
+        raise MergeConflictError(branch, [one.name for one in news], laid.conflicts)
     lineage = Lineage(
         "squash" if options.squash else "merge",
         (tip,) if options.squash else (tip, *(one.id for one in news)),
@@ -187,7 +157,7 @@ def _merge(
     )
     text = message if message is not None else _message(news, branch)
     ids = [one.id for one in news]
-    new = commit_merged(ctx, branch, merged, lineage, text, metadata, ids)
+    new = commit_laid(ctx, branch, laid, lineage, text, metadata, ids)
     return replace(result, snapshot_id=id_text(new))
 
 
@@ -195,10 +165,9 @@ def _fast_forward(
     ctx: RepoContext, branch: str, tip: ObjectId, source: Source, result: MergeResult
 ) -> MergeResult:
     before, after = state_of(ctx, tip), state_of(ctx, source.id)
-    merged = three_way(before, after, before, Verdicts(), partial(_equal_bytes, ctx))
-    result = replace(
-        result, outcome="fast-forward", base=id_text(tip), changes=diff_of(ctx, tip, merged)
-    )
+    merged = three_way(before, after, before, Verdicts(), partial(same_content, ctx))
+    changes = Laid.of(merged, tip).diff()
+    result = replace(result, outcome="fast-forward", base=id_text(tip), changes=changes)
     if result.dry_run:
         return result
     ctx.ref_store.reset_branch(branch, source.id, tip)
@@ -214,19 +183,22 @@ def lay(
     ctx: RepoContext,
     graph: CommitGraph,
     tip: ObjectId,
-    sources: Iterable[Source],
+    sources: Sequence[Source],
     options: MergeOptions,
 ) -> Laid:
     """Lay sources over a state, one after the other; nothing is written.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        At least one.
 
     Raises
     ------
     InvalidInputError
         Kind ``unrelated-histories``.
     """
-    merged: Merged | None = None
-    laid: list[Source] = []
-    base_id: ObjectId | None = None
+    laid: Laid | None = None
     target = state_of(ctx, tip)
     for source in sources:
         bases = graph.merge_bases(tip, source.id)
@@ -236,22 +208,15 @@ def lay(
                 "unrelated. Merge with `allow_unrelated=True` if that is wanted",
                 ErrorKind.UNRELATED_HISTORIES,
             )
-        base_id = bases[0] if len(bases) == 1 else None
         base = _base_state(ctx, graph, bases)
-        step = three_way(
-            base, state_of(ctx, source.id), target, options.verdicts, partial(_equal_bytes, ctx)
+        merged = three_way(
+            base, state_of(ctx, source.id), target, options.verdicts, partial(same_content, ctx)
         )
-        laid.append(source)
-        if merged is None:
-            merged = step
-        else:
-            merged = replace(
-                step,
-                log=united(merged.log, step.log),
-                conflicts=[*merged.conflicts, *step.conflicts],
-            )
-        target = State(merged.snapshot, merged.changes, ctx.files)
-    return Laid(merged, tuple(laid), base_id if len(laid) == 1 else None)
+        target = result_of(ctx, merged)
+        step = Laid.of(merged, bases[0] if len(bases) == 1 else None)
+        laid = step if laid is None else laid.then(step)
+    assert laid is not None
+    return laid
 
 
 def _base_state(ctx: RepoContext, graph: CommitGraph, bases: list[ObjectId]) -> State | None:
@@ -264,23 +229,11 @@ def _base_state(ctx: RepoContext, graph: CommitGraph, bases: list[ObjectId]) -> 
         further = graph.merge_bases(held[0], other_id)
         other = state_of(ctx, other_id)
         merged = three_way(
-            _base_state(ctx, graph, further), other, state, Verdicts(), partial(_equal_bytes, ctx)
+            _base_state(ctx, graph, further), other, state, Verdicts(), partial(same_content, ctx)
         )
         # Where the bases disagree neither of them is what both sides started from.
         paths = {conflict.path for conflict in merged.conflicts}
-        nodes = State(merged.snapshot, merged.changes, ctx.files)
+        nodes = result_of(ctx, merged)
         unknown = [node.id for node in (*nodes, *other) if node.path in paths]
-        state = State(merged.snapshot, merged.changes, ctx.files, unknown)
+        state = State(*merged.laid, ctx.files, unknown)
     return state
-
-
-def _equal_bytes(ctx: RepoContext, one: ChunkTable, two: ChunkTable) -> NDArray[np.bool_]:
-    return equal_bytes(ctx.storage, one, two, to_the_end=True)
-
-
-def diff_of(ctx: RepoContext, target: ObjectId, merged: Merged) -> Diff:
-    """What a merge changes in its target, in the public form."""
-    builder = DiffBuilder()
-    builder.add(merged.log)
-    after = State(merged.snapshot, merged.changes, ctx.files)
-    return builder.build(ctx.files.snapshot(target).nodes, after.tree)

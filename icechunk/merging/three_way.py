@@ -3,66 +3,45 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from icechunk.changes.change_set import ChangeSet
-from icechunk.changes.chunk_edits import ChunkEdits
 from icechunk.changes.document_merge import differences
 from icechunk.changes.document_merge import merge as merge_documents
-from icechunk.changes.moves import in_log_order
+from icechunk.changes.merge import SameBytes
 from icechunk.conflicts.model import Conflict, ConflictType
-from icechunk.core.ids import NodeId, ObjectId
+from icechunk.core.ids import NodeId
 from icechunk.merging.array_merge import (
     ArrayResult,
-    SameBytes,
     Sides,
     encoding,
     merge_chunks,
     merged_shape,
     with_document,
 )
+from icechunk.merging.documents import DERIVED, encoding_keys, same_document
 from icechunk.merging.hierarchy_merge import Hierarchy
+from icechunk.merging.merged import Changed, Merged
 from icechunk.merging.verdicts import SOURCE, TARGET, UNDECIDED, Verdicts
 from icechunk.spec.manifest.references import changed
 from icechunk.spec.snapshot.nodes import NodeSnapshot
-from icechunk.spec.snapshot.snapshot import ManifestInfo, Snapshot
-from icechunk.spec.transaction_log.log import Move, TransactionLog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from icechunk.merging.state import State
-    from icechunk.spec.manifest.coordinates import Coords
 
 _K = ConflictType
-_DERIVED = "consolidated_metadata"
-"""Key of a group's ``zarr.json`` that only repeats other nodes: never compared, left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """The target with the changes of the source.
-
-    Attributes
-    ----------
-    snapshot : Snapshot
-        The target's snapshot with everything in it that needs no manifest to be written: other
-        metadata and places, nodes that were made or deleted, adopted manifests.
-    changes : ChangeSet
-        What lies over that: chunk references of arrays that both sides changed, and resizes.
-    log : TransactionLog
-        Exact difference of the target and the result.
-    conflicts : list of Conflict
-        What is not decided; the rest is laid as if the target had been chosen for them.
-    """
-
-    snapshot: Snapshot
-    changes: ChangeSet
-    log: TransactionLog
-    conflicts: list[Conflict]
 
 
 def three_way(
-    base: State | None, source: State, target: State, verdicts: Verdicts, same_bytes: SameBytes
+    base: State | None,
+    source: State,
+    target: State,
+    verdicts: Verdicts,
+    same_bytes: SameBytes,
+    *,
+    selected: Callable[[NodeSnapshot], bool] | None = None,
 ) -> Merged:
     """Merge two states that started from a third.
 
@@ -80,8 +59,10 @@ def three_way(
         What was decided about conflicts.
     same_bytes : callable
         Asked about chunks that both sides wrote differently.
+    selected : callable, optional
+        Which nodes to look at; all by default.
     """
-    return _ThreeWay(base, source, target, verdicts, same_bytes).run()
+    return _ThreeWay(base, source, target, verdicts, same_bytes).run(selected)
 
 
 class _ThreeWay:
@@ -103,10 +84,10 @@ class _ThreeWay:
         self.nodes: dict[NodeId, NodeSnapshot] = {}  # made, or different from the target's
         self.results: dict[NodeId, ArrayResult] = {}
 
-    def run(self) -> Merged:
+    def run(self, selected: Callable[[NodeSnapshot], bool] | None) -> Merged:
         """Merge node by node, then place the nodes."""
         self.hierarchy.match_created()
-        for node in list(self.source):
+        for node in filter(selected, list(self.source)):
             target_id = self.hierarchy.matched(node.id)
             its = self.target.by_id(target_id)
             former = None if self.base is None else self.base.by_id(node.id)
@@ -116,7 +97,7 @@ class _ThreeWay:
                 self._adopt(node)
             else:
                 self._deleted_by_target(former, node)
-        for former in () if self.base is None else self.base:
+        for former in () if self.base is None else filter(selected, self.base):
             its = self.target.by_id(former.id)
             if its is not None and self.source.by_id(former.id) is None:
                 self._deleted_by_source(former, its)
@@ -215,7 +196,7 @@ class _ThreeWay:
             return its.user_data
         documents = [{} if one is None else one.document for one in (former, mine, its)]
         for document in documents:
-            document.pop(_DERIVED, None)
+            document.pop(DERIVED, None)
             document.update(same)
         base, ours, theirs = documents
         if not differences({}, ours, theirs):
@@ -324,121 +305,14 @@ class _ThreeWay:
     # -- the result ------------------------------------------------------------------------------
 
     def _merged(self, placed: dict[NodeId, str], removed: set[NodeId]) -> Merged:
-        target = self.target
-        changes = target.changes.copy()
-        result: list[NodeSnapshot] = []
-        log: dict[str, set[NodeId]] = {}
-        chunks: dict[NodeId, Coords] = {}
-        moved: list[Move] = []
-        gone = set(removed)
+        nodes = []
         for node_id in self.nodes.keys() | placed.keys() | self.results.keys():
-            node = self.nodes.get(node_id) or target.by_id(node_id)
-            if node is None or node_id in removed:
-                continue
-            node = replace(node, path=placed.get(node_id, node.path))
-            its = target.by_id(node_id)
-            outcome = self.results.get(node_id, ArrayResult())
-            if its is None:
-                _enter(log, "new", node)
-                if node.array is not None:
-                    coords = self.source.table(self._source_node(node_id)).coords()
-                    if len(coords):
-                        chunks[node_id] = coords
-            else:
-                if not same_document(its, node):
-                    _enter(log, "updated", node)
-                if its.path != node.path:
-                    moved.append(Move(its.path, node.path, node_id, node.is_array))
-                    gone.add(node_id)
-                if outcome.touched is not None and len(outcome.touched):
-                    chunks[node_id] = outcome.touched
-                node = self._resized(changes, its, node, outcome)
-            if outcome.edits is not None:
-                edits = changes.chunks.get(node_id)
-                if edits is None:
-                    assert node.array is not None
-                    grid = (changes.updated.get(node_id) or node).array
-                    assert grid is not None
-                    edits = changes.chunks[node_id] = ChunkEdits(grid.num_chunks)
-                edits.extend(outcome.edits)
-            result.append(node)
-        for node_id in removed:
-            node = target.by_id(node_id)
-            if node is not None:
-                _enter(log, "deleted", node)
-        return Merged(
-            self._snapshot(result, gone),
-            changes,
-            TransactionLog(
-                id=ObjectId(bytes(12)),
-                updated_chunks=dict(sorted(chunks.items())),
-                moved=in_log_order(moved),
-                **{name: frozenset(ids) for name, ids in log.items()},
-            ),
-            self.conflicts,
-        )
-
-    def _source_node(self, node_id: NodeId) -> NodeSnapshot:
-        node = self.source.by_id(node_id)
-        assert node is not None
-        return node
-
-    def _resized(
-        self,
-        changes: ChangeSet,
-        its: NodeSnapshot,
-        node: NodeSnapshot,
-        outcome: ArrayResult,
-    ) -> NodeSnapshot:
-        """Lay a smaller grid as a change, so that the chunks beyond it leave the manifests."""
-        if its.array is None or node.array is None or outcome.adopted is not None:
-            return node
-        if node.id in changes.updated:  # made smaller by a source that was laid before
-            changes.updated[node.id] = _without_manifests(node)
-            return replace(its, path=node.path)
-        former, grid = its.array.num_chunks, node.array.num_chunks
-        if len(former) != len(grid) or all(n >= o for n, o in zip(grid, former, strict=True)):
-            return node
-        changes.updated[node.id] = _without_manifests(node)
-        changes.kept[node.id] = tuple(map(min, former, grid))
-        return replace(its, path=node.path)
-
-    def _snapshot(self, nodes: list[NodeSnapshot], gone: set[NodeId]) -> Snapshot:
-        former = self.target.snapshot
-        known: dict[ObjectId, ManifestInfo] = {**self.source.snapshot.manifests}
-        known.update(former.manifests)
-        table = former.nodes.edited(nodes, gone)
-        used = table.manifest_ids()
-        manifests = {one: info for one, info in known.items() if one in used}
-        return replace(former, nodes=table, manifests=manifests)
-
-
-def _enter(log: dict[str, set[NodeId]], what: str, node: NodeSnapshot) -> None:
-    log.setdefault(f"{what}_{'arrays' if node.is_array else 'groups'}", set()).add(node.id)
-
-
-def _without_manifests(node: NodeSnapshot) -> NodeSnapshot:
-    return node if node.array is None else replace(node, array=replace(node.array, manifests=()))
+            node = self.nodes.get(node_id) or self.target.by_id(node_id)
+            if node is not None and node_id not in removed:
+                node = replace(node, path=placed.get(node_id, node.path))
+                nodes.append(Changed(node, self.results.get(node_id, ArrayResult())))
+        return Merged(self.source, self.target, nodes, removed, self.conflicts)
 
 
 def _encoded(document: dict[str, Any]) -> bytes:
     return json.dumps(document).encode()
-
-
-def encoding_keys(document: dict[str, Any]) -> dict[str, Any]:
-    """Keys of an array's ``zarr.json`` that belong together, its shape and fill value included."""
-    return {
-        key: value
-        for key, value in document.items()
-        if key not in ("attributes", "dimension_names")
-    }
-
-
-def same_document(one: NodeSnapshot, two: NodeSnapshot) -> bool:
-    """Whether two nodes have the same metadata, however it is written."""
-    if one.user_data == two.user_data:
-        return True
-    first, second = one.document, two.document
-    first.pop(_DERIVED, None)
-    second.pop(_DERIVED, None)
-    return not differences({}, first, second)

@@ -198,7 +198,7 @@ class DiffBuilder:
             self._chunks.setdefault(node_id, []).append(coords)
         self._moves.extend((move.source, move.target) for move in log.moved)
 
-    def build(self, before: NodeTable, after: NodeReader) -> Diff:
+    def build(self, before: NodeReader, after: NodeReader) -> Diff:
         """Name everything taken in."""
 
         def paths(name: str) -> set[str]:
@@ -219,7 +219,7 @@ class DiffBuilder:
         )
 
     @staticmethod
-    def _path(node_id: NodeId, before: NodeTable, after: NodeReader) -> str | None:
+    def _path(node_id: NodeId, before: NodeReader, after: NodeReader) -> str | None:
         node = after.by_id(node_id) or before.by_id(node_id)
         return None if node is None else node.path
 
