@@ -180,7 +180,7 @@ def flush_detached(
             return done
         ctx, base = transaction.ctx, transaction.base
         flushed = flush(ctx, base, transaction.changes, message, request.metadata)
-        publication = Publication(None, _record(flushed, base.id), request)
+        publication = Publication(None, record_of(flushed, base.id), request)
 
         def register() -> None:
             transaction.attempt(publication)
@@ -201,7 +201,7 @@ def write_base(transaction: Transaction) -> Snapshot:
     return flushed.snapshot
 
 
-def _record(flushed: Flushed, parent_id: ObjectId) -> SnapshotRecord:
+def record_of(flushed: Flushed, parent_id: ObjectId) -> SnapshotRecord:
     snapshot = flushed.snapshot
     return SnapshotRecord(
         snapshot.id, parent_id, snapshot.flushed_at, snapshot.message, snapshot.metadata, ()
@@ -242,7 +242,7 @@ def publish(
     log = None if log_of is None else log_of(changes)
     full = request.metadata if metadata is None else metadata
     flushed = flush(ctx, base, changes, request.message, full, log)
-    publication = Publication(branch, _record(flushed, base.id), request)
+    publication = Publication(branch, record_of(flushed, base.id), request)
 
     def move_branch() -> None:
         transaction.attempt(publication)

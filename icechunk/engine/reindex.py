@@ -60,7 +60,7 @@ def shift(transaction: Transaction, path: str, offset: Sequence[int]) -> None:
     moved = table.coords().astype(np.int64) + near
     inside = ((moved >= 0) & (moved < np.array(_grid(reader), np.int64))).all(axis=1)
     placed = _relocated(table.select(inside), moved[inside])
-    _record(transaction, reader, placed, table.coords())
+    record_of(transaction, reader, placed, table.coords())
 
 
 def reindex(
@@ -115,7 +115,7 @@ def reindex(
         origins = (_call(backward, one) for one in left.tolist())
         gone = [origin is None or table.find(origin) < 0 for origin in origins]
         vacated = left[np.array(gone, np.bool_)]
-    _record(transaction, reader, placed, vacated)
+    record_of(transaction, reader, placed, vacated)
 
 
 def _regular(transaction: Transaction, path: str) -> ArrayReader:
@@ -190,7 +190,7 @@ def _relocated(table: ChunkTable, coords: NDArray[np.int64]) -> ChunkTable:
     )
 
 
-def _record(
+def record_of(
     transaction: Transaction, reader: ArrayReader, placed: ChunkTable, vacated: Coords
 ) -> None:
     """Record the new places, and deletions of vacated ones that nothing moved to."""

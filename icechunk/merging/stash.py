@@ -1,0 +1,267 @@
+"""Stashes: uncommitted changes of a session, kept as a snapshot that a hidden branch holds.
+
+The branch protects the snapshot from garbage collection by every implementation; a snapshot without
+a ref is collected once its file is old enough.  Other implementations list it as a branch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from icechunk.changes.change_set import ChangeSet
+from icechunk.conflicts.model import Conflict
+from icechunk.core.clock import to_datetime
+from icechunk.core.errors import (
+    ErrorKind,
+    MergeConflictError,
+    RefNotFoundError,
+    SessionStateError,
+)
+from icechunk.core.ids import ObjectId, id_text, parse_object_id
+from icechunk.core.locks import held
+from icechunk.engine.commit import record_of
+from icechunk.engine.context import RepoContext
+from icechunk.engine.durability import made_durable
+from icechunk.engine.flush import flush
+from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.merging.laying import same_content, state_of
+from icechunk.merging.lineage import Lineage, lineage_of, with_lineage
+from icechunk.merging.state import State
+from icechunk.merging.three_way import three_way
+from icechunk.merging.verdicts import Verdicts
+from icechunk.refs.base import RefStore
+from icechunk.refs.capabilities import Capability
+from icechunk.spec.repo.snapshot_table import SnapshotRecord
+from icechunk.spec.repo.state import RepoState
+
+STASH_PREFIX: Final = "__icechunk.stash."
+"""Begin of the names of branches that hold stashes; legal ref names in both spec versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class StashInfo:
+    """One stash.
+
+    Attributes
+    ----------
+    index : int
+        Its number, 0 for the newest; changes when others are dropped.
+    snapshot_id : str
+        The stashed state.
+    message : str
+    branch : str
+        Branch of the session that was stashed; empty for a session without one.
+    base : str
+        Snapshot that the changes were made over.
+    written_at : datetime
+        UTC.
+    ref : str
+        Name of the branch that holds it.
+    """
+
+    index: int
+    snapshot_id: str
+    message: str
+    branch: str
+    base: str
+    written_at: datetime
+    ref: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {
+            "index": self.index,
+            "snapshot_id": self.snapshot_id,
+            "message": self.message,
+            "branch": self.branch,
+            "base": self.base,
+            "written_at": self.written_at.isoformat(),
+            "ref": self.ref,
+        }
+
+
+def is_stash(branch: str) -> bool:
+    """Whether a branch only holds a stash, and is left out of listings."""
+    return branch.startswith(STASH_PREFIX)
+
+
+def stash(transaction: Transaction, message: str) -> ObjectId:
+    """Keep the changes of a session, and leave it without any.
+
+    A crash leaves the stash and the session's changes, never neither.
+
+    Raises
+    ------
+    SessionStateError
+        Kind ``no-changes-to-commit`` without changes, ``not-allowed`` for a fork.
+    ReadOnlyError
+        For a read-only session.
+    """
+    if transaction.mode is not SessionMode.rearrange:
+        transaction.check_writable()
+    if transaction.origin is not None:
+        raise SessionStateError(
+            "a fork cannot be stashed; merge it into the session it came from, and stash that",
+            ErrorKind.NOT_ALLOWED,
+        )
+    if transaction.changes.is_empty:
+        raise SessionStateError(
+            "there are no uncommitted changes to stash", ErrorKind.NO_CHANGES_TO_COMMIT
+        )
+
+    def keep() -> ObjectId:
+        ctx, base = transaction.ctx, transaction.base
+        lineage = Lineage("stash", (base.id,), base.id, transaction.branch or "")
+        metadata = with_lineage(ctx.default_metadata, lineage)
+        flushed = flush(ctx, base, transaction.changes, message, metadata)
+        record = record_of(flushed, base.id)
+        made_durable(transaction, flushed, partial(_register, ctx.ref_store, record))
+        transaction.replace_changes(ChangeSet())
+        return record.id
+
+    return transaction.exclusively(keep)
+
+
+def _register(ref_store: RefStore, record: SnapshotRecord) -> None:
+    name = f"{STASH_PREFIX}{_next_number(ref_store.branches())}-{id_text(record.id)}"
+    if Capability.REPO_OBJECT not in ref_store.capabilities:
+        ref_store.detach(record)
+        ref_store.create_branch(name, record.id)
+        return
+
+    def change(state: RepoState, *stamp: Any, **named: Any) -> RepoState:
+        # One publication: a stash without its branch could be collected.
+        state = state.with_detached(record, *stamp, **named)
+        return state.with_branch(name, record.id, *stamp, **named)
+
+    ref_store.update(change)
+
+
+def _next_number(branches: Mapping[str, ObjectId]) -> int:
+    return max((_number(name) for name in branches if is_stash(name)), default=0) + 1
+
+
+def _number(name: str) -> int:
+    digits = name[len(STASH_PREFIX) :].partition("-")[0]
+    return int(digits) if digits.isdecimal() else 0
+
+
+def stashes(ctx: RepoContext) -> list[StashInfo]:
+    """All stashes of a repository, newest first."""
+    branches = ctx.ref_store.branches()
+    names = sorted(filter(is_stash, branches), key=_number, reverse=True)
+    return [_info(ctx, index, name, branches[name]) for index, name in enumerate(names)]
+
+
+def _info(ctx: RepoContext, index: int, name: str, snapshot_id: ObjectId) -> StashInfo:
+    record = ctx.ref_store.snapshot(snapshot_id)
+    lineage = lineage_of(record.metadata)
+    base = None if lineage is None else lineage.base
+    return StashInfo(
+        index=index,
+        snapshot_id=id_text(snapshot_id),
+        message=record.message,
+        branch="" if lineage is None else lineage.source,
+        base="" if base is None else id_text(base),
+        written_at=to_datetime(record.flushed_at),
+        ref=name,
+    )
+
+
+def find_stash(ctx: RepoContext, which: int | str) -> StashInfo:
+    """A stash by its number or the id of its snapshot.
+
+    Raises
+    ------
+    RefNotFoundError
+        Kind ``ref-not-found``.
+    """
+    found = stashes(ctx)
+    for one in found:
+        if which in (one.index, one.snapshot_id, one.ref):
+            return one
+    kept = f"there are {len(found)}, numbered from 0" if found else "there are none"
+    raise RefNotFoundError(f"no stash {which}: {kept}", ErrorKind.REF_NOT_FOUND)
+
+
+def drop_stash(ctx: RepoContext, which: int | str) -> StashInfo:
+    """Remove a stash; its snapshot stays until garbage collection.
+
+    Raises
+    ------
+    RefNotFoundError
+        Kind ``ref-not-found``.
+    """
+    found = find_stash(ctx, which)
+    ctx.ref_store.delete_branch(found.ref)
+    return found
+
+
+def apply_stash(transaction: Transaction, which: int | str, verdicts: Verdicts) -> list[Conflict]:
+    """Lay a stash on the changes of a session, whatever its base is by now.
+
+    Returns
+    -------
+    list of Conflict
+        What is not decided; then the session is as it was.
+
+    Raises
+    ------
+    RefNotFoundError
+        Kind ``ref-not-found``.
+    SessionStateError
+        Kind ``not-allowed`` when the session was written to meanwhile.
+    """
+    if transaction.mode is not SessionMode.rearrange:
+        transaction.check_writable()
+    ctx = transaction.ctx
+    found = find_stash(ctx, which)
+    stashed = ctx.files.snapshot(parse_object_id(found.snapshot_id))
+    base = parse_object_id(found.base) if found.base else None
+    revision, changes = transaction.copied()
+    merged = three_way(
+        None if base is None else state_of(ctx, base),
+        State(stashed, ChangeSet(), ctx.files),
+        State(transaction.base, changes, ctx.files),
+        verdicts,
+        partial(same_content, ctx),
+    )
+    if merged.conflicts:
+        return merged.conflicts
+    after = merged.as_changes()
+
+    def take_over() -> None:
+        if transaction.revision != revision:
+            raise SessionStateError(
+                "the session was written to while a stash was laid on it; try again",
+                ErrorKind.NOT_ALLOWED,
+            )
+        transaction.replace_changes(after)
+
+    held(transaction.lock, take_over)
+    return []
+
+
+def pop_stash(transaction: Transaction, which: int | str, verdicts: Verdicts) -> StashInfo:
+    """Lay a stash on the changes of a session, then remove the stash.
+
+    Raises
+    ------
+    MergeConflictError
+        The session changed the same things; nothing was changed, the stash is kept.
+    RefNotFoundError
+        Kind ``ref-not-found``.
+    """
+    found = find_stash(transaction.ctx, which)
+    conflicts = apply_stash(transaction, found.ref, verdicts)
+    if conflicts:
+        into = (
+            "the session" if transaction.branch is None else f"the session on {transaction.branch}"
+        )
+        raise MergeConflictError(into, [f"stash {found.index}"], conflicts)
+    drop_stash(transaction.ctx, found.ref)
+    return found
