@@ -202,6 +202,7 @@ def write_base(transaction: Transaction) -> Snapshot:
 
 
 def record_of(flushed: Flushed, parent_id: ObjectId) -> SnapshotRecord:
+    """What the repository records of a snapshot whose files are written."""
     snapshot = flushed.snapshot
     return SnapshotRecord(
         snapshot.id, parent_id, snapshot.flushed_at, snapshot.message, snapshot.metadata, ()

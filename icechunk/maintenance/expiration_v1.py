@@ -10,6 +10,7 @@ from icechunk.engine.context import RepoContext
 from icechunk.files.layout import snapshot_key
 from icechunk.maintenance.reachability import uncached_files
 from icechunk.refs.base import RefStore
+from icechunk.refs.stash_names import is_stash
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import MAIN
 
@@ -44,7 +45,7 @@ class Files:
             if delete_tags and old[tip]:
                 self._drop(name, tip, tag=True)
         for name, tip in branches:
-            if delete_branches and name != MAIN and old[tip]:
+            if delete_branches and name != MAIN and old[tip] and not is_stash(name):
                 self._drop(name, tip, tag=False)
         return gone
 

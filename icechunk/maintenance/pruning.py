@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from icechunk.core.ids import ObjectId
+from icechunk.refs.stash_names import is_stash
 from icechunk.spec.columns.id_columns import Ids, ids_of, member
 from icechunk.spec.repo.snapshot_table import NO_PARENT, SnapshotTable
 from icechunk.spec.repo.state import MAIN, RepoState
@@ -70,7 +71,9 @@ def expiration(
         if not asked:
             return frozenset()
         return frozenset(
-            name for name, tip in refs.items() if name != MAIN and expired[table.row_of(tip)]
+            name
+            for name, tip in refs.items()
+            if name != MAIN and not is_stash(name) and expired[table.row_of(tip)]
         )
 
     branches = doomed(state.branches, delete_branches)

@@ -22,6 +22,7 @@ from icechunk.merging.state import State
 from icechunk.refs.capabilities import Capability
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import RepoState
+from icechunk.spec.repo.update_log import Stamp
 from icechunk.spec.snapshot.snapshot import Snapshot
 from icechunk.spec.transaction_log.diff import Diff, DiffBuilder
 from icechunk.spec.transaction_log.log import TransactionLog
@@ -141,7 +142,7 @@ def _registration(
         return ref_store.commit
 
     def register(branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
-        def change(state: RepoState, at: int, backup: str, limit: int) -> RepoState:
+        def change(state: RepoState, stamp: Stamp) -> RepoState:
             if moves:
                 state.require_flag("move_node", "merge branches of which one moved nodes")
             for source in sources:
@@ -151,9 +152,7 @@ def _registration(
                         "was committed",
                         ErrorKind.SNAPSHOT_NOT_FOUND,
                     )
-            return state.with_commit(
-                branch, expected, record, at=at, backup_path=backup, limit=limit
-            )
+            return state.with_commit(branch, expected, record, stamp)
 
         ref_store.update(change)
 

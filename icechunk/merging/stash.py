@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.conflicts.model import Conflict
@@ -35,11 +35,10 @@ from icechunk.merging.three_way import three_way
 from icechunk.merging.verdicts import Verdicts
 from icechunk.refs.base import RefStore
 from icechunk.refs.capabilities import Capability
+from icechunk.refs.stash_names import STASH_PREFIX, is_stash
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import RepoState
-
-STASH_PREFIX: Final = "__icechunk.stash."
-"""Begin of the names of branches that hold stashes; legal ref names in both spec versions."""
+from icechunk.spec.repo.update_log import Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +81,6 @@ class StashInfo:
             "written_at": self.written_at.isoformat(),
             "ref": self.ref,
         }
-
-
-def is_stash(branch: str) -> bool:
-    """Whether a branch only holds a stash, and is left out of listings."""
-    return branch.startswith(STASH_PREFIX)
 
 
 def stash(transaction: Transaction, message: str) -> ObjectId:
@@ -133,10 +127,9 @@ def _register(ref_store: RefStore, record: SnapshotRecord) -> None:
         ref_store.create_branch(name, record.id)
         return
 
-    def change(state: RepoState, *stamp: Any, **named: Any) -> RepoState:
+    def change(state: RepoState, stamp: Stamp) -> RepoState:
         # One publication: a stash without its branch could be collected.
-        state = state.with_detached(record, *stamp, **named)
-        return state.with_branch(name, record.id, *stamp, **named)
+        return state.with_detached(record, stamp).with_branch(name, record.id, stamp)
 
     ref_store.update(change)
 
@@ -246,8 +239,10 @@ def apply_stash(transaction: Transaction, which: int | str, verdicts: Verdicts) 
     return []
 
 
-def pop_stash(transaction: Transaction, which: int | str, verdicts: Verdicts) -> StashInfo:
-    """Lay a stash on the changes of a session, then remove the stash.
+def pop_stash(
+    transaction: Transaction, which: int | str, verdicts: Verdicts, *, keep: bool = False
+) -> StashInfo:
+    """Lay a stash on the changes of a session, then remove the stash unless it is to be kept.
 
     Raises
     ------
@@ -263,5 +258,6 @@ def pop_stash(transaction: Transaction, which: int | str, verdicts: Verdicts) ->
             "the session" if transaction.branch is None else f"the session on {transaction.branch}"
         )
         raise MergeConflictError(into, [f"stash {found.index}"], conflicts)
-    drop_stash(transaction.ctx, found.ref)
+    if not keep:
+        drop_stash(transaction.ctx, found.ref)
     return found

@@ -201,6 +201,8 @@ class _ThreeWay:
         base, ours, theirs = documents
         if not differences({}, ours, theirs):
             return its.user_data if not same or theirs == its.document else _encoded(theirs)
+        if former is not None and not differences({}, base, theirs) and ours == mine.document:
+            return mine.user_data  # byte for byte
         kind = _K.ZarrMetadataDoubleUpdate
         decision = self.verdicts.decision(kind, its.path)
         if decision is not None and decision.choice == "custom":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,7 +18,31 @@ if TYPE_CHECKING:
 
 UNDECIDED, SOURCE, TARGET, BASE = range(4)
 _CODES: Final = {"ours": SOURCE, "theirs": TARGET, "base": BASE}
+_SIDES: Final = {"source": "ours", "target": "theirs"}
 _PREFERENCES: Final = {None: UNDECIDED, "source": SOURCE, "target": TARGET}
+
+
+def decisions_of(entries: Iterable[Decision | Mapping[str, Any]]) -> tuple[Decision, ...]:
+    """Decisions from values or their JSON-able form; ``source`` and ``target`` name sides too.
+
+    Raises
+    ------
+    InvalidInputError
+        When an entry is wrong.
+    """
+    return tuple(
+        one if isinstance(one, Decision) else Decision.from_dict(_in_sides(one)) for one in entries
+    )
+
+
+def _in_sides(entry: Mapping[str, Any]) -> dict[str, Any]:
+    form = dict(entry)
+    form["choice"] = _SIDES.get(form.get("choice", ""), form.get("choice"))
+    if isinstance(form.get("keys"), Mapping):
+        form["keys"] = {key: _SIDES.get(side, side) for key, side in form["keys"].items()}
+    if "otherwise" in form:
+        form["otherwise"] = _SIDES.get(form["otherwise"], form["otherwise"])
+    return form
 
 
 class Verdicts:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -33,6 +33,7 @@ from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.files.repository_files import RepositoryFiles
 from icechunk.refs.capabilities import Capability
 from icechunk.refs.open import detect, open_ref_store
+from icechunk.refs.stash_names import is_stash
 from icechunk.repository import history as histories
 from icechunk.repository import opening
 from icechunk.repository.unanswered import Unanswered
@@ -47,10 +48,16 @@ from icechunk.store.zarr_store import IcechunkStore
 if TYPE_CHECKING:
     from typing import Self
 
+    from icechunk.conflicts.decision import Decision
     from icechunk.conflicts.model import Conflict
+    from icechunk.core.ids import ObjectId
     from icechunk.display.graph import AncestryGraph
     from icechunk.maintenance.gc_summary import GCSummary
     from icechunk.maintenance.storage_stats import ChunkStorageStats, PackUsage
+    from icechunk.merging.bisect import Bisection
+    from icechunk.merging.blame import Blame
+    from icechunk.merging.result import MergeResult
+    from icechunk.merging.stash import StashInfo
     from icechunk.repository.commit_table import CommitTable
     from icechunk.repository.transaction_log import TransactionLogInfo
     from icechunk.spec.manifest.file_info import ManifestFileInfo
@@ -551,8 +558,8 @@ class Repository(Shown):
     # same handle with the same arguments then succeeds without a second change (`Unanswered`).
 
     def list_branches(self) -> set[str]:
-        """Names of all branches."""
-        return set(self._ctx.ref_store.branches())
+        """Names of all branches, those that hold stashes left out."""
+        return {name for name in self._ctx.ref_store.branches() if not is_stash(name)}
 
     def lookup_branch(self, branch: str) -> str:
         """Id of the snapshot at the tip of a branch.
@@ -810,8 +817,9 @@ class Repository(Shown):
             `SnapshotInfo`, newest first).
         """
         branches, tags, records = self._ctx.ref_store.commits()
+        shown = {name: tip for name, tip in branches.items() if not is_stash(name)}
         return {
-            "branches": {name: id_text(target) for name, target in branches.items()},
+            "branches": {name: id_text(target) for name, target in shown.items()},
             "tags": {name: id_text(target) for name, target in tags.items()},
             "commits": [self._info(record) for record in records],
         }
@@ -922,6 +930,349 @@ class Repository(Shown):
     transaction_log_async = twin(transaction_log)
     commit_table_async = twin(commit_table)
     rebase_conflicts_async = twin(rebase_conflicts)
+
+    # -- merges ----------------------------------------------------------------------------------
+
+    def merge(
+        self,
+        source: str | Sequence[str],
+        into: str = "main",
+        *,
+        message: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        fast_forward: str = "auto",
+        squash: bool = False,
+        prefer: str | None = None,
+        decisions: Iterable[Decision | Mapping[str, Any]] = (),
+        allow_unrelated: bool = False,
+        dry_run: bool = False,
+        rebase_tries: int = 1000,
+    ) -> MergeResult:
+        """Merge branches, tags or snapshots into a branch.
+
+        What both sides changed since their merge base is compared node by node (by id), key by key
+        and chunk by chunk; equal changes are no conflicts. Nothing is changed when conflicts are
+        left. Chunks are not copied. Open sessions are not touched.
+
+        Parameters
+        ----------
+        source : str or sequence of str
+            Branch, tag or snapshot id; several are merged into one commit.
+        into : str
+            Branch that the result becomes the tip of.
+        message : str, optional
+            Of the merge commit; "Merge branch 'f' into main" by default.
+        metadata : dict, optional
+            Of the merge commit.
+        fast_forward : {"auto", "never", "only"}
+            ``"auto"`` only moves the branch where it has no commits of its own, ``"never"`` makes
+            a commit in any case, ``"only"`` refuses to make one.
+        squash : bool
+            Do not record the source as a parent.
+        prefer : {"source", "target"}, optional
+            The side to take where both changed the same thing and no decision is about it.
+        decisions : iterable of Decision or mapping
+            Decisions about single conflicts; ``"ours"`` is the source, ``"theirs"`` the target.
+        allow_unrelated : bool
+            Also merge histories that have no commit in common.
+        dry_run : bool
+            Change nothing, and return what a merge would do, conflicts included.
+        rebase_tries : int
+            How often to merge again when other writers move the branch meanwhile.
+
+        Returns
+        -------
+        MergeResult
+            `outcome` is ``"merged"``, ``"fast-forward"`` or ``"up-to-date"``; of a dry run also
+            ``"conflicts"``.
+
+        Raises
+        ------
+        MergeConflictError
+            Conflicts are left; nothing was changed.
+        RefNotFoundError
+            There is no such branch, tag or snapshot.
+        InvalidInputError
+            Kinds ``unrelated-histories`` and ``fast-forward-only``.
+
+        Examples
+        --------
+        >>> repo.merge("feature", dry_run=True).conflicts  # doctest: +SKIP
+        []
+        >>> repo.merge("feature", into="main").outcome  # doctest: +SKIP
+        'merged'
+        """
+        from icechunk.merging.merge import MergeOptions, merge
+        from icechunk.merging.revisions import find_source
+        from icechunk.merging.verdicts import decisions_of
+
+        names = [source] if isinstance(source, str) else list(source)
+        options = MergeOptions(
+            fast_forward=fast_forward,
+            squash=squash,
+            prefer=prefer,
+            decisions=decisions_of(decisions),
+            allow_unrelated=allow_unrelated,
+            dry_run=dry_run,
+            tries=rebase_tries,
+        )
+        sources = [find_source(self._ctx, name) for name in names]
+        return merge(self._ctx, sources, into, options, message, metadata)
+
+    def merge_base(self, a: str, b: str) -> str | None:
+        """Best common ancestor of two states, merges included.
+
+        Parameters
+        ----------
+        a, b : str
+            Branches, tags or snapshot ids.
+
+        Returns
+        -------
+        str or None
+            Snapshot id, the newest where there are several; None for unrelated histories.
+        """
+        from icechunk.merging.graph import CommitGraph
+        from icechunk.merging.revisions import find_snapshot
+
+        ids = find_snapshot(self._ctx, a), find_snapshot(self._ctx, b)
+        bases = CommitGraph(self._ctx.ref_store).merge_bases(*ids)
+        return id_text(bases[0]) if bases else None
+
+    def cherry_pick(
+        self,
+        snapshots: str | Sequence[str],
+        onto: str = "main",
+        *,
+        message: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        prefer: str | None = None,
+        decisions: Iterable[Decision | Mapping[str, Any]] = (),
+        dry_run: bool = False,
+    ) -> list[MergeResult]:
+        """Make the changes of single commits on a branch again.
+
+        Parameters
+        ----------
+        snapshots : str or sequence of str
+            Commits (snapshot ids, branches or tags for their tips), in the order to be made.
+        onto : str
+            The branch.
+        message : str, optional
+            Of the new commit, when there is one; that of the picked commit by default.
+        metadata : dict, optional
+            Of the new commits.
+        prefer, decisions
+            As in `merge`; the source is the picked commit.
+        dry_run : bool
+            Change nothing, and return what would be done.
+
+        Returns
+        -------
+        list of MergeResult
+            One per commit; ``"up-to-date"`` where the branch has its changes already.
+
+        Raises
+        ------
+        MergeConflictError
+            Conflicts are left; nothing was changed.
+        InvalidInputError
+            For the first commit of a repository, or one whose parent expired.
+        """
+        from icechunk.merging.merge import MergeOptions
+        from icechunk.merging.picks import picks, replay
+        from icechunk.merging.verdicts import decisions_of
+
+        options = MergeOptions(prefer=prefer, decisions=decisions_of(decisions), dry_run=dry_run)
+        steps = picks(self._ctx, self._snapshots(snapshots))
+        return replay(self._ctx, steps, onto, options, message, metadata)
+
+    def revert(
+        self,
+        snapshots: str | Sequence[str],
+        on: str = "main",
+        *,
+        parent: int = 1,
+        message: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        prefer: str | None = None,
+        decisions: Iterable[Decision | Mapping[str, Any]] = (),
+        dry_run: bool = False,
+    ) -> list[MergeResult]:
+        """Take back the changes of single commits by new commits on a branch.
+
+        Parameters
+        ----------
+        snapshots : str or sequence of str
+            Commits, in the order to be taken back: the newest first.
+        on : str
+            The branch.
+        parent : int
+            Of a merge: which parent to go back to, from 1.
+        message, metadata, prefer, decisions, dry_run
+            As in `cherry_pick`; the source is the state before the commit.
+
+        Returns
+        -------
+        list of MergeResult
+            One per commit; ``"up-to-date"`` where nothing of its changes is left.
+
+        Raises
+        ------
+        MergeConflictError
+            Conflicts are left; nothing was changed.
+        InvalidInputError
+            For the first commit of a repository, or one whose parent expired.
+        """
+        from icechunk.merging.merge import MergeOptions
+        from icechunk.merging.picks import replay, reversals
+        from icechunk.merging.verdicts import decisions_of
+
+        options = MergeOptions(prefer=prefer, decisions=decisions_of(decisions), dry_run=dry_run)
+        steps = reversals(self._ctx, self._snapshots(snapshots), parent)
+        return replay(self._ctx, steps, on, options, message, metadata)
+
+    def squash(
+        self,
+        branch: str,
+        since: str,
+        message: str,
+        *,
+        metadata: dict[str, Any] | None = None,
+    ) -> str:
+        """Replace the commits of a branch after one of its ancestors by a single commit.
+
+        Parameters
+        ----------
+        branch : str
+            The branch.
+        since : str
+            Branch, tag or snapshot id of the ancestor, which stays.
+        message : str
+            Of the new commit.
+        metadata : dict, optional
+            Of the new commit.
+
+        Returns
+        -------
+        str
+            Id of the new tip, whose tree is that of the former tip.
+
+        Raises
+        ------
+        InvalidInputError
+            `since` is not an ancestor of the branch, or is its tip.
+        ConflictError
+            The branch moved meanwhile; nothing was changed.
+        """
+        from icechunk.merging.restore import squash
+        from icechunk.merging.revisions import find_snapshot
+
+        ancestor = find_snapshot(self._ctx, since)
+        return id_text(squash(self._ctx, branch, ancestor, message, metadata))
+
+    def _snapshots(self, names: str | Sequence[str]) -> list[ObjectId]:
+        from icechunk.merging.revisions import find_snapshot
+
+        return [
+            find_snapshot(self._ctx, name)
+            for name in ([names] if isinstance(names, str) else names)
+        ]
+
+    def stashes(self) -> list[StashInfo]:
+        """Stashes of all sessions, newest first; see `Session.stash`."""
+        from icechunk.merging.stash import stashes
+
+        return stashes(self._ctx)
+
+    def drop_stash(self, stash: int | str = 0) -> StashInfo:
+        """Remove a stash; its snapshot stays until garbage collection.
+
+        Parameters
+        ----------
+        stash : int or str
+            Its number, 0 for the newest, or the id of its snapshot.
+
+        Raises
+        ------
+        RefNotFoundError
+            Kind ``ref-not-found``.
+        """
+        from icechunk.merging.stash import drop_stash
+
+        return drop_stash(self._ctx, stash)
+
+    def blame(
+        self, path: str, region: Sequence[slice | int] | None = None, *, ref: str = "main"
+    ) -> Blame:
+        """Find the commit that wrote each chunk of an array last.
+
+        Reads transaction logs, not chunks. Merges and moves are followed.
+
+        Parameters
+        ----------
+        path : str
+            The array.
+        region : sequence of slice or int, optional
+            Elements of the array, one item per axis or fewer; all by default.
+        ref : str
+            Branch, tag or snapshot id to start from.
+
+        Returns
+        -------
+        Blame
+            Chunks and commits as columns; ``print`` shows a table.
+
+        Raises
+        ------
+        NodeNotFoundError
+            There is no such node.
+        InvalidInputError
+            Kinds ``not-an-array`` and ``invalid-region``.
+        """
+        from icechunk.merging.blame import blame
+        from icechunk.merging.revisions import find_snapshot
+
+        return blame(self._ctx, find_snapshot(self._ctx, ref), path, region)
+
+    def bisect(self, good: str, bad: str, test: Callable[[Session], bool | None]) -> Bisection:
+        """Find the commit that made a test fail, with the logarithm of as many tests.
+
+        Parameters
+        ----------
+        good, bad : str
+            Branches, tags or snapshot ids of a state where the test passes and one where it fails.
+        test : callable
+            Given a read-only session: True when the state is good, False when it is bad, None when
+            it cannot be tested.
+
+        Returns
+        -------
+        Bisection
+            `first_bad` has the commit; several when those between them cannot be tested.
+
+        Raises
+        ------
+        InvalidInputError
+            The good state does not come before the bad one.
+        """
+        from icechunk.merging.bisect import run, start
+        from icechunk.merging.graph import CommitGraph
+        from icechunk.merging.revisions import find_snapshot
+
+        graph = CommitGraph(self._ctx.ref_store)
+        begun = start(graph, find_snapshot(self._ctx, good), find_snapshot(self._ctx, bad))
+        return run(graph, begun, lambda one: test(self.readonly_session(snapshot_id=one)))
+
+    merge_async = twin(merge)
+    merge_base_async = twin(merge_base)
+    cherry_pick_async = twin(cherry_pick)
+    revert_async = twin(revert)
+    squash_async = twin(squash)
+    stashes_async = twin(stashes)
+    drop_stash_async = twin(drop_stash)
+    blame_async = twin(blame)
+    bisect_async = twin(bisect)
 
     # -- metadata, status and feature flags (format version 2) -----------------------------------
 

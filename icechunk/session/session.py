@@ -7,7 +7,7 @@ need once, are imported by the methods that use them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,9 +29,11 @@ from icechunk.spec.manifest.chunk_type import ChunkType
 from icechunk.store.zarr_store import IcechunkStore
 
 if TYPE_CHECKING:
+    from icechunk.conflicts.decision import Decision
     from icechunk.conflicts.model import ConflictReport
     from icechunk.engine.forking import SessionRecipe
     from icechunk.engine.reindex import Mapped
+    from icechunk.merging.stash import StashInfo
     from icechunk.repository import Repository
     from icechunk.session.references import ChunkReferences
     from icechunk.spec.snapshot.nodes import NodeSnapshot
@@ -685,6 +687,99 @@ class Session(Shown):
         return plan(self._transaction)
 
     @labelled
+    def restore(self, path: str, source: str, region: Sequence[slice | int] | None = None) -> None:
+        """Give a node, with everything below it, the content that it has in another state.
+
+        Parameters
+        ----------
+        path : str
+            Absolute path; ``"/"`` restores everything.
+        source : str
+            Branch, tag or snapshot id.
+        region : sequence of slice or int, optional
+            Elements of an array to restore; its other elements and its metadata stay.
+
+        Raises
+        ------
+        NodeNotFoundError
+            Neither state has a node there; with a region, both must have an array.
+        InvalidInputError
+            Kind ``invalid-region``.
+        """
+        from icechunk.merging.restore import restore
+        from icechunk.merging.revisions import find_snapshot
+        from icechunk.store.regions import copy_region
+
+        transaction = self._transaction
+        state = find_snapshot(transaction.ctx, source)
+        if region is None:
+            restore(transaction, path, state)
+            return
+        other = Transaction(transaction.ctx, state, mode=SessionMode.readonly)
+        copy_region(Session(other).store, self.store, path, region)
+
+    def stash(self, message: str = "") -> str:
+        """Put the uncommitted changes aside, and leave the session without any.
+
+        They survive the process, are safe from garbage collection, and come back with `pop_stash`
+        in any session. Other libraries list the branch that holds them.
+
+        Parameters
+        ----------
+        message : str
+            For `Repository.stashes`.
+
+        Returns
+        -------
+        str
+            Snapshot id of the stash.
+
+        Raises
+        ------
+        SessionStateError
+            Kind ``no-changes-to-commit`` without changes, ``not-allowed`` for a fork.
+        ReadOnlyError
+            For a read-only session.
+        """
+        from icechunk.merging.stash import stash
+
+        _check_message(message)
+        return id_text(stash(self._transaction, message))
+
+    def pop_stash(
+        self,
+        stash: int | str = 0,
+        *,
+        prefer: str | None = None,
+        decisions: Iterable[Decision | Mapping[str, Any]] = (),
+        keep: bool = False,
+    ) -> StashInfo:
+        """Lay a stash on this session's changes, and remove the stash.
+
+        Parameters
+        ----------
+        stash : int or str
+            Its number, 0 for the newest, or the id of its snapshot.
+        prefer : {"source", "target"}, optional
+            The side to take in conflicts: the stash (source) or the session (target).
+        decisions : iterable of Decision or mapping
+            Decisions about single conflicts.
+        keep : bool
+            Do not remove the stash.
+
+        Raises
+        ------
+        MergeConflictError
+            The session changed the same things; nothing was changed and the stash is kept.
+        RefNotFoundError
+            Kind ``ref-not-found``.
+        """
+        from icechunk.merging.stash import pop_stash
+        from icechunk.merging.verdicts import Verdicts, decisions_of
+
+        verdicts = Verdicts(decisions_of(decisions), prefer)
+        return pop_stash(self._transaction, stash, verdicts, keep=keep)
+
     def fork(self) -> ForkSession:
         """Make a child session for another process, which writes to it; `merge` brings it back.
 
@@ -739,6 +834,9 @@ class Session(Shown):
     chunk_type_async = twin(chunk_type)
     chunk_references_async = twin(chunk_references)
     all_virtual_chunk_locations_async = twin(all_virtual_chunk_locations)
+    restore_async = twin(restore)
+    stash_async = twin(stash)
+    pop_stash_async = twin(pop_stash)
     commit_async = twin(commit)
     amend_async = twin(amend)
     flush_async = twin(flush)

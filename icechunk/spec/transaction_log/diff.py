@@ -13,7 +13,6 @@ from icechunk.core.ids import NodeId
 from icechunk.core.paths import by_segments
 from icechunk.spec.manifest.coordinates import Coords
 from icechunk.spec.protocols import NodeReader
-from icechunk.spec.snapshot.nodes import NodeTable
 from icechunk.spec.transaction_log.log import TransactionLog
 
 
