@@ -12,6 +12,7 @@ from icechunk.changes.to_log import transaction_log
 from icechunk.core.errors import ConflictError, ErrorKind, SessionStateError
 from icechunk.core.ids import ObjectId
 from icechunk.engine.commit import check_committable, publish, requested
+from icechunk.engine.lineage import LINEAGE_KEY
 from icechunk.engine.logged import logged
 from icechunk.engine.publication import Request
 from icechunk.engine.removals import with_removals
@@ -85,7 +86,10 @@ def _amend(transaction: Transaction, request: Request) -> ObjectId:
         complete = with_removals(changes, base, ctx.files)
         return united(former, transaction_log(base.id, complete))
 
-    return publish(transaction, request, ctx.ref_store.amend, log_of=both)
+    # The amended commit keeps the parents of the merge that it replaces.
+    own = {key: value for key, value in base.metadata.items() if key == LINEAGE_KEY}
+    full = {**request.metadata, **own}
+    return publish(transaction, request, ctx.ref_store.amend, full, log_of=both)
 
 
 def united(first: TransactionLog, second: TransactionLog) -> TransactionLog:

@@ -20,6 +20,7 @@ from icechunk.core.errors import (
 from icechunk.core.ids import ObjectId
 from icechunk.engine.durability import made_durable
 from icechunk.engine.flush import Flushed, flush
+from icechunk.engine.lineage import refuse_lineage_key
 from icechunk.engine.logged import logged
 from icechunk.engine.publication import Publication, Request
 from icechunk.engine.rebase import rebase
@@ -106,6 +107,7 @@ def requested(
     transaction: Transaction, verb: str, message: str, metadata: dict[str, Any] | None
 ) -> Request:
     """What a call asks for, with the default metadata of the repository handle."""
+    refuse_lineage_key(metadata)
     merged = {**transaction.ctx.default_metadata, **json_object(metadata)}
     return Request(verb, message, merged)
 

@@ -116,17 +116,37 @@ class MergedShape:
     shape : tuple of int
         Length of each axis.
     side : int
-        Side that was chosen where both sides resized an axis differently, else ``UNDECIDED``.
-    appended : list of int
-        Axes along which both sides appended different lengths.
+        Side that stands where both sides resized an axis, or one wrote what the other cut off.
+    contested : dict of int to int
+        Axes of which that is so, and the first chunk along them that it is about.
     conflicts : list of Conflict
-        What is not decided.
+        What is not decided; the target stands then.
     """
 
     shape: tuple[int, ...]
-    side: int = UNDECIDED
-    appended: list[int] = field(default_factory=list)
+    side: int = TARGET
+    contested: dict[int, int] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
+
+    def decide(self, kind: ConflictType, sides: Sides, verdicts: Verdicts) -> None:
+        """Note the side that was chosen for a conflict, or that none was."""
+        side = verdicts.side(kind, sides.path)
+        conflict = Conflict(kind, sides.path)
+        if side == UNDECIDED and conflict not in self.conflicts:
+            self.conflicts.append(conflict)
+        self.side = SOURCE if side == SOURCE else TARGET
+
+    def contest(self, axis: int, sides: Sides) -> None:
+        """Let one side stand along an axis, from the first chunk on that is cut or new."""
+        nodes = (node for node in (sides.base, sides.source, sides.target) if node is not None)
+        self.contested[axis] = min(whole_chunks(node, axis) for node in nodes)
+
+    def within(self, coords: Coords) -> NDArray[np.bool_]:
+        """Which chunks one side decides as a whole; shape ``(n,)``."""
+        found = np.zeros(len(coords), np.bool_)
+        for axis, first in self.contested.items():
+            found |= coords[:, axis] >= first
+        return found
 
 
 def merged_shape(sides: Sides, verdicts: Verdicts) -> MergedShape:
@@ -141,16 +161,43 @@ def merged_shape(sides: Sides, verdicts: Verdicts) -> MergedShape:
             kind = (
                 ConflictType.AppendDoubleUpdate if grew else ConflictType.ZarrMetadataDoubleUpdate
             )
-            side = verdicts.side(kind, sides.path)
-            length = mine if side == SOURCE else its
-            if grew:
-                result.appended.append(axis)
-            if side != UNDECIDED:
-                result.side = side
-            elif Conflict(kind, sides.path) not in result.conflicts:
-                result.conflicts.append(Conflict(kind, sides.path))
+            result.decide(kind, sides, verdicts)
+            result.contest(axis, sides)
+            length = mine if result.side == SOURCE else its
         result.shape += (length,)
+    if not result.contested:
+        _settle_cuts(sides, result, verdicts)
     return result
+
+
+def _settle_cuts(sides: Sides, result: MergedShape, verdicts: Verdicts) -> None:
+    """Settle what one side wrote where the array, made smaller by the other, has no room."""
+    if sides.base is None:
+        return
+    before = _array(sides.base).shape
+    former = None
+    for writer, other, writes in (
+        (sides.source, sides.target, sides.source_table),
+        (sides.target, sides.source, sides.target_table),
+    ):
+        cut = [axis for axis, length in enumerate(_array(other).shape) if length < before[axis]]
+        written = sides.source_written() if writer is sides.source else sides.target_written()
+        if not cut or not written:
+            continue
+        former = sides.former() if former is None else former
+        table = writes()
+        coords = changed(former, table)
+        coords = coords[table.contains(coords)]
+        if not len(cut_off(coords, sides.base, writer, other)):
+            continue
+        result.decide(ConflictType.ChunksUpdatedBeyondResize, sides, verdicts)
+        kept = sides.source if result.side == SOURCE else sides.target
+        for axis in cut:
+            result.contest(axis, sides)
+        lengths = list(result.shape)
+        for axis in cut:
+            lengths[axis] = _array(kept).shape[axis]
+        result.shape = tuple(lengths)
 
 
 def merge_chunks(
@@ -189,22 +236,18 @@ def merge_chunks(
             return result
     source, target, former = sides.source_table(), sides.target_table(), sides.former()
     ours, theirs = changed(former, source), changed(former, target)
-    if resized.side == UNDECIDED:
-        result.conflicts += _beyond_resize(sides, merged, source, target, ours, theirs, verdicts)
     both = common(ours, theirs)
     contested = both[~_alike(source, target, both, same_bytes)]
     laid = ours[~member(ours, both)]
+    # Where one side stands as a whole, chunks are not decided one by one.
+    whole = contested[resized.within(contested)]
+    contested = contested[~resized.within(contested)]
+    if resized.contested and resized.side == SOURCE:
+        its = theirs[~member(theirs, both)]
+        laid = sorted_unique(np.concatenate((laid, whole, its[resized.within(its)])))
+    else:
+        laid = laid[~resized.within(laid)]
     codes = verdicts.sides(sides.path, contested, array.num_chunks)
-    if resized.appended:
-        # Where both appended, one side's rows stand as a whole, also where only one wrote chunks.
-        codes[_appended(contested, sides, resized) & (codes == UNDECIDED)] = (
-            resized.side if resized.side != UNDECIDED else TARGET
-        )
-        if resized.side == SOURCE:
-            its = theirs[~member(theirs, both)]
-            laid = sorted_unique(np.concatenate((laid, its[_appended(its, sides, resized)])))
-        else:
-            laid = laid[~_appended(laid, sides, resized)]
     open_ = contested[codes == UNDECIDED]
     if len(open_):
         result.conflicts.append(Conflict.of_chunks(sides.path, open_))
@@ -224,15 +267,6 @@ def merge_chunks(
     return result
 
 
-def _appended(coords: Coords, sides: Sides, resized: MergedShape) -> NDArray[np.bool_]:
-    """Which chunks hold elements behind the end of the base, along an axis both appended to."""
-    found = np.zeros(len(coords), np.bool_)
-    assert sides.base is not None
-    for axis in resized.appended:
-        found |= coords[:, axis] >= whole_chunks(sides.base, axis)
-    return found
-
-
 def _array(node: NodeSnapshot) -> ArrayData:
     assert node.array is not None
     return node.array
@@ -240,37 +274,6 @@ def _array(node: NodeSnapshot) -> ArrayData:
 
 def _shrinks(array: ArrayData, target: ArrayData) -> bool:
     return any(new < old for new, old in zip(array.shape, target.shape, strict=True))
-
-
-def _beyond_resize(
-    sides: Sides,
-    merged: NodeSnapshot,
-    source: ChunkTable,
-    target: ChunkTable,
-    ours: Coords,
-    theirs: Coords,
-    verdicts: Verdicts,
-) -> list[Conflict]:
-    """What one side wrote where the merged array, made smaller by the other, has no room."""
-    if sides.base is None or sides.base.array is None:
-        return []
-    before = sides.base.array
-    kind = ConflictType.ChunksUpdatedBeyondResize
-    lost = [
-        cut_off(_present(table, coords), sides.base, writer, merged)
-        for table, coords, writer, other in (
-            (source, ours, sides.source, sides.target),
-            (target, theirs, sides.target, sides.source),
-        )
-        if any(n < o for n, o in zip(_array(other).shape, before.shape, strict=True))
-    ]
-    if not any(map(len, lost)) or verdicts.side(kind, sides.path) != UNDECIDED:
-        return []
-    return [Conflict(kind, sides.path)]
-
-
-def _present(table: ChunkTable, coords: Coords) -> Coords:
-    return coords[table.contains(coords)]
 
 
 def taken(table: ChunkTable, coords: Coords) -> ChunkTable:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from icechunk.core.errors import SnapshotNotFoundError
 from icechunk.core.ids import ObjectId
-from icechunk.merging.lineage import lineage_of
+from icechunk.engine.lineage import lineage_of
 from icechunk.refs.base import RefStore
 from icechunk.refs.capabilities import Capability
 from icechunk.spec.repo.snapshot_table import SnapshotRecord

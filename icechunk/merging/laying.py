@@ -14,9 +14,9 @@ from icechunk.core.ids import ObjectId, id_text
 from icechunk.engine.amend import united
 from icechunk.engine.commit import publish, requested
 from icechunk.engine.context import RepoContext
+from icechunk.engine.lineage import Lineage, with_lineage
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.engine.unchanged import equal_bytes
-from icechunk.merging.lineage import Lineage, with_lineage
 from icechunk.merging.merged import Merged
 from icechunk.merging.state import State
 from icechunk.refs.capabilities import Capability

@@ -11,9 +11,9 @@ from icechunk.conflicts.decision import Decision
 from icechunk.core.errors import ConflictError, ErrorKind, InvalidInputError, MergeConflictError
 from icechunk.core.ids import ObjectId, id_text
 from icechunk.engine.context import RepoContext
+from icechunk.engine.lineage import Lineage, refuse_lineage_key
 from icechunk.merging.graph import CommitGraph
 from icechunk.merging.laying import Laid, commit_laid, result_of, same_content, state_of
-from icechunk.merging.lineage import Lineage, refuse_lineage_key
 from icechunk.merging.result import MergeResult
 from icechunk.merging.state import State
 from icechunk.merging.three_way import three_way

@@ -16,9 +16,9 @@ from icechunk.core.errors import (
 )
 from icechunk.core.ids import ObjectId, id_text, parse_object_id
 from icechunk.engine.context import RepoContext
+from icechunk.engine.lineage import Lineage, refuse_lineage_key
 from icechunk.merging.graph import CommitGraph
 from icechunk.merging.laying import Laid, commit_laid, result_of, same_content, state_of
-from icechunk.merging.lineage import Lineage, refuse_lineage_key
 from icechunk.merging.merge import MergeOptions
 from icechunk.merging.merged import Merged
 from icechunk.merging.result import MergeResult

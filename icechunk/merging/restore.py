@@ -13,9 +13,9 @@ from icechunk.engine.commit import record_of
 from icechunk.engine.context import RepoContext
 from icechunk.engine.durability import made_durable
 from icechunk.engine.flush import flush
+from icechunk.engine.lineage import Lineage, refuse_lineage_key, with_lineage
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.merging.laying import Laid, same_content, state_of
-from icechunk.merging.lineage import Lineage, refuse_lineage_key, with_lineage
 from icechunk.merging.state import State
 from icechunk.merging.three_way import three_way
 from icechunk.merging.verdicts import Verdicts
