@@ -129,7 +129,9 @@ def commit_laid(
     request = requested(transaction, lineage.kind, message, metadata)
     register = _registration(ctx, bool(laid.log.moved), sources)
     full = with_lineage(request.metadata, lineage)
-    return publish(transaction, request, register, full, lambda _: laid.log)
+    return transaction.exclusively(
+        lambda: publish(transaction, request, register, full, lambda _: laid.log)
+    )
 
 
 def _registration(

@@ -51,7 +51,7 @@ LAYER_OF = {package: layer for layer, packages in enumerate(LAYERS) for package 
 WIDGET_LAYER_OF = {
     package: layer for layer, packages in enumerate(WIDGET_LAYERS) for package in packages
 }
-FACADES = LAYERS[10]  # thin public modules; together they are one package
+FACADES = LAYERS[-3]  # thin public modules; together they are one package
 
 #: The only files that may name asyncio: everything else is plain functions.
 ASYNC_SEAM = ("core/runtime.py", "storage/", "virtual_chunks/coalesce.py", "store/zarr_store.py")
