@@ -1,6 +1,6 @@
 """Names that other programs use and this project does not: vulture counts them as used.
 
-An entry here is a promise to a caller else. What only tests use is dead code: delete both.
+An entry here is a public name. What only tests use is dead code: delete both.
 """
 
 # Public methods, properties and arguments.
