@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.core.buffer import cpu
+from zarr.core.sync import sync
 
 import icechunk
 
@@ -48,3 +50,14 @@ def read(session: icechunk.Session, path: str = "a") -> Any:
 def edit(session: icechunk.Session, where: Any, value: Any, path: str = "a") -> None:
     """Write cells of an array."""
     zarr.open_array(session.store, path=path, mode="r+")[where] = value
+
+
+def put(session: icechunk.Session, key: str, data: bytes) -> None:
+    """Set a key of a session's store, such as ``g/zarr.json``."""
+    session.store.set_sync(key, cpu.Buffer.from_bytes(data))
+
+
+def remove(session: icechunk.Session, path: str) -> None:
+    """Delete a node and what is below it, or a chunk given by its key."""
+    store = session.store
+    sync(store.delete(path) if "/c/" in path else store.delete_dir(path))

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import icechunk
-from icechunk.core.ids import parse_object_id
 from tests.repositories import edit, grid_array, read, storage_of, with_grid
 
 GRID = np.arange(48, dtype="f4").reshape(6, 8)
@@ -298,7 +297,7 @@ def test_shrinking_then_growing_without_zarr_shows_the_fill_value(storage):
 async def test_the_asynchronous_twin(storage):
     repo, _ = with_grid(storage)
     session = await repo.writable_session_async("main")
-    session._transaction.set_metadata("/g", b'{"zarr_format": 3, "node_type": "group"}')
+    zarr.create_group(session.store, path="g")
     snapshot_id = await session.commit_async("from a loop")
     assert await repo.lookup_branch_async("main") == snapshot_id
 
@@ -333,4 +332,4 @@ def test_a_clock_that_is_behind_still_orders_commits(storage, monkeypatch):
         session.commit("an hour earlier")
     assert caught.value.kind == icechunk.ErrorKind.CLOCK_SKEW
     assert session.has_uncommitted_changes
-    assert parse_object_id(infos[0].id) == session._transaction.base.id
+    assert infos[0].id == session.snapshot_id

@@ -111,9 +111,8 @@ def test_split_manifests(tmp_path: Path, side: Any, spec: int, first: str, secon
             assert reader("digest", root=root, snapshot=tip) == content_digest(content)
         storage = icechunk.local_filesystem_storage(root)
         session = icechunk.Repository.open(storage).readonly_session(snapshot_id=tip)
-        array = session._transaction.array_reader("/a").node.array
-        assert array is not None
-        assert len(array.manifests) == 6
+        (array,) = (node for node in session.nodes() if node.path == "/a")
+        assert len(array.manifest_ids) == 6
 
 
 @pytest.mark.slow

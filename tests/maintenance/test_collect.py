@@ -15,7 +15,6 @@ import icechunk
 from icechunk.core.errors import ErrorKind, StorageError
 from icechunk.core.ids import id_text, new_object_id
 from icechunk.files.layout import chunk_key
-from icechunk.spec.repo.updates import GCRan
 from icechunk.storage.local import LocalStorage
 from icechunk.storage.memory import MemoryStorage
 from icechunk.testing import Call, StorageWrapper
@@ -303,9 +302,9 @@ def test_survivors_of_a_collected_parent_move_up_and_remember_it() -> None:
 def test_the_run_is_on_record_unless_it_is_dry() -> None:
     repo = start()
     repo.garbage_collect(PAST, dry_run=True)
-    assert not isinstance(repo._ctx.ref_store.state().updates[0].kind, GCRan)
+    assert not isinstance(next(repo.ops_log()).kind, icechunk.UpdateType.GCRan)
     repo.garbage_collect(PAST)
-    assert isinstance(repo._ctx.ref_store.state().updates[0].kind, GCRan)
+    assert isinstance(next(repo.ops_log()).kind, icechunk.UpdateType.GCRan)
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

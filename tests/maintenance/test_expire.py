@@ -9,7 +9,6 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.spec.repo.updates import ExpirationRan
 from tests.maintenance.histories import (
     FAR,
     ROOT,
@@ -190,7 +189,7 @@ def test_snapshots_without_a_ref_expire_too() -> None:
 def test_the_run_is_on_record_also_when_nothing_expires() -> None:
     repo = start()
     repo.expire_snapshots(PAST)
-    assert isinstance(repo._ctx.ref_store.state().updates[0].kind, ExpirationRan)
+    assert isinstance(next(repo.ops_log()).kind, icechunk.UpdateType.ExpirationRan)
 
 
 def test_refs_at_the_first_snapshot_stay() -> None:

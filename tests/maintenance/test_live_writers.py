@@ -223,5 +223,5 @@ def test_a_short_log_that_may_hide_a_collection_counts_as_one() -> None:
     assert isinstance(ctx.ref_store.state().updates[0].kind, GCRan)
     for name in ("x", "y", "z"):
         repo.create_branch(name, repo.lookup_branch("main"))
-    assert not any(isinstance(u.kind, GCRan) for u in repo._ctx.ref_store.state().updates)
-    assert durability._collected_since(repo._ctx, since)
+    assert not any(isinstance(u.kind, GCRan) for u in ctx.ref_store.state().updates)
+    assert durability._collected_since(ctx, since)

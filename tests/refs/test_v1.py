@@ -18,7 +18,7 @@ from icechunk.core.ids import INITIAL_SNAPSHOT_ID, parse_object_id
 from icechunk.files.layout import log_key, snapshot_key
 from icechunk.refs.capabilities import Capability
 from icechunk.storage.memory import MemoryStorage
-from tests.repositories import edit, grid_array, read, storage_of
+from tests.repositories import edit, grid_array, put, read, storage_of
 
 NOWHERE = "0" * 20
 
@@ -240,7 +240,7 @@ def test_chunks_of_different_sizes_need_spec_2(repo: icechunk.Repository) -> Non
     }
     session = repo.writable_session("main")
     with pytest.raises(icechunk.InvalidInputError) as caught:
-        session._transaction.set_metadata("/r", json.dumps(document).encode())
+        put(session, "r/zarr.json", json.dumps(document).encode())
     assert caught.value.kind == "bad-metadata"
     assert "spec_version=2" in str(caught.value)
 

@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 import icechunk
-from tests.repositories import edit, grid_array, read, with_grid
+from tests.repositories import edit, grid_array, read, remove, with_grid
 
 
 def two_writers() -> tuple[icechunk.Repository, icechunk.Session, icechunk.Session]:
@@ -18,7 +18,7 @@ def two_writers() -> tuple[icechunk.Repository, icechunk.Session, icechunk.Sessi
 
 def test_r44_delete_and_recreate_rebases():
     repo, ours, theirs = two_writers()
-    ours._transaction.delete_node("/a")
+    remove(ours, "a")
     grid_array(ours.store, "a", shape=(4,), chunks=(2,))
     zarr.create_group(theirs.store, path="elsewhere")
     theirs.commit("theirs")
@@ -30,7 +30,7 @@ def test_r44_delete_and_recreate_rebases():
 @pytest.mark.parametrize("how", ["chunk", "metadata"])
 def test_r44_what_they_changed_of_a_recreated_node_is_a_conflict(how):
     _, ours, theirs = two_writers()
-    ours._transaction.delete_node("/a")
+    remove(ours, "a")
     grid_array(ours.store, "a", shape=(4,), chunks=(2,))
     if how == "chunk":
         edit(theirs, np.s_[0, 0], 9)
@@ -46,7 +46,7 @@ def test_r44_what_they_changed_of_a_recreated_node_is_a_conflict(how):
 def test_r44_a_node_that_both_recreated_is_a_conflict():
     _, ours, theirs = two_writers()
     for session in (ours, theirs):
-        session._transaction.delete_node("/a")
+        remove(session, "a")
         grid_array(session.store, "a", shape=(4,), chunks=(2,))
     theirs.commit("theirs")
     with pytest.raises(icechunk.RebaseFailedError) as caught:

@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 import icechunk
-from tests.repositories import edit, grid_array, read, with_grid
+from tests.repositories import edit, grid_array, put, read, with_grid
 
 BOTH = pytest.mark.parametrize("spec_version", [1, 2])
 
@@ -197,12 +197,12 @@ def test_r40_a_session_on_the_very_first_snapshot_can_be_rebased():
     repo = icechunk.Repository.create(icechunk.in_memory_storage())
     document = b'{"zarr_format": 3, "node_type": "group"}'
     old = repo.writable_session("main")
-    old._transaction.set_metadata("/mine", document)
+    put(old, "mine/zarr.json", document)
     session = repo.writable_session("main")
-    session._transaction.set_metadata("/theirs", document)
+    put(session, "theirs/zarr.json", document)
     session.commit("theirs")
     amender = repo.writable_session("main")
-    amender._transaction.set_metadata("/also", document)
+    put(amender, "also/zarr.json", document)
     amender.amend("theirs, amended")
     old.commit("mine", rebase_with=icechunk.ConflictDetector())
     nodes = repo.readonly_session("main")._transaction.tree

@@ -14,7 +14,7 @@ from icechunk.core.ids import parse_object_id
 from icechunk.files.layout import snapshot_key
 from icechunk.spec.dialect import dialect_for
 from icechunk.spec.snapshot.codec import decode_snapshot, encode_snapshot
-from tests.repositories import edit, with_grid
+from tests.repositories import edit, put, with_grid
 from tests.servers import proxy as proxy_server
 from tests.servers.places import S3Place
 from tests.servers.proxy import Proxy
@@ -81,7 +81,7 @@ def test_a_conflict_over_damaged_metadata_names_them_too() -> None:
     }  # fmt: skip
     for number, session in enumerate(sessions):
         document["attributes"] = {"n": number}
-        session._transaction.set_metadata("/a", json.dumps(document).encode())
+        put(session, "a/zarr.json", json.dumps(document).encode())
     sessions[0].commit("first")
     decisions = icechunk.DecisionSolver(
         [{"type": "ZarrMetadataDoubleUpdate", "path": "/a", "choice": "merge", "keys": {}}]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import icechunk
-from tests.repositories import edit, grid_array, read
+from tests.repositories import edit, grid_array, read, remove
 
 
 def a_tree(spec_version: int = 2) -> icechunk.Repository:
@@ -24,7 +24,7 @@ def a_tree(spec_version: int = 2) -> icechunk.Repository:
 
 
 def paths(session: icechunk.Session) -> set[str]:
-    return {node.path for node in session._transaction.tree}
+    return {node.path for node in session.nodes()}
 
 
 def test_a_rearrange_session_says_what_it_is():
@@ -207,7 +207,7 @@ def test_moves_never_bury_what_others_made(their):
     if their == "made the target":
         zarr.create_group(other.store, path="h/a")
     else:
-        other._transaction.delete_node("/g")
+        remove(other, "g")
     other.commit("theirs")
     with pytest.raises(icechunk.RebaseFailedError) as caught:
         session.commit("moved", rebase_with=icechunk.BasicConflictSolver())

@@ -72,7 +72,7 @@ def test_arrays_that_could_not_be_stored_are_refused(store, change):
     document = json.dumps({**json.loads(array_document((3,))), **change}).encode()
     with pytest.raises(icechunk.InvalidInputError):
         put(store, "zarr.json", document)
-    assert store._transaction.changes.is_empty
+    assert not store.session.has_uncommitted_changes
 
 
 @pytest.mark.parametrize(
