@@ -41,16 +41,25 @@ def batches(transaction: Transaction, path: str, size: int) -> Iterator[Batch]:
 def _batch(table: ChunkTable, named: dict[str, str]) -> Batch:
     count = len(table)
     kinds = table.kind
-    places = np.full(count, "", object)
+    locations, inline = _locations(table, named)
+    offset: Any = np.zeros(count, np.uint64) if table.offset is None else table.offset
+    if table.offset is not None and (kinds == INLINE).any():
+        offset = np.where(kinds == INLINE, np.uint64(0), offset)
+    return table.coords(), kinds.copy(), locations, offset.copy(), table.length.copy(), inline
+
+
+def _locations(table: ChunkTable, named: dict[str, str]) -> tuple[list[str], dict[int, bytes]]:
+    """Locations of native and virtual chunks, and the bytes of inline ones, by row."""
+    virtual = table.kind == VIRTUAL
+    if table.text is not None and virtual.all():  # the usual case, without a copy of each column
+        return resolved_column(table.text, named), {}
+    places = np.full(len(table), "", object)
     inline: dict[int, bytes] = {}
     if table.id is not None:
-        native = kinds == NATIVE
+        native = table.kind == NATIVE
         places[native] = texts_of(table.id[native])
     if table.text is not None:
-        virtual = kinds == VIRTUAL
         places[virtual] = resolved_column(table.text.take(virtual), named)
-        for row in np.flatnonzero(kinds == INLINE).tolist():
+        for row in np.flatnonzero(table.kind == INLINE).tolist():
             inline[row] = table.text.bytes_at(row)
-    offset: Any = np.zeros(count, np.uint64) if table.offset is None else table.offset
-    offset = np.where(kinds == INLINE, np.uint64(0), offset)
-    return table.coords(), kinds.copy(), places.tolist(), offset, table.length.copy(), inline
+    return places.tolist(), inline

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Pool: TypeAlias = "bytes | memoryview"
 
-_FEW = 16  # so few rows that what numpy takes to begin outweighs what it saves
 _BLOCK = 2**14
 _BLOCK_BYTES = 2**19  # about what the caches of a processor hold
 _HASH_SEED = np.arange(1, 1025, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)
@@ -248,11 +247,6 @@ def spread(values: list[str], codes: NDArray[np.int64]) -> list[str]:
 
 def _factorise(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(codes, first row of each code), by appearance; runs are folded first, they are common."""
-    if len(values) <= _FEW:
-        known: dict[Any, int] = {}
-        few = [known.setdefault(value, len(known)) for value in values.tolist()]
-        firsts = [few.index(code) for code in range(len(known))]
-        return np.array(few, np.int64), np.array(firsts, np.int64)
     if (values[1:] > values[:-1]).all() or (values[1:] < values[:-1]).all():
         rows = np.arange(len(values), dtype=np.int64)
         return rows, rows
