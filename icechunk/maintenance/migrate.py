@@ -37,7 +37,7 @@ from icechunk.spec.dialect import V1
 from icechunk.spec.metadata import json_object
 from icechunk.spec.refs_v1 import REFS
 from icechunk.spec.repo.codec import decode_repo, encode_repo
-from icechunk.spec.repo.migration import FileFacts, migrated
+from icechunk.spec.repo.migration import V1State, migrated
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import RepoState
 
@@ -114,7 +114,7 @@ def _leftovers(ctx: RepoContext) -> list[str]:
     return refs + ([CONFIG] if ctx.storage.head(CONFIG) is not None else [])
 
 
-def _collect(ref_store: FileRefStore, ahead: int | None) -> FileFacts:
+def _collect(ref_store: FileRefStore, ahead: int | None) -> V1State:
     branches, tags, deleted = ref_store.refs()
     try:
         found = ref_store.reached((*branches.values(), *tags.values()), ahead)
@@ -129,7 +129,7 @@ def _collect(ref_store: FileRefStore, ahead: int | None) -> FileFacts:
         record.id: replace(record, metadata=json_object(record.metadata))
         for record in found.values()
     }
-    return FileFacts(branches, tags, deleted, snapshots, ref_store.config())
+    return V1State(branches, tags, deleted, snapshots, ref_store.config())
 
 
 def _dangling(ref_store: FileRefStore, refs: dict[str, ObjectId]) -> list[str]:
@@ -144,8 +144,8 @@ def _dangling(ref_store: FileRefStore, refs: dict[str, ObjectId]) -> list[str]:
 
 def _move(ctx: RepoContext, ref_store: FileRefStore, dry_run: bool, ahead: int | None) -> None:
     """Write the repo object; from then on the repository is one of spec 2."""
-    facts = _collect(ref_store, ahead)
-    state, data = _encoded(ctx, facts)
+    former = _collect(ref_store, ahead)
+    state, data = _encoded(ctx, former)
     if dry_run:
         return
     if ctx.storage.create(REPO, data) is None:
@@ -156,9 +156,9 @@ def _move(ctx: RepoContext, ref_store: FileRefStore, dry_run: bool, ahead: int |
     _check_same(decode_repo(ctx.storage.get(REPO).data), state)
 
 
-def _encoded(ctx: RepoContext, facts: FileFacts) -> tuple[RepoState, bytes]:
+def _encoded(ctx: RepoContext, former: V1State) -> tuple[RepoState, bytes]:
     """State after the upgrade and its bytes, proven to read back."""
-    state = migrated(facts, now_us())
+    state = migrated(former, now_us())
     data = encode_repo(state, level=ctx.settings.compression_level)
     _check_same(decode_repo(data), state)
     return state, data

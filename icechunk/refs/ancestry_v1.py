@@ -1,4 +1,4 @@
-"""Ancestry where parents are in the snapshot files: one file leads to the next."""
+"""Ancestry in spec 1, where each snapshot file names its parent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from icechunk.files.layout import SNAPSHOTS
 from icechunk.files.repository_files import RepositoryFiles
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 
-_PATIENCE = 4
+_ONE_BY_ONE = 4
 """Files fetched one after the other before more are fetched ahead."""
 
 _AHEAD = 32
@@ -83,7 +83,7 @@ class SnapshotFileAncestry:
         if held is not None:
             return held
         self._fetched += 1
-        if self._fetched > _PATIENCE and not self._files.storage.blocking_ok:
+        if self._fetched > _ONE_BY_ONE and not self._files.storage.blocking_ok:
             self._fetch_ahead(older_than.flushed_at)
         return self._load(snapshot_id)
 
@@ -115,4 +115,4 @@ class SnapshotFileAncestry:
             try:
                 yield info.modified, parse_object_id(info.key.rpartition("/")[2])
             except InvalidInputError:
-                continue  # not a snapshot: somebody else's file
+                continue  # not a snapshot file: other programs may put files here

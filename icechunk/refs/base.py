@@ -1,4 +1,4 @@
-"""What the engine asks of the mutable truth, whatever the spec version keeps it in."""
+"""Interface to the mutable part of a repository: a `RefStore` for each spec version."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Transition = Callable[[RepoState, Stamp], RepoState]
 class RefStore(ABC):
     """Branches, tags, ancestry and configuration of one repository.
 
-    Every method reads the storage anew: nothing mutable is cached beyond one call.
+    Every method reads the storage: a changed object is seen by the next call.
     """
 
     spec_version: int
@@ -60,7 +60,7 @@ class RefStore(ABC):
 
     @abstractmethod
     def under(self, files: RepositoryFiles, settings: Settings) -> RefStore:
-        """The same ledger with other settings and caches, keeping what it learnt of the storage."""
+        """The same ref store with other settings and caches; it keeps the state it has read."""
 
     @abstractmethod
     def branches(self) -> Mapping[str, ObjectId]:
@@ -94,7 +94,7 @@ class RefStore(ABC):
 
     @abstractmethod
     def snapshot(self, snapshot_id: ObjectId) -> SnapshotRecord:
-        """Record of a snapshot; `SnapshotNotFoundError` when the repository has none such."""
+        """Record of a snapshot; `SnapshotNotFoundError` when there is none."""
 
     @abstractmethod
     def ancestry(self, snapshot_id: ObjectId) -> Iterable[SnapshotRecord]:
@@ -104,11 +104,11 @@ class RefStore(ABC):
     def commits(
         self,
     ) -> tuple[Mapping[str, ObjectId], Mapping[str, ObjectId], list[SnapshotRecord]]:
-        """Branches, tags and every snapshot they reach, newest first, all at one instant."""
+        """Branches, tags and every snapshot they reach, newest first, of one state."""
 
     @abstractmethod
     def branch_ancestry(self, name: str) -> Iterable[SnapshotRecord]:
-        """The tip of a branch and its ancestors, newest first, at one instant."""
+        """The tip of a branch and its ancestors, newest first, of one state."""
 
     @abstractmethod
     def commit(self, branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
@@ -140,7 +140,7 @@ class RefStore(ABC):
 
     @abstractmethod
     def create_branch(self, name: str, target: ObjectId) -> None:
-        """Make a branch."""
+        """Create a branch."""
 
     @abstractmethod
     def reset_branch(self, name: str, target: ObjectId, expected: ObjectId | None) -> None:
@@ -148,15 +148,15 @@ class RefStore(ABC):
 
     @abstractmethod
     def delete_branch(self, name: str) -> None:
-        """Remove a branch."""
+        """Delete a branch."""
 
     @abstractmethod
     def create_tag(self, name: str, target: ObjectId) -> None:
-        """Make a tag."""
+        """Create a tag."""
 
     @abstractmethod
     def delete_tag(self, name: str) -> None:
-        """Remove a tag; its name is used up."""
+        """Delete a tag; its name cannot be used again."""
 
     @abstractmethod
     def config(self) -> dict[str, Any] | None:
@@ -169,5 +169,5 @@ class RefStore(ABC):
         Raises
         ------
         ConflictError
-            Kind ``config-updated``, spec 1 only: it changed since this ledger read it.
+            Kind ``config-updated``, spec 1 only: it changed since this ref store read it.
         """

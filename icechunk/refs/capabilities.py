@@ -1,4 +1,4 @@
-"""What a repository can do beyond commits, branches and tags; newer formats can do more."""
+"""Features that only some spec versions have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from icechunk.core.errors import ErrorKind, FormatError
 
 
 class Capability(StrEnum):
-    """An ability that not every spec version has."""
+    """A feature that not every spec version has."""
 
     AMEND = "amending a commit"
     MOVE_NODES = "moving nodes"
@@ -19,7 +19,7 @@ class Capability(StrEnum):
 
 
 def refuse(capability: Capability) -> NoReturn:
-    """Raise the error for what a repository's spec version does not have.
+    """Raise the error for a feature that the repository's spec version lacks.
 
     Raises
     ------

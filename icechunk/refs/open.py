@@ -1,4 +1,4 @@
-"""Find out what a storage holds, and start a repository in an empty one."""
+"""Detect the repository in a storage, open its ref store, or create a repository."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ V1_MARK = branch_key(MAIN)
 """The object that every repository of spec 1 has."""
 
 _BEFORE_CREATION = {snapshot_key(INITIAL_SNAPSHOT_ID), log_key(INITIAL_SNAPSHOT_ID)}
-"""Objects written before the one that makes a repository, besides configuration and probes."""
+"""Objects that creation writes before the one that `detect` looks for, besides configuration and
+probes."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def detect(storage: Storage) -> int | None:
 
 
 def open_ref_store(storage: Storage, settings: Settings) -> RefStore:
-    """Ledger of an existing repository.
+    """Ref store of an existing repository.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def open_ref_store(storage: Storage, settings: Settings) -> RefStore:
     if version == 2 and storage.blocking_ok and storage.head(V1_MARK) is not None:
         _log.warning(
             "%s was upgraded to format version 2, but the refs of version 1 are still there: the "
-            "upgrade was interrupted, or told to keep them. They are not used any more; call "
+            "upgrade was interrupted, or was asked to keep them. They are no longer used; call "
             "icechunk.upgrade_icechunk_repository(repo, dry_run=False) to finish it",
             storage.identity,
         )
@@ -81,9 +82,10 @@ def open_ref_store(storage: Storage, settings: Settings) -> RefStore:
 def open_with_config(
     storage: Storage, settings: Settings
 ) -> tuple[RefStore, dict[str, Any] | None]:
-    """Ledger of an existing repository, and the stored configuration in its plain form.
+    """Ref store of an existing repository, and the stored configuration as a dict.
 
-    Where a request costs, the object of version 2 is asked for at once: most repositories have it.
+    On slow storages the ``repo`` object is requested without asking for the version first: most
+    repositories have it, and a request is saved.
 
     Raises
     ------
@@ -101,26 +103,26 @@ def open_with_config(
 
 
 def ref_store_of(spec_version: int, storage: Storage, settings: Settings) -> RefStore:
-    """Ledger of a repository whose spec version is known."""
+    """Ref store of a repository whose spec version is known."""
     if spec_version == 1:
         return FileRefStore(RepositoryFiles(storage, settings, dialect_for(1)), settings)
     return RepoObjectRefStore(storage, settings)
 
 
 def _contents(storage: Storage) -> tuple[bool, str | None]:
-    """What is in a place without a repository.
+    """Inspect a storage that holds no repository.
 
     Returns
     -------
     unfinished : bool
-        Whether a creation was killed here, before it wrote the object that makes a repository.
-    stranger : str or None
-        Name of an object that no creation leaves.
+        Whether a creation was interrupted before it wrote the object that `detect` looks for.
+    foreign : str or None
+        Name of an object that creation does not write.
     """
     unfinished, config = False, None
     for info in storage.list(""):
         if info.key == CONFIG:
-            config = CONFIG  # anybody's, unless there is more
+            config = CONFIG  # foreign, unless an unfinished creation is found too
         elif info.key in _BEFORE_CREATION:
             unfinished = True
         elif not info.key.startswith(f"{PROBES}/"):
@@ -165,23 +167,26 @@ def create_ref_store(
     spec_version: int = 2,
     check_clean_root: bool = True,
 ) -> RefStore:
-    """Start a repository: first what is immutable, last and exclusively what makes it one.
+    """Create a repository.
+
+    The immutable files come first; the object that `detect` looks for is created last, exclusively:
+    a crash before it leaves files that the next creation writes again.
 
     Raises
     ------
     InvalidInputError
         Kind ``parent-directory-not-clean`` when the storage holds anything.
     ConflictError
-        Kind ``repo-info-updated`` when somebody else made a repository here first.
+        Kind ``repo-info-updated`` when another process created a repository here first.
     """
     storage = storage.tuned(settings.storage)
     storage.require_creatable()
     if check_clean_root:
-        _, stranger = _contents(storage)  # what a killed creation left is written again
-        if stranger is not None:
+        _, foreign = _contents(storage)
+        if foreign is not None:
             raise InvalidInputError(
                 "repositories can only be created in clean prefixes: "
-                f"{storage.identity} holds `{stranger}`; choose an empty place, or use "
+                f"{storage.identity} holds `{foreign}`; choose an empty place, or use "
                 "`Repository.open` if this is a repository",
                 ErrorKind.PARENT_DIRECTORY_NOT_CLEAN,
             )

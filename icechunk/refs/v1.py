@@ -1,9 +1,9 @@
 """Spec 1: every ref is a small file, history is in the snapshot files, configuration in YAML.
 
-Refs change by compare-and-swap of their own file.  Once a repository is upgraded its ``repo``
-object is the truth, and a ledger of spec 1 that is still around in some process must not write
-refs that nobody reads any more: every change looks for that object first, and again afterwards
-where no lock keeps an upgrade from coming between.
+Refs change by compare-and-swap of their own file.  After an upgrade the ``repo`` object holds the
+current state, and a process that opened the repository before must not write refs of spec 1, which
+are no longer read: every change checks for that object first, and again afterwards on storages
+without locks, where an upgrade may come between.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from icechunk.storage.base import Fetched
 _log = logging.getLogger(__name__)
 
 _IMMEDIATE_TRIES = 5
-"""Lost races answered at once before backing off."""
+"""Lost races that are retried without waiting."""
 
 _UNREAD = ""
-"""Version of a configuration that was never looked at; no storage has it."""
+"""Version of a configuration that was not read yet; no storage gives this version."""
 
 
 class FileRefStore(RefStore):

@@ -39,7 +39,7 @@ _SMALL = 2**16
 """Largest ``repo`` object, in bytes, whose state is remembered: a thousand commits or so."""
 
 _IMMEDIATE_TRIES = 5
-"""Lost races answered at once before backing off."""
+"""Lost races that are retried without waiting."""
 
 
 def _decoded(data: bytes) -> RepoState:
@@ -60,7 +60,7 @@ def _remembered(data: bytes, limit: int) -> RepoState:
 
 
 class _LandedError(Exception):
-    """An earlier try of a change was carried out after all."""
+    """An earlier attempt at a change succeeded; its answer was lost."""
 
 
 class RepoObjectRefStore(RefStore):
@@ -95,7 +95,7 @@ class RepoObjectRefStore(RefStore):
                 raise
             raise RepositoryNotFoundError(
                 "the repository doesn't exist; it was here when this handle was opened, "
-                "check whether somebody removed or moved it",
+                "check whether it was removed or moved",
                 ErrorKind.REPOSITORY_NOT_FOUND,
             ) from error
         held = self._held
@@ -111,12 +111,12 @@ class RepoObjectRefStore(RefStore):
         return self._fetch()[2]
 
     def update(self, transition: Transition) -> RepoState:
-        """Apply a pure change under compare-and-swap, again as long as others are faster.
+        """Apply a pure change under compare-and-swap; retry when another process was faster.
 
         Raises
         ------
         ConflictError
-            Kind ``update-attempts-exhausted`` when every try lost the race.
+            Kind ``update-attempts-exhausted`` when every attempt lost the race.
         IcechunkError
             Whatever the transition raises; nothing is written then.
         """
@@ -139,6 +139,8 @@ class RepoObjectRefStore(RefStore):
 
     def _try(self, transition: Transition) -> RepoState | None:
         data, version, state = self._fetch()
+        # Spec 2, repo info update: keep a copy of the object, then replace it if it is unchanged.
+        # A crash between the two leaves a copy that no log refers to, which is harmless.
         at = now_us()
         backup = backup_name(at, new_object_id())
         stamp = Stamp(at, backup, self._settings.num_updates)
@@ -218,10 +220,10 @@ class RepoObjectRefStore(RefStore):
         )
 
     def _publish(self, transition: Transition, record: SnapshotRecord) -> None:
-        """Apply a change that brings a new snapshot in.
+        """Apply a change that registers a new snapshot.
 
-        When the answer to a write is lost, and somebody else writes before it can be looked for,
-        the write seems to have lost the race. But then the snapshot is there.
+        When the answer to a write is lost, and another process writes before the object is read
+        again, the write seems to have lost the race; but then the snapshot is in the state.
         """
         tried = False
 

@@ -1,4 +1,4 @@
-"""What differs between spec versions 1 and 2 inside metadata files, in one table.
+"""Differences between spec versions 1 and 2 inside metadata files, in one table.
 
 A file is read in the dialect of its own version byte: a migrated repository mixes both.
 """

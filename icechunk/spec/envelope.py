@@ -161,7 +161,7 @@ def unpack_large(
 ) -> bytes | memoryview:
     """Payload of a file, as `unpack` gives it, decompressed into huge pages where it is large.
 
-    Touching fresh memory page by page takes half as long as decompressing does.
+    Page faults in fresh memory take half as long as the decompression itself.
 
     Returns
     -------
@@ -275,7 +275,7 @@ def _stream(frame: memoryview, name: str, limit: int) -> bytes:
     while start < len(frame):
         if stream.eof:
             raise _damaged("bytes follow the compressed frame", name)
-        # a slice so small that it cannot unfold to much more than the room that is left
+        # a slice so small that it cannot decompress to much more than the rest of the limit
         size = max(_SMALLEST_SLICE, min(_SLICE, (limit - total) // _MAX_RATIO))
         piece = stream.decompress(frame[start : start + size])
         start += size

@@ -1,4 +1,4 @@
-"""What lower rooms may ask of a hierarchy without knowing who answers."""
+"""Read-only interfaces to a hierarchy, for code below the packages that implement them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A write whose answer is lost, and that is overwritten before anybody can look for it."""
+"""A write whose answer is lost, and that is overwritten before it is read again."""
 
 from __future__ import annotations
 

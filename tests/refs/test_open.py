@@ -121,12 +121,12 @@ class TestKilledCreation:
         assert "was interrupted and never finished; call `Repository.create`" in str(caught.value)
         assert not icechunk.Repository.exists(left)
 
-    @pytest.mark.parametrize("anew", [1, 2])
+    @pytest.mark.parametrize("version", [1, 2])
     @pytest.mark.parametrize("how", ["create", "open_or_create"])
-    def test_it_is_finished(self, left: icechunk.Storage, how: str, anew: int) -> None:
-        version = {"spec_version" if how == "create" else "create_version": anew}
-        repo = getattr(icechunk.Repository, how)(left, **version)
-        assert repo.spec_version == anew
+    def test_it_is_finished(self, left: icechunk.Storage, how: str, version: int) -> None:
+        given = {"spec_version" if how == "create" else "create_version": version}
+        repo = getattr(icechunk.Repository, how)(left, **given)
+        assert repo.spec_version == version
         assert len(list(repo.ancestry(branch="main"))) == 1
         stored = icechunk.Repository.fetch_config(left)
         assert stored is None or stored.inline_chunk_threshold_bytes is None, "that of the new one"

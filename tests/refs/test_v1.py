@@ -306,7 +306,7 @@ class TestConfiguration:
 
 
 class SlowStorage(MemoryStorage):
-    """Memory that claims to be far away, and counts requests and how many run at once."""
+    """Memory that claims to be slow, and counts requests and how many run at once."""
 
     blocking_ok = False
 

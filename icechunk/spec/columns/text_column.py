@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Pool: TypeAlias = "bytes | memoryview"
 
 _BLOCK = 2**14
-_BLOCK_BYTES = 2**19  # about what the caches of a processor hold
+_BLOCK_BYTES = 2**19  # about the size of a processor's caches
 _HASH_SEED = np.arange(1, 1025, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)
 _HASH_SEED ^= _HASH_SEED >> np.uint64(31) << np.uint64(1)
 
@@ -290,7 +290,7 @@ def _equal_rows(
         mixed ^= mixed >> np.uint64(32)
         hashes[low : low + _BLOCK] = mixed.sum(axis=1)
     ordered = np.sort(hashes)
-    if (ordered[1:] != ordered[:-1]).all():  # much the fastest way to learn that all differ
+    if (ordered[1:] != ordered[:-1]).all():  # the fastest check that all differ
         rows = np.arange(len(start), dtype=np.int64)
         return rows, rows
     codes, first = _factorise(hashes)
@@ -306,7 +306,7 @@ def _equal_rows(
 def _equal_rows_exact(
     pool: NDArray[np.uint8], start: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Slow way out of a hash collision."""
+    """Compare every text, after a hash collision."""
     raw = pool.tobytes()
     seen: dict[bytes, int] = {}
     first: list[int] = []

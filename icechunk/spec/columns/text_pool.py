@@ -1,7 +1,7 @@
 """Many texts as one pool of bytes and two columns of spans.
 
 A history of 100,000 snapshots has as many messages: as Python strings they would cost more to make
-than everything else in the file.  Here they stay bytes until somebody asks for one.
+than everything else in the file.  Here they stay bytes until one is read.
 
 Every text that this module adds to a pool is *framed*: its length as u32 in front, a NUL behind,
 the length aligned to 4 bytes.  A pool that holds little but framed texts is *dense*, and a writer
@@ -22,7 +22,7 @@ from icechunk.spec.columns.text_column import copy_spans
 
 Ints = npt.NDArray[np.int64]
 
-# So few rows that what numpy takes to begin outweighs what it saves.
+# With so few rows, calls into numpy cost more than they save.
 _FEW = 16
 
 ABSENT = -1
@@ -112,7 +112,7 @@ class TextPool:
 
     @classmethod
     def _of_few(cls, data: bytes | memoryview, start: list[int], length: list[int]) -> TextPool:
-        """`of_spans` where beginning with numpy would take longer than all of this."""
+        """`of_spans` for few rows, without numpy."""
         frames: list[bytes] = []
         places: dict[tuple[int, int], int] = {}
         size = 0
@@ -191,7 +191,7 @@ class TextPool:
         return TextPool(out.tobytes(), new_start, self.length, True)
 
     def ready(self) -> TextPool:
-        """Self, or its dense twin: what can be appended to and copied in one piece."""
+        """A dense pool with the same texts: it can be appended to and copied in one piece."""
         return self if self.dense else self.compacted()
 
     def inserted(self, row: int, raw: bytes | None) -> TextPool:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 BLOCK = 16
 """Tables that share a vtable: fewer cost space for vtables, more differ too much to compress."""
 
-# Blocks that are made at once: about what the caches of a processor hold.
+# Blocks made at once: about the size of a processor's caches.
 _SLAB = 1024
 # Bytes per table that repeating texts in every block may cost over one pool for all.
 _REPEATS = 8
@@ -286,7 +286,7 @@ def table_vector(groups: Sequence[Records]) -> Block:
 
 
 def _one_block(group: Records) -> Block:
-    """The vector of tables that fit one block: the general way takes longer to begin with."""
+    """`table_vector` for tables that fit one block, in a fraction of the time."""
     count, stride = group.count, group.stride
     vtable = _up(4 + 4 * count, 8)
     head = _up(2 * len(group.vtable), 8)

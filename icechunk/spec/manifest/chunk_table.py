@@ -1,7 +1,7 @@
 """The chunk references of one array, as sorted numpy columns.
 
 A million references are a dozen arrays, never a million objects: a row becomes a `Location`
-only when somebody asks for it. Tables are immutable; every operation returns a new one.
+only when it is read. Tables are immutable; every operation returns a new one.
 """
 
 from __future__ import annotations

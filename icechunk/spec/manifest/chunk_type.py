@@ -16,7 +16,7 @@ class ChunkType(IntEnum):
     native = 1
     """In an object of the repository."""
     virtual = 2
-    """In a part of somebody else's object."""
+    """In a byte range of an object outside the repository."""
     inline = 3
     """In the manifest itself."""
     UNINITIALIZED = 0

@@ -2,9 +2,9 @@
 
 Decoding a million references to change one costs many times more than the change. In a flatbuffer
 the new references can go behind everything else: only the distances that pointed to the old ones,
-and the id, are written over. Old references stay behind unused; a note after the flatbuffer, where
-readers do not look, says how large the payload was when all of it was in use, so that manifests
-that were patched too often are written anew.
+and the id, are written over. Old references stay in the file, unused; a note after the flatbuffer,
+which readers ignore, says how large the payload was when all of it was in use, so that manifests
+that were patched too often are written in full.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from icechunk.spec.manifest.decode import Manifest
 
 SMALLEST = 20_000
-"""References below which writing a manifest anew costs nothing."""
+"""Manifests with fewer references are written in full: that costs little."""
 
 _MOST_EDITS = 1000
 _WASTE = 8  # the payload may hold one part in so many that is no longer in use
@@ -95,7 +95,7 @@ def plan_patch(manifest: Manifest, node: NodeId, edits: ChunkTable) -> ManifestP
     Returns
     -------
     ManifestPatch or None
-        None when the manifest has to be written anew.
+        None when the manifest has to be written in full.
     """
     stored = manifest.stored(node)
     if (

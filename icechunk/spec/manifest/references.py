@@ -1,4 +1,4 @@
-"""Tell whether references are the same, whole tables at a time."""
+"""Compare chunk references, whole tables at a time."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ _REF_VTABLE = np.array([8, _REF.itemsize, 4, 8], "<u2").view(np.uint8)
 def _write_refs(builder: Builder, refs: Refs, snapshots: SnapshotTable) -> int:
     """Vector of branches or tags, sorted by name.
 
-    Only the numbers of the snapshots are written anew where the names are those of before.
+    When the names are unchanged, their block is copied and only the snapshots' rows are written.
     """
     names, count = refs.names, len(refs)
     if not count:

@@ -1,8 +1,7 @@
-"""Rows of a snapshot table as records whose parts are made when they are asked for.
+"""Histories as sequences of records that are walked, and decoded, no further than they are read.
 
-Listing a history of 10,000 commits touches each of them; decoding ids, messages and metadata that
-nobody looks at would cost many times the listing itself, and walking it to its end many times what
-the first ten of a log cost.
+Decoding ids, messages and metadata that are not read costs many times the walk itself, and walking
+to the root many times what the first ten of a log cost.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from icechunk.spec.repo.status import RepoStatus
 
 
 class UpdateType(Variant, path="icechunk.ops.UpdateType"):
-    """What a change of the repository was: one of the variants, which `match` can tell apart."""
+    """What a change of the repository was: one of the variants, which `match` can distinguish."""
 
     RepoInitialized: TypeAlias = "_RepoInitialized"
     RepoMigrated: TypeAlias = "_RepoMigrated"
@@ -49,7 +49,7 @@ class _RepoInitialized(UpdateType, variant="RepoInitialized", by_name=True):
 
 
 class _RepoMigrated(UpdateType, variant="RepoMigrated", by_name=True):
-    """The repository got another format."""
+    """The repository was upgraded to another spec version."""
 
     from_version: int = instance_of(int)
     to_version: int = instance_of(int)
@@ -77,26 +77,26 @@ class _FeatureFlagChanged(UpdateType, variant="FeatureFlagChanged", by_name=True
 
 
 class _TagCreated(UpdateType, variant="TagCreated", by_name=True):
-    """A tag was made."""
+    """A tag was created."""
 
     name: str = instance_of(str)
 
 
 class _TagDeleted(UpdateType, variant="TagDeleted", by_name=True):
-    """A tag was removed."""
+    """A tag was deleted."""
 
     name: str = instance_of(str)
     previous_snap_id: str = instance_of(str)
 
 
 class _BranchCreated(UpdateType, variant="BranchCreated", by_name=True):
-    """A branch was made."""
+    """A branch was created."""
 
     name: str = instance_of(str)
 
 
 class _BranchDeleted(UpdateType, variant="BranchDeleted", by_name=True):
-    """A branch was removed."""
+    """A branch was deleted."""
 
     name: str = instance_of(str)
     previous_snap_id: str = instance_of(str)

@@ -1,7 +1,7 @@
-"""Many commits in their public form, one after the other.
+"""Public forms of many commits, made a block at a time.
 
-Listing a history makes an object per commit and nothing else.  What the caller asks of the first
-ones, say their messages, is decoded for the next ones many at a time.
+Listing a history makes an object per commit and nothing else.  Attributes that
+were read of one block, say messages, are decoded for the next block as columns.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from icechunk.spec.repo.lazy_record import Walk
 from icechunk.spec.repo.snapshot_info import Listing, SnapshotInfo
 
 _FIRST, _MOST = 16, 1024
-"""Commits made at once, in the beginning and at most."""
+"""Commits per block: of the first block, and at most."""
 
 
 def infos(

@@ -52,17 +52,17 @@ class RepoState:
     updates : UpdateLog
         Latest changes, newest first.
     updates_before : str or None
-        Name, below ``overwritten/``, of the repo object where the log goes on.
+        Name, below ``overwritten/``, of the repo object in which the log continues.
     config : dict or None
-        Stored configuration in its on-disk structure, None when none was ever stored.
+        Stored configuration in its on-disk structure, None when none was stored.
     flags_enabled, flags_disabled : frozenset of int
         Feature flags set explicitly, unknown ids included.
     extra : bytes or None
-        Reserved field of the repo object, carried along.
+        Reserved field of the repo object, kept as it is.
     spec_version : int
         Version stored in the repo object.
     unknown : UnknownFields or None
-        Fields that a newer library added, carried along.
+        Fields that a newer library added, kept as they are.
     """
 
     branches: Refs
@@ -350,7 +350,7 @@ class RepoState:
         return state._logged(u.TagCreated(name), stamp)
 
     def without_tag(self, name: str, stamp: Stamp) -> RepoState:
-        """Delete a tag for good.
+        """Delete a tag; its name cannot be used again.
 
         Raises
         ------

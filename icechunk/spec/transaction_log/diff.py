@@ -236,7 +236,7 @@ _FACTS = (*_ID_SETS, "chunk_coordinates", "moved_nodes")
 
 def _unite(several: list[Coords]) -> Coords:
     ranks = {coords.shape[1] for coords in several}
-    if len(ranks) > 1:  # the array was made anew with another rank: the last one counts
+    if len(ranks) > 1:  # the array was created again with another rank: the last one counts
         several = [coords for coords in several if coords.shape[1] == several[-1].shape[1]]
     stacked = np.concatenate(several)
     return np.unique(stacked, axis=0) if stacked.shape[1] else stacked[:1]

@@ -182,7 +182,7 @@ def test_the_reference_library_reads_and_rewrites_such_an_object(tmp_path: Path)
 def test_fields_of_nested_tables_are_dropped_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nobody can tell whether such a field is a number or the way to something."""
+    """Whether such a field is a number or an offset cannot be known."""
     builder = Builder()
     fields = repo_fields(builder, history(1))
     branch = builder.table({0: ref(builder.string("main")), 1: u32(0), 2: u32(77)})
