@@ -1,7 +1,4 @@
-"""Settings as plain values (layer 1); no I/O.
-
-This is also the public module `icechunk.config`.
-"""
+"""Configuration values and credentials (layer 1), without I/O; the public `icechunk.config`."""
 
 from __future__ import annotations
 
@@ -53,4 +50,4 @@ __all__ = [
     "to_dict",
 ]
 
-initialize_logs()  # every public name loads this room, so it happens before anything is logged
+initialize_logs()  # every public name imports this package, so this precedes all log output

@@ -1,6 +1,7 @@
-"""What the conditions on arrays have in common: combination, and regular expressions on paths.
+"""Base class and common variants of the conditions on arrays.
 
-Regular expressions are searched, never anchored.
+Conditions combine with ``&`` and ``|``. Regular expressions match anywhere in the text unless they
+are anchored with ``^`` and ``$``.
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ class Condition(Variant):
 
     @classmethod
     def or_conditions(cls, conditions: Iterable[Self]) -> Self:
-        """Match where any of the conditions does; an empty list matches nowhere."""
+        """Match arrays that meet any of the conditions; an empty list matches none."""
         return cls._variant("Or", conditions)
 
     @classmethod
     def and_conditions(cls, conditions: Iterable[Self]) -> Self:
-        """Match where all of the conditions do; an empty list matches everywhere."""
+        """Match arrays that meet all of the conditions; an empty list matches every array."""
         return cls._variant("And", conditions)
 
     @classmethod
     def path_matches(cls, regex: str) -> Self:
-        """Match arrays with the regular expression somewhere in their absolute path."""
+        """Match arrays whose absolute path contains a match of the regular expression."""
         return cls._variant("PathMatches", regex)
 
     @classmethod
     def name_matches(cls, regex: str) -> Self:
-        """Match arrays with the regular expression somewhere in their name."""
+        """Match arrays whose name contains a match of the regular expression."""
         return cls._variant("NameMatches", regex)
 
     @classmethod
@@ -49,24 +50,24 @@ class Condition(Variant):
         return made
 
     def matches(self, path: str, num_refs: int = 0) -> bool:
-        """Tell whether the condition holds.
+        """Return whether the condition holds.
 
         Parameters
         ----------
         path : str
             Absolute path of an array.
         num_refs : int
-            Number of chunk references of the manifest in question.
+            Number of chunk references in the manifest.
         """
         raise NotImplementedError
 
     def __and__(self, other: Self) -> Self:
-        return self._variant("And", [self, other]) if self._is_kin(other) else NotImplemented
+        return self._variant("And", [self, other]) if self._same_family(other) else NotImplemented
 
     def __or__(self, other: Self) -> Self:
-        return self._variant("Or", [self, other]) if self._is_kin(other) else NotImplemented
+        return self._variant("Or", [self, other]) if self._same_family(other) else NotImplemented
 
-    def _is_kin(self, other: object) -> bool:
+    def _same_family(self, other: object) -> bool:
         return self._family_ is not None and isinstance(other, self._family_)
 
     def __hash__(self) -> int:
@@ -91,43 +92,44 @@ class _Combination(Variant):
 
 
 class AnyOf(_Combination):
-    """Rule of the `Or` variants."""
+    """Matching of the `Or` variants."""
 
     def matches(self, path: str, num_refs: int = 0) -> bool:
-        """Tell whether any of the conditions holds."""
+        """Return whether any of the conditions holds."""
         return any(condition.matches(path, num_refs) for condition in self.conditions)
 
 
 class AllOf(_Combination):
-    """Rule of the `And` variants."""
+    """Matching of the `And` variants."""
 
     def matches(self, path: str, num_refs: int = 0) -> bool:
-        """Tell whether all of the conditions hold."""
+        """Return whether all of the conditions hold."""
         return all(condition.matches(path, num_refs) for condition in self.conditions)
 
 
 class OnPath(Variant):
-    """Rule of the `PathMatches` variants."""
+    """Matching of the `PathMatches` variants."""
 
     regex: str = instance_of(str)
 
     def matches(self, path: str, num_refs: int = 0) -> bool:
-        """Tell whether the regular expression occurs in the path."""
+        """Return whether the path contains a match of the regular expression."""
         return found(self.regex, path)
 
 
 class OnName(Variant):
-    """Rule of the `NameMatches` variants."""
+    """Matching of the `NameMatches` variants."""
 
     regex: str = instance_of(str)
 
     def matches(self, path: str, num_refs: int = 0) -> bool:
-        """Tell whether the regular expression occurs in the last component of the path."""
+        """Return whether the last component of the path contains a match."""
         return found(self.regex, path.rsplit("/", 1)[-1])
 
 
 LONGEST_MATCH = 1.0
-"""Seconds a regular expression may take on one path; one that nests repeats could take for ever."""
+"""Seconds that one search may take: nested repeats can take exponential time, and the expression
+comes from the stored configuration, which may be untrusted."""
 
 
 @functools.lru_cache(maxsize=512)
@@ -147,7 +149,7 @@ def _compiled(pattern: str) -> Pattern[str] | None:
 
 
 def found(pattern: str, text: str) -> bool:
-    """Tell whether a pattern occurs in a text; an invalid one occurs nowhere, with a warning.
+    """Return whether a text contains a match of a pattern; invalid patterns warn and never match.
 
     Raises
     ------

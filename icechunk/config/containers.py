@@ -1,4 +1,4 @@
-"""Where virtual chunks live: kinds of object stores, and URL prefixes that references may use."""
+"""Virtual chunk containers: URL prefixes of virtual chunks, and the object stores behind them."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def s3_store(
     requester_pays: bool = False,
     checksum_algorithm: ChecksumAlgorithm | None = None,
 ) -> ObjectStoreConfig.S3Compatible | ObjectStoreConfig.S3:
-    """Describe S3, or a service that speaks its protocol, as the home of virtual chunks.
+    """Configure S3, or a compatible service, as the store of virtual chunks.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def s3_store(
     anonymous : bool
         Send unsigned requests.
     s3_compatible : bool
-        The service is not AWS.
+        The service is not AWS: use `ObjectStoreConfig.S3Compatible`.
     force_path_style : bool
         Put the bucket into the path instead of the host name.
     network_stream_timeout_seconds : int, optional
@@ -199,7 +199,7 @@ def s3_store(
 
 
 def gcs_store(opts: dict[str, str] | None = None) -> ObjectStoreConfig.Gcs:
-    """Describe Google Cloud Storage as the home of virtual chunks.
+    """Configure Google Cloud Storage as the store of virtual chunks.
 
     Parameters
     ----------
@@ -210,14 +210,14 @@ def gcs_store(opts: dict[str, str] | None = None) -> ObjectStoreConfig.Gcs:
 
 
 def azure_store(*, account: str, config: dict[str, str] | None = None) -> ObjectStoreConfig.Azure:
-    """Describe Azure Blob Storage as the home of virtual chunks.
+    """Configure Azure Blob Storage as the store of virtual chunks.
 
     Parameters
     ----------
     account : str
         Storage account.
     config : dict, optional
-        Further options of the client; an ``account`` among them wins.
+        Further options of the client; an ``account`` in them takes precedence.
     """
     return _Azure({"account": account, **(config or {})})
 
@@ -225,7 +225,7 @@ def azure_store(*, account: str, config: dict[str, str] | None = None) -> Object
 def http_store(
     opts: dict[str, str] | None = None, headers: dict[str, str] | None = None
 ) -> ObjectStoreConfig.Http:
-    """Describe a web server as the home of virtual chunks.
+    """Configure a web server as the store of virtual chunks.
 
     Parameters
     ----------
@@ -238,17 +238,17 @@ def http_store(
 
 
 def fsspec_store() -> ObjectStoreConfig.Fsspec:
-    """Let fsspec read the virtual chunks of a URL prefix: any scheme that it knows but ``file``.
+    """Let fsspec read the virtual chunks of a URL prefix of any scheme except ``file``.
 
-    What the file system has to be told, secrets or not, is never stored: it is given when the
-    repository is opened, see `icechunk.fsspec_credentials`. The Rust library passes over
-    containers of this kind.
+    Options of the file system, secret or not, are never stored: pass them with
+    `icechunk.fsspec_credentials` when you open the repository. The Rust library ignores containers
+    of this kind.
     """
     return _Fsspec()
 
 
 def local_filesystem_store(path: str) -> ObjectStoreConfig.LocalFileSystem:
-    """Describe a directory as the home of virtual chunks.
+    """Configure a local directory as the store of virtual chunks.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def _store_of(scheme: str, url: str) -> str:
 
 @value_class("icechunk.virtual.VirtualChunkContainer")
 class VirtualChunkContainer(Value):
-    """A URL prefix that virtual references may use, and the store behind it.
+    """A URL prefix of virtual chunks, and the store that holds them.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ class VirtualChunkContainer(Value):
     store : ObjectStoreConfig
         How to reach the store.
     name : str, optional
-        Permits locations of the form ``vcc://name/rest``.
+        Name for locations of the form ``vcc://name/rest``.
 
     Notes
     -----
@@ -316,7 +316,7 @@ class VirtualChunkContainer(Value):
     def __setattr__(self, name: str, value: Any) -> None:
         Value.__setattr__(self, name, value)
         if name in self._rules_:
-            self._stored = False  # what a user changes is checked again
+            self._stored = False  # changed values are validated again
 
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)(/.*)?", re.DOTALL)
@@ -325,13 +325,13 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)(/.*)?", re.DOTALL)
 def validate_container(container: VirtualChunkContainer) -> None:
     """Check a container as repositories do when they are created or opened with it.
 
-    A configuration's constructor takes any container; `set_virtual_chunk_container` checks.
+    The constructor of a configuration accepts any container; `set_virtual_chunk_container` checks.
 
     Parameters
     ----------
     container : VirtualChunkContainer
-        What to check. Containers read from a stored configuration pass as long as they are not
-        changed: early versions stored some that are refused today.
+        What to check. Unchanged containers from a stored configuration pass: early versions
+        stored some that are refused today.
 
     Raises
     ------
@@ -356,7 +356,7 @@ def validate_container(container: VirtualChunkContainer) -> None:
         what = "relative URL without a base; "
         if isinstance(container.store, ObjectStoreConfig.LocalFileSystem):
             url = Path(local_path(prefix)).as_uri()
-            raise ValueError(f"{what}{prefix!r} is no absolute URL, give {url + '/'!r}")
+            raise ValueError(f"{what}{prefix!r} is not an absolute URL, give {url + '/'!r}")
         raise ValueError(f"{what}{prefix!r} needs a scheme such as s3://")
     if isinstance(container.store, ObjectStoreConfig.Http):
         checked_headers(container.store._1)
@@ -374,11 +374,11 @@ def validate_container(container: VirtualChunkContainer) -> None:
                 "give the directory that holds the files"
             )
     elif not host:
-        _without_host(container, scheme)
+        _check_bare_scheme(container, scheme)
 
 
-def _without_host(container: VirtualChunkContainer, scheme: str) -> None:
-    """Refuse a prefix without a host, except a bare scheme in the older constructor's form."""
+def _check_bare_scheme(container: VirtualChunkContainer, scheme: str) -> None:
+    """Refuse a prefix without a host, except a bare scheme given in the older argument order."""
     if not container._bare_scheme_ok or container.url_prefix != f"{scheme}://":
         raise ValueError(
             f"Url prefix for {scheme}:// containers must include a host; give {scheme}://bucket/"

@@ -94,14 +94,14 @@ def s3_refreshable_credentials(
     get_credentials: Callable[[], S3StaticCredentials],
     scatter_initial_credentials: bool = False,
 ) -> S3Credentials.Refreshable:
-    """Get S3 credentials from a function whenever they expire.
+    """Get S3 credentials from a function, again whenever they expire.
 
     Parameters
     ----------
     get_credentials : callable
         Function without arguments; it is pickled at once.
     scatter_initial_credentials : bool
-        Call it now and let the result travel with the credentials.
+        Call it now, and pickle the result together with the credentials.
     """
     return _refreshable(S3Credentials, get_credentials, scatter_initial_credentials)  # type: ignore[no-any-return]
 
@@ -149,7 +149,7 @@ def s3_credentials(
     get_credentials: Callable[[], S3StaticCredentials] | None = None,
     scatter_initial_credentials: bool = False,
 ) -> AnyS3Credential:
-    """Choose the kind of S3 credentials from the arguments; none means the environment.
+    """Choose the kind of S3 credentials from the arguments; by default, the environment.
 
     Parameters
     ----------
@@ -199,14 +199,14 @@ def gcs_refreshable_credentials(
     get_credentials: Callable[[], GcsBearerCredential],
     scatter_initial_credentials: bool = False,
 ) -> GcsCredentials.Refreshable:
-    """Get Google tokens from a function whenever they expire.
+    """Get Google tokens from a function, again whenever they expire.
 
     Parameters
     ----------
     get_credentials : callable
         Function without arguments; it is pickled at once.
     scatter_initial_credentials : bool
-        Call it now and let the result travel with the credentials.
+        Call it now, and pickle the result together with the credentials.
     """
     return _refreshable(GcsCredentials, get_credentials, scatter_initial_credentials)  # type: ignore[no-any-return]
 
@@ -218,7 +218,7 @@ def gcs_static_credentials(
     application_credentials: str | None = None,
     bearer_token: str | None = None,
 ) -> AnyGcsStaticCredential:
-    """Use fixed credentials for Google Cloud Storage; the first argument given counts.
+    """Use fixed credentials for Google Cloud Storage; the first argument given is used.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def gcs_credentials(
     get_credentials: Callable[[], GcsBearerCredential] | None = None,
     scatter_initial_credentials: bool = False,
 ) -> AnyGcsCredential:
-    """Choose the kind of Google credentials from the arguments; none means the environment.
+    """Choose the kind of Google credentials from the arguments; by default, the environment.
 
     Parameters
     ----------
@@ -309,14 +309,14 @@ def azure_refreshable_credentials(
     get_credentials: Callable[[], AzureRefreshableCredential],
     scatter_initial_credentials: bool = False,
 ) -> AzureCredentials.Refreshable:
-    """Get Azure credentials from a function whenever they expire.
+    """Get Azure credentials from a function, again whenever they expire.
 
     Parameters
     ----------
     get_credentials : callable
         Function without arguments; it is pickled at once.
     scatter_initial_credentials : bool
-        Call it now and let the result travel with the credentials.
+        Call it now, and pickle the result together with the credentials.
     """
     return _refreshable(AzureCredentials, get_credentials, scatter_initial_credentials)  # type: ignore[no-any-return]
 
@@ -371,7 +371,7 @@ def azure_credentials(
     get_credentials: Callable[[], AzureRefreshableCredential] | None = None,
     scatter_initial_credentials: bool = False,
 ) -> AnyAzureCredential:
-    """Choose the kind of Azure credentials from the arguments; none means the environment.
+    """Choose the kind of Azure credentials from the arguments; by default, the environment.
 
     Parameters
     ----------
@@ -382,7 +382,7 @@ def azure_credentials(
     anonymous : bool, optional
         Send unsigned requests, whatever else is given.
     get_credentials, scatter_initial_credentials
-        See `azure_refreshable_credentials`; preferred to the others but `anonymous`.
+        See `azure_refreshable_credentials`; takes precedence over all but `anonymous`.
 
     Raises
     ------
@@ -412,13 +412,13 @@ _WRAPPERS: dict[type[Any], Any] = {
 
 
 def http_credentials(*, headers: Mapping[str, str]) -> Credentials.HttpAccess:
-    """Authorise a container of a web server that wants to know who asks.
+    """Authorise a container of a web server that requires authentication.
 
     Parameters
     ----------
     headers : mapping of str to str
         Sent to the container's host only, e.g. ``{"Authorization": "Bearer ..."}``. They are never
-        stored, other than those of `icechunk.http_store`.
+        stored, unlike those of `icechunk.http_store`.
     """
     return Credentials.HttpAccess(dict(headers))
 
@@ -429,8 +429,8 @@ def fsspec_credentials(**options: Any) -> Credentials.Fsspec:
     Parameters
     ----------
     **options
-        What the file system has to be told, as in ``fsspec.filesystem(scheme, **options)``. They
-        are never stored; they travel with pickled handles, since workers need them.
+        Options of the file system, as in ``fsspec.filesystem(scheme, **options)``. They are never
+        stored, but are part of pickled handles, since workers need them.
     """
     return Credentials.Fsspec(options)
 
@@ -458,7 +458,7 @@ def containers_credentials(
         URL prefix of a container to its credentials: those of S3, Gcs or Azure,
         `LocalFileSystemAccess`, `HttpAccess`, or None.
     **kwargs
-        More of them; the names are taken as keys.
+        More of them, with the names as keys.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """Credentials of object stores as values; displays never show their secrets.
 
-Credentials compare by identity: whether two secrets are equal is nobody's business.
+Credentials compare by identity, so that comparisons reveal nothing about secrets.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Credential(_ByIdentity, Variant):
 
 @value_class("icechunk.credentials.S3StaticCredentials")
 class S3StaticCredentials(_ByIdentity, Value):
-    """A key pair for S3, or for a service that speaks its protocol.
+    """A key pair for S3 or a compatible service.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class _S3Static(S3Credentials, variant="Static"):
 
 
 class _Refreshable(Variant):
-    """A pickled function without arguments, and what it returned when it was called last."""
+    """A pickled function without arguments, and the credentials that it returned last."""
 
     pickled_function: bytes = instance_of(bytes)
 
@@ -180,7 +180,7 @@ class _AzureBearerToken(AzureStaticCredentials, variant="BearerToken"):
 class AzureRefreshableCredential(
     _Credential, path="icechunk.credentials.AzureRefreshableCredential"
 ):
-    """What a refresh function for Azure returns: a secret and the instant it expires."""
+    """Result of a refresh function for Azure: a secret and the instant at which it expires."""
 
     AccessKey: TypeAlias = "_AzureRefreshedKey"
     SasToken: TypeAlias = "_AzureRefreshedSas"
@@ -233,7 +233,7 @@ class _AzureRefreshable(_Refreshable, AzureCredentials, variant="Refreshable", b
 
 
 class Credentials(_Credential, path="icechunk.credentials.Credentials"):
-    """What authorises access to a virtual chunk container."""
+    """Authorisation to read the chunks of a virtual chunk container."""
 
     S3: TypeAlias = "_AuthoriseS3"
     Gcs: TypeAlias = "_AuthoriseGcs"
@@ -299,7 +299,7 @@ def refreshed(credentials: S3Credentials | GcsCredentials | AzureCredentials) ->
     Returns
     -------
     S3StaticCredentials, GcsBearerCredential or AzureRefreshableCredential
-        What the function returned, according to the family.
+        The result of the function, of the class that belongs to the family.
 
     Raises
     ------
@@ -311,7 +311,7 @@ def refreshed(credentials: S3Credentials | GcsCredentials | AzureCredentials) ->
 
 
 def checked_refresh(family: type[Any] | None, value: Any) -> Any:
-    """Check what a refresh function returned.
+    """Return the result of a refresh function, after checking its class.
 
     Raises
     ------

@@ -21,7 +21,7 @@ Convert: TypeAlias = Callable[[str, Any], Any]
 
 
 def described(value: Any) -> str:
-    """Name a value's type as error messages do."""
+    """Return the type of a value in the words of error messages."""
     return "'None'" if value is None else f"'{type(value).__qualname__}' object"
 
 

@@ -1,4 +1,4 @@
-"""Feature flags of a repository, and the labels that requests carry."""
+"""Feature flags of a repository, and the attribution labels of requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FeatureFlag(Value):
     default_enabled : bool
         Whether the feature is on when nothing is set.
     setting : bool, optional
-        What was set explicitly, None for the default.
+        Explicit setting; None for the default.
     """
 
     id: int = unsigned(16, default=0)
@@ -81,7 +81,7 @@ _MAX_BYTES = 128
 
 
 def _label(name: str, value: Any) -> str:
-    """Check one label: it becomes part of an HTTP header."""
+    """Return a label after checking that it can be part of an HTTP header."""
     expect(name, value, str)
     if name == "client" and not _CLIENT.fullmatch(value):
         raise ValueError(
@@ -110,9 +110,9 @@ class Attribution(Value):
     client : str, optional
         Software, ``name`` or ``name/version`` in HTTP token characters.
     workload : str, optional
-        The job.
+        Name of the job.
     principal : str, optional
-        On whose behalf.
+        User or service on whose behalf the requests are sent.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""HTTP headers that a user gives: what no request can carry is refused at once."""
+"""Validation of HTTP headers given by the user."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     TypeError
         For anything but a mapping of texts.
     InvalidInputError
-        Kind ``storage-config`` for a name or value that no request can carry; values are not
-        shown, they may be secrets.
+        Kind ``storage-config`` for a name or value that HTTP does not allow. The message does
+        not contain values, which may be secrets.
     """
     if headers is None:
         return {}
@@ -44,5 +44,5 @@ def _bad(what: str, rule: str) -> InvalidInputError:
 
 
 def checked_or_none(headers: Any) -> dict[str, str] | None:
-    """The same where no headers are None."""
+    """Return None for None, otherwise the same as `checked_headers`."""
     return None if headers is None else checked_headers(headers)

@@ -1,11 +1,10 @@
-"""Bounds on what metadata files may ask of this process.
+"""Limit on the decompressed size of metadata files.
 
-``ICECHUNK_MAX_METADATA_BYTES`` bounds what one metadata file (snapshot, manifest, transaction log
-or repo object) may decompress to.  The default is the largest file that the format allows.  Set it
-lower where repositories come from people you do not trust: a file of a few kilobytes can unfold to
-gigabytes.  While a file is decoded, memory stays below about 2 times this bound for the bytes
-themselves and 25 times for tables of Python objects made from them (hierarchies); an honest file
-costs a tenth of that.
+``ICECHUNK_MAX_METADATA_BYTES`` caps the decompressed size of one metadata file (snapshot, manifest,
+transaction log or repo object). The default is the largest file that the format allows. Set it
+lower if you open untrusted repositories: a file of a few kilobytes can decompress to gigabytes.
+While a file is decoded, memory stays below about 2 times this limit for the bytes, and 25 times for
+the Python objects made from them (hierarchies); typical files take a tenth of that.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ import os
 from icechunk.core.errors import ErrorKind, InvalidInputError
 
 VARIABLE = "ICECHUNK_MAX_METADATA_BYTES"
-"""Environment variable that bounds the decompressed size of one metadata file, in bytes."""
+"""Environment variable that caps the decompressed size of one metadata file, in bytes."""
 
 LARGEST_METADATA_BYTES = 2**31
-"""Default bound: beyond it the 32-bit offsets of the format do not reach."""
+"""Default limit: the signed 32-bit offsets of FlatBuffers reach no further."""
 
 
 def max_metadata_bytes() -> int:
-    """Largest decompressed size of a metadata file that is read, in bytes.
+    """Return the largest decompressed size of a metadata file that is read, in bytes.
 
     Returns
     -------
     int
-        The environment variable ``ICECHUNK_MAX_METADATA_BYTES``, read anew at each call, or
+        The environment variable ``ICECHUNK_MAX_METADATA_BYTES``, read at each call, or
         `LARGEST_METADATA_BYTES`.
 
     Raises

@@ -1,7 +1,8 @@
-"""Log output of the library: the `logging` tree below ``icechunk``, steered by the environment.
+"""Log output: the `logging` tree below ``icechunk``, configured by the environment.
 
 ``ICECHUNK_LOG`` holds directives such as ``warn`` or ``info,icechunk.storage=debug``;
-``ICECHUNK_NO_LOGS`` leaves logging alone; ``ICECHUNK_LOG_TO_STDOUT`` writes to standard output.
+``ICECHUNK_NO_LOGS`` leaves logging unconfigured; ``ICECHUNK_LOG_TO_STDOUT`` writes to standard
+output.
 
 Level ``info`` shows commits, rebases, retries and slow requests, ``debug`` also every request and
 every metadata file that is not in a cache.
@@ -28,14 +29,14 @@ LEVELS = {
 }
 """Levels of filters, as `logging` counts them."""
 _PACKAGE = Path(__file__).parent.parent
-_ALIKE = 0.65
-"""Similarity from which a name is taken for a misspelt one."""
+_SIMILAR = 0.65
+"""Similarity (`difflib` ratio) above which a name is taken for a misspelt one."""
 
 _adjusted: set[str] = set()
 
 
 class _ConsoleHandler(logging.StreamHandler[TextIO]):
-    """Writes to the present standard stream, unless the application's own handler does."""
+    """Writes to the current standard stream, unless a handler of the root logger does."""
 
     @property
     def stream(self) -> TextIO:
@@ -54,7 +55,7 @@ class _ConsoleHandler(logging.StreamHandler[TextIO]):
 
 
 def _prints(handler: logging.Handler, record: logging.LogRecord) -> bool:
-    """Whether a handler shows a record where a person reads it, as those of `basicConfig` do."""
+    """Return whether a handler prints a record to a standard stream, as `basicConfig` sets up."""
     stream: Any = getattr(handler, "stream", None)
     if stream is None:  # rich's handler
         stream = getattr(getattr(handler, "console", None), "file", None)
@@ -63,7 +64,7 @@ def _prints(handler: logging.Handler, record: logging.LogRecord) -> bool:
 
 
 def initialize_logs() -> None:
-    """Prepare log output as the environment asks; called when icechunk is imported.
+    """Configure log output from the environment; called when icechunk is imported.
 
     Lines go to standard error (standard output with ``ICECHUNK_LOG_TO_STDOUT``), except those that
     a handler of the root logger prints there. Nothing happens when ``ICECHUNK_NO_LOGS`` is set.
@@ -79,7 +80,7 @@ def initialize_logs() -> None:
 
 
 def set_logs_filter(log_filter_directive: str | None) -> None:
-    """Choose what is logged.
+    """Set which records are logged.
 
     Parameters
     ----------
@@ -107,15 +108,15 @@ def set_logs_filter(log_filter_directive: str | None) -> None:
 
 
 def _nearest(word: str, words: Iterable[str], least: float = 0.6) -> str:
-    """Suggest the word that was probably meant; empty where none is alike."""
-    import difflib  # only for what was misspelt: importing it takes time
+    """Return a suggestion of the word that was probably meant, or an empty text."""
+    import difflib  # only needed for misspelt names, and slow to import
 
     near = difflib.get_close_matches(word, sorted(words), 1, least)
     return f", did you mean `{near[0]}`?" if near else ""
 
 
 def read_filter(text: str) -> tuple[dict[str, int], list[str]]:
-    """Read the directives of a filter.
+    """Parse the directives of a filter.
 
     Parameters
     ----------
@@ -125,9 +126,9 @@ def read_filter(text: str) -> tuple[dict[str, int], list[str]]:
     Returns
     -------
     levels : dict of str to int
-        Level by name of a logger; ``icechunk`` is always among them.
+        Level by logger name; ``icechunk`` is always included.
     complaints : list of str
-        One sentence on each directive that was ignored.
+        One sentence for each directive that was ignored.
     """
     levels = {_ROOT: LEVELS[_DEFAULT]}
     complaints: list[str] = []
@@ -152,16 +153,16 @@ def _level(word: str) -> int | None:
 
 
 def _problem(target: str, has_level: bool, level: str, found: int | None) -> str | None:
-    """Say what is wrong with a directive; targets of other libraries are left alone."""
+    """Return what is wrong with a directive; targets of other libraries are not checked."""
     if found is None:
         hint = _nearest(level.lower(), LEVELS)
-        return f"{level!r} is no level ({', '.join(LEVELS)}, or 0 to 5){hint}"
+        return f"{level!r} is not a level ({', '.join(LEVELS)}, or 0 to 5){hint}"
     if not target:
         return "it has no target; write `level` or `target=level`" if has_level else None
     head, *inner = target.split(".")
     if head == _ROOT:
         return _unknown_module(target, inner)
-    hint = _nearest(head.lower(), (_ROOT,) if has_level else (_ROOT, *LEVELS), _ALIKE)
+    hint = _nearest(head.lower(), (_ROOT,) if has_level else (_ROOT, *LEVELS), _SIMILAR)
     if hint:
         return f"{target!r} is neither a level nor a logger below icechunk{hint}"
     if not has_level:
@@ -170,7 +171,7 @@ def _problem(target: str, has_level: bool, level: str, found: int | None) -> str
 
 
 def _unknown_module(target: str, inner: list[str]) -> str | None:
-    """Say that a target is no module of this package."""
+    """Return the problem with a target that is not a module of this package."""
     folder = _PACKAGE
     for name in inner:
         here = {entry.name.removesuffix(".py") for entry in _entries(folder)}
@@ -181,13 +182,13 @@ def _unknown_module(target: str, inner: list[str]) -> str | None:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Modules and rooms of a folder; none where the package is not in a folder."""
+    """Return the modules and packages of a folder; none if the package is not in a folder."""
     if not folder.is_dir():
         return []
     return [entry for entry in folder.iterdir() if entry.is_dir() or entry.suffix == ".py"]
 
 
 def shutdown_telemetry() -> None:
-    """Flush what log handlers still hold."""
+    """Flush the log handlers."""
     for handler in logging.getLogger(_ROOT).handlers:
         handler.flush()

@@ -1,4 +1,4 @@
-"""How manifests are loaded ahead, split and compressed."""
+"""Configuration of how manifests are preloaded, split and compressed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _COORDINATES = (
 
 
 def default_preload_condition() -> ManifestPreloadCondition:
-    """Return the condition in force when none is set: small manifests of coordinate arrays."""
+    """Return the default condition: small manifests of coordinate arrays."""
     names = [ManifestPreloadCondition.name_matches(regex) for regex in _COORDINATES]
     few = ManifestPreloadCondition.num_refs(None, 1001)
     return ManifestPreloadCondition.or_conditions(names) & few
@@ -46,16 +46,16 @@ def default_preload_condition() -> ManifestPreloadCondition:
 
 @value_class("icechunk.config.ManifestPreloadConfig")
 class ManifestPreloadConfig(Value):
-    """Which manifests are loaded in the background when a session opens.
+    """Which manifests are preloaded in the background when a session opens.
 
     Parameters
     ----------
     max_total_refs : int, optional
-        Most chunk references loaded ahead in all (u32; 10 000 when unset).
+        Most chunk references to preload in total (u32; 10 000 when unset).
     preload_if : ManifestPreloadCondition, optional
-        Which manifests; small ones of coordinate arrays when unset.
+        Which manifests to preload; small ones of coordinate arrays when unset.
     max_arrays_to_scan : int, optional
-        Number of arrays looked at (u32; 50 when unset).
+        Number of arrays that are checked (u32; 50 when unset).
     """
 
     max_total_refs: int | None = unsigned(32, default=None, in_force=10_000)
@@ -110,14 +110,14 @@ def _as_lists(rules: SplitRules | None) -> _SplitSizes | None:
 
 
 def default_split_sizes() -> SplitRules:
-    """Return the sizes in force when none are set: one manifest per array."""
+    """Return the default sizes: one manifest per array."""
     everything = ManifestSplitCondition.path_matches(".*")
     return ((everything, ((ManifestSplitDimCondition.any(), UNSPLIT),)),)
 
 
 @value_class("icechunk.config.ManifestSplittingConfig")
 class ManifestSplittingConfig(Value):
-    """How the chunk references of an array are spread over manifests.
+    """How the chunk references of an array are split into manifests.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def from_dict(split_sizes: Mapping[Any, Mapping[Any, int]]) -> ManifestSplitting
     Parameters
     ----------
     split_sizes : dict
-        Array condition to dimension condition to chunks per manifest; the order counts.
+        Array condition to dimension condition to chunks per manifest; the first match wins.
 
     Returns
     -------
@@ -189,9 +189,9 @@ class ManifestVirtualChunkLocationCompressionConfig(Value):
     Parameters
     ----------
     min_num_chunks : int, optional
-        Only manifests with at least so many virtual chunks (u16; 1000 when unset).
+        Least number of virtual chunks of a manifest to compress (u16; 1000 when unset).
     dictionary_max_training_samples : int, optional
-        URLs the dictionary is trained with (u16; 100 when unset).
+        Number of URLs to train the dictionary with (u16; 100 when unset).
     dictionary_max_size_bytes : int, optional
         Size of the dictionary (u32; 2048 when unset).
     compression_level : int, optional
@@ -213,9 +213,9 @@ class ManifestConfig(Value):
     Parameters
     ----------
     preload : ManifestPreloadConfig, optional
-        Which manifests are loaded when a session opens.
+        Which manifests are preloaded when a session opens.
     splitting : ManifestSplittingConfig, optional
-        How chunk references are spread over manifests.
+        How the chunk references of arrays are split into manifests.
     virtual_chunk_location_compression : ManifestVirtualChunkLocationCompressionConfig, optional
         Compression of the URLs of virtual chunks; without effect.
     max_concurrent_manifest_fetches_during_commit : int, optional

@@ -1,4 +1,4 @@
-"""Which manifests are worth loading as soon as a session opens."""
+"""Conditions that choose the manifests to preload when a session opens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ManifestPreloadCondition(Condition, path="icechunk.config.ManifestPreloadC
         Parameters
         ----------
         from_refs, to_refs : int or None
-            Least number, and the number that is already too many (u32); None is no limit.
+            Bounds of the range, the lower included (u32); None means no limit.
         """
         return _NumRefs(from_refs, to_refs)
 
@@ -77,6 +77,6 @@ class _False(ManifestPreloadCondition, variant="False", call="false"):
         return False
 
 
-# A keyword cannot be written as a field's name.
+# `from` is a keyword, so it cannot be declared as a field.
 setattr(_NumRefs, "from", property(lambda self: self.from_))
 _NumRefs._name_positions(["from", "to"])

@@ -1,7 +1,7 @@
-"""How a value looks: as a constructor call, as a plain block of lines, as static HTML.
+"""Display of values: as a constructor call (`repr`), as lines of text (`str`), and as static HTML.
 
-The three forms hold the same facts. Text that comes from outside (names, URLs, paths) is quoted
-in the first two and escaped in the third.
+The three forms show the same values. Text from users and files (names, URLs, paths) is quoted in
+the first two and escaped in the third.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 _INDENT = "    "
 _MASK = "****"
-_TELLTALE = (
+_SECRET_WORDS = (
     "key",
     "token",
     "secret",
@@ -65,13 +65,13 @@ class Entry(NamedTuple):
 
 
 class Masked(str):
-    """Text that stands for a secret; shown as it is, without quotes."""
+    """Replacement of a secret; displayed without quotes."""
 
     __slots__ = ()
 
 
 class Label:
-    """Text that a display shows as it is, without quotes."""
+    """Text that is displayed without quotes."""
 
     __slots__ = ("_text",)
 
@@ -91,14 +91,14 @@ def public_url(url: str) -> str:
 
 
 def mask(secret: str | None, keep: int = 0) -> Masked | None:
-    """Hide a secret, leaving at most its first `keep` characters when it is long enough."""
+    """Replace a secret; its first `keep` characters remain if it is at least twice as long."""
     if secret is None:
         return None
     return Masked((secret[:keep] if len(secret) >= 2 * keep else "") + _MASK)
 
 
 class Shown:
-    """Mixin of everything that is displayed as a qualified name with fields."""
+    """Mixin for classes that are displayed as a qualified name with fields."""
 
     __slots__ = ()
 
@@ -126,7 +126,7 @@ class Shown:
 
 
 def scalar_text(value: Any) -> str:
-    """Return one value as Python source, or as near to it as its secrets allow."""
+    """Return one value as Python source, with secrets masked."""
     if isinstance(value, Masked):
         return str.__str__(value)
     if isinstance(value, Enum):
@@ -145,9 +145,9 @@ def scalar_text(value: Any) -> str:
 
 
 def _pair(key: Any, value: Any) -> str:
-    """Return a mapping's value, hidden where its key says that it is a secret."""
+    """Return the text of a mapping's value, masked if its key names a secret."""
     words = str(key).lower()
-    if isinstance(value, str) and any(word in words for word in _TELLTALE):
+    if isinstance(value, str) and any(word in words for word in _SECRET_WORDS):
         return _MASK
     return scalar_text(value)
 
@@ -202,7 +202,7 @@ def _line_text(entry: Entry) -> str:
 
 
 def _opens_block(value: Any) -> bool:
-    """Tell nested configurations from values that are written on one line."""
+    """Return whether a value is a nested configuration with lines of its own."""
     return isinstance(value, Shown) and not value._one_line_
 
 
@@ -236,7 +236,7 @@ def block_lines(shown: Shown) -> list[str]:
 
 
 def _escape(text: str) -> str:
-    """Text for HTML; the module holds two thousand names that few programs ever need."""
+    """Escape text for HTML; `html` defines two thousand entities, so it is imported late."""
     import html
 
     return html.escape(text)

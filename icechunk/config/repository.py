@@ -141,12 +141,12 @@ def _default_update_retries() -> StorageRetriesSettings:
 
 @value_class("icechunk.config.RepoUpdateRetryConfig")
 class RepoUpdateRetryConfig(Value):
-    """How often a change of branches, tags or other mutable facts is tried again.
+    """How often an update of branches, tags or other state of the repository is retried.
 
     Parameters
     ----------
     default : StorageRetriesSettings, optional
-        Tries and waits (100 tries, 50 ms to 30 s when unset).
+        Attempts and waits (100 attempts, 50 ms to 30 s when unset).
     """
 
     default: StorageRetriesSettings | None = instance_of(
@@ -188,7 +188,7 @@ def _processors() -> int:
 
 
 OWN_FIELDS = ("skip_unchanged_chunks", "pack_chunks", "share_manifests")
-"""Fields that the format does not know (readers of it pass over them): written only where set."""
+"""Fields of this library only: written only if set, ignored by other readers of the format."""
 
 
 @value_class("icechunk.config.RepositoryConfig")
@@ -198,44 +198,45 @@ class RepositoryConfig(Value):
     Parameters
     ----------
     inline_chunk_threshold_bytes : int, optional
-        Chunks up to and including this many bytes live in the manifest (u16; 512 when unset).
+        Chunks of at most this many bytes are stored in the manifest (u16; 512 when unset).
     get_partial_values_concurrency : int, optional
         Parallel reads of one `IcechunkStore.get_partial_values` (u16; 10 when unset).
     compression : CompressionConfig, optional
         Compression of metadata files.
     max_concurrent_requests : int, optional
-        Requests to an object store or fsspec file system in flight, of one handle in one process
+        Concurrent requests of one handle in one process to an object store or fsspec file system
         (u16; 256 when unset). Listings and the parts of a large upload are not counted.
     caching : CachingConfig, optional
         Capacities of the caches.
     storage : StorageSettings, optional
-        Tuning of the storage back end; the back end's own when unset.
+        Tuning of the storage back end; its own defaults when unset.
     virtual_chunk_containers : dict, optional
         URL prefix to `VirtualChunkContainer`.
     manifest : ManifestConfig, optional
-        How manifests are loaded, split and compressed.
+        How manifests are preloaded, split and compressed.
     repo_update_retries : RepoUpdateRetryConfig, optional
-        Retries of changes to branches, tags and other mutable facts.
+        Retries of updates of branches, tags and other state of the repository.
     num_updates_per_repo_info_file : int, optional
         Entries of the operations log kept in the repository's object (u16; 1000 when unset).
     max_concurrent_decodes : int, optional
-        Snapshots, manifests and transaction logs decoded at once (u16; the number of processors
-        when unset): fewer take less memory.
+        Snapshots, manifests and transaction logs decoded at the same time (u16; the number of
+        processors when unset). A lower number takes less memory.
     skip_unchanged_chunks : bool, optional
-        Writing the bytes that the session's base holds for a chunk, or deleting a chunk that it
-        does not hold, records no change (off when unset). Such a write costs a read of that chunk
-        where the lengths are equal. Chunks that the base keeps by virtual reference are always
-        written. An addition of this library: others that save the configuration drop it.
+        Do not record a change when a chunk is written with the bytes that it has in the session's
+        base snapshot, or when a chunk is deleted that the base does not have (off when unset). A
+        write of equal length then reads the chunk first. Chunks with a virtual reference in the
+        base are always written. Only this library has this field: others drop it when they save
+        the configuration.
     pack_chunks : bool, optional
-        Append chunks to objects that hold many of them, where the storage can append (on when
-        unset). Switched off, every chunk above the inline threshold becomes an object of its own,
-        as tools that count or serve objects expect. Chunks written before stay where they are. An
-        addition of this library: others that save the configuration drop it.
+        Append chunks to objects with many chunks, if the storage supports appending (on when
+        unset). When off, every chunk above the inline threshold becomes an object of its own, as
+        tools that count or serve objects expect. Existing chunks are not rewritten. Only this
+        library has this field: others drop it when they save the configuration.
     share_manifests : bool, optional
-        Keep the references of several small arrays in one manifest file (on when unset). Switched
-        off, every array has manifests of its own from the next commit that changes it on, or from
-        `Repository.rewrite_manifests` on. An addition of this library: others that save the
-        configuration drop it.
+        Keep the references of several small arrays in one manifest file (on when unset). When off,
+        an array gets manifests of its own with the next commit that changes it, or with
+        `Repository.rewrite_manifests`. Only this library has this field: others drop it when they
+        save the configuration.
     """
 
     _shown_ = (
@@ -279,7 +280,7 @@ class RepositoryConfig(Value):
     _previous_file: str | None = field(default=None, init=False)
 
     def _entries(self) -> Iterable[Entry]:
-        """Show the fields that only this library has where they are set."""
+        """Show the fields of this library only if they are set."""
         own = (Entry(name, getattr(self, name)) for name in OWN_FIELDS)
         return [*Value._entries(self), *(entry for entry in own if entry.value is not None)]
 
@@ -290,12 +291,12 @@ class RepositoryConfig(Value):
 
     @property
     def previous_file(self) -> str | None:
-        """Name of the stored configuration that this one replaced, None when it replaced none."""
+        """Name of the stored configuration that this one replaced, or None."""
         return self._previous_file
 
     @property
     def unsafe_overwrite_refs(self) -> bool:
-        """Older name for giving up conditional updates of the storage; deprecated."""
+        """Older name for switching conditional updates of the storage off; deprecated."""
         return self.storage is not None and self.storage.unsafe_use_conditional_update is False
 
     @unsafe_overwrite_refs.setter
@@ -348,7 +349,7 @@ class RepositoryConfig(Value):
         self.virtual_chunk_containers = kept
 
     def clear_virtual_chunk_containers(self) -> None:
-        """Remove all virtual chunk containers, stored ones included when this is saved."""
+        """Remove all virtual chunk containers; saving the configuration removes the stored ones."""
         self.virtual_chunk_containers = {}
 
     def merge(self, other: RepositoryConfig) -> RepositoryConfig:
@@ -357,13 +358,13 @@ class RepositoryConfig(Value):
         Parameters
         ----------
         other : RepositoryConfig
-            Its set fields win. Nested configurations are merged in turn, except manifest preloading
-            and splitting and the virtual chunk containers, which are replaced whole.
+            Its set fields take precedence. Nested configurations are merged field by field, except
+            preloading, splitting and the virtual chunk containers, which are replaced whole.
 
         Returns
         -------
         RepositoryConfig
-            A new configuration; both arguments stay as they are.
+            A new configuration; neither argument is changed.
         """
         expect("other", other, RepositoryConfig)
         return merged(self, other)

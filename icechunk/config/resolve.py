@@ -1,4 +1,4 @@
-"""From what was set to what is in force: a configuration with every value concrete."""
+"""Settings in force: a configuration with every default filled in."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _REQUESTS = 256
 
 
 class Retries(NamedTuple):
-    """How often something is tried, and how long to wait between tries.
+    """How often an operation is attempted, and how long to wait between attempts.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Preload(NamedTuple):
 
 
 class StorageTuning(NamedTuple):
-    """Tuning of the storage back end; None where the client decides."""
+    """Tuning of the storage back end; None leaves a value to the client."""
 
     max_concurrent_requests: int
     max_concurrent_requests_for_object: int
@@ -79,7 +79,7 @@ class Settings(NamedTuple):
     Attributes
     ----------
     inline_threshold : int
-        Chunks up to and including this many bytes live in the manifest; 0 means none do.
+        Chunks of at most this many bytes are stored in the manifest; 0 means none are.
     get_partial_values_concurrency, max_concurrent_decodes : int
         Limits of parallel work, at least 1.
     compression_level : int
@@ -89,21 +89,21 @@ class Settings(NamedTuple):
     max_concurrent_manifest_fetches_during_commit : int
         Manifests updated in parallel by a commit, at least 1.
     update_max_tries, update_initial_backoff_ms, update_max_backoff_ms : int
-        Retries of changes to branches, tags and other mutable facts; waits in milliseconds.
+        Retries of updates of branches, tags and other state; waits in milliseconds.
     num_snapshot_nodes, num_chunk_refs, num_transaction_changes : int
         Capacities of the metadata caches, in items.
     preload : Preload
-        Which manifests are loaded ahead.
+        Which manifests are preloaded.
     splitting : tuple of (ManifestSplitCondition, tuple of (ManifestSplitDimCondition, int))
-        How references are spread over manifests, for `icechunk.spec.manifest.splits.split_edges`.
+        How references are split into manifests, for `icechunk.spec.manifest.splits.split_edges`.
     storage : StorageTuning
         Tuning of the storage back end.
     containers : tuple of VirtualChunkContainer
         Longest URL prefix first.
     skip_unchanged_chunks : bool
-        Whether writing what the base holds is no change.
+        Whether writing the bytes that the base snapshot has is not recorded as a change.
     pack_chunks : bool
-        Whether chunks are appended to objects that hold many of them.
+        Whether chunks are appended to objects with many chunks.
     share_manifests : bool
         Whether small arrays share manifest files.
     """

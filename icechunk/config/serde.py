@@ -1,8 +1,8 @@
-"""The configuration as plain data, in the structure that repositories store.
+"""Conversion of a configuration to and from the plain data that repositories store.
 
 Icechunk specification, "Configuration": structs are maps with every key present, None is null, a
 variant with data is a map of one key (in YAML a tag), a variant without data its name. Missing and
-unknown keys are tolerated on read.
+unknown keys are ignored on read.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def from_plain(data: Mapping[str, Any]) -> RepositoryConfig:
     Parameters
     ----------
     data : mapping
-        As `to_plain` or `to_tagged` return it; missing and unknown keys are tolerated.
+        As `to_plain` or `to_tagged` return it; missing and unknown keys are ignored.
 
     Returns
     -------
@@ -310,7 +310,7 @@ def _read_sizes(raw: Any, where: str) -> list[Any]:
     return [
         (
             _read_array_condition(condition, where),
-            # 0 cannot be meant; such an array is left whole
+            # 0 is invalid; such an array is not split
             [(_read_dim(size["condition"]), size["num_chunks"] or UNSPLIT) for size in sizes],
         )
         for condition, sizes in raw

@@ -1,4 +1,4 @@
-"""How the chunk references of an array are spread over manifests: the two kinds of conditions."""
+"""Conditions on arrays and dimensions that split chunk references into manifests."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ManifestSplitDimCondition(Variant, path="icechunk.config.ManifestSplitDimC
 
     @staticmethod
     def axis(axis: int) -> ManifestSplitDimCondition:
-        """Match the dimension with this number; the same as ``Axis(axis)``."""
+        """Match the dimension with this index; the same as ``Axis(axis)``."""
         return _Axis(axis)
 
     @staticmethod
@@ -74,14 +74,14 @@ class ManifestSplitDimCondition(Variant, path="icechunk.config.ManifestSplitDimC
         return _Any()
 
     def matches(self, axis: int, name: str | None) -> bool:
-        """Tell whether the condition holds for one dimension.
+        """Return whether the condition holds for one dimension.
 
         Parameters
         ----------
         axis : int
-            Number of the dimension, from 0.
+            Index of the dimension, from 0.
         name : str or None
-            Its name, None when it has none.
+            Its name, or None.
         """
         raise NotImplementedError
 

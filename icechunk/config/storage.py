@@ -25,12 +25,12 @@ class ChecksumAlgorithm(IntEnum):
 
 @value_class("icechunk.storage.StorageConcurrencySettings")
 class StorageConcurrencySettings(Value):
-    """How one big object is downloaded in parts.
+    """How a large object is downloaded in parts.
 
     Parameters
     ----------
     max_concurrent_requests_for_object : int, optional
-        Most requests in flight for one object (u16, at least 1; 18 when unset).
+        Most concurrent requests for one object (u16, at least 1; 18 when unset).
     ideal_concurrent_request_size : int, optional
         Bytes per request (u64, at least 1; 12 MiB when unset).
     """
@@ -45,14 +45,14 @@ class StorageConcurrencySettings(Value):
 
 @value_class("icechunk.storage.StorageRetriesSettings")
 class StorageRetriesSettings(Value):
-    """How failed requests are repeated.
+    """How failed requests are retried.
 
     Parameters
     ----------
     max_tries : int, optional
-        Attempts in all, the first included (u16, at least 1; 10 when unset).
+        Attempts in total, including the first (u16, at least 1; 10 when unset).
     initial_backoff_ms : int, optional
-        Wait before the first repetition, in milliseconds (u32; 100 when unset).
+        Wait before the first retry, in milliseconds (u32; 100 when unset).
     max_backoff_ms : int, optional
         Longest wait, in milliseconds (u32; 3 minutes when unset).
     """
@@ -69,13 +69,13 @@ class StorageTimeoutSettings(Value):
     Parameters
     ----------
     connect_timeout_ms : int, optional
-        Until a connection stands.
+        Until the connection is established.
     read_timeout_ms : int, optional
-        Until the first byte of an answer.
+        Until the first byte of a response.
     operation_timeout_ms : int, optional
-        For an operation with all its attempts.
+        For an operation including its retries.
     operation_attempt_timeout_ms : int, optional
-        For each attempt.
+        For one attempt.
     """
 
     connect_timeout_ms: int | None = unsigned(32, default=None)
@@ -91,14 +91,14 @@ class StorageSettings(Value):
     Parameters
     ----------
     concurrency : StorageConcurrencySettings, optional
-        How big objects are downloaded.
+        How large objects are downloaded.
     retries : StorageRetriesSettings, optional
-        How failed requests are repeated.
+        How failed requests are retried.
     unsafe_use_conditional_create, unsafe_use_conditional_update : bool, optional
-        False gives up conditional writes, which a weak object store may lack. Concurrent commits
-        can then be lost.
+        False switches conditional writes off, for object stores without support for them.
+        Concurrent commits can then be lost.
     unsafe_use_metadata : bool, optional
-        False gives up object metadata.
+        False writes objects without metadata.
     storage_class : str, optional
         S3 storage class of all objects.
     metadata_storage_class, chunks_storage_class : str, optional
@@ -106,7 +106,7 @@ class StorageSettings(Value):
     minimum_size_for_multipart_upload : int, optional
         Bytes from which an upload is sent in parts (u64; 100 MiB when unset).
     timeouts : StorageTimeoutSettings, optional
-        Time limits; the client's own when unset.
+        Time limits; those of the client when unset.
     """
 
     _shown_ = (
@@ -155,9 +155,9 @@ class S3Options(Value):
     anonymous : bool
         Send unsigned requests.
     force_path_style : bool
-        Put the bucket into the path instead of the host name.
+        Put the bucket in the path of the URL instead of the host name.
     network_stream_timeout_seconds : int, optional
-        Seconds without data after which a transfer is given up (u32; 0 waits forever).
+        Seconds without data after which a transfer is aborted (u32; 0 waits forever).
     requester_pays : bool
         Agree to pay for the transfer.
     checksum_algorithm : ChecksumAlgorithm, optional

@@ -1,4 +1,4 @@
-"""The configuration as the text of ``config.yaml`` (Icechunk specification 1)."""
+"""Reads and writes ``config.yaml``, the configuration of a repository of spec version 1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from icechunk.config.serde import Tagged, from_plain, to_tagged
 from icechunk.core.errors import ErrorKind, FormatError
 
 _MOST_BYTES, _MOST_VALUES = 2**20, 2**17
-"""Bounds of a configuration file: YAML is slow to read, and can repeat its parts without end."""
+"""Limits of a configuration file: YAML is slow to read, and aliases can expand without end."""
 
 
 def to_yaml(config: RepositoryConfig) -> str:
@@ -25,16 +25,16 @@ def to_yaml(config: RepositoryConfig) -> str:
     str
         Text of ``config.yaml``.
     """
-    import yaml  # only repositories of specification 1 need it
+    import yaml  # only needed for spec version 1
 
     class Dumper(yaml.SafeDumper):
-        """Writes `Tagged` values, and repeats what appears twice."""
+        """Writes `Tagged` values, and no aliases."""
 
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
         def choose_scalar_style(self) -> str:
-            """Leave tagged numbers unquoted: a quoted one is a string to other readers."""
+            """Leave tagged numbers unquoted: other readers take quoted ones for strings."""
             event: Any = self.event
             if event.style is None and (event.tag or "").startswith("!"):
                 return ""
@@ -71,7 +71,7 @@ def from_yaml(text: str | bytes) -> RepositoryConfig:
     FormatError
         Kind ``config-deserialization`` when it is not YAML, too large or holds impossible values.
     """
-    import yaml  # only repositories of specification 1 need it
+    import yaml  # only needed for spec version 1
 
     if len(text) > _MOST_BYTES:
         raise _unreadable(f"it has {len(text)} bytes, no more than {_MOST_BYTES} are read")
@@ -83,7 +83,7 @@ def from_yaml(text: str | bytes) -> RepositoryConfig:
             node = self.get_single_node()
             if node is None:
                 return None
-            _weigh(node, {})
+            _count(node, {})
             return self.construct_document(node)
 
     def construct(loader: yaml.SafeLoader, tag: str, node: Any) -> Tagged:
@@ -111,8 +111,8 @@ def from_yaml(text: str | bytes) -> RepositoryConfig:
         raise _unreadable(str(error)) from error
 
 
-def _weigh(node: Any, known: dict[int, int]) -> int:
-    """How many values a YAML node stands for, once every alias is replaced by what it repeats."""
+def _count(node: Any, known: dict[int, int]) -> int:
+    """Count the values of a YAML node with every alias expanded."""
     held = known.get(id(node))
     if held is not None:
         if held == 0:
@@ -122,9 +122,9 @@ def _weigh(node: Any, known: dict[int, int]) -> int:
     items = node.value if isinstance(node.value, list) else ()
     for item in items:
         for part in item if isinstance(item, tuple) else (item,):
-            total += _weigh(part, known)
+            total += _count(part, known)
             if total >= _MOST_VALUES:
-                raise _unreadable(f"it unfolds to more than {_MOST_VALUES} values")
+                raise _unreadable(f"it expands to more than {_MOST_VALUES} values")
     known[id(node)] = total + 1
     return total + 1
 

@@ -1,4 +1,4 @@
-"""Whether callers get to know what became of what they asked for."""
+"""Records whether the result of an operation reaches its caller."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import contextvars
 
 
 class AsyncCall:
-    """One call of an asynchronous twin.
+    """One call of a ``*_async`` method.
 
     Attributes
     ----------
     abandoned : bool
-        It was cancelled: its result reaches nobody, although its body runs on.
+        The call was cancelled: its body runs to the end, but its result is discarded.
     """
 
     def __init__(self) -> None:
@@ -21,16 +21,16 @@ class AsyncCall:
 ASYNC_CALL: contextvars.ContextVar[AsyncCall | None] = contextvars.ContextVar(
     "icechunk_async_call", default=None
 )
-"""The call of an asynchronous twin that the present code runs for; None for synchronous calls."""
+"""The ``*_async`` call on whose behalf the current code runs; None in synchronous calls."""
 
 
 class Answer:
-    """Whether a caller gets to know the outcome of the operation that runs for it now.
+    """Whether the outcome of the current operation reaches its caller.
 
     Attributes
     ----------
     returned : bool
-        The operation came to its end; set by the operation.
+        The operation is complete; set by the operation.
     """
 
     def __init__(self) -> None:
@@ -39,5 +39,5 @@ class Answer:
 
     @property
     def reached(self) -> bool:
-        """Whether it did: the call was neither interrupted nor, an asynchronous one, cancelled."""
+        """Whether the call was neither interrupted nor, if asynchronous, cancelled."""
         return self.returned and (self._call is None or not self._call.abandoned)

@@ -1,4 +1,4 @@
-"""Enumerations whose members are no numbers, though each has one."""
+"""Enumerations that do not compare equal to their integer value."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Choice(Enum):
         return type(self), (self.value,)
 
     def __getstate__(self) -> None:
-        """Return nothing: the number says it all."""
+        """Return nothing: the number in `__reduce__` is the whole state."""
 
     def __setstate__(self, state: object) -> None:
-        """Take nothing in."""
+        """Ignore the state; see `__getstate__`."""

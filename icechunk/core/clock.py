@@ -1,4 +1,4 @@
-"""The one source of time."""
+"""The current time, and conversions of microseconds since 1970."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from datetime import UTC, datetime, timedelta
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MAX_SKEW_US = 600_000_000
-"""Largest accepted distance, in microseconds, between a writer's clock and the storage's."""
+"""Largest accepted difference, in microseconds, between the clocks of a writer and the storage."""
 
 
 def now_us() -> int:
-    """Microseconds since 1970-01-01T00:00:00Z."""
+    """Return the current time in microseconds since 1970-01-01T00:00:00Z."""
     return time.time_ns() // 1_000
 
 
 def to_datetime(us: int) -> datetime:
-    """Aware UTC datetime of a count of microseconds since 1970."""
+    """Convert microseconds since 1970 to a UTC datetime with a time zone."""
     return _EPOCH + timedelta(microseconds=us)
 
 
 def from_datetime(when: datetime) -> int:
-    """Microseconds since 1970 of an aware datetime.
+    """Convert a datetime with a time zone to microseconds since 1970.
 
     Raises
     ------

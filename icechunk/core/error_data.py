@@ -1,4 +1,4 @@
-"""What the conflict errors of early versions carried as data."""
+"""Data of conflict errors, as early versions of the library expose it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 
 class ConflictErrorData(NamedTuple):
-    """Snapshots of a lost race: the one expected, and the one found."""
+    """Snapshots of a conflicting commit: the expected and the actual tip of the branch."""
 
     expected_parent: str | None
     actual_parent: str | None
 
 
 class RebaseFailedData(NamedTuple):
-    """The commit that a rebase could not pass, and the conflicts with it."""
+    """The commit at which a rebase stopped, and the conflicts with it."""
 
     snapshot: str
     conflicts: list[Any]

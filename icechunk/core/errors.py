@@ -1,10 +1,10 @@
-"""The exception tree: classes by what a handler would do, `kind` for the exact cause.
+"""Exceptions: classes according to what a handler can do, `kind` for the exact cause.
 
 ::
 
     IcechunkError
-    ├── ConflictError                 somebody else was first: rebase or start again
-    │   └── RebaseFailedError         the solver left conflicts: decide them
+    ├── ConflictError                 another writer was first: rebase or start again
+    │   └── RebaseFailedError         unresolved conflicts: decide them
     ├── NotFoundError (KeyError)      ask for something else
     │   ├── NodeNotFoundError
     │   ├── SnapshotNotFoundError
@@ -13,8 +13,8 @@
     ├── AlreadyExistsError            choose another name
     ├── ReadOnlyError (ValueError)    open it writable
     ├── InvalidInputError (ValueError)  correct the argument
-    ├── SessionStateError             not in this state of the session or repository
-    ├── StorageError                  the storage, network or credentials
+    ├── SessionStateError             not allowed in this state of the session or repository
+    ├── StorageError                  failure of storage, network or credentials
     ├── FormatError                   damaged or unsupported data
     └── InternalError                 a bug
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class ErrorKind(StrEnum):
-    """Stable code of every cause of an `IcechunkError`; compare `error.kind` with it."""
+    """Stable codes of the causes of an `IcechunkError`; compare `error.kind` with them."""
 
     # Refs and concurrent changes
     COMMIT_CONFLICT = "commit-conflict"
@@ -52,7 +52,7 @@ class ErrorKind(StrEnum):
     ANCESTOR_NODE_NOT_FOUND = "ancestor-node-not-found"
     CHUNK_NOT_FOUND = "chunk-not-found"
     KEY_NOT_FOUND = "key-not-found"
-    # Already there
+    # Already exists
     BRANCH_ALREADY_EXISTS = "branch-already-exists"
     TAG_ALREADY_EXISTS = "tag-already-exists"
     TAG_PREVIOUSLY_DELETED = "tag-previously-deleted"
@@ -156,7 +156,7 @@ _DURING = "while "
 
 
 class IcechunkError(Exception):
-    """Root of every error that this library raises on purpose.
+    """Base class of all errors that this library raises deliberately.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class IcechunkError(Exception):
     __module__ = "icechunk"
 
     _noted: ClassVar[bool] = True
-    """Whether notes (PEP 678) tell the kind and what was being done, as the reference's do."""
+    """Whether notes (PEP 678) give the kind and the operation, as in the reference library."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -185,7 +185,7 @@ class IcechunkError(Exception):
 
     @property
     def message(self) -> str:
-        """The text that ``str(error)`` gives."""
+        """The text of ``str(error)``."""
         return self._message
 
     @property
@@ -194,12 +194,12 @@ class IcechunkError(Exception):
         return self._kind
 
     def during(self, what: str) -> None:
-        """Add a note of what was being done, once: calls that wait for one request share its error.
+        """Add a note of the operation, once: calls that wait for the same request share its error.
 
         Parameters
         ----------
         what : str
-            Such as ``reading `a/c/0` ``.
+            The operation, such as ``reading `a/c/0` ``.
         """
         if self._noted and not any(note.startswith(_DURING) for note in self.__notes__):
             self.add_note(_DURING + what)
@@ -221,7 +221,7 @@ class IcechunkError(Exception):
 
 
 def _carried(given: Any) -> Any:
-    """The data of an error of early versions: the value itself, or what an error wraps."""
+    """Return the data of an early version's error: the value itself, or the one that it wraps."""
     while isinstance(given, BaseException) and given.args:
         given = given.args[0]
     return given
@@ -232,13 +232,13 @@ def _some(value: str | None) -> str:
 
 
 class ConflictError(IcechunkError):
-    """The branch, or another mutable object, was changed by somebody else first.
+    """The branch, or another mutable object, was changed by another writer first.
 
     Parameters
     ----------
     expected_parent, actual_parent : str, optional
-        Snapshot ids: the one the session started from, and the branch's present tip.
-        Early versions passed one `ConflictErrorData`, or an error that carries it.
+        Snapshot ids: the base of the session, and the current tip of the branch.
+        Early versions passed one `ConflictErrorData`, or an error that wraps it.
     message, kind : str, optional
         Override the standard sentence and the code ``commit-conflict``.
     """
@@ -269,12 +269,12 @@ class ConflictError(IcechunkError):
 
     @property
     def data(self) -> ConflictErrorData | RebaseFailedData:
-        """The same facts as one value."""
+        """The ids, or the conflicts, as one value."""
         return ConflictErrorData(self._expected_parent, self._actual_parent)
 
     @property
     def expected_parent(self) -> str | None:
-        """Id of the snapshot the session was based on."""
+        """Id of the snapshot that the session is based on."""
         return self._expected_parent
 
     @property
@@ -336,16 +336,16 @@ class MergeConflictError(ConflictError):
 
 
 class RebaseFailedError(ConflictError):
-    """A rebase stopped: the solver left conflicts undecided.
+    """A rebase stopped at a commit with conflicts that the solver did not resolve.
 
-    The session keeps its changes and stands on the last snapshot it could pass.
+    The session keeps its changes; its base is the last snapshot that it was rebased onto.
 
     Parameters
     ----------
     snapshot : str
-        Id of the commit that could not be passed.
+        Id of the commit at which the rebase stopped.
     conflicts : sequence of Conflict
-        Everything found there. Early versions passed one `RebaseFailedData` instead of both.
+        All conflicts with that commit. Early versions passed one `RebaseFailedData` instead.
     """
 
     def __init__(
@@ -368,12 +368,12 @@ class RebaseFailedError(ConflictError):
 
     @property
     def data(self) -> RebaseFailedData:
-        """The same facts as one value."""
+        """The ids, or the conflicts, as one value."""
         return RebaseFailedData(self._snapshot, self._conflicts)
 
     @property
     def snapshot(self) -> str:
-        """Id of the commit that could not be passed."""
+        """Id of the commit at which the rebase stopped."""
         return self._snapshot
 
     @property
@@ -397,7 +397,7 @@ class RebaseFailedError(ConflictError):
 
 
 class NotFoundError(IcechunkError, KeyError):
-    """Something asked for by name does not exist."""
+    """A requested item does not exist."""
 
 
 class NodeNotFoundError(NotFoundError):
@@ -419,22 +419,22 @@ class RepositoryNotFoundError(NotFoundError):
 
 
 class AlreadyExistsError(IcechunkError):
-    """A node, branch or tag with this name exists, or the tag's name is used up."""
+    """A node, branch or tag with this name exists, or a tag with this name was deleted."""
 
 
 class ReadOnlyError(IcechunkError, ValueError):
-    """A write through a read-only session, store, storage or repository.
+    """Attempt to write through a read-only session, store, storage or repository.
 
-    Zarr's stores raise `ValueError` for it.
+    Also a `ValueError`, which the stores of Zarr raise in this case.
     """
 
 
 class InvalidInputError(IcechunkError, ValueError):
-    """An argument cannot be right whatever the repository holds."""
+    """An argument is invalid, independently of the content of the repository."""
 
 
 class SessionStateError(IcechunkError):
-    """Not allowed in the present state of the session, the repository or this machine's clock."""
+    """The operation is not allowed in the current state of the session, repository or clock."""
 
 
 class StorageError(IcechunkError):
@@ -442,8 +442,8 @@ class StorageError(IcechunkError):
 
 
 class FormatError(IcechunkError):
-    """Stored bytes are damaged, or of a version this library cannot handle."""
+    """Stored data is corrupt, or has a version that this library does not support."""
 
 
 class InternalError(IcechunkError):
-    """An invariant of this library broke: a bug, please report it."""
+    """An invariant of this library is violated: a bug, please report it."""

@@ -25,12 +25,12 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _VALUES = {char: value for value, char in enumerate(_ALPHABET)}
 _VALUES |= {char.lower(): value for char, value in _VALUES.items()}
-# Crockford's look-alikes.
+# Crockford: letters that look like digits decode as these digits.
 _VALUES |= {"O": 0, "o": 0, "I": 1, "i": 1, "L": 1, "l": 1}
 
 
 def _shifts(size: int) -> tuple[int, int, range]:
-    """Characters, bits to add, and shifts to each pair of digits, of an id of so many bytes."""
+    """Return the characters, padding bits and shifts to each pair of digits for a size in bytes."""
     chars = -(-size * 8 // 5)
     bits = -(-chars // 2) * 10
     return chars, bits - size * 8, range(bits - 10, -1, -10)
@@ -40,24 +40,24 @@ _SHIFTS = {size: _shifts(size) for size in range(OBJECT_ID_SIZE + 1)}
 
 
 def new_object_id() -> ObjectId:
-    """Fresh random id of a snapshot, manifest, chunk or transaction log."""
+    """Return a new random id of a snapshot, manifest, chunk or transaction log."""
     return ObjectId(os.urandom(OBJECT_ID_SIZE))
 
 
 def new_node_id() -> NodeId:
-    """Fresh random id of a node."""
+    """Return a new random id of a node."""
     return NodeId(os.urandom(NODE_ID_SIZE))
 
 
 def id_text(raw: bytes) -> str:
-    """Crockford base-32 text of an id (20 characters for 12 bytes, 13 for 8)."""
+    """Return the Crockford base-32 text of an id (20 characters for 12 bytes, 13 for 8)."""
     chars, spare, shifts = _SHIFTS[len(raw)]
     number = int.from_bytes(raw, "big") << spare
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in shifts])[:chars]
 
 
 def _decode(text: str, size: int) -> bytes | None:
-    """Bytes of a base-32 text, or None when it is not the text of `size` bytes."""
+    """Return the bytes of a base-32 text, or None if it is not the text of `size` bytes."""
     chars = -(-size * 8 // 5)
     if len(text) != chars:
         return None
@@ -74,7 +74,7 @@ def _decode(text: str, size: int) -> bytes | None:
 
 
 def parse_object_id(text: str) -> ObjectId:
-    """Id of a snapshot from its 20-character text (case does not matter).
+    """Parse the 20-character text of a snapshot id (case-insensitive).
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """Locks that survive `os.fork` and interrupts.
 
-A forked child never waits for a thread that only its parent has.  An interrupt (`KeyboardInterrupt`
-and other exceptions that are raised between two instructions) never leaves a lock held.
+A forked child never waits for a thread that exists only in its parent. An interrupt
+(`KeyboardInterrupt`, or another exception raised between two instructions) never leaves a lock
+held.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ R = TypeVar("R")
 _RLock: Any = type(threading.RLock())
 
 SETTLING_SECONDS = 1.0
-"""Longest time, in seconds, that a fork waits for changes under way in other threads."""
+"""Longest time, in seconds, that a fork waits for changes in progress in other threads."""
 
 
 def guarded(action: Callable[[], R], undo: Callable[[], object]) -> R:
-    """Run an action, and then another that undoes what it has begun, whatever happens.
+    """Run an action, then always a second one that undoes what the first has begun.
 
     Parameters
     ----------
     action
         May be interrupted anywhere.
     undo
-        Called twice, since an interrupt can stop the first call, or come right before it; the
-        second call finds nothing to do otherwise.
+        Called twice, since an interrupt can stop the first call or arrive just before it; otherwise
+        the second call has nothing to do.
     """
     try:
         try:
@@ -48,30 +49,30 @@ def held(
 ) -> R:
     """Run an action with a lock held.
 
-    The interpreter delivers no interrupt between the end of the action and the release.  Trace
-    functions (debuggers) can raise between any two lines, so there is only one.
+    The interpreter delivers no interrupt between the end of the action and the release. Trace
+    functions (debuggers) can raise between any two lines, so the statement is one line.
     """
     with lock: return action(*args, **kwargs)  # noqa: E701  # fmt: skip
 
 
 class ProcessLock(_RLock):  # type: ignore[misc]
-    """A re-entrant lock that a forked child finds free, whoever held it at the time of the fork.
+    """A re-entrant lock that is free in a forked child, even if it was held during the fork.
 
-    Use it in a ``with`` statement: entering and leaving are single instructions then, between
-    which the interpreter delivers no interrupts.  Methods written in Python would not have that.
+    Use it in a ``with`` statement: entering and leaving are then single instructions, which no
+    interrupt can divide. Methods written in Python could be interrupted.
 
     Parameters
     ----------
     settled : bool
-        What the lock guards is changed in several steps: a fork in another thread waits (up to
-        `SETTLING_SECONDS`) until nobody is in between, so that the child inherits a whole state.
-        Such locks must not be nested in one another.
+        The state that the lock guards is changed in several steps: a fork in another thread waits
+        (up to `SETTLING_SECONDS`) until the lock is free, so that the child inherits a consistent
+        state. Such locks must not be nested in one another.
     """
 
     __slots__ = ()
 
     def __new__(cls, *, settled: bool = False) -> ProcessLock:
-        """Make a lock, and remember it for the time of a fork."""
+        """Create a lock and register it for forks."""
         lock: ProcessLock = super().__new__(cls)
         _locks.add(lock)
         if settled:
@@ -93,7 +94,7 @@ _taken: list[ProcessLock] = []
 
 
 def _before_fork() -> None:
-    """Let changes under way in other threads come to their end."""
+    """Wait for changes in progress in other threads."""
     deadline = time.monotonic() + SETTLING_SECONDS
     for lock in list(_settled):
         if lock.acquire(timeout=max(deadline - time.monotonic(), 0)):
@@ -106,7 +107,7 @@ def _after_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
-    """Free the locks of threads that only the parent has; one of this very thread stays held."""
+    """Free the locks of threads that exist only in the parent, not those of the current thread."""
     _after_fork()
     for lock in list(_locks):
         if not lock.is_mine:

@@ -1,4 +1,4 @@
-"""Absolute paths of nodes: ``/`` is the root, segments are separated by one slash."""
+"""Absolute paths of nodes: ``/`` is the root; single slashes separate the segments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check_path(path: str) -> str:
         If `path` is not a string.
     InvalidInputError
         Kind ``invalid-path`` for a relative path, an empty, ``.`` or ``..`` segment, a trailing
-        slash, or what is not Unicode.
+        slash, or text that is not valid Unicode.
     """
     if not isinstance(path, str):
         raise TypeError(f"a path must be a str, not {type(path).__name__}")
@@ -44,7 +44,7 @@ def check_path(path: str) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether files can hold a text: a `str` may hold halves of surrogate pairs, UTF-8 cannot."""
+    """Return whether a text can be stored as UTF-8: a `str` may contain unpaired surrogates."""
     if text.isascii():
         return True
     try:
@@ -55,20 +55,20 @@ def is_unicode(text: str) -> bool:
 
 
 def parent_and_name(path: str) -> tuple[str, str]:
-    """Path of the parent and own name of a node other than the root."""
+    """Split the path of a node other than the root into the parent's path and the name."""
     parent, _, name = path.rpartition("/")
     return parent or ROOT, name
 
 
 def ancestors(path: str) -> Iterator[str]:
-    """Proper ancestors of a path, nearest first, the root last."""
+    """Yield the proper ancestors of a path, from the parent to the root."""
     while path != ROOT:
         path, _ = parent_and_name(path)
         yield path
 
 
 def join(parent: str, name: str) -> str:
-    """Path of a child."""
+    """Return the path of a child."""
     return f"/{name}" if parent == ROOT else f"{parent}/{name}"
 
 

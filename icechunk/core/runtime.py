@@ -1,14 +1,14 @@
-"""Threads: two worker pools, parallel maps, single flights and asynchronous twins.
+"""Threads: two worker pools, parallel maps, shared calls and ``*_async`` methods.
 
-The engine is synchronous. Work that should overlap runs on one of two pools, both made on first use
-and made anew in a forked child:
+The engine is synchronous. Work that should overlap runs on one of two pools, both created on first
+use, and again in a forked child:
 
 * the *front* pool runs whole operations on behalf of ``*_async`` methods;
 * the *leaf* pool runs storage calls and encoding.
 
-One law keeps them free of deadlock: a leaf never waits for work that is still queued. That is why
-`map_parallel` runs in place on a leaf, why its caller works too and withdraws what has not started,
-and why a `SingleFlight` is claimed by the thread that runs it and not by one that queued it.
+One rule prevents deadlocks: a leaf thread never waits for work that is still queued. This is why
+`map_parallel` runs in place on a leaf thread, why its caller also works and cancels what has not
+started, and why a `SingleFlight` belongs to the thread that runs it, not to one that queued it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from icechunk.core.answers import ASYNC_CALL, AsyncCall
 from icechunk.core.locks import held
 
 FRONT_WORKERS = 16
-"""Threads that run the bodies of asynchronous twins."""
+"""Threads that run the bodies of ``*_async`` methods."""
 
 LEAF_WORKERS = 64
 """Threads that run storage calls, encoding and decoding."""
@@ -43,7 +43,7 @@ _role = threading.local()
 
 
 class _Process:
-    """What belongs to this process only; replaced as a whole in a forked child."""
+    """State of this process only; replaced as a whole in a forked child."""
 
     def __init__(self, generation: int) -> None:
         self.generation = generation
@@ -52,7 +52,7 @@ class _Process:
         self.leaf: ThreadPoolExecutor | None = None
 
     def front_pool(self) -> ThreadPoolExecutor:
-        """The pool of twins, made on first use, with the lock held."""
+        """Return the front pool, created on first use; call it with the lock held."""
         if self.front is None:
             self.front = ThreadPoolExecutor(
                 FRONT_WORKERS, "icechunk-front", initializer=_set_role, initargs=("front",)
@@ -60,7 +60,7 @@ class _Process:
         return self.front
 
     def leaf_pool(self) -> ThreadPoolExecutor:
-        """The pool of storage and encoding work, made on first use, with the lock held."""
+        """Return the leaf pool, created on first use; call it with the lock held."""
         if self.leaf is None:
             self.leaf = ThreadPoolExecutor(
                 LEAF_WORKERS, "icechunk-leaf", initializer=_set_role, initargs=("leaf",)
@@ -72,7 +72,7 @@ _process = _Process(0)
 
 
 def _after_fork_in_child() -> None:
-    """Forget pools and locks of the parent: their threads do not exist here."""
+    """Drop the pools and locks of the parent: their threads do not exist here."""
     global _process
     _process = _Process(_process.generation + 1)
     _role.name = None
@@ -85,19 +85,19 @@ if hasattr(os, "register_at_fork"):
 def process_generation() -> int:
     """Return how many forks lie between the first interpreter process and this one.
 
-    Objects that must not be shared with a forked child (open packs, locks, clients) remember the
-    generation they were made in and compare.
+    Objects that must not be shared with a forked child (open packs, locks, clients) store the
+    generation in which they were created, and compare.
     """
     return _process.generation
 
 
 class PerProcess(Generic[T]):
-    """A value made on first use, and made again in a forked child.
+    """A value created on first use, and again in a forked child.
 
     Parameters
     ----------
     make
-        Builds the value. Called at most once per process.
+        Creates the value. Called at most once per process.
     """
 
     __slots__ = ("_generation", "_make", "_value")
@@ -126,17 +126,17 @@ def _set_role(name: str) -> None:
 
 
 def _front_pool() -> ThreadPoolExecutor:
-    """Return the pool of twins, made on first use."""
+    """Return the front pool, created on first use."""
     return held(_process.lock, _process.front_pool)
 
 
 def _leaf_pool() -> ThreadPoolExecutor:
-    """Return the pool of storage and encoding work, made on first use."""
+    """Return the leaf pool, created on first use."""
     return held(_process.lock, _process.leaf_pool)
 
 
 def on_leaf() -> bool:
-    """Tell whether the current thread belongs to the leaf pool."""
+    """Return whether the current thread belongs to the leaf pool."""
     return getattr(_role, "name", None) == "leaf"
 
 
@@ -145,12 +145,12 @@ def on_leaf() -> bool:
 
 
 class _Batch(Generic[T, R]):
-    """The items of one `map_parallel`, handed out one by one to whoever is free."""
+    """The items of one `map_parallel`; each free thread takes the next one."""
 
     def __init__(self, fn: Callable[[T], R], items: list[T] | tuple[T, ...]) -> None:
         self._fn = fn
         self._items = items
-        self._next = itertools.count()  # one instruction gives out an index: no lock is needed
+        self._next = itertools.count()  # `next` is one instruction: no lock is needed
         self.results: list[Any] = [None] * len(items)
         self.errors: dict[int, BaseException] = {}
 
@@ -172,8 +172,8 @@ class _Batch(Generic[T, R]):
 def map_parallel(fn: Callable[[T], R], items: Iterable[T], limit: int | None = None) -> list[R]:
     """Apply a function to every item, several at a time.
 
-    The calling thread works too. Runs in place for fewer than two items, with ``limit=1``, and when
-    called from a leaf thread.
+    The calling thread also works. Runs in place for fewer than two items, with ``limit=1``, and
+    when called from a leaf thread.
 
     Parameters
     ----------
@@ -192,8 +192,8 @@ def map_parallel(fn: Callable[[T], R], items: Iterable[T], limit: int | None = N
     Raises
     ------
     BaseException
-        The error of the first item (in order) that failed. Items not begun by then are skipped;
-        those already running are waited for.
+        The error of the first item (in order) that failed. Items that have not started are
+        skipped; those that are running are waited for.
     """
     work = items if isinstance(items, (list, tuple)) else list(items)
     width = min(len(work), LEAF_WORKERS if limit is None else max(limit, 1))
@@ -207,7 +207,7 @@ def map_parallel(fn: Callable[[T], R], items: Iterable[T], limit: int | None = N
             pool.submit(contextvars.copy_context().run, batch.drain) for _ in range(width - 1)
         )
     except RuntimeError:
-        pass  # the interpreter is shutting down and takes no new work: the caller does it alone
+        pass  # the interpreter is shutting down and accepts no new work: the caller does it alone
     try:
         batch.drain()
     finally:
@@ -233,7 +233,7 @@ def start(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
     Returns
     -------
     concurrent.futures.Future
-        Its outcome. Only front or caller threads may wait for it.
+        The outcome. Leaf threads must not wait for it.
     """
     call = functools.partial(contextvars.copy_context().run, fn, *args, **kwargs)
     return _leaf_pool().submit(call)
@@ -242,13 +242,13 @@ def start(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
 async def offload(fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a call on the leaf pool and await its result.
 
-    A cancelled call that has begun still runs to its end.
+    A call that has started runs to its end even if it is cancelled.
     """
     return await asyncio.wrap_future(start(fn, *args, **kwargs))
 
 
 def _submit_front(call: Callable[[], R]) -> Future[R]:
-    """Run a call on the front pool, or on a thread of its own when asked from a pool thread.
+    """Run a call on the front pool, or on a thread of its own if called from a pool thread.
 
     Pool threads never wait for queued work; an event loop run by one of them would.
     """
@@ -300,8 +300,8 @@ class _Flight(Generic[R]):
 class SingleFlight(Generic[K, R]):
     """Let concurrent requests for the same key share one call.
 
-    The first thread to ask runs the call in place; the others wait for its outcome, an error
-    included. Nothing is remembered once the call has ended.
+    The first thread runs the call in place; the others wait for its result or error. Nothing is
+    kept after the call has ended.
     """
 
     def __init__(self) -> None:
@@ -313,7 +313,7 @@ class SingleFlight(Generic[K, R]):
         Parameters
         ----------
         key
-            What is asked for.
+            Identifies the call.
         fn
             The call; made only if no other thread is making it for this key.
         """
@@ -328,12 +328,12 @@ class SingleFlight(Generic[K, R]):
                     return flight.future.result()
                 if isinstance(error, Exception):
                     raise error
-                # The thread that ran it was interrupted, which says nothing about the key, and
-                # may not have got round to removing it: ask again.
+                # The thread that ran it was interrupted, perhaps before it removed the flight.
+                # That is not a result for the key: try again.
                 self._forget(flights, key, flight)
             return self._fly(flights, key, mine, fn)
         finally:
-            if not mine.future.done():  # an interrupt: let those who wait for it ask again
+            if not mine.future.done():  # an interrupt: threads that wait for it try again
                 self._land(flights, key, mine, KeyboardInterrupt())
 
     @staticmethod
@@ -350,7 +350,7 @@ class SingleFlight(Generic[K, R]):
     def _fly(
         self, flights: dict[K, _Flight[R]], key: K, flight: _Flight[R], fn: Callable[[], R]
     ) -> R:
-        """Run the call that this thread has claimed and publish its outcome."""
+        """Run the call that this thread owns, and publish its outcome."""
         try:
             result = fn()
         except BaseException as error:
@@ -362,22 +362,22 @@ class SingleFlight(Generic[K, R]):
 
 
 # ------------------------------------------------------------------------------------------------
-# twins
+# asynchronous methods
 
 
 def _same_body(owner: object, method: Callable[..., R]) -> Callable[..., R]:
-    """Return the bound method an instance or class knows under the name of `method`.
+    """Return the bound method of an instance or class with the name of `method`.
 
-    Looked up at call time, so that a subclass overrides the twin along with the method.
+    Looked up at call time, so that overriding the method also overrides its ``*_async`` form.
     """
     bound = getattr(owner, getattr(method, "__name__", ""), None)
     return bound if callable(bound) else functools.partial(method, owner)
 
 
 def _named_async(call: Callable[..., Any], method: Callable[..., Any]) -> None:
-    """Give a twin the signature and text of its method and a name of its own."""
+    """Give a ``*_async`` method the signature and docstring of its method, and its own name."""
     functools.update_wrapper(call, method)
-    # `inspect` would take the twin for the synchronous function that it wraps.
+    # With `__wrapped__`, `inspect` would report the synchronous function.
     del call.__dict__["__wrapped__"]
     call.__dict__["__signature__"] = inspect.signature(method)
     call.__name__ = f"{method.__name__}_async"
@@ -387,7 +387,7 @@ def _named_async(call: Callable[..., Any], method: Callable[..., Any]) -> None:
 def twin(
     method: Callable[Concatenate[S, P], R],
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-    """Make the asynchronous twin of a method: the same body, run on the front pool.
+    """Return the ``*_async`` form of a method, which runs its body on the front pool.
 
     Parameters
     ----------
@@ -398,7 +398,8 @@ def twin(
     -------
     Callable
         A coroutine function with the method's signature and docstring. Context variables are
-        copied into the thread. Cancelling it abandons the result; a body that has begun runs on.
+        copied into the thread. Cancelling it discards the result; a body that has started runs to
+        its end.
     """
 
     async def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:

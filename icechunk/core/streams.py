@@ -1,4 +1,4 @@
-"""One iterator for ``for`` and ``async for``."""
+"""An iterator for both ``for`` and ``async for``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LARGEST_PAGE = 1024
 
 
 class AsyncCloseableIterator(Generic[T]):
-    """Items one by one, for ``for`` and ``async for`` alike; either goes on where the other was.
+    """Iterator for ``for`` and ``async for``; each continues where the other stopped.
 
-    Made by methods that list things. Under ``async for`` the items are fetched on another thread,
-    a growing page at a time; those of a list are there already, which saves the thread.
+    Returned by methods that list items. With ``async for``, items are fetched on another thread in
+    pages of growing size, except those of a list, which need no thread.
     """
 
     __module__ = "icechunk._icechunk_python"
@@ -26,7 +26,7 @@ class AsyncCloseableIterator(Generic[T]):
     def __init__(self, items: Iterable[T]) -> None:
         held = items if isinstance(items, list) else []
         self._items: Iterator[T] = iter(() if held else items)
-        self._page: list[T] = held[::-1]  # fetched and not yet handed out, last one first
+        self._page: list[T] = held[::-1]  # fetched but not yet returned, in reverse order
         self._size = 0 if isinstance(items, list) else _FIRST_PAGE  # 0: nothing left to fetch
 
     def __iter__(self) -> Iterator[T]:

@@ -1,4 +1,4 @@
-"""Log lines that say what an operation did, how long it took and how it ended."""
+"""Log lines with the operation, its duration and its outcome."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 
 def outcome_of(error: BaseException) -> str:
-    """Name a failure for the log: the kind of one of our errors, otherwise the class.
+    """Return the outcome of a failure for the log: the kind of an `IcechunkError`, else the class.
 
-    Messages of foreign errors may quote addresses with signatures, so they are left out.
+    Messages of other libraries may contain URLs with signatures, so they are not logged.
     """
     return str(getattr(error, "kind", None) or type(error).__name__)
 
 
 def pairs(facts: dict[str, Any]) -> str:
-    """Write facts as ``name=value``; a value that could break the line is quoted."""
+    """Format facts as ``name=value``; values with spaces or control characters are quoted."""
     return " ".join(f"{name}={_plain(value)}" for name, value in facts.items())
 
 
@@ -29,16 +29,16 @@ def _plain(value: Any) -> str:
 
 @contextmanager
 def timed(log: logging.Logger, operation: str, **facts: Any) -> Iterator[dict[str, Any]]:
-    """Log an operation at its end, with milliseconds and outcome, at level INFO.
+    """Log an operation when it ends, with milliseconds and outcome, at level INFO.
 
     Parameters
     ----------
     log : logging.Logger
-        Where to.
+        The logger.
     operation : str
         First word of the line.
     **facts
-        What else the line says, as ``name=value``.
+        Further content of the line, as ``name=value``.
 
     Yields
     ------

@@ -1,1 +1,1 @@
-"""Histories and other contents as text and as SVG (layer 3); no I/O."""
+"""Drawings of a repository's history as text and SVG (layer 3), without I/O."""

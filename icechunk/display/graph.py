@@ -1,4 +1,4 @@
-"""The history of a repository drawn as text, coloured text, or SVG."""
+"""Draws the history of a repository as text, coloured text or SVG."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _ROW, _COLUMN, _MARGIN, _RADIUS, _LETTER = 28, 20, 15, 5, 8
 
 
 def lane_colour(lane: int) -> str:
-    """Colour of a lane, counted from the left, as ``#RRGGBB``."""
+    """Return the colour of a lane, counted from the left, as ``#RRGGBB``."""
     return _MAIN_COLOUR if lane == 0 else _LANE_COLOURS[(lane - 1) % len(_LANE_COLOURS)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Label:
-    """A part of a row's text, and how it is set."""
+    """A part of the text of a row, and its style."""
 
     text: str
     colour: str | None = None
@@ -55,7 +55,7 @@ def _ansi_colour(colour: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Text without control characters, which could rewrite a terminal or break an SVG."""
+    """Replace control characters, which could rewrite a terminal or break an SVG."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
@@ -66,9 +66,9 @@ def _first_line(message: str) -> str:
 
 
 class AncestryGraph:
-    """Drawing of commits with their branches and tags; ``print`` it, or show it in a notebook.
+    """Drawing of commits with their branches and tags; print it, or display it in a notebook.
 
-    Made by `Repository.ancestry_graph`.
+    Returned by `Repository.ancestry_graph`.
 
     Parameters
     ----------
@@ -129,11 +129,11 @@ class AncestryGraph:
         return f"{_ansi_colour(lane_colour(lane))}{glyph}{_RESET}"
 
     def _cells(self, row: int) -> str:
-        """Left part of a row with a commit: its dot, lines that pass, lanes that join."""
+        """Return the left part of a commit's row: its dot, lanes that pass, lanes that end here."""
         return "".join(self._paint(glyph, lane) for glyph, lane in self._layout.cells(row))
 
     def _lines_between(self, row: int) -> str:
-        """The lines that reach a row from the one above."""
+        """Return the lines between a row and the one above."""
         cells = [" "] * self._layout.width
         for number, lane in enumerate(self._layout.lanes):
             if lane.top < row <= lane.end:
@@ -141,7 +141,7 @@ class AncestryGraph:
         return "".join(f"{cell} " for cell in cells)
 
     def _labels(self, commit: GraphCommit, lane: int) -> list[_Label]:
-        """Text of a row: id, names of branches and tags, message."""
+        """Return the text of a row: id, names of branches and tags, message."""
         labels = [_Label(commit.id[:_ID_LENGTH], dim=True), _Label(" ")]
         names = [
             *(
@@ -160,7 +160,7 @@ class AncestryGraph:
         return [*labels, _Label(_first_line(commit.message))]
 
     def _repr_svg_(self) -> str:
-        """Drawing for notebooks, with every text escaped."""
+        """Return the drawing for notebooks, with all text escaped."""
         layout = self._layout
         left = 2 * _MARGIN + _COLUMN * layout.width
         texts: list[str] = []
@@ -206,7 +206,7 @@ def _y(row: int) -> int:
 
 
 def _lines(layout: Layout) -> list[str]:
-    """The lanes' lines, bent into the commits that they come from."""
+    """Return the lines of the lanes, with a curve into the parent of their last commit."""
     found: list[str] = []
     for number, lane in enumerate(layout.lanes):
         style = f'fill="none" stroke="{lane_colour(number)}" stroke-width="2"'

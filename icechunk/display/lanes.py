@@ -1,4 +1,4 @@
-"""Which column of a drawing every commit of a history stands in."""
+"""Layout of a commit graph: assigns each commit to a lane, and each lane to a column."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Lane:
     Attributes
     ----------
     column : int
-        Where it is drawn, counted from the left.  Lanes that share no row may share a column.
+        Column, counted from the left. Lanes without a common row may share a column.
     top, bottom : int
         First and last row with a commit of this lane.
     end : int
@@ -42,7 +42,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The lanes, those of the first tips first, and the lane of every row."""
+    """The lanes, in the order of their tips, and the lane of every row."""
 
     lanes: tuple[Lane, ...]
     lane_of_row: tuple[int, ...]
@@ -53,7 +53,7 @@ class Layout:
         return 1 + max((lane.column for lane in self.lanes), default=-1)
 
     def cells(self, row: int) -> list[tuple[str, int]]:
-        """Characters that draw a row, two per column, each with the lane it belongs to.
+        """Return the characters of a row, two per column, each with the lane that it belongs to.
 
         ``●`` is the commit, ``│`` a lane that passes, ``╯`` one that ends at this commit.
         """
@@ -79,25 +79,25 @@ class Layout:
         return found
 
     def text(self, row: int) -> str:
-        """A row as text without colours."""
+        """Return a row as text without colours."""
         return "".join(glyph for glyph, _ in self.cells(row)).rstrip()
 
 
 def in_order(branches: Iterable[str]) -> list[str]:
-    """Branches from left to right: `main` first, the others by name."""
+    """Sort branches from left to right: `main` first, the others by name."""
     return sorted(branches, key=lambda name: (name != "main", name))
 
 
 def arrange(commits: Sequence[GraphCommit], tips: Iterable[str]) -> Layout:
-    """Give every commit a lane.
+    """Assign every commit to a lane.
 
     Parameters
     ----------
     commits : sequence of GraphCommit
         Rows from top to bottom: a commit comes before its parent.
     tips : iterable of str
-        Where lanes may begin, from left to right. The first one takes its whole ancestry, each
-        further one what those before it left.
+        Commits at which lanes may begin, from left to right. The lane of the first one has its
+        whole ancestry; each further lane has the commits that earlier lanes do not have.
     """
     row_of = {commit.id: row for row, commit in enumerate(commits)}
     lane_of: dict[int, int] = {}

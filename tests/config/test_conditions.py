@@ -53,7 +53,7 @@ def test_by_default_small_manifests_of_coordinates_are_preloaded() -> None:
     assert not condition.matches("/time/values", 10)
 
 
-def test_an_invalid_regular_expression_matches_nothing_and_says_so() -> None:
+def test_an_invalid_regular_expression_warns_and_matches_nothing() -> None:
     condition = S.path_matches("(unclosed")
     with pytest.warns(RuntimeWarning, match=r"'\(unclosed'.*is invalid"):
         assert not condition.matches("/(unclosed")
@@ -68,7 +68,7 @@ def test_conditions_are_values(condition: Any) -> None:
     assert str(condition) == repr(condition)
 
 
-def test_conditions_are_told_apart() -> None:
+def test_different_conditions_are_unequal() -> None:
     different = [
         S.AnyArray(),
         S.path_matches("a"),
@@ -128,7 +128,7 @@ def test_wrong_arguments_are_refused(make: Any, error: type[Exception]) -> None:
 SIZES = [(S.AnyArray(), [(D.Axis(0), 3), (D.Any(), 5)])]
 
 
-def test_split_sizes_come_out_as_lists_and_stay_as_they_are() -> None:
+def test_split_sizes_are_returned_as_new_lists() -> None:
     config = ManifestSplittingConfig(((S.AnyArray(), ((D.Axis(0), 3), (D.Any(), 5))),))  # type: ignore[arg-type]
     assert config.split_sizes == SIZES
     config.split_sizes.clear()
@@ -165,7 +165,7 @@ def test_wrong_split_sizes_are_refused(sizes: Any, error: type[Exception], says:
         ManifestSplittingConfig(sizes)
 
 
-def test_a_pattern_that_would_take_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_takes_too_long_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("icechunk.config.conditions.LONGEST_MATCH", 0.05)
     condition = S.path_matches(r"(a|aa)+$")
     begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""Object store variants, and the containers that virtual references may point into."""
+"""Object store variants, and virtual chunk containers."""
 
 from __future__ import annotations
 
@@ -152,12 +152,12 @@ INVALID = [
 
 
 @pytest.mark.parametrize(("prefix", "store"), VALID)
-def test_fitting_containers_pass(prefix: str, store: ObjectStoreConfig) -> None:
+def test_valid_containers_are_accepted(prefix: str, store: ObjectStoreConfig) -> None:
     validate_container(VirtualChunkContainer(prefix, store, "any name"))
 
 
 @pytest.mark.parametrize(("prefix", "store", "name", "says"), INVALID)
-def test_containers_that_cannot_work_are_refused(
+def test_invalid_containers_are_refused(
     prefix: str, store: ObjectStoreConfig, name: str | None, says: str
 ) -> None:
     with pytest.raises(ValueError, match=says):
@@ -211,7 +211,7 @@ def test_containers_are_replaced_whole_by_a_merge() -> None:
 
 
 @pytest.mark.oracle
-def test_the_reference_judges_containers_alike() -> None:
+def test_the_reference_accepts_the_same_containers() -> None:
     prefixes = [
         *("s3://a/", "s3://a", "s3://", "s3:///a/", "", "a/", "gs://a/", "file:///tmp/", "S3://x/"),
         *(

@@ -113,7 +113,7 @@ def _chosen(family: str, arguments: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.oracle
-def test_the_reference_chooses_alike() -> None:
+def test_the_reference_chooses_the_same_credentials() -> None:
     theirs = run_reference(
         """
         import icechunk as ic
@@ -188,7 +188,7 @@ def test_variants_have_their_fields() -> None:
     assert isinstance(functions.gcs_anonymous_credentials(), GcsCredentials.Anonymous)
 
 
-def test_refresh_functions_travel_as_pickles() -> None:
+def test_refresh_functions_are_pickled() -> None:
     CALLS.clear()
     lazy = functions.s3_refreshable_credentials(pair)
     assert (lazy.current, CALLS) == (None, [])
@@ -238,7 +238,7 @@ def test_authorisation_of_containers() -> None:
             functions.containers_credentials({"s3://a/": wrong})
 
 
-def test_the_ready_made_access_is_a_credential() -> None:
+def test_the_access_constants_are_credentials() -> None:
     assert isinstance(functions.LocalFileSystemAccess, Credentials.LocalFileSystemAccess)
     assert isinstance(pickle.loads(pickle.dumps(functions.HttpAccess)), Credentials.HttpAccess)
     assert functions.HttpAccess, "also without data"

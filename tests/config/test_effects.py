@@ -1,4 +1,4 @@
-"""Every setting has an effect, or stands in the table of those accepted for compatibility."""
+"""Every setting has an effect, or is in the table of those accepted for compatibility."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ for _module in PACKAGE.rglob("*.py"):
         READ |= read_in(_module.read_text(encoding="utf-8"))
 
 
-def test_every_class_of_settings_in_force_is_looked_at():
+def test_every_class_of_settings_in_force_is_checked():
     declared = {
         each
         for _, each in inspect.getmembers(resolving, inspect.isclass)
@@ -58,7 +58,7 @@ def test_every_field_in_force_has_a_reader(kind):
     assert set(kind._fields) <= READ
 
 
-def test_the_search_for_readers_tells_used_from_unused_fields():
+def test_the_search_for_readers_distinguishes_used_from_unused_fields():
     text = "def f(ctx): ctx.settings.used; ctx.settings.written = 1; other.unused"
     assert read_in(text) == {"used"}
     assert "not_a_field" not in READ
@@ -142,6 +142,6 @@ def test_the_table_names_fields_that_exist_and_whose_text_says_so():
         assert said == len(fields) or (said == 1 and set(fields) == set(kind._rules_))
 
 
-def test_all_settings_are_looked_at():
+def test_all_settings_are_checked():
     assert len(LEAVES) > 40
     assert resolving.storage_tuning(None) == resolving.resolve(None).storage

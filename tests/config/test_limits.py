@@ -7,7 +7,7 @@ from icechunk.core.errors import FormatError, InvalidInputError
 from icechunk.spec.envelope import FileType, pack, unpack
 
 
-def test_the_bound_is_that_of_the_format_unless_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_limit_is_that_of_the_format(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     assert max_metadata_bytes() == LARGEST_METADATA_BYTES
     monkeypatch.setenv(VARIABLE, "4096")
@@ -17,7 +17,7 @@ def test_the_bound_is_that_of_the_format_unless_set(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "lots", "1.5"])
-def test_nonsense_is_refused_with_the_name_of_the_variable(
+def test_an_invalid_limit_is_refused_with_the_name_of_the_variable(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, text)
@@ -25,7 +25,7 @@ def test_nonsense_is_refused_with_the_name_of_the_variable(
         max_metadata_bytes()
 
 
-def test_files_beyond_the_bound_are_refused_and_say_what_to_do(
+def test_files_above_the_limit_are_refused_with_advice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = pack(FileType.MANIFEST, 2, bytes(5000))

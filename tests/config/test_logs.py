@@ -1,4 +1,4 @@
-"""Log output as the environment asks for it."""
+"""Log output and its configuration by environment variables."""
 
 from __future__ import annotations
 
@@ -181,11 +181,11 @@ def test_filters_are_read_as_the_reference_reads_them(text: str, levels: dict[st
         ("icechnuk=debug", "did you mean `icechunk`?"),
         ("icechunk.stroage=debug", "did you mean `storage`?"),
         ("icechunk.asset_manager=debug", "there is no module 'icechunk.asset_manager'"),
-        ("icechunk=9", "'9' is no level"),
+        ("icechunk=9", "'9' is not a level"),
         ("=debug", "no target"),
     ],
 )
-def test_a_misspelt_directive_is_named_with_what_was_meant(text: str, said: str) -> None:
+def test_a_misspelt_directive_is_reported_with_a_suggestion(text: str, said: str) -> None:
     levels, (complaint,) = read_filter(text)
     assert levels == {"icechunk": logging.WARNING}
     assert text in complaint
@@ -213,7 +213,7 @@ session.commit("one")
 """
 
 
-def test_a_small_run_at_level_debug_tells_requests_commits_and_cache_misses() -> None:
+def test_a_small_run_at_level_debug_logs_requests_commits_and_cache_misses() -> None:
     done = _run(COMMIT, ICECHUNK_LOG="debug")
     assert done.stdout == ""
     lines = done.stderr.splitlines()
@@ -226,7 +226,7 @@ def test_a_small_run_at_level_debug_tells_requests_commits_and_cache_misses() ->
     assert any("cache miss key=snapshots/" in line for line in lines)
 
 
-def test_the_default_of_a_small_run_is_silence() -> None:
+def test_a_small_run_logs_nothing_by_default() -> None:
     assert _run(COMMIT).stderr == ""
 
 

@@ -36,14 +36,14 @@ def storage(tmp_path: Path) -> icechunk.Storage:
     return icechunk.local_filesystem_storage(str(tmp_path), durable=False)
 
 
-def test_settings_are_resolved_once_when_a_repository_is_made_or_opened(storage) -> None:
+def test_settings_are_resolved_once_when_a_repository_is_created_or_opened(storage) -> None:
     assert calls_of(resolve, lambda: icechunk.Repository.create(storage)) == 1
     assert calls_of(resolve, lambda: icechunk.Repository.open(storage)) == 1
     config = icechunk.RepositoryConfig(inline_chunk_threshold_bytes=1)
     assert calls_of(resolve, lambda: icechunk.Repository.open(storage, config)) == 1
 
 
-def test_a_stored_configuration_takes_one_more_since_it_comes_after_the_first_read(storage) -> None:
+def test_a_stored_configuration_is_resolved_after_the_first_read(storage) -> None:
     config = icechunk.RepositoryConfig(inline_chunk_threshold_bytes=7)
     icechunk.Repository.create(storage, config)
     assert calls_of(resolve, lambda: icechunk.Repository.open(storage)) == 2

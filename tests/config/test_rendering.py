@@ -71,7 +71,7 @@ def test_constructor_form() -> None:
     )
 
 
-def test_block_form_tells_defaults() -> None:
+def test_block_form_marks_defaults() -> None:
     assert str(CachingConfig(num_chunk_refs=5)).splitlines() == [
         "<icechunk.config.CachingConfig>",
         "num_snapshot_nodes: 500000 (default)",

@@ -1,4 +1,4 @@
-"""From what is set to what is in force."""
+"""Resolution of a configuration to the settings in force."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_storage_defaults() -> None:
     assert tuning.connect_timeout_ms is None
 
 
-def test_what_is_set_wins() -> None:
+def test_set_fields_take_precedence() -> None:
     rule = (ManifestSplitCondition.AnyArray(), [(ManifestSplitDimCondition.Axis(0), 3)])
     config = RepositoryConfig(
         inline_chunk_threshold_bytes=0,
@@ -95,7 +95,7 @@ def test_what_is_set_wins() -> None:
     assert (storage.metadata_storage_class, storage.chunks_storage_class) == ("ALL", "CHUNKS")
 
 
-def test_later_changes_do_not_matter() -> None:
+def test_later_changes_of_the_configuration_have_no_effect() -> None:
     config = RepositoryConfig(caching=CachingConfig(1))
     settings = resolve(config)
     config.caching.num_snapshot_nodes = 2  # type: ignore[union-attr]
@@ -111,7 +111,7 @@ def test_the_longest_prefix_comes_first() -> None:
 
 
 @given(repository_configs)
-def test_limits_are_usable_whatever_is_configured(config: RepositoryConfig) -> None:
+def test_limits_are_valid_for_every_configuration(config: RepositoryConfig) -> None:
     settings = resolve(config)
     assert settings.storage.max_concurrent_requests >= 1
     assert settings.max_concurrent_decodes >= 1

@@ -126,7 +126,7 @@ def test_the_previous_file_is_kept() -> None:
         ([], "config"),
     ],
 )
-def test_impossible_values_name_their_place(data: Any, where: str) -> None:
+def test_invalid_values_are_reported_with_their_path(data: Any, where: str) -> None:
     with pytest.raises(FormatError, match=where) as caught:
         from_plain(data)
     assert caught.value.kind == "config-deserialization"
@@ -143,7 +143,7 @@ def test_an_empty_yaml_file_sets_nothing() -> None:
     assert from_yaml(b"") == RepositoryConfig()
 
 
-def test_a_stored_split_size_of_zero_leaves_the_array_whole() -> None:
+def test_a_stored_split_size_of_zero_does_not_split_the_array() -> None:
     sizes = [["any_array", [{"condition": "Any", "num_chunks": 0}]]]
     config = from_plain({"manifest": {"splitting": {"split_sizes": sizes}}})
     assert config.manifest is not None

@@ -1,4 +1,4 @@
-"""What errors tell beside their message."""
+"""Notes on errors: kind and operation."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_missing_nodes_and_conflicts_have_none() -> None:
     assert notes(conflict.value) == []
 
 
-def test_notes_travel_once_and_are_added_once() -> None:
+def test_notes_are_added_and_pickled_once() -> None:
     error = icechunk.StorageError("lost", "io")
     error.during("reading `a`")
     error.during("reading `b`")

@@ -1,4 +1,4 @@
-"""Paths of the local file system as people write them."""
+"""Conversion of user input to local paths."""
 
 from __future__ import annotations
 
@@ -69,14 +69,16 @@ REFUSED = [
     ("file:", "file:///folder"),
     ("file:///a?durable=false", "%3F"),
     ("file:///a#b", "%23"),
-    ("~nobody-has-this-name/x", r"give `\./~nobody-has-this-name/x`"),
+    ("~no-such-user-here/x", r"give `\./~no-such-user-here/x`"),
     ("", "give `.`"),
 ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="paths of POSIX")
 @pytest.mark.parametrize(("given", "says"), REFUSED, ids=str)
-def test_what_is_no_path_is_refused_with_what_takes_it(home: Path, given: Any, says: str) -> None:
+def test_urls_that_are_not_paths_are_refused_with_the_right_function(
+    home: Path, given: Any, says: str
+) -> None:
     for attempt in (
         icechunk.local_filesystem_storage,
         icechunk.Storage.new_local_filesystem,
@@ -90,7 +92,7 @@ def test_what_is_no_path_is_refused_with_what_takes_it(home: Path, given: Any, s
     assert [str(path.relative_to(home)) for path in home.rglob("*")] == ["here"]
 
 
-def test_repositories_are_made_where_they_are_meant(home: Path) -> None:
+def test_repositories_are_created_at_the_expanded_path(home: Path) -> None:
     for given in ("~/one", (home / "two").as_uri(), "three", Path("~/four")):
         repo = icechunk.Repository.create(icechunk.local_filesystem_storage(given, durable=False))
         with repo.transaction("main", message="a group") as store:
@@ -99,7 +101,7 @@ def test_repositories_are_made_where_they_are_meant(home: Path) -> None:
     assert found == ["four", "here/three", "one", "two"]
 
 
-def test_the_command_and_the_library_mean_the_same_folder(home: Path) -> None:
+def test_the_command_and_the_library_use_the_same_folder(home: Path) -> None:
     for given in ("~/x", (home / "x y").as_uri(), "x", "file://~/x"):
         known = icechunk.local_filesystem_storage(given).identity
         assert locate(given)[0].identity == known

@@ -1,4 +1,4 @@
-"""Worker pools, fan-out, single flight and asynchronous twins."""
+"""Worker pools, parallel maps, shared calls and asynchronous methods."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class TestMapParallel:
 
 
 class TestSingleFlight:
-    def test_one_call_for_many_askers(self) -> None:
+    def test_threads_share_one_call(self) -> None:
         flight: SingleFlight[str, int] = SingleFlight()
         calls: list[int] = []
         together = threading.Barrier(8)
@@ -171,7 +171,7 @@ class TestSingleFlight:
         keys = map_parallel(lambda n: flight.run(n, lambda: together.wait(timeout=10)), range(4))
         assert sorted(keys) == [0, 1, 2, 3]
 
-    def test_askers_share_the_error(self) -> None:
+    def test_threads_share_the_error(self) -> None:
         flight: SingleFlight[str, int] = SingleFlight()
         calls: list[int] = []
         entered = threading.Event()
@@ -190,7 +190,7 @@ class TestSingleFlight:
             leader.result()
         assert len(calls) == 1
 
-    def test_an_interrupted_call_is_asked_again(self) -> None:
+    def test_an_interrupted_call_is_repeated_by_a_waiting_thread(self) -> None:
         flight: SingleFlight[str, int] = SingleFlight()
         entered = threading.Event()
 
@@ -204,7 +204,7 @@ class TestSingleFlight:
         assert flight.run("key", lambda: 7) == 7
         assert isinstance(leader.exception(), KeyboardInterrupt)
 
-    def test_same_thread_may_ask_again_inside(self) -> None:
+    def test_the_same_thread_may_call_again_inside(self) -> None:
         flight: SingleFlight[str, int] = SingleFlight()
         assert flight.run("key", lambda: flight.run("key", lambda: 1) + 1) == 2
 
@@ -323,7 +323,7 @@ class TestFork:
 
         assert start(fork_here).result() == 0
 
-    def test_per_process_value_is_made_again(self) -> None:
+    def test_per_process_value_is_created_again(self) -> None:
         value: PerProcess[list[int]] = PerProcess(list)
         value.get().append(process_generation())
         here = process_generation()

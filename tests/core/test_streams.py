@@ -1,4 +1,4 @@
-"""One iterator for both kinds of loops."""
+"""An iterator for both ``for`` and ``async for``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from icechunk.core.streams import AsyncCloseableIterator
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 16 + 32, 5000])
 @pytest.mark.parametrize("held", [True, False])
-async def test_everything_comes_once_whichever_loop_takes_it(count: int, held: bool) -> None:
+async def test_both_loops_together_yield_every_item_once(count: int, held: bool) -> None:
     def items():
         return list(range(count)) if held else iter(range(count))
 
@@ -40,7 +40,7 @@ async def test_a_list_takes_no_thread_and_keeps_its_items() -> None:
 
 
 @pytest.mark.parametrize("items", [["a", "b"], ("a", "b")])
-async def test_a_closed_one_has_nothing_left(items) -> None:
+async def test_a_closed_iterator_is_empty(items) -> None:
     stream = AsyncCloseableIterator(items)
     assert await anext(stream) == "a"
     await stream.aclose()

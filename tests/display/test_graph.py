@@ -62,7 +62,7 @@ def test_branches_join_where_they_began():
     ]
 
 
-def test_lanes_that_share_no_row_share_a_column():
+def test_lanes_without_a_common_row_share_a_column():
     graph = drawn(
         ("m3", "m2"),
         ("late", "m2"),
@@ -85,7 +85,7 @@ def test_a_lane_whose_parent_is_not_listed_goes_on_to_the_end():
     assert [layout.text(row) for row in range(2)] == ["●", "│ ●"]
 
 
-def test_a_repository_draws_what_its_refs_reach():
+def test_the_graph_of_a_repository_has_the_commits_reachable_from_its_refs():
     repo = icechunk.Repository.create(icechunk.in_memory_storage())
     session = repo.writable_session("main")
     zarr.create_group(session.store)
@@ -115,7 +115,7 @@ def test_a_repository_draws_what_its_refs_reach():
         repo.ancestry_graph(branch="nope")
 
 
-def test_colours_are_all_that_plain_leaves_out():
+def test_plain_text_differs_in_colours_only():
     args = {"branches": {"main": "c", "dev": "b"}, "tags": {"t": "a"}}
     commits = (("c", "a"), ("b", "a"), ("a", None))
     coloured = str(drawn(*commits, plain=False, **args))

@@ -1,4 +1,4 @@
-"""Texts that programs compare are those of the reference library, letter by letter."""
+"""Texts that programs compare are identical to those of the reference library."""
 
 from __future__ import annotations
 

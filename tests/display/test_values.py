@@ -1,4 +1,4 @@
-"""Every public value shows its facts in three forms, and none of them runs what it shows."""
+"""Displays of public values: three forms with the same content, and all text escaped."""
 
 from __future__ import annotations
 
@@ -116,14 +116,14 @@ TEXTS = st.one_of(
 
 @pytest.mark.parametrize("name", MAKERS)
 @given(text=TEXTS)
-def test_html_shows_any_text_and_holds_no_markup_of_it(name, text):
+def test_html_escapes_all_text(name, text):
     tags = seen_by_a_browser(MAKERS[name](text)._repr_html_())
     assert tags.tags <= PLAIN
     assert tags.attributes <= {"class"}
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_three_forms_of_the_same_facts(name):
+def test_three_forms_show_the_same_values(name):
     value = MAKERS[name]("some-text")
     shown = repr(value), str(value), seen_by_a_browser(value._repr_html_()).text
     assert all(text.strip() for text in shown)
@@ -144,7 +144,7 @@ def test_values_survive_pickling(name):
     assert repr(again) == repr(value)
 
 
-def test_a_commit_reads_well():
+def test_text_of_a_commit():
     repo, first = with_grid(icechunk.in_memory_storage())
     info = repo.lookup_snapshot(first)
     assert str(info).splitlines() == [
@@ -166,7 +166,7 @@ def test_metadata_is_shown_as_it_is():
     assert json.loads(line.removeprefix("metadata: ")) == {"monkey": "visible", "n": [1, None]}
 
 
-def test_sessions_and_repositories_read_well():
+def test_text_of_sessions_and_repositories():
     repo, first = with_grid(icechunk.in_memory_storage())
     session = repo.writable_session("main")
     zarr.create_group(session.store, path="g")
@@ -193,7 +193,7 @@ def test_sessions_and_repositories_read_well():
     assert repr(repo).splitlines()[:2] == ["<icechunk.Repository (v2)>", "storage:"]
 
 
-def test_a_diff_reads_well():
+def test_text_of_a_diff():
     coords = np.array([[n, 0] for n in range(12)], np.uint32)
     diff = icechunk.Diff(new_groups={"/b", "/a"}, chunk_coordinates={"/x": coords})
     assert str(diff) == (
@@ -204,5 +204,5 @@ def test_a_diff_reads_well():
     assert str(icechunk.Diff()) == ""
 
 
-def test_listed_objects_read_well():
+def test_text_of_listed_objects():
     assert "StorageObjectInfo" in repr(StorageObjectInfo("k", 1, AT))
