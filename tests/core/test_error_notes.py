@@ -44,7 +44,7 @@ def test_errors_of_a_session_name_the_method() -> None:
         session().move("/a", "/b")
     assert notes(caught.value) == [
         "kind of this error: non-rearrange-session",
-        "while calling Hierarchy.move",
+        "while calling Session.move",
     ]
     assert "kind of this error" in "".join(traceback.format_exception(caught.value))
     assert "kind of this error" not in str(caught.value)
