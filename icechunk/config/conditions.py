@@ -7,8 +7,10 @@ are anchored with ``^`` and ``$``.
 from __future__ import annotations
 
 import functools
+import re
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from icechunk.config.fields import converted, expect, instance_of
@@ -132,8 +134,21 @@ LONGEST_MATCH = 1.0
 comes from the stored configuration, which may be untrusted."""
 
 
+_NOT_PLAIN = re.compile(r"\\|\{|\(\?|\)[*+?]|\[\[|--|&&|~~|\|\|")
+"""Escapes, repeats of groups, and syntax in which `re` and `regex` differ."""
+
+
+def _is_plain(pattern: str) -> bool:
+    """Return whether `re` finds the same matches as `regex`, in at most quadratic time."""
+    repeats, options = pattern.count("*") + pattern.count("+"), pattern.count("?")
+    return repeats <= 1 and options <= 2 and _NOT_PLAIN.search(pattern) is None
+
+
 @functools.lru_cache(maxsize=512)
-def _compiled(pattern: str) -> Pattern[str] | None:
+def _compiled(pattern: str) -> Pattern[str] | re.Pattern[str] | None:
+    if _is_plain(pattern):  # as the default conditions are, so that `regex` is not loaded for them
+        with suppress(re.error, RecursionError):
+            return re.compile(pattern)
     import regex
 
     try:
@@ -159,6 +174,8 @@ def found(pattern: str, text: str) -> bool:
     compiled = _compiled(pattern)
     if compiled is None:
         return False
+    if isinstance(compiled, re.Pattern):
+        return compiled.search(text) is not None
     try:
         return compiled.search(text, timeout=LONGEST_MATCH) is not None
     except TimeoutError as error:

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from icechunk.core.errors import ErrorKind, InvalidInputError
 
@@ -72,6 +71,8 @@ def _of_url(scheme: str, url: str, advice: Callable[[str, str], str] | None) -> 
             f"`{url}` is a file URL without a slash; write file:///folder, or `{rest}` alone for a "
             "relative path"
         )
+    from urllib.request import url2pathname  # loads HTTP and mail modules
+
     if parts.netloc.startswith(("~", ".")):
         return url2pathname(parts.netloc + parts.path)
     if parts.netloc.lower() not in ("", "localhost") and os.name != "nt":

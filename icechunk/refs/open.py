@@ -7,7 +7,6 @@ from typing import Any
 
 from icechunk.config.resolve import Settings
 from icechunk.config.serde import from_plain
-from icechunk.config.yaml_text import to_yaml
 from icechunk.core.clock import now_us
 from icechunk.core.errors import (
     ConflictError,
@@ -21,18 +20,15 @@ from icechunk.core.locks import held
 from icechunk.files.layout import CONFIG, REPO, log_key, snapshot_key
 from icechunk.files.repository_files import RepositoryFiles
 from icechunk.refs.base import RefStore
-from icechunk.refs.v1 import FileRefStore
 from icechunk.refs.v2 import RepoObjectRefStore
 from icechunk.spec.dialect import Dialect, dialect_for
 from icechunk.spec.refs_v1 import REFS, branch_key, encode_ref
-from icechunk.spec.repo.codec import encode_repo
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import MAIN, RepoState
 from icechunk.spec.snapshot.codec import encode_snapshot, initial_snapshot
 from icechunk.spec.transaction_log.codec import encode_transaction_log
 from icechunk.spec.transaction_log.log import TransactionLog
 from icechunk.storage.base import Storage
-from icechunk.storage.probe import PROBES
 
 V1_MARK = branch_key(MAIN)
 """The object that every repository of spec 1 has."""
@@ -105,6 +101,8 @@ def open_with_config(
 def ref_store_of(spec_version: int, storage: Storage, settings: Settings) -> RefStore:
     """Ref store of a repository whose spec version is known."""
     if spec_version == 1:
+        from icechunk.refs.v1 import FileRefStore
+
         return FileRefStore(RepositoryFiles(storage, settings, dialect_for(1)), settings)
     return RepoObjectRefStore(storage, settings)
 
@@ -119,6 +117,8 @@ def _contents(storage: Storage) -> tuple[bool, str | None]:
     foreign : str or None
         Name of an object that creation does not write.
     """
+    from icechunk.storage.probe import PROBES
+
     unfinished, config = False, None
     for info in storage.list(""):
         if info.key == CONFIG:
@@ -200,6 +200,8 @@ def create_ref_store(
                 _write_config(storage, config or {})
             key, data = V1_MARK, encode_ref(first.id)
         else:
+            from icechunk.spec.repo.codec import encode_repo
+
             state = RepoState.initial(first, config, at=first.flushed_at)
             key, data = REPO, encode_repo(state, level=settings.compression_level)
         if storage.create(key, data) is None:
@@ -226,6 +228,8 @@ def _write_first(storage: Storage, settings: Settings, dialect: Dialect) -> Snap
 
 def _write_config(storage: Storage, config: dict[str, Any]) -> None:
     """Write ``config.yaml``, over one that was left there without a repository."""
+    from icechunk.config.yaml_text import to_yaml
+
     data = to_yaml(from_plain(config)).encode()
     if storage.create(CONFIG, data) is not None:
         return

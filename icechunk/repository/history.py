@@ -13,7 +13,6 @@ from icechunk.engine.context import RepoContext
 from icechunk.spec.manifest.file_info import ManifestFileInfo
 from icechunk.spec.repo.lazy_record import Walk
 from icechunk.spec.repo.snapshot_info import SnapshotInfo
-from icechunk.spec.repo.snapshot_listing import infos
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 
 if TYPE_CHECKING:
@@ -56,6 +55,8 @@ class AncestryIterator(Sequence[SnapshotInfo]):
         return self._info(self._records[index])
 
     def __iter__(self) -> Iterator[SnapshotInfo]:
+        from icechunk.spec.repo.snapshot_listing import infos
+
         return self if self._next or self._stopped else infos(self._records, self._find)
 
     def __next__(self) -> SnapshotInfo:

@@ -22,7 +22,6 @@ from icechunk.config.rendering import Entry, Shown, block_lines
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.resolve import resolve
 from icechunk.config.serde import from_plain, to_plain
-from icechunk.conflicts.model import ConflictSolver
 from icechunk.core.clock import from_datetime
 from icechunk.core.ids import id_text, parse_object_id
 from icechunk.core.runtime import on_front, twin
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from icechunk.conflicts.decision import Decision
-    from icechunk.conflicts.model import Conflict
+    from icechunk.conflicts.model import Conflict, ConflictSolver
     from icechunk.core.ids import ObjectId
     from icechunk.display.graph import AncestryGraph
     from icechunk.maintenance.gc_summary import GCSummary

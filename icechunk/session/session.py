@@ -16,7 +16,6 @@ from icechunk.changes.change_set import ChangeSet
 from icechunk.config.fields import bounded, described, expect
 from icechunk.config.rendering import Entry, Label, Shown
 from icechunk.config.repository import RepositoryConfig
-from icechunk.conflicts.model import ConflictSolver
 from icechunk.core.errors import ErrorKind, ReadOnlyError, SessionStateError
 from icechunk.core.ids import id_text, parse_object_id
 from icechunk.core.locks import held
@@ -30,7 +29,7 @@ from icechunk.store.zarr_store import IcechunkStore
 
 if TYPE_CHECKING:
     from icechunk.conflicts.decision import Decision
-    from icechunk.conflicts.model import ConflictReport
+    from icechunk.conflicts.model import ConflictReport, ConflictSolver
     from icechunk.engine.forking import SessionRecipe
     from icechunk.engine.reindex import Mapped
     from icechunk.merging.stash import StashInfo
@@ -885,6 +884,8 @@ def _check_message(message: object) -> None:
 
 
 def _check_solver(name: str, solver: object) -> None:
+    from icechunk.conflicts.model import ConflictSolver
+
     if not isinstance(solver, ConflictSolver):
         raise TypeError(
             f"{described(solver)} is not an instance of 'ConflictSolver'; give `{name}` e.g. "

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import time
+import warnings
 from typing import Any
 
 import pytest
-from hypothesis import given
+import regex
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from icechunk.config import from_dict, to_dict
+from icechunk.config import conditions, from_dict, to_dict
 from icechunk.config.manifests import ManifestSplittingConfig, default_preload_condition
 from icechunk.config.preload import ManifestPreloadCondition as P
 from icechunk.config.splitting import ManifestSplitCondition as S
@@ -172,3 +177,46 @@ def test_a_search_that_takes_too_long_is_aborted(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(InvalidInputError, match="nested repeats"):
         condition.matches("/" + "a" * 5_000 + "b")
     assert time.monotonic() - begun < 20
+
+
+def test_the_default_conditions_do_not_load_the_regex_package() -> None:
+    code = (
+        "import sys, icechunk; from icechunk.config.manifests import default_preload_condition\n"
+        "condition = default_preload_condition()\n"
+        "print(condition.matches('/group/latitude_2', 5), condition.matches('/latitudes.x', 5))\n"
+        "print('regex' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "plain"),
+    [
+        ("^lat(itude)?$", False),
+        ("^y_?lat[a-z0-9_]*$", True),
+        ("(a|b)+", False),
+        ("a*b*", False),
+        (r"\d", False),
+        ("a{3}", False),
+        ("(?i)a", False),
+        ("[[:alpha:]]", False),
+        ("[a--b]", False),
+        ("a.b", True),
+    ],
+)
+def test_only_plain_patterns_are_searched_without_a_time_limit(pattern: str, plain: bool) -> None:
+    assert conditions._is_plain(pattern) is plain
+
+
+@given(st.text("ab|.^$[-]()*+?", max_size=8), st.text("ab-^]", max_size=6))
+def test_plain_patterns_match_the_same_with_both_modules(pattern: str, text: str) -> None:
+    assume(conditions._is_plain(pattern))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            expected = regex.compile(pattern).search(text)
+    except (regex.error, Warning):
+        assume(False)
+    assert conditions.found(pattern, text) is (expected is not None)
