@@ -37,6 +37,8 @@ class Client:
                 if interrupt and "waiting" in content["text"]:
                     time.sleep(0.3)
                     self.manager.interrupt_kernel()
+                    # ipykernel cancels an awaiting cell when its event loop next wakes up
+                    self.client.kernel_info()
             elif kind in ("execute_result", "display_data"):
                 self.outputs.append((kind, content["data"]["text/plain"]))
             elif kind == "error":
