@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from icechunk import StorageError, local_filesystem_storage
@@ -344,3 +345,39 @@ def test_an_old_mutable_file_is_not_read_again(tmp_path: Path) -> None:
     (tmp_path / "repo").unlink()
     with pytest.raises(StorageError):
         storage.get("repo")
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 2**26 + 1), (1, 2**40), (2**40 + 1, 1)])
+def test_a_range_beyond_the_end_is_refused_before_memory_is_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offset: int, length: int
+) -> None:
+    storage = local_filesystem_storage(tmp_path / "repo", durable=False)
+    storage.put("chunks/A", b"0123456789")
+    reads: list[int] = []
+    pread = os.pread
+
+    def recorded(fd: int, count: int, at: int) -> bytes:
+        reads.append(count)
+        return pread(fd, min(count, 100), at)
+
+    monkeypatch.setattr(os, "pread", recorded)
+    with pytest.raises(StorageError, match="chunks/A"):
+        storage.read_range("chunks/A", offset, length)
+    assert reads == []
+
+
+def test_a_large_range_that_ends_with_the_file_is_read(tmp_path: Path) -> None:
+    storage = local_filesystem_storage(tmp_path / "repo", durable=False)
+    storage.put("chunks/A", b"1")
+    size = 2**26 + 2
+    os.truncate(tmp_path / "repo/chunks/A", size)  # the rest is a hole
+    assert len(storage.read_range("chunks/A", 0, size)) == size
+    assert len(storage.read_range("chunks/A", 1, size - 1)) == size - 1
+
+
+@pytest.mark.parametrize(
+    "data", [np.zeros((2, 3), "u1"), np.zeros(3, "i1"), np.zeros((2, 2), "f4"), np.zeros((), "f8")]
+)
+def test_what_is_written_is_a_flat_view_of_bytes(data: Any) -> None:
+    view = files.as_bytes_view(data)
+    assert (view.ndim, view.format, len(view)) == (1, "B", data.nbytes)
