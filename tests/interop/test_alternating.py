@@ -1,6 +1,8 @@
 """Two libraries take turns on one repository for 200 random operations.
 
-After each, both must see the refs, histories and data that a model in this file says.
+After each, both must see the refs and histories that a model in this file says, and the data of
+each snapshot that a ref points to: of a new one at once, of all after files were deleted and at
+every tenth operation.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ class Turns:
         self.parents: dict[str, str | None] = {}
         self.rearranged: set[str] = set()
         self.performed: dict[tuple[str, str], int] = {}
+        self.verified: set[tuple[str, str]] = set()
         sides[0]("create", root=root, spec=spec, threshold=8)
         self.threshold = 8
         start = sides[0]("facts", root=root)["branches"]["main"]
@@ -318,12 +321,14 @@ class Turns:
         if not self.can[side.name]["expire"] or number < STEPS // 3:
             return False
         side("expire", root=self.root)
+        self.verified.clear()
         return True
 
     def collect(self, side: Side, number: int) -> bool:
         if not self.can[side.name]["collect"] or number < STEPS // 3:
             return False
         side("collect", root=self.root)
+        self.verified.clear()
         return True
 
     # -- what must be true -----------------------------------------------------------------------
@@ -337,7 +342,10 @@ class Turns:
         for target in {*self.branches.values(), *self.tags.values()}:
             meant = content_digest(self.contents[target])
             for side in self.sides:
-                assert side("digest", root=self.root, snapshot=target) == meant, (what, side.name)
+                if (side.name, target) not in self.verified:
+                    seen_here = side("digest", root=self.root, snapshot=target)
+                    assert seen_here == meant, (what, side.name)
+                    self.verified.add((side.name, target))
         assert all(s("threshold", root=self.root) == self.threshold for s in self.sides), what
 
 
@@ -365,7 +373,10 @@ def grid_of(document: bytes) -> tuple[list[int], int]:
 def play(tmp_path: Path, spec: int, theirs: Theirs, seed: int) -> Turns:
     turns = Turns(str(tmp_path / "repo"), spec, (Ours(), theirs), seed)
     for number in range(1, STEPS + 1):
-        turns.check(turns.step(number))
+        what = turns.step(number)
+        if number % 10 == 0:
+            turns.verified.clear()
+        turns.check(what)
     performed = {side.name: 0 for side in turns.sides}
     for (_, name), count in turns.performed.items():
         performed[name] += count
