@@ -1,10 +1,10 @@
-"""Where bytes are kept: the verbs that every storage has.
+"""The interface of all storages.
 
-A storage holds named objects and knows nothing of what is in them. Almost all objects are written
-once under a fresh random name and never change; the few that change (`repo`, refs, `config.yaml`)
-are only ever touched by `Storage.create` and `Storage.replace`, which are atomic and conditional.
+A storage holds named objects and does not interpret their contents. Almost all objects are written
+once, under a new random name, and never change. The few that change (`repo`, refs, `config.yaml`)
+are written by `Storage.create` and `Storage.replace` only, which are atomic and conditional.
 
-Keys are relative, made of segments joined by ``/``, on every platform.
+Keys are relative: segments joined by ``/``, on every platform.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from icechunk.storage.constructors import Constructor
 from icechunk.storage.requests import watch
 
 Data = bytes | bytearray | memoryview
-"""What can be written."""
+"""Types of data that can be written."""
 
 Version = str
 """Opaque token of one state of a mutable object."""
@@ -35,7 +35,7 @@ Listing = list[tuple[str, int]]
 
 
 class ConcurrentWriterWarning(UserWarning):
-    """A program that does not take part in the protection against lost updates wrote an object."""
+    """A program that does not take the lock overwrote an object right after an update."""
 
 
 @final
@@ -47,7 +47,8 @@ class Fetched:
     data
         The whole object.
     version
-        Its version, or how to find it: most objects are immutable and nobody asks.
+        Its version, or a function that returns it: most objects are immutable, and their version
+        is never asked for.
     """
 
     __slots__ = ("_version", "data")
@@ -58,7 +59,7 @@ class Fetched:
 
     @property
     def version(self) -> Version:
-        """Token to hand to `Storage.replace`."""
+        """Version to pass to `Storage.replace`."""
         if not isinstance(self._version, str):
             self._version = self._version()
         return self._version
@@ -72,7 +73,7 @@ class Fetched:
 
 
 class ObjectInfo(NamedTuple):
-    """What a listing tells about one object."""
+    """One object of a listing."""
 
     key: str
     size: int
@@ -124,10 +125,10 @@ class StorageObjectInfo(Shown):
 
 
 class Pack(ABC):
-    """One object that collects several chunks while it is being written.
+    """An object to which several chunks are appended.
 
-    A chunk in a pack is readable, by every process, as soon as `append` has returned. It survives
-    power loss after `Storage.sync` of the pack's key, which may be called at any time.
+    A chunk is readable, by every process, when `append` has returned. It survives a loss of power
+    after `Storage.sync` of the pack's key, which may be called at any time.
     """
 
     __slots__ = ("__weakref__", "key")
@@ -136,7 +137,7 @@ class Pack(ABC):
     """Name of the object, for log lines."""
 
     delegates: ClassVar[bool] = False
-    """Another pack writes the bytes, and logs it."""
+    """Another pack writes the bytes, and logs the request."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -145,7 +146,7 @@ class Pack(ABC):
 
     @abstractmethod
     def append(self, data: Data) -> int:
-        """Add bytes; called from any number of threads at once.
+        """Append bytes; any number of threads may call it at once.
 
         Returns
         -------
@@ -162,11 +163,11 @@ class Pack(ABC):
     @property
     @abstractmethod
     def size(self) -> int:
-        """Bytes reserved so far."""
+        """Bytes reserved so far, also those of appends that have not finished."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release what the pack holds open. An append that was already under way still succeeds."""
+        """Close the file. An append that has already begun still succeeds."""
 
 
 REQUESTS = (
@@ -177,16 +178,16 @@ REQUESTS = (
 
 
 def _request(storage: Storage, given: tuple[Any, ...]) -> dict[str, Any]:
-    """Tell what the log says of a request: names and sizes, no contents."""
-    facts: dict[str, Any] = {"storage": storage.identity}
+    """Return what the log says of a request: names and sizes, no contents."""
+    fields: dict[str, Any] = {"storage": storage.identity}
     what, *more = given
     if isinstance(what, str):
-        facts["key"] = what
+        fields["key"] = what
     elif isinstance(what, Sequence):
-        facts |= {"key": what[0] if what else "", "objects": len(what)}
+        fields |= {"key": what[0] if what else "", "objects": len(what)}
     data = next((part for part in more if isinstance(part, Data)), None)
-    facts["bytes"] = 0 if data is None else memoryview(data).nbytes
-    return facts
+    fields["bytes"] = 0 if data is None else memoryview(data).nbytes
+    return fields
 
 
 def _pack_request(pack: Pack, given: tuple[Any, ...]) -> dict[str, Any]:
@@ -221,7 +222,7 @@ def folder_of(prefix: str) -> str:
 
 
 def missing(key: str, where: str) -> StorageError:
-    """Return the error of an object that is not there."""
+    """Return the error of an object that does not exist."""
     return StorageError(
         f"object not found: `{key}` in {where}. It may have been removed by garbage collection, "
         "or the storage may point to another place than intended",
@@ -239,18 +240,19 @@ def wrong_size(key: str, offset: int, length: int, got: int) -> StorageError:
 
 
 class Storage(Shown, ABC):
-    """A place that keeps a repository's objects.
+    """Keeps the objects of a repository.
 
     Make one with `icechunk.local_filesystem_storage`, `icechunk.in_memory_storage` and their
-    siblings, and pass it to `icechunk.Repository`. Storages compare by identity, can be used from
-    all threads and from forked children, and pickle as a recipe, without open files or clients.
+    siblings, and pass it to `icechunk.Repository`. Storages compare by identity, and can be used
+    from all threads and from forked children. A pickled storage is its constructor's arguments,
+    without open files or clients.
     """
 
     blocking_ok: bool = False
-    """Calls cost microseconds: they may be made on an event loop."""
+    """Calls take microseconds, so they may be made on an event loop."""
 
     pack_target_bytes: int = 0
-    """Size from which a new pack should be begun; 0 where every chunk is an object of its own."""
+    """Size at which a new pack is begun; 0 where every chunk is an object of its own."""
 
     read_only: bool = False
     """Nothing can be written here."""
@@ -279,7 +281,7 @@ class Storage(Shown, ABC):
     @property
     @abstractmethod
     def identity(self) -> str:
-        """Kind and location, never secrets: equal for storages that hold the same objects."""
+        """Kind and location, without secrets; equal for storages that hold the same objects."""
 
     @abstractmethod
     def get(self, key: str) -> Fetched:
@@ -313,7 +315,7 @@ class Storage(Shown, ABC):
 
     @abstractmethod
     def put(self, key: str, data: Data) -> None:
-        """Write an immutable object under a fresh name, unconditionally.
+        """Write an immutable object under a new name, unconditionally.
 
         Replaces an object of that name, atomically. Not durable before `sync`.
         """
@@ -365,19 +367,21 @@ class Storage(Shown, ABC):
         Raises
         ------
         StorageError
-            When one of them is missing or cannot be made durable; nothing may then refer to it.
+            When one of them is missing or cannot be made durable. No ref may then be moved to a
+            snapshot that needs it.
         """
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """Return a context in which other writers of this library wait before changing `key`.
 
-        Advisory, re-entrant, between processes too. Where a storage has no locks it does nothing:
-        correctness rests on `replace`, the lock only saves vain attempts.
+        The lock is advisory, re-entrant, and holds between processes too. Where a storage has no
+        locks it does nothing: correctness rests on `replace`, and the lock only saves attempts that
+        would fail.
         """
         return nullcontext()
 
     def open_pack(self, key: str) -> Pack | None:
-        """Begin an object that collects chunks; None where there is one object per chunk."""
+        """Begin a pack; None where every chunk is an object of its own."""
         return None
 
     async def read_range_async(self, key: str, offset: int, length: int) -> bytes | memoryview:
@@ -389,11 +393,11 @@ class Storage(Shown, ABC):
         await offload(self.put, key, data)
 
     def tuned(self, tuning: StorageTuning) -> Storage:
-        """Return this place under other storage settings; itself where they change nothing."""
+        """Return a storage of the same objects with other settings; itself when nothing changes."""
         return self
 
     def require_creatable(self) -> None:
-        """Refuse to begin a repository where that cannot work; changes nothing that stays.
+        """Refuse to create a repository where that cannot work; probe objects are removed again.
 
         Raises
         ------
@@ -402,17 +406,17 @@ class Storage(Shown, ABC):
         ReadOnlyError
             Kind ``read-only-storage``.
         StorageError
-            When the storage does not do what commits rest on.
+            When the storage lacks the conditional writes that commits need.
         """
         self.require_writable("Cannot create repository")
 
     def require_writable(self, what: str) -> None:
-        """Refuse an action in a place that cannot be written to.
+        """Refuse to write to a read-only storage.
 
         Parameters
         ----------
         what : str
-            The refusal, to begin the message with: "Cannot create tag".
+            Beginning of the message, such as "Cannot create tag".
 
         Raises
         ------
@@ -426,7 +430,7 @@ class Storage(Shown, ABC):
                 ErrorKind.READ_ONLY_STORAGE,
             )
 
-    # -- public face ---------------------------------------------------------------------------
+    # -- public methods ---------------------------------------------------------------------------
 
     def default_settings(self) -> StorageSettings:
         """Return the settings in force when a repository's configuration gives none."""
@@ -435,7 +439,7 @@ class Storage(Shown, ABC):
     def list_objects(
         self, settings: StorageSettings | None = None, prefix: str | None = None
     ) -> Listing:
-        """List names and sizes; `list_objects_metadata` tells the times too.
+        """List names and sizes; `list_objects_metadata` has the times too.
 
         Parameters
         ----------

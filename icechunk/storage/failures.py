@@ -1,7 +1,7 @@
-"""What went wrong at an object store: the client's complaint as an error that says what to do.
+"""Translates the errors of clients of object stores into errors that say what to do.
 
-Clients quote addresses, and addresses may carry signatures. So their text never gets out as it is:
-the server's code and the status are taken from it, and query strings are cut off.
+Clients quote URLs, and URLs may contain signatures. Their text is therefore never shown as it is:
+status and error code are taken from it, and query strings are removed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _URL_USER = re.compile(r"//[^/\s@]+@")
 _BODY = re.compile(r": ?(<\?xml|<Error|<!DOCTYPE|<html|\{).*", re.DOTALL)
 
 _CLOSED = 499
-"""Status by which proxies say that they lost the connection."""
+"""Status of proxies that lost the connection to the server."""
 
 _MISSING_PLACES = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName", "NoSuchContainer"}
 
@@ -46,38 +46,38 @@ _DENIALS = {
 }
 
 
-class Trouble(NamedTuple):
-    """What could be read from a client's complaint."""
+class Details(NamedTuple):
+    """What the text or the attributes of a client's error contain."""
 
     status: int | None
     """HTTP status, None where there was no answer."""
     code: str | None
-    """The server's own name of the error."""
+    """The server's code for the error."""
     line: str
-    """The complaint's first line without bodies, query strings and user names."""
+    """First line of the text without bodies, query strings and user names."""
     region: str | None
-    """The region that the server says is right."""
+    """Region of the bucket, according to the server."""
 
 
-def read_trouble(error: BaseException) -> Trouble:
-    """Take apart what a client says, without what must not be shown."""
+def error_details(error: BaseException) -> Details:
+    """Return status, code, first line and region of a client's error, without secrets."""
     text = str(error)
-    told = _told(error)
+    attributes = _attributes(error)
     code = _CODE.search(text)
     status = _STATUS.search(text)
     region = _REGION.search(text)
     line = _BODY.sub("", text.split("\n\nDebug source", 1)[0]).splitlines()
     shown = _URL_USER.sub("//", _QUERY.sub("", line[0] if line else type(error).__name__))
-    return Trouble(
-        int(next(group for group in status.groups() if group)) if status else told[0],
-        code[1] if code else told[1],
+    return Details(
+        int(next(group for group in status.groups() if group)) if status else attributes[0],
+        code[1] if code else attributes[1],
         shown[:300],
         next((group for group in region.groups() if group), None) if region else None,
     )
 
 
-def _told(error: BaseException) -> tuple[int | None, str | None]:
-    """Return status and code as the clients behind fsspec keep them: in attributes."""
+def _attributes(error: BaseException) -> tuple[int | None, str | None]:
+    """Return status and code of the clients behind fsspec, which keep them in attributes."""
     for each in (error, error.__cause__):
         response = getattr(each, "response", None)
         if isinstance(response, dict):  # botocore
@@ -92,49 +92,49 @@ def _told(error: BaseException) -> tuple[int | None, str | None]:
 
 
 def translated(error: BaseException, key: str, where: str) -> IcechunkError:
-    """Say what a client's error means.
+    """Return the error of this library for an error of a client.
 
     Parameters
     ----------
     error : BaseException
         What the client raised.
     key : str
-        Object that was asked for; empty for a listing.
+        Object of the request; empty for a listing.
     where : str
         The storage, without secrets.
 
     Returns
     -------
     StorageError
-        ``object-not-found``, ``throttled``, ``storage-config`` for a place that does not exist or
+        ``object-not-found``, ``throttled``, ``storage-config`` for a bucket that does not exist or
         a wrong region, ``object-store`` for everything else.
     """
     if isinstance(error, IcechunkError):
         return error
-    trouble = read_trouble(error)
-    if trouble.code in _MISSING_PLACES:
+    details = error_details(error)
+    if details.code in _MISSING_PLACES:
         return StorageError(
-            f"the bucket or container of {where} does not exist ({trouble.code}). Check its name, "
+            f"the bucket or container of {where} does not exist ({details.code}). Check its name, "
             "the region and the endpoint, or create it",
             ErrorKind.STORAGE_CONFIG,
         )
-    if isinstance(error, FileNotFoundError) or trouble.status == 404:
+    if isinstance(error, FileNotFoundError) or details.status == 404:
         return missing(key, where)
-    return _refused(error, trouble, key, where) or _failed(error, trouble, key, where)
+    return _refused(error, details, key, where) or _failed(error, details, key, where)
 
 
 def explained(get: Callable[[], object]) -> Callable[[Exception, str, str], Exception]:
-    """Translation of what a HEAD request raised; its answer has no room for a reason.
+    """Translation of what a HEAD request raised: its answer has no body, so no reason.
 
     Parameters
     ----------
     get : callable
-        Asks for the object by GET, which fails with the server's reason when HEAD was refused.
+        Sends a GET request, which fails with the reason of the server when HEAD was refused.
     """
 
     def translate(error: Exception, key: str, where: str) -> Exception:
-        trouble = read_trouble(error)
-        if trouble.status in (400, 401, 403) and trouble.code is None:
+        details = error_details(error)
+        if details.status in (400, 401, 403) and details.code is None:
             try:
                 get()
             except StorageError as reason:
@@ -145,30 +145,30 @@ def explained(get: Callable[[], object]) -> Callable[[Exception, str, str], Exce
     return translate
 
 
-def _refused(error: BaseException, trouble: Trouble, key: str, where: str) -> StorageError | None:
-    """Return the error of a request that the server, or the search for credentials, turned down."""
+def _refused(error: BaseException, details: Details, key: str, where: str) -> StorageError | None:
+    """Return the error of a request that was denied, or for which there were no credentials."""
     name = type(error).__name__
     what = f"`{key}` in {where}" if key else where
-    code = trouble.code or (f"status {trouble.status}" if trouble.status else name)
-    if trouble.region or code in ("PermanentRedirect", "AuthorizationHeaderMalformed"):
-        right = f"; the server says {trouble.region}" if trouble.region else ""
+    code = details.code or (f"status {details.status}" if details.status else name)
+    if details.region or code in ("PermanentRedirect", "AuthorizationHeaderMalformed"):
+        right = f"; the server says {details.region}" if details.region else ""
         return StorageError(
             f"wrong region for {where} ({code}){right}. Give region=... as the bucket has it",
             ErrorKind.STORAGE_CONFIG,
         )
-    if trouble.status in (301, 307, 308) or "redirect" in trouble.line.lower():
+    if details.status in (301, 307, 308) or "redirect" in details.line.lower():
         return StorageError(
             f"{where} answers with a redirect: the bucket is in another region, or the endpoint "
             "is not right. Give region=... as the bucket has it",
             ErrorKind.STORAGE_CONFIG,
         )
-    if "credentials" in trouble.line and trouble.status is None:
+    if "credentials" in details.line and details.status is None:
         return StorageError(
-            f"no credentials for {where}: {trouble.line}. Give credentials, put them into the "
+            f"no credentials for {where}: {details.line}. Give credentials, put them into the "
             "environment, or say anonymous=True",
             ErrorKind.OBJECT_STORE,
         )
-    denied = trouble.status in (401, 403) or name in (
+    denied = details.status in (401, 403) or name in (
         "PermissionDeniedError",
         "UnauthenticatedError",
         "PermissionError",
@@ -179,41 +179,43 @@ def _refused(error: BaseException, trouble: Trouble, key: str, where: str) -> St
     return None
 
 
-def _failed(error: BaseException, trouble: Trouble, key: str, where: str) -> StorageError:
-    """Return the error of a request that got no answer, or one that says to come back."""
+def _failed(error: BaseException, details: Details, key: str, where: str) -> StorageError:
+    """Return the error of a request without an answer, throttled, or failed at the server."""
     what = f"`{key}` in {where}" if key else where
     tries = _TRIES.search(str(error))
     often = f" (tried {int(tries[1]) + 1} times)" if tries else ""
-    if trouble.status in (429, 503) or trouble.code in ("SlowDown", "TooManyRequests"):
+    if details.status in (429, 503) or details.code in ("SlowDown", "TooManyRequests"):
         return StorageError(
             f"throttled: the server of {what} asks for fewer requests{often}. Lower the "
             "concurrency, or raise the storage settings' retries",
             ErrorKind.THROTTLED,
         )
-    if trouble.status is None:
+    if details.status is None:
         timeout = "timed out" in str(error).lower() or "timedout" in str(error).lower()
         why = "did not answer in time" if timeout else "cannot be reached"
         return StorageError(
-            f"object store error: the server of {what} {why}{often}: {trouble.line}. Check the "
+            f"object store error: the server of {what} {why}{often}: {details.line}. Check the "
             "endpoint and the network, or raise the storage settings' timeouts",
             ErrorKind.OBJECT_STORE,
         )
     return StorageError(
-        f"object store error: the server of {what} answered {trouble.status} "
-        f"{trouble.code or ''}{often}: {trouble.line}. Try again; if it stays, ask who runs it",
+        f"object store error: the server of {what} answered {details.status} "
+        f"{details.code or ''}{often}: {details.line}. Try again; if it "
+        "persists, ask the operator of the server",
         ErrorKind.OBJECT_STORE,
     )
 
 
 def unanswered(error: BaseException) -> bool:
-    """Whether a request got no answer, or one that says as much, and the client left it at that.
+    """Whether a request got no answer and was not repeated by the client.
 
-    Clients repeat what reads. What changes something is sent once when the connection breaks.
+    Clients repeat requests that read. One that writes is sent once when the connection breaks,
+    since it may have been carried out.
     """
     text = str(error)
     if type(error).__name__ != "GenericError" or _TRIES.search(text) is not None:
         return False
-    status = read_trouble(error).status
+    status = error_details(error).status
     return status == _CLOSED or (status is None and "HTTP error" in text)
 
 
@@ -224,23 +226,24 @@ def guarded(
     retries: Retries | None = None,
     translate: Callable[[Exception, str, str], Exception] = translated,
 ) -> T:
-    """Do a request; its failure comes out translated, without the client's text behind it.
+    """Send a request; raise a failure translated, and not chained to the client's error.
 
     Parameters
     ----------
     call
-        Sends it.
+        Sends the request.
     key, where
         For the message: the object and the storage.
     retries
-        Given for what may be carried out twice: how often to repeat it when there is no answer.
+        How often to repeat a request without an answer; only for requests that may be carried out
+        twice.
     translate
         Makes the error to raise, as `translated` does.
     """
     for tries, wait in enumerate([*(waits(retries) if retries else ()), None], 1):
         try:
             return call()
-        except Exception as error:  # whatever a client raises is this boundary's matter
+        except Exception as error:  # every error of a client is translated here
             failure = translate(error, key, where)
             again = wait is not None and unanswered(error)
         if not again or wait is None:
@@ -258,18 +261,18 @@ def log_retry(key: str, where: str, tries: int, wait: float, failure: BaseExcept
     key, where
         The object and the storage, without secrets.
     tries
-        How often it was sent so far.
+        How often it has been sent.
     wait
         Seconds until it is sent again.
     failure
-        Why; its message is not logged.
+        The error; its message is not logged.
     """
-    facts = {"key": key, "tries": tries, "wait_ms": round(wait * 1000), "storage": where}
-    REQUESTS.info("retry %s", pairs({**facts, "cause": outcome_of(failure)}))
+    fields = {"key": key, "tries": tries, "wait_ms": round(wait * 1000), "storage": where}
+    REQUESTS.info("retry %s", pairs({**fields, "cause": outcome_of(failure)}))
 
 
 def waits(retries: Retries) -> Iterator[float]:
-    """Yield the seconds to wait before each repetition: growing, and spread at random."""
+    """Yield the seconds to wait before each repetition: exponential backoff with full jitter."""
     longest = retries.initial_backoff_ms / 1000
     for _ in range(max(retries.max_tries - 1, 0)):
         yield random.uniform(0, longest)

@@ -1,6 +1,6 @@
-"""What the file system is asked to do: whole writes, exact reads, atomic publication, fsync.
+"""Operations of the local file system: whole writes, reads, atomic publication, fsync.
 
-Functions raise `OSError`; whoever knows the object translates it with `failed`.
+Functions raise `OSError`; callers, which know the object, translate it with `failed`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ if sys.platform != "win32":
 _FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 READ = os.O_RDONLY | _FLAGS
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
-_MODE = 0o666  # the umask decides
+_MODE = 0o666  # reduced by the umask
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 _STALE_SECONDS = 3600.0
+"""Age from which a temporary file is taken for that of a dead process. No write takes as long;
+one that did would fail to publish."""
 _FULL_FSYNC = getattr(fcntl, "F_FULLFSYNC", None) if sys.platform != "win32" else None
 
 _ADVICE = {
@@ -52,7 +54,7 @@ def failed(error: OSError, doing: str, path: str) -> StorageError:
 
 
 def as_bytes_view(data: Data) -> memoryview:
-    """Return a flat view of bytes of what is to be written."""
+    """Return data as a one-dimensional view of unsigned bytes."""
     view = memoryview(data)
     return view if view.ndim == 1 and view.format == "B" else view.cast("B")
 
@@ -65,7 +67,7 @@ def write_all(fd: int, view: memoryview) -> None:
 
 
 def write_new(path: str, data: Data, *, flush: bool) -> None:
-    """Write a file that must not exist; nothing is left behind if it cannot be written whole."""
+    """Write a file that must not exist; remove it again if it cannot be written whole."""
     fd = os.open(path, _CREATE, _MODE)
     try:
         try:
@@ -80,7 +82,7 @@ def write_new(path: str, data: Data, *, flush: bool) -> None:
 
 
 def write_temporary(path: str, data: Data, *, flush: bool) -> str:
-    """Write a file beside the one it is to become, and return its name."""
+    """Write a temporary file beside `path` and return its name."""
     temporary = temporary_beside(path)
     write_new(temporary, data, flush=flush)
     return temporary
@@ -93,7 +95,7 @@ def read_all(path: str) -> bytes:
 
 
 class Signature(NamedTuple):
-    """What tells one state of a file from another without reading it."""
+    """Distinguishes two states of a file without reading them."""
 
     device: int
     inode: int
@@ -108,8 +110,10 @@ def signature(path: str) -> Signature:
 
 
 def publish(temporary: str, path: str) -> None:
-    """Put a temporary in the place of a file, atomically."""
-    tries = 100 if os.name == "nt" else 1  # Windows refuses while anybody has the old file open
+    """Rename a temporary file over a file, atomically."""
+    tries = (
+        100 if os.name == "nt" else 1
+    )  # Windows refuses while the old file is open in any process
     for left in reversed(range(tries)):
         try:
             os.replace(temporary, path)
@@ -122,7 +126,7 @@ def publish(temporary: str, path: str) -> None:
 
 
 def publish_if_free(temporary: str, path: str) -> bool:
-    """Give a temporary its final name unless the name is taken; the caller holds a lock."""
+    """Rename a temporary file unless the name is taken; the caller holds the lock."""
     free = not os.path.lexists(path)
     if free:
         publish(temporary, path)
@@ -130,7 +134,9 @@ def publish_if_free(temporary: str, path: str) -> bool:
 
 
 def publish_new(temporary: str, path: str) -> bool | None:
-    """Give a temporary its final name unless the name is taken, atomically.
+    """Give a temporary file its final name unless the name is taken, atomically.
+
+    A hard link fails when its name exists, which a rename does not (POSIX).
 
     Returns
     -------
@@ -143,7 +149,7 @@ def publish_new(temporary: str, path: str) -> bool | None:
         else:
             os.link(temporary, path)
     except FileExistsError:
-        # over NFS the answer of a link that was made can be lost, and the repetition finds it
+        # NFS: the answer to a successful link can be lost; the repetition then finds the link
         return os.name != "nt" and os.stat(temporary).st_nlink == 2
     except OSError as error:
         if error.errno in _NO_LINKS:
@@ -153,7 +159,7 @@ def publish_new(temporary: str, path: str) -> bool | None:
 
 
 def remove(path: str) -> bool:
-    """Delete a file; tells whether it was there."""
+    """Delete a file; return whether it existed."""
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -162,7 +168,7 @@ def remove(path: str) -> bool:
 
 
 def make_folders(path: str) -> list[str]:
-    """Make a folder and its parents; returns those that were missing."""
+    """Make a folder and its parents; return those that were missing."""
     try:
         os.mkdir(path)
     except FileExistsError:
@@ -177,9 +183,9 @@ def make_folders(path: str) -> list[str]:
 
 
 def flush_descriptor(fd: int) -> None:
-    """Wait until an open file's bytes are on the medium."""
+    """Wait until the bytes of an open file survive a loss of power."""
     if sys.platform != "win32" and _FULL_FSYNC is not None:
-        fcntl.fcntl(fd, _FULL_FSYNC)  # fsync of macOS stops at the drive's cache
+        fcntl.fcntl(fd, _FULL_FSYNC)  # fsync of macOS leaves bytes in the cache of the drive
     else:
         os.fsync(fd)
 
@@ -190,21 +196,24 @@ def open_to_flush(path: str) -> int:
 
 
 def flush_folder(path: str) -> None:
-    """Wait until the names in a folder are on the medium."""
+    """Wait until the names in a folder survive a loss of power."""
     if os.name == "nt":
-        return  # NTFS journals them
+        return  # NTFS has a journal for names
     fd = os.open(path, os.O_RDONLY | _FLAGS | getattr(os, "O_DIRECTORY", 0))
     try:
         flush_descriptor(fd)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):  # some network file systems do not sync folders
             raise
     finally:
         os.close(fd)
 
 
 def sweep(folder: str) -> None:
-    """Delete temporaries that a killed process left in a folder long ago."""
+    """Delete the temporary files that killed processes left in a folder."""
     oldest = time.time() - _STALE_SECONDS
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:

@@ -1,7 +1,7 @@
-"""Files on their way to the medium, also while their writer goes on.
+"""Flushes files to disk (fsync), also in the background while they are still being written.
 
-A commit must wait for every byte it refers to. Flushing a large file in the background as it grows
-leaves little to wait for.
+A commit must wait for every byte that it refers to. Flushing a large file in the background while
+it grows leaves less to wait for.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from icechunk.core.runtime import PerProcess, start
 from icechunk.storage import files
 
 FLUSH_STEP = 16 * 1024 * 1024
-"""Bytes written to a file, in any number of pieces, that are worth a flush of their own."""
+"""Bytes written to a file, in any number of pieces, after which a flush is begun."""
 
 
 class _Running:
-    """The flushes under way in one process."""
+    """Flushes in progress in one process."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -28,10 +28,11 @@ class _Running:
 
 
 class Flushes:
-    """Flushes of files, begun early or waited for, and what became of them.
+    """Background flushes of files, and their failures.
 
-    An operating system reports the loss of written bytes once, and holds the file for clean
-    afterwards. A failure is therefore kept for good: no later flush of the file succeeds.
+    An operating system reports a failed write to disk to one fsync only, and marks the pages clean.
+    A failure is therefore kept: no later flush of the file succeeds, although the operating system
+    would say so.
     """
 
     def __init__(self) -> None:
@@ -39,12 +40,14 @@ class Flushes:
         self._failed: dict[str, OSError] = {}
 
     def begin(self, path: str) -> None:
-        """Start to flush a file in the background, unless that is being done."""
+        """Start to flush a file in the background, unless a flush of it is in progress."""
         running = self._running.get()
 
         def start_once() -> None:
             if path not in running.by_path:
-                with contextlib.suppress(RuntimeError):  # the interpreter ends: the barrier is left
+                with contextlib.suppress(
+                    RuntimeError
+                ):  # the interpreter ends; `finish` flushes in any case
                     running.by_path[path] = start(self._flush_early, path)
 
         held(running.lock, start_once)
@@ -53,7 +56,7 @@ class Flushes:
         try:
             self._flush(path)
         except OSError:
-            pass  # `finish` tells: it meets the same obstacle, or finds the failure on record
+            pass  # `finish` raises it: it fails too, or finds the failure in `_failed`
         finally:
             running = self._running.get()
             held(running.lock, running.by_path.pop, path, None)
@@ -69,7 +72,7 @@ class Flushes:
             os.close(fd)
 
     def finish(self, path: str) -> None:
-        """Wait until all bytes that a file has now are on the medium.
+        """Wait until all bytes that a file has now survive a loss of power.
 
         Raises
         ------
@@ -80,7 +83,9 @@ class Flushes:
 
         def still_running() -> Future[None] | None:
             early = running.by_path.get(path)
-            if early is not None and early.cancel():  # a leaf must not wait for what is queued
+            if (
+                early is not None and early.cancel()
+            ):  # a task of the pool must not wait for one that is queued
                 del running.by_path[path]
                 return None
             return early

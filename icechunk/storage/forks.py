@@ -1,4 +1,7 @@
-"""Do clients of object stores work in this process? Their threads do not survive a fork."""
+"""Detects forked processes, in which clients of object stores do not work.
+
+The clients' threads stay in the parent process.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ from icechunk.core.errors import ErrorKind, StorageError
 from icechunk.core.runtime import process_generation
 
 _threads: list[int] = []
-"""The process, by its generation, in which the clients' threads run."""
+"""Generation of the process in which the clients' threads run (one entry, or none)."""
 
 
 def clients_work() -> bool:
-    """Whether clients work here: not in forked children of a process that has used them."""
+    """Whether clients work: not in a forked child of a process that has used them."""
     return not _threads or _threads[0] == process_generation()
 
 
 def same_process() -> None:
-    """Refuse a forked child: the clients' threads stay behind, and every request would hang."""
+    """Refuse a forked child, where every request would hang."""
     if not _threads:
         _threads.append(process_generation())
     if not clients_work():

@@ -1,4 +1,4 @@
-"""Repositories in any file system of fsspec, s3fs, gcsfs and adlfs among them."""
+"""A storage in a file system of fsspec."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from icechunk.storage.base import (
     segments,
     wrong_size,
 )
-from icechunk.storage.failures import read_trouble, translated, unanswered
+from icechunk.storage.failures import error_details, translated, unanswered
 from icechunk.storage.fsspec_conditional import ConditionalWriter, Got, conditional_writer_of
 from icechunk.storage.probe import require_conditions
 from icechunk.storage.readback import RefusedError, Seen, UnclearError, settle
@@ -46,8 +46,8 @@ class FsspecStorage(Storage):
     protocol : str
         Its name.
     tuning : StorageTuning, optional
-        Which conditions were given up, how conflicts are repeated. Time limits and retries of
-        requests are the file system's own.
+        Which conditions are switched off, how conflicts are retried. Time limits and retries of
+        requests are those of the file system.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class FsspecStorage(Storage):
         ]
 
     def require_creatable(self) -> None:
-        """Refuse file systems without conditional writes, unless the user insists."""
+        """Refuse file systems without conditional writes, unless the user switched them off."""
         tuning = self._tuning
         if not self._path_.strip("/"):
             raise InvalidInputError(
@@ -103,19 +103,19 @@ class FsspecStorage(Storage):
             )
 
     def _allow_conditions(self, *, create: bool) -> None:
-        """Refuse a condition that the file system cannot keep and the user has not given up."""
+        """Refuse a conditional write that the file system does not support."""
         if create and not self._conditional.conditional:
             raise StorageError(
-                f"unsafe storage: the fsspec file system {self._protocol!r} cannot write on a "
-                "condition. Commits of two writers at the same time would overwrite each other "
-                "without a word. Use local files, S3, Google Cloud or Azure; or, where only one "
-                "process ever writes at a time, say so with StorageSettings("
+                f"unsafe storage: the fsspec file system {self._protocol!r} has no conditional "
+                "writes. Commits of two writers at the same time would silently overwrite each "
+                "other. Use local files, S3, Google Cloud or Azure; or, where only one process "
+                "ever writes at a time, declare it with StorageSettings("
                 "unsafe_use_conditional_create=False, unsafe_use_conditional_update=False) in "
                 "RepositoryConfig(storage=...)",
                 ErrorKind.STORAGE_CONFIG,
             )
 
-    # -- calls ---------------------------------------------------------------------------------
+    # -- requests ---------------------------------------------------------------------------------
 
     @property
     def _conditional(self) -> ConditionalWriter:
@@ -126,7 +126,7 @@ class FsspecStorage(Storage):
         return f"{self._path_}/{key}"
 
     def _guarded(self, call: Callable[[], T], key: str) -> T:
-        """Do a call; its failure comes out translated."""
+        """Make a call; raise its failure translated."""
         try:
             with self._gate.get():
                 return call()
@@ -135,7 +135,7 @@ class FsspecStorage(Storage):
         raise failure
 
     def _present(self, call: Callable[[], T], key: str) -> T | None:
-        """Do a call; None when the object is not there."""
+        """Make a call; return None when the object does not exist."""
         try:
             return self._guarded(call, key)
         except StorageError as error:
@@ -174,11 +174,11 @@ class FsspecStorage(Storage):
         return got.data
 
     def _range_failure(self, error: Exception, key: str, offset: int, length: int) -> Exception:
-        trouble = read_trouble(error)
-        if trouble.status == 416 or trouble.code == "InvalidRange":
+        details = error_details(error)
+        if details.status == 416 or details.code == "InvalidRange":
             return wrong_size(key, offset, length, 0)
         if isinstance(error, ValueError | OSError) and not isinstance(error, FileNotFoundError):
-            info = self.head(key)  # file systems complain of ranges in many ways
+            info = self.head(key)  # file systems report bad ranges in many ways
             if info is not None and offset + length > info.size:
                 return wrong_size(key, offset, length, max(info.size - offset, 0))
         return translated(error, key, self.identity)
@@ -244,26 +244,26 @@ class FsspecStorage(Storage):
         return settle(send, look, expected, self._tuning.retries, key, self.identity)
 
     def _outcome(self, error: Exception, key: str) -> Exception:
-        """Return what a failed conditional write means."""
+        """Return the exception for a failed conditional write."""
         failure = translated(error, key, self.identity)
         if self._conditional.refused(error) or failure.kind == ErrorKind.OBJECT_NOT_FOUND:
             return RefusedError()
-        trouble = read_trouble(error)
-        if trouble.status is None or trouble.status >= 500:
+        details = error_details(error)
+        if details.status is None or details.status >= 500:
             return UnclearError(failure, repeat=unanswered(error))
         return failure
 
     @property
     def conditional(self) -> bool:
-        """Whether the file system writes on a condition."""
+        """Whether the file system supports conditional writes."""
         return self._conditional.conditional
 
     def remove_folder(self, prefix: str) -> None:
-        """Remove an empty folder, which file systems with real folders keep when objects go."""
+        """Remove an empty folder: file systems with real folders keep it when its files go."""
         self._conditional.fs.rmdir(self._file(prefix))
 
     def delete(self, keys: Iterable[str]) -> int:
-        """Delete objects; the number is that of the names given."""
+        """Delete objects; return the number of names given, since the file system reports none."""
         files = [self._file(key) for key in keys]
         if files:
             self._guarded(lambda: self._conditional.delete(files), "")
@@ -271,7 +271,7 @@ class FsspecStorage(Storage):
 
 
 def _modified(found: Mapping[str, Any]) -> int:
-    """Return the time of the last write in µs; 0 where the file system does not tell."""
+    """Return the time of the last write in µs; 0 where the file system does not report it."""
     for name in _TIMES:
         when = found.get(name)
         if isinstance(when, datetime):

@@ -1,7 +1,7 @@
-"""How does each file system of fsspec write on a condition, and name the version of an object?
+"""Conditional writes and object versions of the file systems of fsspec.
 
-fsspec has no words for either, so each kind that can do it is asked in its own language: one
-request that carries the condition, one request that brings bytes and version together.
+fsspec's interface has neither. Each file system that supports them is called in its own way: one
+request that carries the condition, and one request that returns bytes and version together.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from urllib.parse import quote
 
 from icechunk.core.runtime import map_parallel
 from icechunk.storage.base import Version
-from icechunk.storage.failures import read_trouble
+from icechunk.storage.failures import error_details
 from icechunk.storage.readback import WRITE_ID, Seen
 
 _BATCH = 1000
+"""Keys in one deletion, the most that S3 takes."""
 _REFUSALS = ("FileExistsError", "ResourceExistsError", "ResourceModifiedError")
 
 
 class Got(NamedTuple):
-    """Bytes and the version they have."""
+    """Bytes of an object and their version."""
 
     data: bytes
     version: Version
@@ -41,18 +42,18 @@ class ConditionalWriter(ABC):
     """
 
     conditional = True
-    """It writes on a condition."""
+    """The file system supports conditional writes."""
 
     def __init__(self, fs: Any) -> None:
         self.fs = fs
 
     @abstractmethod
     def get(self, path: str, span: tuple[int, int] | None = None) -> Got:
-        """Read an object, or the bytes from a start up to an end."""
+        """Read an object, or its bytes from a start to an end."""
 
     @abstractmethod
     def look(self, path: str) -> Seen:
-        """Return version and write id; `FileNotFoundError` when there is none."""
+        """Return version and write id; raise `FileNotFoundError` when there is no object."""
 
     @abstractmethod
     def send(self, path: str, data: bytes, expected: Version | None, write_id: str) -> Version:
@@ -60,14 +61,14 @@ class ConditionalWriter(ABC):
 
     def refused(self, error: BaseException) -> bool:
         """Whether an error of `send` says that the condition does not hold."""
-        return read_trouble(error).status in (304, 409, 412) or type(error).__name__ in _REFUSALS
+        return error_details(error).status in (304, 409, 412) or type(error).__name__ in _REFUSALS
 
     def put(self, path: str, data: bytes) -> None:
-        """Write an object whatever is there."""
+        """Write an object unconditionally."""
         self.fs.pipe_file(path, data)
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Delete objects; those that are not there are fine."""
+        """Delete objects; missing ones are ignored."""
         map_parallel(self._remove, paths)
 
     def _remove(self, path: str) -> None:
@@ -76,7 +77,7 @@ class ConditionalWriter(ABC):
 
 
 def conditional_writer_of(fs: Any) -> ConditionalWriter:
-    """Return the door of a file system, by its protocol."""
+    """Return the conditional writer of a file system, by its protocol."""
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
     for names, kind in (
         ({"s3", "s3a"}, S3ConditionalWriter),
@@ -96,11 +97,11 @@ def _run(fs: Any, coroutine: Any, *args: Any) -> Any:
 
 
 class S3ConditionalWriter(ConditionalWriter):
-    """s3fs: single requests of the S3 client, as its own writes drop conditions of big objects."""
+    """s3fs: single requests of its client, since its own writes drop conditions of big objects."""
 
     @staticmethod
     def fits(fs: Any) -> bool:
-        """Whether the file system is the one that this door knows."""
+        """Whether the file system has the methods that this class calls."""
         return hasattr(fs, "_call_s3")
 
     def _where(self, path: str) -> dict[str, str]:
@@ -139,11 +140,11 @@ class S3ConditionalWriter(ConditionalWriter):
 
 
 class GcsConditionalWriter(ConditionalWriter):
-    """gcsfs: requests of the JSON interface, as its own writes drop conditions."""
+    """gcsfs: requests of the JSON interface, since its own writes drop conditions."""
 
     @staticmethod
     def fits(fs: Any) -> bool:
-        """Whether the file system is the one that this door knows."""
+        """Whether the file system has the methods that this class calls."""
         return hasattr(fs, "call") and hasattr(fs, "_location")
 
     def get(self, path: str, span: tuple[int, int] | None = None) -> Got:
@@ -183,11 +184,11 @@ class GcsConditionalWriter(ConditionalWriter):
 
 
 class AzureConditionalWriter(ConditionalWriter):
-    """adlfs: calls of the Azure client that it holds."""
+    """adlfs: calls of its client of the service."""
 
     @staticmethod
     def fits(fs: Any) -> bool:
-        """Whether the file system is the one that this door knows."""
+        """Whether the file system has the methods that this class calls."""
         return hasattr(fs, "service_client")
 
     def _blob(self, path: str) -> Any:
@@ -236,7 +237,7 @@ def _digest(data: bytes) -> Version:
 
 
 class UnconditionalWriter(ConditionalWriter):
-    """Any other file system: it can be read; a condition is only looked at before writing."""
+    """Any other file system: it can be read; a condition is only checked before writing."""
 
     conditional = False
 
@@ -269,13 +270,13 @@ _memory = threading.RLock()
 
 
 class MemoryConditionalWriter(UnconditionalWriter):
-    """The memory of this process: writers take turns."""
+    """The memory of this process: a lock makes check and write one step."""
 
     conditional = True
 
     @staticmethod
     def fits(fs: Any) -> bool:
-        """Whether the file system is the one that this door knows."""
+        """Whether the file system has the methods that this class calls."""
         return hasattr(fs, "store")
 
     def send(self, path: str, data: bytes, expected: Version | None, write_id: str) -> Version:

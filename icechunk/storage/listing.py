@@ -1,4 +1,4 @@
-"""What is in a bucket: listings, page by page, that go on where the connection broke."""
+"""Lists a bucket page by page; continues after the last key when a connection breaks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _PAGE = 1000
+"""Objects per request, the most that S3 and its relatives return."""
 
 
 def listed(
@@ -31,22 +32,23 @@ def listed(
     where
         The storage, for messages.
     retries
-        How often to go on after an answer that did not come.
+        How often to continue after a request without an answer.
 
     Raises
     ------
     StorageError
-        When the listing cannot be finished: it never ends early in silence.
+        When the listing cannot be finished. It never ends early without an error: garbage
+        collection deletes the data of refs that it does not find.
     """
     pauses = waits(retries)
     last: str | None = None
     repeated = 0
-    pages = _begun(client, folder, where, last)
+    pages = _pages(client, folder, where, last)
     while True:
         page: Any
         try:
             page = next(pages, None)
-        except Exception as error:  # whatever a client raises
+        except Exception as error:  # every error of a client
             pause = next(pauses, None) if unanswered(error) else None
             failure = translated(error, folder, where)
         else:
@@ -63,11 +65,13 @@ def listed(
         repeated += 1
         log_retry(folder, where, repeated, pause, failure)
         time.sleep(pause)
-        pages = _begun(client, folder, where, last)  # a listing that failed has ended
+        pages = _pages(
+            client, folder, where, last
+        )  # the iterator of a failed listing cannot continue
 
 
-def _begun(client: Callable[[], ObjectStore], folder: str, where: str, after: str | None) -> Any:
-    """Begin a listing, after a key where one was reached already."""
+def _pages(client: Callable[[], ObjectStore], folder: str, where: str, after: str | None) -> Any:
+    """Begin a listing, after a key if one is given."""
     import obstore
 
     return guarded(

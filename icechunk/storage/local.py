@@ -1,9 +1,9 @@
 """A storage in a folder of a local or mounted file system.
 
-Objects are files at the same relative paths as other implementations use, so they can share a
-repository. Mutable objects are protected in a way those do not have: updates are compared and
-swapped under a lock file, and everything that a commit refers to is on the medium before it is
-acknowledged. A process killed at any instant leaves the old state or the new one.
+Objects are files at the paths that other implementations use, so they can share a repository.
+Mutable objects have a protection that those lack: an update is a compare-and-swap under a lock
+file, and everything that a commit refers to is on disk before the commit is acknowledged. A process
+killed at any instant leaves the old state or the new one, and at most a temporary file.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ from icechunk.storage.locks import StorageHold, lock_of
 from icechunk.storage.names import LOCK_NAME, decode_segment, encode_key, is_hidden
 from icechunk.storage.packs import LocalPack, OpenFile, OpenFiles
 
-_FLUSHES = 16  # in flight: a journal writes many of them at the price of one
+_FLUSHES = 16  # at the same time: a journal commits many of them at the cost of one
 _DELETES = 8
 _DELETE_BATCH = 256
-_QUICK = 1e-4  # seconds to delete a file where nothing is gained by threads
+_QUICK = 1e-4  # seconds per deletion below which threads gain nothing
 _SECOND_NS = 1_000_000_000
-_TICK_NS = _SECOND_NS // 10  # ten times the coarsest clock that kernels stamp files with
-_COARSE_NS = 4 * _SECOND_NS  # where times are whole seconds, or two of them as on FAT
+_TICK_NS = _SECOND_NS // 10  # ten times the coarsest clock of kernels for file times (10 ms)
+_COARSE_NS = 4 * _SECOND_NS  # where times have whole seconds (HFS+), or two seconds (FAT)
 _State = tuple[str, int, int, int, int, int]
-_PATHS = 4096
+_PATHS = 4096  # folders whose path is remembered; one costs about 200 bytes
 _LARGE, _FAR = 2**26, 2**40
 """Reads of more bytes, or from further on, are checked against the size of the file first."""
 
 _NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-_KEEP_OPEN = os.name != "nt"  # Windows does not delete what anybody has open
+_KEEP_OPEN = os.name != "nt"  # Windows does not delete a file that is open
 
 
 def _restore(root: str, durable: bool) -> LocalStorage:
@@ -70,9 +70,9 @@ class LocalStorage(Storage):
     Parameters
     ----------
     path : str or path-like
-        The root; made on the first write.
+        The root folder; made by the first write.
     durable : bool
-        Wait for the medium where a commit must survive power loss.
+        Wait for the disk where a commit must survive a loss of power.
     """
 
     blocking_ok = True
@@ -84,12 +84,12 @@ class LocalStorage(Storage):
         self._paths: dict[str, str] = {}  # folder part of a key -> path with a separator at its end
         self._open_files = PerProcess(OpenFiles)
         self._lock = PerProcess(partial(lock_of, os.path.join(self._root, LOCK_NAME)))
-        self._anchored: set[str] = set()  # folders whose own name is known to be on the medium
+        self._named_on_disk: set[str] = set()  # folders whose own name is known to be on disk
         self._made: set[str] = set()  # folders above the root that this storage had to make
         self._swept: set[str] = set()
         self._flushes = Flushes() if durable else None
         self._recent: tuple[bytes, Version] | None = None
-        self._read: tuple[_State, bytes] | None = None  # what was read last of the mutable files
+        self._read: tuple[_State, bytes] | None = None  # the mutable file that was read last
 
     def __reduce__(self) -> tuple[object, tuple[str, bool]]:
         return _restore, (self._root, self._durable)
@@ -101,20 +101,20 @@ class LocalStorage(Storage):
 
     @property
     def durable(self) -> bool:
-        """Whether writes wait for the medium where it matters."""
+        """Whether commits wait for the disk."""
         return self._durable
 
     @property
     def identity(self) -> str:
-        """Kind, path and durability, which must not get lost when handles are shared."""
+        """Kind, path and durability: handles of equal identity are shared."""
         return f"file://{self._root}{'' if self._durable else '?durable=false'}"
 
     def default_settings(self) -> StorageSettings:
-        """Return settings that any implementation can work with on local files."""
+        """Return settings with which every implementation can use local files."""
         return StorageSettings(
             concurrency=StorageConcurrencySettings(5, 4096),
             retries=StorageRetriesSettings(1, 0, 0),
-            unsafe_use_conditional_update=False,  # what they do not have; ours does not ask
+            unsafe_use_conditional_update=False,  # others have none; ours are always conditional
             unsafe_use_metadata=False,
         )
 
@@ -128,7 +128,7 @@ class LocalStorage(Storage):
     # -- paths ---------------------------------------------------------------------------------
 
     def _path_of(self, key: str) -> str:
-        """Return an object's path; refuses keys that leave the root."""
+        """Return an object's path; refuse keys that leave the root."""
         folder, _, name = key.rpartition("/")
         start = self._paths.get(folder)
         if start is not None and name.isalnum() and name.isascii():
@@ -141,18 +141,19 @@ class LocalStorage(Storage):
         return path
 
     def _make_folder_of(self, path: str) -> None:
-        """Make the folder an object goes to."""
+        """Make the folder of an object."""
         try:
             made = files.make_folders(os.path.dirname(path))
         except OSError as error:
             raise files.failed(error, "make a folder for", path) from error
         self._made.update(made)
-        self._anchored.difference_update(made)
+        self._named_on_disk.difference_update(made)
 
     def _version_of(self, data: Data) -> Version:
         """Return the version of a mutable object: a digest of its bytes.
 
-        An update asks several times for that of the same bytes; comparing them is much faster.
+        An update needs the version of the same bytes several times; comparing the bytes is much
+        faster than hashing them again.
         """
         recent = self._recent
         if recent is not None and recent[0] == data:
@@ -176,13 +177,15 @@ class LocalStorage(Storage):
         return Fetched(data, lambda: self._version_of(data))
 
     def _read_mutable(self, path: str) -> bytes:
-        """Read a file that gets replaced; not again while it is the same one.
+        """Read a mutable file; return the content read last if the file is the same.
 
-        Two changes within the resolution of a file's times look like none. What was read is
-        therefore kept only of a file that had not been changed for longer than that.
+        Two changes within the resolution of a file's times cannot be distinguished. The content is
+        therefore kept only when the last change is longer ago than that.
         """
         with open(path, "rb", buffering=0) as file:
-            found = os.fstat(file.fileno())  # of the open file: network file systems ask the server
+            found = os.fstat(
+                file.fileno()
+            )  # of the open file: network file systems then ask the server
             changed = max(found.st_mtime_ns, found.st_ctime_ns)
             state = path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, changed
             if self._read is not None and self._read[0] == state:
@@ -194,13 +197,13 @@ class LocalStorage(Storage):
         return data
 
     def read_range(self, key: str, offset: int, length: int) -> bytes | memoryview:
-        """Read exactly `length` bytes from `offset` on; files read in the middle stay open."""
+        """Read exactly `length` bytes; a file that is read at an offset (a pack) stays open."""
         path = self._path_of(key)
         if offset < 0 or length < 0:
             raise wrong_size(key, offset, length, 0)
         try:
             if length > _LARGE or offset > _FAR:
-                # A damaged reference may ask for anything: no memory is reserved for it.
+                # A damaged reference may have any size: check before memory is reserved.
                 size = os.stat(path).st_size
                 if offset + length > size:
                     raise wrong_size(key, offset, length, max(size - offset, 0))
@@ -219,7 +222,7 @@ class LocalStorage(Storage):
 
     @staticmethod
     def _read_once(path: str, offset: int, length: int) -> bytes:
-        """Read from a file opened for it; may return less."""
+        """Open a file and read from it once; may return fewer bytes."""
         fd = os.open(path, files.READ)
         try:
             if _KEEP_OPEN:
@@ -230,7 +233,7 @@ class LocalStorage(Storage):
             os.close(fd)
 
     def _read_on(self, key: str, path: str, offset: int, length: int, first: bytes) -> bytes:
-        """Read what one call did not deliver: it stops at 2 GiB and at the end of the file."""
+        """Read on after a short read: one call ends at 2 GiB (Linux) and at the end of the file."""
         parts, got = [first], len(first)
         while first and got < length:
             first = self._read_once(path, offset + got, length - got)
@@ -241,7 +244,7 @@ class LocalStorage(Storage):
         return b"".join(parts)
 
     def read_into(self, key: str, offset: int, target: memoryview) -> None:
-        """Fill memory from a file, without a copy on the way where the system can."""
+        """Fill memory from a file, without a copy where the platform has `os.preadv`."""
         if offset < 0 or not hasattr(os, "preadv"):
             super().read_into(key, offset, target)
             return
@@ -275,7 +278,7 @@ class LocalStorage(Storage):
         )
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Yield the files below a folder; files that vanish meanwhile are left out."""
+        """Yield the files below a folder; files that are deleted meanwhile are left out."""
         folder = folder_of(prefix)
         start = os.path.join(self._root, encode_key(folder)) if folder else self._root
         waiting = [(start, f"{folder}/" if folder else "")]
@@ -285,7 +288,7 @@ class LocalStorage(Storage):
                 with os.scandir(path) as entries:
                     for entry in entries:
                         name = entry.name
-                        if not (name.isalnum() and name.isascii()):  # nearly all of them are
+                        if not (name.isalnum() and name.isascii()):  # nearly all names are plain
                             if is_hidden(name):
                                 continue
                             name = decode_segment(name)
@@ -306,7 +309,7 @@ class LocalStorage(Storage):
     # -- writing -------------------------------------------------------------------------------
 
     def put(self, key: str, data: Data) -> None:
-        """Write a file; under a fresh name in place, else beside the old one and then over it."""
+        """Write a file: in place under a new name, else beside the old file and renamed over it."""
         path = self._path_of(key)
         try:
             try:
@@ -333,7 +336,7 @@ class LocalStorage(Storage):
             raise files.failed(error, "write", path) from error
 
     def _write_temporary(self, path: str, data: Data) -> str:
-        """Write what is to become a file; clears away what killed processes left there."""
+        """Write a temporary file beside `path`; delete those of killed processes first."""
         folder = os.path.dirname(path)
         if folder not in self._swept:
             self._swept.add(folder)
@@ -341,27 +344,29 @@ class LocalStorage(Storage):
         return files.write_temporary(path, data, flush=self._durable)
 
     def create(self, key: str, data: Data) -> Version | None:
-        """Write a file unless it exists; it appears with its whole content."""
+        """Write a file unless it exists; readers see it with its whole content or not at all."""
         path = self._path_of(key)
         if os.path.lexists(path):
             return None
         self._make_folder_of(path)
         try:
+            # Order: bytes to disk, name, name to disk. A crash in between leaves a temporary file,
+            # or the whole object.
             temporary = self._write_temporary(path, data)
             try:
                 made = files.publish_new(temporary, path)
-                if made is None:
+                if made is None:  # no hard links here: the lock keeps our own writers apart
                     made = held(self._lock.get().hold(), files.publish_if_free, temporary, path)
             finally:
                 files.remove(temporary)
             if made:
-                self._settle(os.path.dirname(path))
+                self._flush_names(os.path.dirname(path))
         except OSError as error:
             raise files.failed(error, "create", path) from error
         return self._version_of(data) if made else None
 
     def replace(self, key: str, data: Data, expected: Version) -> Version | None:
-        """Write a file if its content is still the expected one, under the lock."""
+        """Replace a file under the lock if its content is still the expected one."""
         path = self._path_of(key)
         if not os.path.exists(path):
             return None
@@ -373,13 +378,15 @@ class LocalStorage(Storage):
             raise files.failed(error, "replace", path) from error
 
     def _replace_locked(self, path: str, data: Data, expected: Version) -> Version | None:
-        """Compare, swap, and look whether somebody who takes no lock came between."""
+        """Compare and swap, and detect a writer that does not take the lock."""
         before = files.signature(path)
         if self._version_of(files.read_all(path)) != expected:
             return None
         temporary = self._write_temporary(path, data)
         try:
             ours = files.signature(temporary)
+            # Writing the temporary file took time (fsync): check again, so that only the moment
+            # between this line and the rename is open to writers that take no lock.
             if files.signature(path) != before:
                 files.remove(temporary)
                 return None
@@ -387,7 +394,8 @@ class LocalStorage(Storage):
         except BaseException:
             files.remove(temporary)
             raise
-        self._settle(os.path.dirname(path))
+        self._flush_names(os.path.dirname(path))
+        # A foreign writer that read the old content before our rename overwrites ours after it.
         if files.signature(path) != ours and files.read_all(path) != data:
             warnings.warn(
                 f"`{path}` was overwritten by a program that does not take the lock of this "
@@ -401,12 +409,12 @@ class LocalStorage(Storage):
         return self._version_of(data)
 
     def delete(self, keys: Iterable[str]) -> int:
-        """Delete files; the deletions are durable on return."""
+        """Delete files; they stay deleted after a loss of power."""
         paths = [self._path_of(key) for key in keys]
         batches = [paths[n : n + _DELETE_BATCH] for n in range(0, len(paths), _DELETE_BATCH)]
         began = time.perf_counter()
         count = sum(map(self._delete_batch, batches[:1]))
-        # A folder is changed by one thread at a time: more of them only hide latency.
+        # The kernel changes a folder for one thread at a time: threads only hide latency.
         quick = time.perf_counter() - began < _QUICK * _DELETE_BATCH
         count += sum(map_parallel(self._delete_batch, batches[1:], limit=1 if quick else _DELETES))
         if count and self._durable:
@@ -429,7 +437,7 @@ class LocalStorage(Storage):
         return count
 
     def open_pack(self, key: str) -> Pack:
-        """Begin a file that collects chunks."""
+        """Begin a pack."""
         path = self._path_of(key)
         try:
             try:
@@ -445,14 +453,14 @@ class LocalStorage(Storage):
     # -- durability and locks ------------------------------------------------------------------
 
     def sync(self, keys: Iterable[str]) -> None:
-        """Flush files, and each of their folders once."""
+        """Flush files, then each folder once: a name must not be on disk before its bytes."""
         if self._flushes is None:
             return
         paths = list(dict.fromkeys(map(self._path_of, keys)))
         map_parallel(partial(self._flush_object, self._flushes), paths, limit=_FLUSHES)
         for folder in {os.path.dirname(path) for path in paths}:
             try:
-                self._settle(folder)
+                self._flush_names(folder)
             except OSError as error:
                 raise files.failed(error, "flush", folder) from error
 
@@ -464,13 +472,13 @@ class LocalStorage(Storage):
         except OSError as error:
             raise files.failed(error, "flush", path) from error
 
-    def _settle(self, folder: str) -> None:
-        """Flush a folder, and once per storage the folders that lead to it."""
+    def _flush_names(self, folder: str) -> None:
+        """Flush a folder, and once per storage its parents up to the first that existed before."""
         if not self._durable:
             return
         files.flush_folder(folder)
         done: set[str] = set()
-        while folder not in self._anchored:
+        while folder not in self._named_on_disk:
             parent = os.path.dirname(folder)
             outside = len(folder) <= len(self._root)
             try:
@@ -482,10 +490,10 @@ class LocalStorage(Storage):
             if outside and parent not in self._made:
                 break
             folder = parent
-        self._anchored |= done
+        self._named_on_disk |= done
 
     def lock(self, key: str) -> StorageHold:
-        """Hold the repository's lock file: one lock for all keys."""
+        """Lock the repository: one lock file for all keys."""
         lock = self._lock.get()
         if not os.path.isdir(self._root):
             self._make_folder_of(lock.path)

@@ -1,8 +1,11 @@
-"""Advisory locks between threads and processes, by a lock file.
+"""Advisory locks between threads and processes, by a lock file (``flock``).
 
-The operating system releases the lock of a process that dies. Threads of one process that ask
-through different storages of the same folder share one lock object, which makes it re-entrant per
-thread. A forked child holds none of its parent's locks and cannot release them.
+The operating system releases the lock of a process that dies, so a crash leaves nothing to clean
+up. All storages of a folder in one process share one lock object, which is re-entrant per thread. A
+forked child holds none of its parent's locks and cannot release them.
+
+Order of locks: the threads' lock first, then the file's. Both are held while `repo` is compared and
+replaced, and while garbage collection deletes a batch.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ _log = logging.getLogger(__name__)
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _FLAGS = os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
-_held: set[int] = set()  # descriptors of lock files that this process has open
+_held: set[int] = set()  # descriptors of the lock files that this process has open
 
 
 def _after_fork_in_child() -> None:
@@ -61,7 +64,7 @@ def _take(fd: int) -> None:
             except OSError as error:
                 if error.errno not in (errno.EACCES, errno.EDEADLK):
                     raise
-                time.sleep(0.005)
+                time.sleep(0.005)  # Windows has no call that waits without a limit
             else:
                 return
     else:
@@ -69,7 +72,7 @@ def _take(fd: int) -> None:
 
 
 def _release(fd: int) -> None:
-    """Let the next one in, even if somebody holds a copy of the descriptor."""
+    """Unlock, since closing is not enough while a forked child has a copy of the descriptor."""
     if sys.platform == "win32":
         os.lseek(fd, 0, os.SEEK_SET)
         msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
@@ -83,7 +86,7 @@ class FolderLock:
     Parameters
     ----------
     path
-        The lock file. Made when first needed; its folder must exist.
+        The lock file, made when the lock is first taken; its folder must exist.
     """
 
     def __init__(self, path: str) -> None:
@@ -145,15 +148,15 @@ class FolderLock:
 
 
 class Hold:
-    """A context in which a thread holds a lock.
+    """Context in which a thread holds a lock.
 
-    Interrupts can arrive while the lock is taken and while it is released.  Giving it back can
-    therefore be repeated, and is done also when the context is forgotten.
+    An interrupt can arrive while the lock is taken and while it is released. Releasing can
+    therefore be repeated, and is also done when the context is deleted.
 
     Parameters
     ----------
     lock
-        What to hold.
+        The lock.
 
     Raises
     ------
@@ -193,7 +196,7 @@ class Hold:
 
 
 class StorageHold(Hold):
-    """The lock of a storage, which fails with the library's errors."""
+    """Context that holds the lock of a storage and raises errors of this library."""
 
     __slots__ = ()
 
@@ -208,6 +211,6 @@ _locks: PerProcess[dict[str, FolderLock]] = PerProcess(dict)
 
 
 def lock_of(path: str) -> FolderLock:
-    """Return this process's only lock object for a lock file."""
+    """Return the one lock object that this process has for a lock file."""
     real = os.path.realpath(path)
     return _locks.get().setdefault(real, FolderLock(real))

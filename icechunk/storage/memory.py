@@ -1,4 +1,4 @@
-"""A storage in this process's memory, for tests and throw-away work."""
+"""A storage in the memory of this process, for tests and temporary work."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Stored(NamedTuple):
 
 
 class MemoryStorage(Storage):
-    """Objects in a dictionary. Every instance is a store of its own, and empty.
+    """Objects in a dictionary. Every new instance is an empty store of its own.
 
     A pickled copy is an empty store; a forked child works on its own copy of the objects.
     """
@@ -55,7 +55,7 @@ class MemoryStorage(Storage):
         self._was_pickled = False
 
     def __reduce__(self) -> tuple[Callable[[], MemoryStorage], tuple[()]]:
-        return _left_behind, ()
+        return _empty_copy, ()
 
     @property
     def identity(self) -> str:
@@ -77,7 +77,7 @@ class MemoryStorage(Storage):
             if self._was_pickled:
                 raise StorageError(
                     f"object not found: `{key}`: this is the copy of an in-memory storage, which "
-                    "is empty, since memory does not travel to other processes or through a "
+                    "is empty, since memory is not copied to other processes or by a "
                     "pickle. Keep the repository in `icechunk.local_filesystem_storage(path)` or "
                     "in an object store, or use threads",
                     ErrorKind.OBJECT_NOT_FOUND,
@@ -143,7 +143,7 @@ class MemoryStorage(Storage):
         )
 
     def delete(self, keys: Iterable[str]) -> int:
-        """Forget objects; returns how many there were."""
+        """Delete objects; return how many existed."""
         return held(self._lock.get(), self._delete, keys)
 
     def _delete(self, keys: Iterable[str]) -> int:
@@ -151,15 +151,17 @@ class MemoryStorage(Storage):
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """Keep other threads of this process from changing anything."""
-        lock: Any = self._lock.get()  # its own context: no interrupt comes between its steps
+        lock: Any = (
+            self._lock.get()
+        )  # the lock itself is the context: no interrupt can separate taking it and entering
         return cast(AbstractContextManager[None], lock)
 
     def _entries(self) -> Iterable[Entry]:
         return [Entry("type", Label("in-memory"))]
 
 
-def _left_behind() -> MemoryStorage:
-    """What arrives of a store elsewhere."""
+def _empty_copy() -> MemoryStorage:
+    """Return what a pickled store becomes."""
     storage = MemoryStorage()
     storage._was_pickled = True
     return storage

@@ -1,8 +1,9 @@
 """Object keys as file names, and file names that are not objects.
 
-Odd characters of a segment are percent-encoded as other implementations do on local file systems;
-only names of refs of spec 1 repositories contain any. Since ``#`` is among them, names that end in
-``#`` and digits are free for files that are not objects: temporaries (ours and others') and locks.
+Special characters of a segment are percent-encoded, as other implementations do on local file
+systems; only names of refs in repositories of format 1 contain any. ``#`` is one of them, so names
+that end in ``#`` and digits are available for files that are not objects: temporary files (also
+those of other implementations) and the lock.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _HIDDEN = re.compile(r"#\d+$")
 _OURS = re.compile(r"#\d{18}$")
 
 LOCK_NAME = "icechunk-lock#0"
-"""The lock file in the root folder. It stays when nobody holds it: deleting it would be a race."""
+"""The lock file in the root folder. It is never deleted: a process could take the lock of a
+deleted file while another makes a new one."""
 
 
 def encode_segment(segment: str) -> str:
@@ -35,12 +37,12 @@ def encode_segment(segment: str) -> str:
 
 
 def decode_segment(name: str) -> str:
-    """Return the segment that a file name stands for; names nobody encoded stand for themselves."""
+    """Return the segment of a file name; a name without ``%`` is the segment itself."""
     return unquote(name) if "%" in name else name
 
 
 def encode_key(key: str) -> str:
-    """Return an object's file name relative to the root, in the platform's notation.
+    """Return an object's path relative to the root, with the separators of the platform.
 
     Raises
     ------
@@ -51,15 +53,15 @@ def encode_key(key: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a file is no object: a temporary or a lock."""
+    """Whether a file is not an object, but temporary or a lock."""
     return _HIDDEN.search(name) is not None
 
 
 def temporary_beside(path: str) -> str:
-    """Return a fresh name for a file that is to become `path`."""
+    """Return a new name for a file that will be renamed to `path`."""
     return f"{path}#{10**17 + int.from_bytes(os.urandom(12)) % (9 * 10**17)}"
 
 
 def is_our_temporary(name: str) -> bool:
-    """Tell whether `temporary_beside` made this name."""
+    """Whether `temporary_beside` made this name."""
     return _OURS.search(name) is not None

@@ -1,4 +1,4 @@
-"""Repositories in object stores: S3 and its relatives, Google Cloud Storage, Azure Blob Storage."""
+"""A storage in a bucket of an object store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from icechunk.storage.base import (
     segments,
     wrong_size,
 )
-from icechunk.storage.failures import explained, guarded, read_trouble, translated, unanswered
+from icechunk.storage.failures import error_details, explained, guarded, translated, unanswered
 from icechunk.storage.kinds import kind_of
 from icechunk.storage.listing import listed
 from icechunk.storage.probe import require_conditions
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DELETE_BATCH = 1000
-"""Keys in one request; what S3 takes at most."""
+"""Keys in one deletion, the most that S3 takes."""
 
 _PART = 16 * 1024 * 1024
-"""Bytes of one part of a big upload."""
+"""Bytes of one part of a big upload. S3 takes 5 MiB to 5 GiB, and at most 10,000 parts."""
 
 _CHUNKS = "chunks/"
 _AGAIN = (408, 425, 429, 499)
-"""Statuses below 500 that do not tell whether a write was carried out."""
+"""Statuses below 500 that leave open whether a write was carried out."""
 
 
 class ObjectStorage(Storage):
@@ -57,18 +57,18 @@ class ObjectStorage(Storage):
         Bucket or container.
     prefix : str or None
         Prefix of whole segments.
-    credentials : S3Credentials, GcsCredentials, AzureCredentials or None
-        None: what the environment has.
+    credentials : object, optional
+        Of the family that the kind of store takes. None: those of the environment.
     identity : str
         Kind and location without secrets, as messages show it.
     shown : tuple of (str, Any)
-        Lines of the display.
+        Names and values of the display.
     read_headers, write_headers : dict of str to str
         Headers of reading and of writing requests.
     tuning : StorageTuning, optional
         Retries, time limits, storage classes; the defaults when absent.
     read_only : bool
-        Nothing may be written here.
+        Refuse to write.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class ObjectStorage(Storage):
         self._read_headers = dict(read_headers or {})
         self._write_headers = dict(write_headers or {})
         self._tuning = storage_tuning(None) if tuning is None else tuning
-        # Clients do not survive a fork, and cost time: they are made when they are needed.
+        # Made on first use, again after a fork: the threads of a client stay in the parent.
         self._readers = PerProcess(partial(self._connect, False))
         self._writers = PerProcess(partial(self._connect, True))
-        # Held while one request is sent, never around another: no thread waits for itself.
+        # Held during one request only, never while another is sent: no thread waits for itself.
         self._gate = PerProcess(partial(Semaphore, self._tuning.max_concurrent_requests))
 
     def _arguments(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class ObjectStorage(Storage):
         return _restore, (type(self), positional, self._arguments())
 
     def tuned(self, tuning: StorageTuning) -> ObjectStorage:
-        """Return this place under other retries, time limits and storage classes."""
+        """Return a storage of the same objects with other settings."""
         if tuning == self._tuning:
             return self
         positional = (self._store, self._place, self._prefix, self._credentials)
@@ -138,7 +138,7 @@ class ObjectStorage(Storage):
         )
 
     def _uploads_differ(self) -> bool:
-        """Whether writing takes a client of its own, as an upload is silent while it goes out."""
+        """Whether writing needs a client of its own: no data arrives during an upload."""
         return self._tuning.read_timeout_ms is None
 
     @property
@@ -150,7 +150,7 @@ class ObjectStorage(Storage):
         return [Entry(name, value) for name, value in self._shown]
 
     def require_creatable(self) -> None:
-        """Refuse the top of a bucket, and stores without conditional writes."""
+        """Refuse the root of a bucket, and stores without conditional writes."""
         super().require_creatable()
         if not self._prefix:
             raise InvalidInputError(
@@ -176,7 +176,7 @@ class ObjectStorage(Storage):
         key: str,
         translate: Callable[[Exception, str, str], Exception] = translated,
     ) -> T:
-        """Send a request when fewer than `max_concurrent_requests` are under way."""
+        """Send a request when fewer than `max_concurrent_requests` are in progress."""
 
         def gated() -> T:
             with self._gate.get():
@@ -206,7 +206,7 @@ class ObjectStorage(Storage):
         return [(start, min(size, ends - start)) for start in range(offset, ends, size)]
 
     def _checked_span(self, key: str, offset: int, length: int) -> bool:
-        """Check a range; False for an empty one, which no request can ask for."""
+        """Check a range; return False for an empty one, which HTTP cannot express."""
         segments(key)
         if offset < 0 or length < 0:
             raise wrong_size(key, offset, length, 0)
@@ -250,13 +250,13 @@ class ObjectStorage(Storage):
         return data
 
     def _range_failure(self, error: Exception, key: str, offset: int, length: int) -> Exception:
-        trouble = read_trouble(error)
-        if trouble.status == 416 or "Wanted range starting at" in trouble.line:
+        details = error_details(error)
+        if details.status == 416 or "Wanted range starting at" in details.line:
             return wrong_size(key, offset, length, 0)
         return translated(error, key, self._identity)
 
     async def read_range_async(self, key: str, offset: int, length: int) -> bytes | memoryview:
-        """Read a range on the event loop itself: nothing waits in a thread."""
+        """Read a range on the event loop, without a thread."""
         if not self._checked_span(key, offset, length):
             return await super().read_range_async(key, offset, length)
         parts = self._parts(offset, length)
@@ -293,7 +293,7 @@ class ObjectStorage(Storage):
             failure = wrong_size(key, offset, length, len(data))
         finally:
             gate.release()
-        if failure is None:  # the synchronous way repeats it
+        if failure is None:  # `_read_part` repeats it
             return await offload(self._read_part, key, offset, length)
         raise failure
 
@@ -326,13 +326,13 @@ class ObjectStorage(Storage):
         return attributes
 
     def _for_writing(self, key: str) -> None:
-        """Check a key that is to be written."""
+        """Check the key of a write."""
         segments(key)
         if self.read_only:
             self.require_writable(f"Cannot write `{key}`")
 
     def _upload(self, key: str, data: Data) -> dict[str, Any]:
-        """Return how an unconditional write is sent: in parts when it is big."""
+        """Return the options of an unconditional write: in parts when it is big."""
         big = len(data) >= max(self._tuning.minimum_size_for_multipart_upload, _PART)
         return {
             "attributes": self._attributes(key),
@@ -349,7 +349,7 @@ class ObjectStorage(Storage):
         self._guarded(lambda: obstore.put(self._writers.get(), key, data, **options), key)
 
     async def put_async(self, key: str, data: Data) -> None:
-        """Write on the event loop itself: nothing waits in a thread."""
+        """Write on the event loop, without a thread."""
         import obstore
 
         self._for_writing(key)
@@ -384,7 +384,7 @@ class ObjectStorage(Storage):
         return self._settle(key, data, expected)
 
     def _overwrite(self, key: str, data: Data) -> Version:
-        """Write whatever is there: the user gave up conditions."""
+        """Write unconditionally: the user switched conditions off."""
         return guarded(lambda: self._send(key, data, "overwrite", None), key, self._identity)
 
     def _settle(self, key: str, data: Data, expected: Version | None) -> Version | None:
@@ -418,16 +418,16 @@ class ObjectStorage(Storage):
         return self._kind.version(answer)
 
     def _outcome(self, error: Exception, key: str) -> Exception:
-        """Return what a failed conditional write means."""
-        trouble = read_trouble(error)
+        """Return the exception for a failed conditional write."""
+        details = error_details(error)
         failure = translated(error, key, self._identity)
-        refused = trouble.status in (304, 409, 412) or type(error).__name__ in (
+        refused = details.status in (304, 409, 412) or type(error).__name__ in (
             "AlreadyExistsError",
             "PreconditionError",
         )
         if refused or failure.kind == ErrorKind.OBJECT_NOT_FOUND:
             return RefusedError()
-        if trouble.status is None or trouble.status >= 500 or trouble.status in _AGAIN:
+        if details.status is None or details.status >= 500 or details.status in _AGAIN:
             return UnclearError(failure, repeat=unanswered(error))
         return failure
 
@@ -447,7 +447,7 @@ class ObjectStorage(Storage):
             return None
 
     def delete(self, keys: Iterable[str]) -> int:
-        """Delete objects; the number is that of the names given, as the store does not tell."""
+        """Delete objects; return the number of names given, since stores report none."""
         names = [key for key in keys if segments(key)]
         self.require_writable("Cannot delete objects")
         batches = [names[at : at + _DELETE_BATCH] for at in range(0, len(names), _DELETE_BATCH)]
@@ -468,7 +468,7 @@ class ObjectStorage(Storage):
                 raise
         else:
             return
-        # Some stores end a batch at the first name that is not there: then one by one.
+        # Some stores stop a batch at the first missing name; delete one by one then.
         map_parallel(lambda key: self._delete_one(remove, key), batch)
 
     @staticmethod
@@ -481,7 +481,7 @@ class ObjectStorage(Storage):
 
 
 def _write_id(attributes: Mapping[str, str]) -> str | None:
-    """Find the write id; some stores change the case of the names of metadata."""
+    """Return the write id; some stores change the case of names in metadata."""
     return next((value for name, value in attributes.items() if name.lower() == WRITE_ID), None)
 
 

@@ -1,8 +1,9 @@
-"""Packs of chunks in local files, and open files to read from them.
+"""Packs of chunks in local files, and a cache of open files to read from them.
 
-Making a file per chunk is most of the cost of writing small chunks to a disk, and syncing them one
-by one is worse; appending them to one file is an order of magnitude faster. Offsets are reserved
-under a lock and the bytes written outside of it, so that threads write one pack together.
+Creating a file per chunk is most of the cost of writing small chunks to a disk, and syncing each of
+them costs more; appending them to one file is an order of magnitude faster. Offsets are reserved
+under a lock and the bytes are written outside of it, so that threads write to one pack in parallel.
+A crash leaves a pack with bytes that no snapshot refers to; garbage collection deletes it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from icechunk.storage.base import Data, Pack
 from icechunk.storage.flushing import FLUSH_STEP, Flushes
 
 _OPEN_FILES = 32
+"""Files kept open per storage: far below the common limits per process (macOS 256, Linux 1024)."""
 _FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-_BEGIN = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
-_GO_ON = os.O_WRONLY | _FLAGS
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
+_REOPEN = os.O_WRONLY | _FLAGS
 
 
 class OpenFile:
-    """A descriptor that closes itself when nobody refers to it any more."""
+    """A descriptor that is closed with the last reference to it."""
 
     __slots__ = ("fd", "recent")
 
@@ -41,7 +43,7 @@ class OpenFile:
 class OpenFiles:
     """The files most recently read from, kept open.
 
-    Finding one takes no lock. An evicted file closes when its last reader lets go of it.
+    A lookup takes no lock. An evicted file is closed when its last reader has finished.
     """
 
     def __init__(self) -> None:
@@ -59,7 +61,7 @@ class OpenFiles:
         return file
 
     def _keep(self, path: str, file: OpenFile) -> None:
-        """Remember a file, in place of the oldest one not read from since the last look."""
+        """Keep a file; evict the oldest one that was not read since it was last considered."""
         while len(self._files) >= _OPEN_FILES:
             oldest = next(iter(self._files))
             candidate = self._files.pop(oldest)
@@ -89,7 +91,7 @@ class LocalPack(Pack):
     path
         The file; must not exist, its folder must.
     flushes
-        Begin to flush the file while it grows; None where nobody will wait for the medium.
+        Flushes the file in the background while it grows; None where the storage is not durable.
     """
 
     def __init__(self, path: str, flushes: Flushes | None = None) -> None:
@@ -99,7 +101,7 @@ class LocalPack(Pack):
         self._lock = threading.RLock()
         self._generation = process_generation()
         self._end = 0
-        self._file: OpenFile | None = OpenFile(path, _BEGIN)
+        self._file: OpenFile | None = OpenFile(path, _CREATE)
 
     @property
     def size(self) -> int:
@@ -107,7 +109,7 @@ class LocalPack(Pack):
         return self._end
 
     def append(self, data: Data) -> int:
-        """Write bytes behind what was reserved before, and return their offset."""
+        """Write bytes at the end and return their offset."""
         if self._generation != process_generation():
             raise StorageError(
                 "storage error: this pack belongs to the process that opened it; a forked child "
@@ -126,8 +128,8 @@ class LocalPack(Pack):
                 self._write_here(view, offset)
                 return offset
         try:
-            if file is None:  # closed meanwhile: the owner began the next one
-                file = OpenFile(self._path, _GO_ON)
+            if file is None:  # `close` came between: the bytes still belong here
+                file = OpenFile(self._path, _REOPEN)
             _write_at(file.fd, view, offset)
         except OSError as error:
             raise files.failed(error, "write to pack", self._path) from error
@@ -137,14 +139,14 @@ class LocalPack(Pack):
 
     def _write_here(self, view: memoryview, offset: int) -> None:
         try:
-            file = self._file or OpenFile(self._path, _GO_ON)
+            file = self._file or OpenFile(self._path, _REOPEN)
             os.lseek(file.fd, offset, os.SEEK_SET)
             files.write_all(file.fd, view)
         except OSError as error:
             raise files.failed(error, "write to pack", self._path) from error
 
     def close(self) -> None:
-        """Release the descriptor once the appends under way have ended; flush what is left."""
+        """Close the file after the appends in progress; begin to flush the rest."""
         if self._generation == process_generation():
             self._file = None
             rest = self._end - self._flushed

@@ -1,4 +1,4 @@
-"""Does a storage do what commits rest on: conditional writes that really are conditional."""
+"""Tests whether the conditional writes of a storage are conditional, as commits need."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from icechunk.core.errors import ErrorKind, IcechunkError, StorageError
 from icechunk.storage.base import Storage
 
 PROBES = "probes"
-"""Folder of the objects that a probe writes and removes; nothing of a repository is in it."""
+"""Folder of the objects that a probe writes and removes; it holds no object of a repository."""
 
 
 class Conditions(NamedTuple):
-    """What a storage does with conditions."""
+    """How a storage answers conditional writes."""
 
     creates_once: bool
     """A second creation of an object is refused."""
     refuses_stale: bool
-    """A replacement of a version that is not the present one is refused."""
+    """A replacement of a version that is not the current one is refused."""
     replaces: bool
-    """A replacement of the present version is carried out."""
+    """A replacement of the current version is carried out."""
 
 
 def conditions(storage: Storage) -> Conditions:
-    """Find out what a storage does with conditional writes, by writing one small object.
+    """Test the conditional writes of a storage on one small object.
 
     Parameters
     ----------
     storage : Storage
-        Where to try; the object is removed again.
+        Storage to test; the object is removed again.
 
     Returns
     -------
     Conditions
-        What it does.
+        How it answered.
 
     Raises
     ------
@@ -57,12 +57,12 @@ def conditions(storage: Storage) -> Conditions:
 
 
 def require_conditions(storage: Storage, *, create: bool = True, update: bool = True) -> None:
-    """Refuse a storage that ignores conditions: commits of two writers would be lost silently.
+    """Refuse a storage that ignores conditions: the commit of one of two writers would be lost.
 
     Parameters
     ----------
     storage : Storage
-        Where a repository is to be made.
+        Storage of the repository to create.
     create, update : bool
         Which conditions the user has not given up.
 
@@ -85,10 +85,11 @@ def require_conditions(storage: Storage, *, create: bool = True, update: bool = 
     ]
     if broken:
         raise StorageError(
-            f"unsafe storage: {storage.identity} {' and '.join(broken)}, although it was told "
-            "not to. Commits of two writers at the same time would overwrite each other without "
-            "a word. Use a store with conditional writes; or, where only one process ever writes "
-            "at a time, say so with StorageSettings(unsafe_use_conditional_create=False, "
-            "unsafe_use_conditional_update=False) in RepositoryConfig(storage=...)",
+            f"unsafe storage: {storage.identity} {' and '.join(broken)}, although the "
+            "request forbade it. Commits of two writers at the same time would silently overwrite "
+            "each other. Use a store with conditional writes; or, where only one process ever "
+            "writes at a time, declare it with StorageSettings("
+            "unsafe_use_conditional_create=False, unsafe_use_conditional_update=False) in "
+            "RepositoryConfig(storage=...)",
             ErrorKind.STORAGE_CONFIG,
         )

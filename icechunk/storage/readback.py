@@ -1,9 +1,9 @@
-"""Whose write is it? Conditional writes whose answer got lost, or came out unclear.
+"""Conditional writes whose answer was lost or is ambiguous: reads the object back to decide.
 
-A conditional write that landed, but whose answer did not arrive, is repeated by the client and then
-refused: the object is there already, or has another version. To tell that from a race that was
-lost, every such write carries an id of its own in the object's metadata; after a refusal the object
-is looked at again.
+When the answer to a successful conditional write does not arrive, the client repeats the write, and
+the repetition is refused: the object exists already, or has another version. To distinguish this
+from a race lost to another writer, every such write puts an id of its own into the metadata of the
+object; after a refusal the metadata is read again.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ WRITE_ID = "icechunkwriteid"
 """Name of the metadata entry; the reference library uses the same."""
 
 _MOST_REFUSALS = 8
-"""Refusals in a row of a write that nothing stands in the way of."""
+"""Refusals of one write, while the object has the expected version, before giving up."""
 
 
 class RefusedError(Exception):
-    """The store says that the condition does not hold, or that somebody writes just now."""
+    """The store says that the condition does not hold, or that another write is in progress."""
 
 
 class UnclearError(Exception):
-    """No answer, or one that does not tell whether the write was carried out.
+    """No answer, or one that leaves open whether the write was carried out.
 
     Parameters
     ----------
     failure
-        What to raise when it was not.
+        The error to raise when it was not.
     repeat
-        It was sent only once: sending it again may help.
+        The client sent it only once, so sending it again may help.
     """
 
     def __init__(self, failure: IcechunkError, *, repeat: bool) -> None:
@@ -47,7 +47,7 @@ class UnclearError(Exception):
 
 
 class Seen(NamedTuple):
-    """The object as it is now."""
+    """Version and write id of the object as it is now."""
 
     version: Version
     write_id: str | None
@@ -61,7 +61,7 @@ def settle(
     key: str,
     where: str,
 ) -> Version | None:
-    """Write conditionally and find out for certain what became of it.
+    """Write conditionally, and determine whether the write was carried out.
 
     Parameters
     ----------
@@ -73,14 +73,14 @@ def settle(
     expected
         Version that the write replaces; None when it must not exist.
     retries
-        How often to repeat a write that was refused although nothing stands in its way.
+        How often to repeat a write that was refused although the object has the expected version.
     key, where
         The object and the storage, for messages.
 
     Returns
     -------
     str or None
-        The version written; None when somebody else's write stands in the way.
+        The version written; None when another writer was faster.
     """
     write_id = secrets.token_hex(16)
     unclear: UnclearError | None = None
@@ -93,7 +93,10 @@ def settle(
             unclear = error
         seen = look()
         if seen is not None and seen.write_id == write_id:
-            return seen.version
+            return seen.version  # it was carried out, only the answer was lost
+        # A write of another client changed the version after ours was read. A write of ours that
+        # was carried out and replaced since also ends here: the caller reads the object again, and
+        # finds its own commit in the history.
         if (None if seen is None else seen.version) != expected:
             return None
         if unclear is not None and not unclear.repeat:
@@ -105,9 +108,9 @@ def settle(
     if unclear is not None:
         raise unclear.failure
     raise StorageError(
-        f"object store error: `{key}` in {where} is refused again and again although nothing "
-        "stands in its way: this store does not do conditional writes as it should. Use a store "
-        "that does, or give them up with unsafe_use_conditional_create/update=False in the "
-        "storage settings where only one process writes at a time",
+        f"object store error: `{key}` in {where} is refused repeatedly although the object "
+        "has the expected version: conditional writes of this store do not work. Use a store with "
+        "conditional writes; or, where only one process writes at a time, switch them off with "
+        "unsafe_use_conditional_create/update=False in the storage settings",
         ErrorKind.OBJECT_STORE,
     )

@@ -1,9 +1,9 @@
-"""Log lines of requests: operation, object, bytes, milliseconds, outcome.
+"""Logs requests: operation, object, bytes, milliseconds, outcome.
 
-`Storage`, `Pack` and `VirtualObject` let `watch` wrap the methods that send requests in every
-subclass, so that each storage is covered, also one that a user wrote. A request is timed only if
-the logger ``icechunk.storage.requests`` is at level INFO or lower at that moment: the level can be
-changed at any time, and a request that is not logged costs one check.
+`Storage`, `Pack` and `VirtualObject` call `watch` for every subclass, also one that a user wrote,
+and `watch` wraps the methods that send requests. A request is timed only if the logger
+``icechunk.storage.requests`` is at level INFO or lower when it is sent: the level can be changed at
+any time, and a request that is not logged costs one check.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SLOW_SECONDS = 1.0
 """A request that takes longer is logged at level INFO, others at level DEBUG."""
 
 Subject = Callable[[Any, tuple[Any, ...]], dict[str, Any]]
-"""What a line says of a request before it is sent: (object asked, arguments) to facts."""
+"""Returns the fields of a log line that are known before the request: (object, arguments)."""
 
 _INFO = logging.INFO
 _enabled = REQUESTS.isEnabledFor
@@ -41,7 +41,7 @@ def watch(cls: type, verbs: tuple[str, ...], subject: Subject) -> None:
     verbs : tuple of str
         Names of the methods.
     subject : callable
-        What the lines say of a request.
+        Returns the fields of a log line from the object and the arguments.
     """
     for verb in verbs:
         plain: Any = vars(cls).get(verb)
@@ -53,19 +53,19 @@ def watch(cls: type, verbs: tuple[str, ...], subject: Subject) -> None:
 class _Request:
     """One request that is being timed."""
 
-    __slots__ = ("_began", "_facts", "_mark", "_outer", "_token", "_verb")
+    __slots__ = ("_began", "_fields", "_mark", "_outer", "_token", "_verb")
 
-    def __init__(self, owner: Any, verb: str, facts: dict[str, Any]) -> None:
+    def __init__(self, owner: Any, verb: str, fields: dict[str, Any]) -> None:
         self._verb = verb
-        self._facts = facts
+        self._fields = fields
         self._mark = (id(owner), "read" if verb.startswith("read") else verb)
 
     def __enter__(self) -> dict[str, Any]:
-        # A method that calls that of its parent class, or another way to read, is one request.
+        # One request, also where the method calls that of its parent class, or another that reads.
         self._outer = _running.get() != self._mark
         self._token = _running.set(self._mark)
         self._began = perf_counter()
-        return self._facts
+        return self._fields
 
     def __exit__(
         self,
@@ -76,60 +76,60 @@ class _Request:
         seconds = perf_counter() - self._began
         _running.reset(self._token)
         if self._outer:
-            _report(self._verb, self._facts, seconds, error)
+            _report(self._verb, self._fields, seconds, error)
 
 
 def _report(
-    verb: str, facts: dict[str, Any], seconds: float, error: BaseException | None = None
+    verb: str, fields: dict[str, Any], seconds: float, error: BaseException | None = None
 ) -> None:
     slow = seconds >= SLOW_SECONDS
     level = logging.INFO if slow else logging.DEBUG
     if _enabled(level):
-        outcome = facts.pop("outcome", "ok") if error is None else outcome_of(error)
-        where = facts.pop("storage", None)
-        facts |= {"ms": f"{seconds * 1000:.3f}", "outcome": outcome}
+        outcome = fields.pop("outcome", "ok") if error is None else outcome_of(error)
+        where = fields.pop("storage", None)
+        fields |= {"ms": f"{seconds * 1000:.3f}", "outcome": outcome}
         if where is not None:
-            facts["storage"] = where
-        REQUESTS.log(level, "%s%s %s", "slow " if slow else "", verb, pairs(facts))
+            fields["storage"] = where
+        REQUESTS.log(level, "%s%s %s", "slow " if slow else "", verb, pairs(fields))
 
 
-def _ended(verb: str, facts: dict[str, Any], result: Any) -> None:
-    """Add to the facts what the result tells."""
+def _ended(verb: str, fields: dict[str, Any], result: Any) -> None:
+    """Add the fields that the result determines."""
     data = getattr(result, "data", result)  # of `Fetched`
     if isinstance(data, bytes | memoryview):
-        facts["bytes"] = memoryview(data).nbytes
+        fields["bytes"] = memoryview(data).nbytes
     elif result is None and verb in ("create", "replace", "head"):
-        facts["outcome"] = "not-found" if verb == "head" else "refused"
+        fields["outcome"] = "not-found" if verb == "head" else "refused"
 
 
 def _call(verb: str, plain: Callable[..., Any], subject: Subject) -> Callable[..., Any]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not _enabled(_INFO):
             return plain(self, *args, **kwargs)
-        with _Request(self, verb, subject(self, (*args, *kwargs.values()))) as facts:
+        with _Request(self, verb, subject(self, (*args, *kwargs.values()))) as fields:
             result = plain(self, *args, **kwargs)
-            _ended(verb, facts, result)
+            _ended(verb, fields, result)
         return result
 
     return call
 
 
 def _range_call(verb: str, plain: Callable[..., Any], subject: Subject) -> Callable[..., Any]:
-    """Do as `_call`, at half its cost: chunks are read by these methods."""
+    """Like `_call`, at half its cost: chunks are read by these methods."""
 
     def call(self: Any, key: Any, offset: int, length: Any) -> Any:
         if not _enabled(_INFO):
             return plain(self, key, offset, length)
-        with _Request(self, verb, subject(self, (key, offset, length))) as facts:
+        with _Request(self, verb, subject(self, (key, offset, length))) as fields:
             result = plain(self, key, offset, length)
-            _ended(verb, facts, result)
+            _ended(verb, fields, result)
         return result
 
     return call
 
 
 def _many_call(verb: str, plain: Callable[..., Any], subject: Subject) -> Callable[..., Any]:
-    """Do as `_call` for keys that may come from an iterator."""
+    """Like `_call`, for keys that may come from an iterator."""
 
     def call(self: Any, keys: Iterable[str]) -> Any:
         if not _enabled(_INFO):
@@ -149,9 +149,9 @@ def _awaited_call(
     async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not _enabled(_INFO):
             return await plain(self, *args, **kwargs)
-        with _Request(self, name, subject(self, (*args, *kwargs.values()))) as facts:
+        with _Request(self, name, subject(self, (*args, *kwargs.values()))) as fields:
             result = await plain(self, *args, **kwargs)
-            _ended(name, facts, result)
+            _ended(name, fields, result)
         return result
 
     return call
@@ -160,9 +160,9 @@ def _awaited_call(
 def _listing(
     verb: str, plain: Callable[..., Iterator[Any]], subject: Subject
 ) -> Callable[..., Iterator[Any]]:
-    """Return a listing that is logged at its end, without the time that its user takes."""
+    """Log a listing at its end, without the time that the caller takes between objects."""
 
-    def counted(facts: dict[str, Any], found: Iterator[Any]) -> Iterator[Any]:
+    def counted(fields: dict[str, Any], found: Iterator[Any]) -> Iterator[Any]:
         count, spent = 0, 0.0
         error: BaseException | None = None
         try:
@@ -178,7 +178,7 @@ def _listing(
             error = raised
             raise
         finally:
-            _report(verb, {**facts, "objects": count}, spent, error)
+            _report(verb, {**fields, "objects": count}, spent, error)
 
     def call(self: Any, prefix: str) -> Iterator[Any]:
         found = plain(self, prefix)

@@ -1,4 +1,4 @@
-"""A storage around another one, with a place to come between the calls."""
+"""A storage that passes calls on to another one, for subclasses that observe or change them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from icechunk.storage.base import Data, Fetched, ObjectInfo, Pack, Storage, Vers
 T = TypeVar("T")
 
 READS = frozenset({"get", "read_range", "read_into", "head", "list"})
-"""Verbs that change nothing."""
+"""Methods that change nothing."""
 
 WRITES = frozenset({"put", "create", "replace", "delete", "sync", "open_pack", "append"})
-"""Verbs that do."""
+"""Methods that change something."""
 
 
 class Call(NamedTuple):
@@ -30,11 +30,11 @@ class Call(NamedTuple):
     keys: tuple[str, ...]
     """Objects, or the prefix listed."""
     size: int
-    """Bytes written or asked for; 0 where the verb moves none or nobody knows how many."""
+    """Bytes written or requested; 0 where there are none, or the number is not known."""
 
 
 class StorageWrapper(Storage):
-    """A storage that does what another does; subclasses come between in `around`.
+    """A storage that calls another one; subclasses override `around`.
 
     Parameters
     ----------
@@ -56,9 +56,9 @@ class StorageWrapper(Storage):
         Parameters
         ----------
         call : Call
-            What is asked.
+            Method and arguments.
         run : callable
-            Does it and gives its result.
+            Calls the inner storage and returns its result.
         """
         return run()
 
@@ -67,20 +67,20 @@ class StorageWrapper(Storage):
 
     @property
     def identity(self) -> str:
-        """That of the storage inside: they hold the same objects."""
+        """That of the inner storage: they hold the same objects."""
         return self.inner.identity
 
     def tuned(self, tuning: StorageTuning) -> StorageWrapper:
-        """Itself: the settings go to the storage inside."""
+        """Return itself, after tuning the inner storage."""
         self.inner = self.inner.tuned(tuning)
         return self
 
     def require_creatable(self) -> None:
-        """Ask the storage inside."""
+        """Check the inner storage."""
         self.inner.require_creatable()
 
     def default_settings(self) -> StorageSettings:
-        """Settings of the storage inside."""
+        """Settings of the inner storage."""
         return self.inner.default_settings()
 
     def get(self, key: str) -> Fetched:
@@ -122,20 +122,20 @@ class StorageWrapper(Storage):
 
     def delete(self, keys: Iterable[str]) -> int:
         """Delete objects."""
-        doomed = tuple(keys)
-        return self.around(Call("delete", doomed, 0), lambda: self.inner.delete(doomed))
+        names = tuple(keys)
+        return self.around(Call("delete", names, 0), lambda: self.inner.delete(names))
 
     def sync(self, keys: Iterable[str]) -> None:
         """Make objects durable."""
-        wanted = tuple(keys)
-        self.around(Call("sync", wanted, 0), lambda: self.inner.sync(wanted))
+        names = tuple(keys)
+        self.around(Call("sync", names, 0), lambda: self.inner.sync(names))
 
     def lock(self, key: str) -> AbstractContextManager[None]:
-        """Lock of the storage inside."""
+        """Lock of the inner storage."""
         return self.inner.lock(key)
 
     def open_pack(self, key: str) -> Pack | None:
-        """Begin a pack of the storage inside."""
+        """Begin a pack of the inner storage."""
         pack = self.around(Call("open_pack", (key,), 0), lambda: self.inner.open_pack(key))
         return None if pack is None else _Pack(self, key, pack)
 

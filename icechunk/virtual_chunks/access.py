@@ -1,4 +1,4 @@
-"""From the location of a virtual chunk to what can be read: containers, authorisation, clients."""
+"""Resolves the location of a virtual chunk: container, authorisation, reader."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from icechunk.virtual_chunks.local import LocalFiles
 from icechunk.virtual_chunks.source import VirtualObject, shown
 
 _OBJECTS = 4096
-"""Locations whose way is remembered; one costs about a kilobyte."""
+"""Locations whose reader is remembered; one costs about a kilobyte."""
 
 
 class VirtualChunks:
     """The virtual chunks that one repository handle may read.
 
-    Nothing is opened, and no client is made, before a location lies in a container that was
-    authorised.
+    No file is opened, and no client is made, for a location outside of the authorised containers.
 
     Parameters
     ----------
@@ -45,26 +44,26 @@ class VirtualChunks:
         self._containers = {key: known[key] for key in sorted(known, key=len, reverse=True)}
         self._named = {one.name: prefix for prefix, one in self._containers.items() if one.name}
         self._authorized = {canonical(prefix): value for prefix, value in authorized.items()}
-        # Anew in a forked child, where some ways to read do not work any more.
+        # Made again in a forked child, where clients of object stores do not work.
         self._objects: PerProcess[dict[str, VirtualObject]] = PerProcess(dict)
         self._sources: dict[str, Callable[[str], VirtualObject]] = {}
         self._files: LocalFiles | None = None
 
     @property
     def near(self) -> bool:
-        """Whether all that may be read is read in microseconds."""
+        """Whether every read takes microseconds: all authorised containers are local files."""
         return all(
             isinstance(self._containers[prefix].store, ObjectStoreConfig.LocalFileSystem)
             for prefix in self._authorized.keys() & self._containers.keys()
         )
 
     def object(self, location: str) -> VirtualObject:
-        """What a location leads to; nothing is opened yet.
+        """Return the object of a location; it is opened by the first read.
 
         Parameters
         ----------
         location : str
-            As it is stored, possibly relative to a named container.
+            As in the manifest, possibly relative to a named container.
 
         Raises
         ------
@@ -82,7 +81,7 @@ class VirtualChunks:
 
     def _resolve(self, location: str) -> VirtualObject:
         url = self._absolute(location)
-        # The longest prefix counts, also below the named container that led here.
+        # The longest prefix counts, also for a location relative to a named container.
         prefix = next((one for one in self._containers if url.startswith(one)), None)
         if prefix is None:
             raise InvalidInputError(
@@ -116,7 +115,7 @@ class VirtualChunks:
         return url
 
     def _known(self, *, authorized: bool = False) -> str:
-        """What there is instead, for messages."""
+        """Return the declared or authorised prefixes, for messages."""
         if authorized:
             return f"; authorized are: {', '.join(sorted(self._authorized)) or 'none'}"
         known = [
@@ -126,7 +125,7 @@ class VirtualChunks:
         return f"; declared are: {', '.join(known) or 'none'}"
 
     def _source(self, prefix: str) -> Callable[[str], VirtualObject]:
-        """What makes objects of the locations in an authorised container."""
+        """Return the function that opens the objects of an authorised container."""
         source = self._sources.get(prefix)
         if source is None:
             source = self._new_source(self._containers[prefix], self._authorized[prefix])
@@ -146,7 +145,7 @@ class VirtualChunks:
                     and isinstance(one.store, ObjectStoreConfig.LocalFileSystem)
                 )
             return self._files.object
-        # Loaded when the first is needed: most repositories have none.
+        # Imported on first use: most repositories need none of them.
         if isinstance(store, ObjectStoreConfig.Http):
             from icechunk.virtual_chunks.http import WebServer
 

@@ -1,4 +1,4 @@
-"""Ranges of one object that are asked for at the same moment share requests."""
+"""Joins ranges of one object that are requested at the same moment."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from icechunk.spec.manifest.chunk_table import Location
 from icechunk.virtual_chunks.source import VirtualObject
 
 JOINED_LIMIT = 1024 * 1024
-"""Largest request, in bytes, that reads neighbouring ranges: beyond, several at once are faster."""
+"""Most bytes of a request for neighbouring ranges: above, parallel requests are faster."""
 
-
-_GAP = 16 * 1024  # bytes between two ranges that are read for nothing rather than asked around
+_GAP = (
+    16 * 1024
+)  # bytes between two ranges up to which reading them costs less than a second request
 _PART = 12 * 1024 * 1024
-"""Bytes of one request of several that read a large chunk; one connection has its limits."""
-_TURNS = 64  # of the event loop, at most, while more are asked for in every one
+"""Bytes of each of several parallel requests for a large chunk: one connection is slower."""
+_TURNS = 64  # of the event loop, at most, while each brings further requests
 
 
 class _RangeRequest(NamedTuple):
-    """A range that somebody waits for."""
+    """A range that a reader waits for."""
 
     offset: int
     size: int
@@ -36,14 +37,14 @@ _sending: set[asyncio.Task[None]] = set()
 async def read_joined(
     found: VirtualObject, place: Location, offset: int, size: int
 ) -> bytes | memoryview:
-    """Read a range, together with its neighbours if they are asked for at the same moment.
+    """Read a range, in one request with its neighbours if they are requested at the same moment.
 
-    Zarr asks for several chunks at once. A single read waits for one turn of the event loop.
+    Zarr requests several chunks at once. A single read waits for one turn of the event loop.
 
     Parameters
     ----------
     found : VirtualObject
-        What to read from.
+        The object.
     place : Location
         The chunk, with its checksum.
     offset, size : int
@@ -56,7 +57,7 @@ async def read_joined(
         waiting[found].append(request)
     else:
         waiting[found] = [request]
-        # A task of its own: who asked first may be cancelled.
+        # A task of its own: the first reader may be cancelled, the others still wait.
         task = loop.create_task(_send(found, waiting))
         _sending.add(task)
         task.add_done_callback(_sending.discard)
@@ -64,7 +65,7 @@ async def read_joined(
 
 
 async def _send(found: VirtualObject, waiting: _RangeRequests) -> None:
-    """Serve what is asked for until the loop goes round once without a new wish."""
+    """Collect requests until one turn of the loop brings no further one, then send them."""
     requests = waiting[found]
     for _ in range(_TURNS):
         known = len(requests)
@@ -97,7 +98,7 @@ class _Run:
 
 
 def _runs(requests: list[_RangeRequest]) -> list[_Run]:
-    """Ranges in groups of neighbours."""
+    """Return ranges in groups of neighbours."""
     runs: list[_Run] = []
     for request in sorted(requests, key=lambda request: request.offset):
         if not runs or not runs[-1].takes(request):
@@ -126,7 +127,8 @@ async def _fetched(
 ) -> bytes | memoryview:
     """Read a range, a large one by several requests at once.
 
-    Its end comes first: a damaged reference may ask for anything, and gets no memory for it.
+    Its end is read first: a damaged reference may have any size, and must fail before memory is
+    reserved.
     """
     if size < 2 * _PART:
         return await found.read_async(place, offset, size)

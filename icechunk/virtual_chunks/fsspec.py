@@ -1,4 +1,4 @@
-"""Virtual chunks in any file system that fsspec knows."""
+"""Virtual chunks in file systems of fsspec."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TIMES = ("LastModified", "last_modified", "Last-Modified", "mtime", "modified",
 
 
 class HasFileSystem(Protocol):
-    """What makes a file system when it is needed."""
+    """Returns a file system, made on first use."""
 
     def get(self) -> Any:
         """The file system of this process."""
@@ -43,7 +43,7 @@ class FileSystems:
     Parameters
     ----------
     credential : Credentials.Fsspec or None
-        What the file system has to be told.
+        Arguments of the file system.
     """
 
     def __init__(self, credential: Any) -> None:
@@ -51,7 +51,7 @@ class FileSystems:
         self._known: dict[tuple[str, str], PerProcess[Any]] = {}
 
     def object(self, url: str) -> FileSystemObject:
-        """What a URL leads to; nothing is opened yet."""
+        """Return the object of a URL; it is opened by the first read."""
         scheme, _, rest = url.partition("://")
         if scheme not in _OPAQUE:
             refuse_climbing(url)
@@ -66,19 +66,19 @@ class FileSystems:
 
 
 def _plain(path: str) -> str:
-    """Name behind the path of a URL."""
+    """Return the name that the path of a URL encodes."""
     return unquote(path.partition("#")[0].partition("?")[0])
 
 
 def _connected(scheme: str, url: str, options: Mapping[str, Any]) -> Any:
-    """The file system of a scheme, made as fsspec makes it from a URL."""
+    """Make the file system of a scheme as fsspec does from a URL."""
     import fsspec
 
     try:
         kind = fsspec.get_filesystem_class(scheme)
         return kind(**{**kind._get_kwargs_from_urls(url), **options})
     except (ImportError, ValueError, TypeError) as error:
-        # Complaints about options may quote them.
+        # Errors about options may quote them.
         why = str(error) if isinstance(error, ImportError) else type(error).__name__
         failure = StorageError(
             f"storage configuration error: fsspec has no file system for {shown(url)} with these "
@@ -99,7 +99,7 @@ class FileSystemObject(VirtualObject):
         self._system = system
 
     def read(self, place: Location, offset: int, size: int) -> Read:
-        """Read a range; with a checksum the file's present state is asked for first."""
+        """Read a range; compare the file's current state with the checksum, if there is one."""
         system = self._system.get()
         try:
             path = system._strip_protocol(self._address)
@@ -111,7 +111,7 @@ class FileSystemObject(VirtualObject):
         except (FileNotFoundError, IsADirectoryError):
             failure = not_found(self.url)
         except Exception as error:
-            # Their texts may quote addresses with signatures.
+            # Texts of errors may quote URLs with signatures.
             why = getattr(error, "strerror", None) or type(error).__name__
             failure = fetch_failed(
                 self.url,
@@ -131,7 +131,7 @@ class FileSystemObject(VirtualObject):
 
 
 def _seconds(time: Any) -> float | None:
-    """Seconds since 1970 of a time in one of the forms that file systems use."""
+    """Return seconds since 1970 of a time in any form that file systems use."""
     if isinstance(time, str):
         try:
             time = datetime.fromisoformat(time)

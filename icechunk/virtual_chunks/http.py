@@ -1,9 +1,9 @@
 """Virtual chunks on web servers: ranges over pooled connections, redirects without secrets.
 
 A redirect to another host is followed without the headers of the container and without the name
-and password of the URL: they were given for the first host only. urllib3 keeps the connections and
-speaks to proxies; retries and redirects are decided here, because every answer must be checked
-against the reference before its body is used.
+and password of the URL: they were given for the first host only. urllib3 pools connections and
+uses proxies. Retries and redirects are handled here, because every answer must be checked against
+the reference before its body is used.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from icechunk.virtual_chunks.source import (
 )
 
 Origin = tuple[str, str, int]
-"""Scheme, host and port: the server that a connection talks to and that secrets belong to."""
+"""Scheme, host and port: the server of a connection, to which secrets belong."""
 
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = 10
@@ -56,9 +56,9 @@ _POOL = 64  # connections kept per origin
 _SKIPPED = 1024 * 1024  # bytes read at a time where a server ignores ranges
 _PART = 4 * 1024 * 1024  # bytes of a body copied at a time
 _LARGE = 64 * 1024 * 1024
-"""Reads of more bytes look first whether the object is that long."""
-_REST = 64 * 1024  # bytes that are cheaper to read than a connection is to make
-_CONNECT, _STALL = 5.0, 60.0  # seconds
+"""Reads of more bytes first check that the object is that long."""
+_REST = 64 * 1024  # bytes up to which reading the rest costs less than a new connection
+_CONNECT, _STALL = 5.0, 60.0  # seconds, as for object stores (`icechunk.storage.clients`)
 _BROKEN = (HTTPError, OSError)
 
 
@@ -68,7 +68,7 @@ def origin_of(parts: SplitResult) -> Origin:
 
 
 class _Again(Exception):
-    """A request that may succeed when it is made once more."""
+    """A request that may succeed when it is repeated."""
 
     def __init__(self, why: str, wait: float = 0.0) -> None:
         super().__init__(why)
@@ -110,14 +110,14 @@ class WebServer:
         )
 
     def object(self, url: str) -> WebObject:
-        """What a URL leads to; nothing is opened yet."""
+        """Return the object of a URL; no request is sent yet."""
         refuse_climbing(url)
         return WebObject(url, self)
 
     # -- connections -----------------------------------------------------------------------------
 
     def _pool(self, parts: SplitResult) -> urllib3.PoolManager:
-        """Return the connections to a server, through the proxy that is set for it."""
+        """Return the connections to a server, through its proxy if one is set."""
         proxy = self._proxy_of(*origin_of(parts))
         pools = self._pools.get()
         pool = pools.get(proxy)
@@ -144,13 +144,13 @@ class WebServer:
         return found if "://" in found else f"http://{found}"
 
     def _ask(self, parts: SplitResult, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        """Send one request; the body is still to be read."""
+        """Send one request; the body is not read yet."""
         pool, (scheme, host, port) = self._pool(parts), origin_of(parts)
         how: dict[str, Any] = {"redirect": False, "retries": False, "preload_content": False}
         if isinstance(pool, urllib3.ProxyManager) and scheme == "http":
             address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
             return pool.urlopen("GET", address, headers=headers, decode_content=False, **how)
-        # A pool of one host takes the target as it is; `PoolManager.urlopen` would resolve `/./`.
+        # The pool of one host sends the target unchanged; `PoolManager.urlopen` resolves `/./`.
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         one_host = pool.connection_from_host(host, port, scheme)
         return one_host.urlopen("GET", target, headers=headers, decode_content=False, **how)
@@ -158,7 +158,7 @@ class WebServer:
     # -- requests --------------------------------------------------------------------------------
 
     def fetch(self, url: str, offset: int, size: int) -> urllib3.BaseHTTPResponse:
-        """Ask for a range and follow redirects, with secrets for the first host only."""
+        """Request a range and follow redirects, with secrets for the first host only."""
         here, first = _address(url, url)
         wanted = {
             "Range": f"bytes={offset}-{offset + size - 1}",
@@ -195,18 +195,18 @@ def _not_followed(url: str, goal: str) -> StorageError:
 
 
 def _address(goal: str, url: str, base: str = "") -> tuple[SplitResult, Origin]:
-    """An address to ask, taken apart, and whom it talks to; the error names the location."""
+    """Return the parts of a URL and its server; an error names the location of the chunk."""
     try:
         parts = urlsplit(escaped(urljoin(base, goal)))
         if not parts.hostname:
             raise ValueError("no host")
         return parts, origin_of(parts)
-    except (ValueError, KeyError):  # a port or host that is none, another scheme
+    except (ValueError, KeyError):  # an invalid port or host, or another scheme
         raise _not_followed(url, goal) from None
 
 
 def _authorization(parts: SplitResult, name: str) -> dict[str, str]:
-    """Header for the user name and password of a URL."""
+    """Return the header for the user name and password of a URL."""
     if parts.username is None:
         return {}
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -223,7 +223,7 @@ class WebObject(VirtualObject):
         self._server = server
 
     def read(self, place: Location, offset: int, size: int) -> Read:
-        """Read a range; no memory is reserved for a damaged reference that asks for too much."""
+        """Read a range; a damaged reference to too many bytes fails before memory is reserved."""
         if size > _LARGE:
             self.read_into(place, offset + size - 1, memoryview(bytearray(1)))
         data = bytearray(size)
@@ -231,7 +231,7 @@ class WebObject(VirtualObject):
         return memoryview(data)
 
     def read_into(self, place: Location, offset: int, target: memoryview) -> None:
-        """Fill memory, again as long as the failure may pass."""
+        """Fill memory; repeat requests whose failure may be temporary."""
         retries = self._server.tuning.retries
         wait = retries.initial_backoff_ms / 1000
         for left in reversed(range(retries.max_tries)):
@@ -279,7 +279,7 @@ class WebObject(VirtualObject):
     def _begins(
         self, answer: urllib3.BaseHTTPResponse, place: Location, offset: int, size: int
     ) -> int:
-        """Check the head of an answer; returns how many bytes come before the range."""
+        """Check the head of an answer; return the number of bytes before the range."""
         status, headers = answer.status, answer.headers
         if status in _AGAIN:
             later = headers.get("Retry-After", "")
@@ -304,7 +304,7 @@ class WebObject(VirtualObject):
             what = _status(answer) if coding == "identity" else f"{coding}-encoded bytes"
             raise fetch_failed(self.url, f"the server answers with {what}", "Check the location")
         if status == 200:
-            return offset  # it knows no ranges and sends everything
+            return offset  # the server ignores ranges and sends everything
         begin = headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
         if begin != str(offset):
             raise fetch_failed(
@@ -314,7 +314,7 @@ class WebObject(VirtualObject):
 
 
 def _release(answer: urllib3.BaseHTTPResponse) -> None:
-    """Give a connection back if its answer was read to the end, or nearly; else close it."""
+    """Return a connection to the pool if little of its answer is left unread; else close it."""
     left = answer.length_remaining
     if left is not None and left <= _REST:
         answer.drain_conn()
@@ -328,13 +328,13 @@ def _status(answer: urllib3.BaseHTTPResponse) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what OpenSSL says of a certificate."""
+    """Return what OpenSSL says about a certificate."""
     cause = error.args[0] if error.args else error
     return str(getattr(cause, "verify_message", "") or type(cause).__name__)
 
 
 def _said(error: Exception) -> str:
-    """Say what went wrong with a connection, without addresses."""
+    """Describe the failure of a connection, without addresses."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

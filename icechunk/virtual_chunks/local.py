@@ -1,4 +1,4 @@
-"""Virtual chunks in local files, which never lead out of the folders they were authorised for."""
+"""Virtual chunks in local files, which are never read outside of the authorised folders."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from icechunk.virtual_chunks.source import (
 )
 
 _ON_WINDOWS = os.name == "nt"
-_LARGEST = 2**30  # bytes that one call of the system delivers on every platform
+_LARGEST = 2**30  # bytes that one read returns on every platform; Linux ends at 2 GiB - 4 KiB
 _URL = re.compile(r"file://([^/?#]*)([^?#]*)", re.DOTALL)
 
 
 def path_of(url: str) -> str:
-    """Path that a ``file:`` URL names; percent-encoded bytes are decoded.
+    """Return the path of a ``file:`` URL; percent-encoded bytes are decoded.
 
     Raises
     ------
@@ -50,14 +50,15 @@ def path_of(url: str) -> str:
 
 
 def etag_of(found: os.stat_result) -> str:
-    """ETag of a local file: inode, time of the last change in microseconds, size."""
+    """Return the ETag of a local file: inode, time of the last change in microseconds, size."""
     return f"{found.st_ino:x}-{found.st_mtime_ns // 1000:x}-{found.st_size:x}"
 
 
 def etag_within_second(url: str, time_us: int) -> str | None:
-    """ETag of a local file that was written in the second of a time, and not after it.
+    """Return the ETag of a local file that was written in the same second as a time, not after it.
 
-    References keep whole seconds: a later change in that second could not be told by the time.
+    References have whole seconds: a later change within that second would not be detected by the
+    time.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def etag_within_second(url: str, time_us: int) -> str | None:
     Returns
     -------
     str or None
-        None where whole seconds do, where the file was changed after the time, and where it is
+        None where whole seconds suffice, where the file was changed after the time, and where it is
         not on this machine.
     """
     try:
@@ -77,7 +78,7 @@ def etag_within_second(url: str, time_us: int) -> str | None:
     except (OSError, ValueError):
         return None
     modified = found.st_mtime_ns // 1000
-    # One more: times that went through a float are rounded.
+    # One more: times that were converted to a float are rounded.
     within = time_us - time_us % 1_000_000 < modified <= time_us + 1
     return etag_of(found) if within else None
 
@@ -96,15 +97,15 @@ class LocalFiles:
         self._open = PerProcess(OpenFiles)
 
     def object(self, url: str) -> LocalFile:
-        """The file that a URL names; nothing is opened yet."""
+        """Return the file of a URL; it is opened by the first read."""
         return LocalFile(url, path_of(url), self)
 
     def opened(self, real: str) -> OpenFile:
-        """An open file; kept open except on Windows, where positions are shared and names held."""
+        """Return an open file; it stays open, except on Windows, where it could not be deleted."""
         return OpenFile(real, READ) if _ON_WINDOWS else self._open.get().get(real)
 
     def forget(self, real: str) -> None:
-        """Close a file that is another one than its name leads to."""
+        """Close a file that its name does not lead to any more."""
         self._open.get().forget(real)
 
     def hold(self, real: str) -> bool:
@@ -119,8 +120,8 @@ class LocalFiles:
 class LocalFile(VirtualObject):
     """One local file.
 
-    The file is kept open. Every read looks at what its name leads to now, so a file that was
-    replaced, or a symbolic link that was bent, is noticed by the next read.
+    The file is kept open. Every read checks what its name leads to now, so a file that was
+    replaced, or a symbolic link that was changed, is detected by the next read.
     """
 
     near = True
@@ -132,7 +133,7 @@ class LocalFile(VirtualObject):
         self._files = files
 
     def _opened(self, place: Location, offset: int, size: int) -> OpenFile:
-        """The file, open, checked, and long enough."""
+        """Return the open file, after checking its checksum and its length."""
         try:
             file, found = self._current() if self._real else self._first()
         except (FileNotFoundError, NotADirectoryError):
@@ -146,7 +147,7 @@ class LocalFile(VirtualObject):
         return file
 
     def _current(self) -> tuple[OpenFile, os.stat_result]:
-        """The file that was open last, if its name still leads to it."""
+        """Return the file that is open, if its name still leads to it."""
         named = os.stat(self._path)
         file = self._files.opened(self._real)
         found = os.fstat(file.fd)
@@ -155,8 +156,8 @@ class LocalFile(VirtualObject):
         return file, found
 
     def _first(self) -> tuple[OpenFile, os.stat_result]:
-        """Open what the name leads to, if that is a regular file in an authorised folder."""
-        for _ in range(10):  # again when it is replaced in between
+        """Open the file of the name, if it is a regular one in an authorised folder."""
+        for _ in range(10):  # repeated when the file is replaced in between
             real = os.path.realpath(self._path)
             if not self._files.hold(real):
                 raise outside(
@@ -207,14 +208,14 @@ class LocalFile(VirtualObject):
         parts, got = [first], len(first)
         while got < size:
             part = os.pread(file.fd, min(size - got, _LARGEST), offset + got)
-            if not part:  # it was cut while we read
+            if not part:  # truncated since the check
                 raise too_short(self.url, offset, size, got)
             parts.append(part)
             got += len(part)
         return b"".join(parts)
 
     def read_into(self, place: Location, offset: int, target: memoryview) -> None:
-        """Fill memory from the file, without a copy on the way where the system can."""
+        """Fill memory from the file, without a copy where the platform has `os.preadv`."""
         if not hasattr(os, "preadv"):
             super().read_into(place, offset, target)
             return

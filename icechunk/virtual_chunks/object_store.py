@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from icechunk.config.containers import ObjectStoreConfig
-from icechunk.config.credentials import Credentials
 from icechunk.config.resolve import StorageTuning
 from icechunk.core.errors import ErrorKind, IcechunkError, InvalidInputError
 from icechunk.core.runtime import PerProcess
 from icechunk.spec.manifest.chunk_table import Location
-from icechunk.storage.failures import read_trouble, translated
+from icechunk.storage.failures import error_details, translated
 from icechunk.storage.forks import clients_work
 from icechunk.storage.kinds import kind_of
+from icechunk.storage.kinds.s3 import S3Protocol
 from icechunk.virtual_chunks.fsspec import FileSystemObject
 from icechunk.virtual_chunks.s3fs import S3FileSystem
 from icechunk.virtual_chunks.source import (
@@ -35,29 +35,29 @@ _FARTHEST = 2**63 - 1
 
 
 def bucket_and_key(url: str) -> tuple[str, str]:
-    """Bucket (with everything that stands in the host's place) and decoded key of a location."""
+    """Return the host part (the bucket) and the decoded key of a location."""
     parts = _URL.match(url)
-    assert parts is not None  # locations are URLs since they were written
+    assert parts is not None  # locations were checked to be URLs when they were written
     return parts[2], unquote(parts[3])
 
 
 def _is_odd(key: str) -> bool:
-    """Whether the usual client cannot address a key."""
+    """Whether obstore cannot address a key: it refuses such segments."""
     return any(part in ("", ".", "..") for part in key.split("/"))
 
 
 class Buckets:
-    """The buckets of one container; more than one where its prefix is a bare scheme."""
+    """The buckets of one container: several where its prefix is a scheme alone."""
 
     def __init__(self, store: ObjectStoreConfig, credential: Any, tuning: StorageTuning) -> None:
         self._access = store, credential, tuning
-        # s3fs can address keys, and run in forked children, where the usual client cannot.
-        self._has_substitute = kind_of(store).authorisation is Credentials.S3
+        # s3fs can address such keys, and works in forked children, where obstore does neither.
+        self._has_substitute = isinstance(kind_of(store), S3Protocol)
         self._known: dict[str, Bucket] = {}
         self._system: S3FileSystem | None = None
 
     def object(self, url: str) -> VirtualObject:
-        """What a URL leads to; nothing is opened yet."""
+        """Return the object of a URL; it is opened by the first read."""
         name, key = bucket_and_key(url)
         if self._has_substitute and (_is_odd(key) or not clients_work()):
             return self._by_fsspec(url, name, key)
@@ -72,16 +72,16 @@ class Buckets:
 
 
 class Bucket:
-    """One bucket, and the client that reads it; none is made before the first read.
+    """One bucket and its client, which is made by the first read.
 
     Parameters
     ----------
     name : str
-        As the location has it; of Azure possibly ``container@account.host``.
+        The host part of the location.
     store : ObjectStoreConfig
         Kind and options of the service.
     credential : Credentials or None
-        What authorised the container.
+        The authorisation of the container.
     tuning : StorageTuning
         Retries and time limits.
     """
@@ -92,7 +92,7 @@ class Bucket:
         self.name = name
         kind = kind_of(store)
         bucket, store, credential = kind.virtual(name, store, credential)
-        # The client's threads do not survive a fork.
+        # Made again in a forked child: the client's threads stay in the parent.
         self.client: PerProcess[ObjectStore] = PerProcess(
             lambda: kind.connect(store, bucket, credential, tuning=tuning)
         )
@@ -116,7 +116,7 @@ class StoredObject(VirtualObject):
         self._bucket = bucket
 
     def _options(self, offset: int, size: int) -> Any:
-        """What to ask for; no object reaches where the client cannot count."""
+        """Return the options of a request; refuse a range that the client cannot express."""
         if offset + size > _FARTHEST:
             raise too_short(self.url, offset, size, 0)
         return {"range": (offset, offset + size)}
@@ -160,7 +160,7 @@ class StoredObject(VirtualObject):
         raise failure
 
     def _check(self, place: Location, meta: Any) -> None:
-        # Compared here rather than by If-Match: servers differ in the quotes they want.
+        # Compared here rather than by If-Match: servers differ in the quotes that they expect.
         check(self.url, place, meta["e_tag"], meta["last_modified"].timestamp())
 
     def _whole(self, data: Any, offset: int, size: int) -> Read:
@@ -170,11 +170,11 @@ class StoredObject(VirtualObject):
         return view
 
     def _failure(self, error: Exception, place: Location, offset: int, size: int) -> IcechunkError:
-        """The error for a failed request; what the client says itself may quote signatures."""
+        """Return the error for a failed request; the client's text may quote secrets."""
         if isinstance(error, IcechunkError):
             return error
-        trouble = read_trouble(error)
-        if trouble.status == _BAD_RANGE:
+        details = error_details(error)
+        if details.status == _BAD_RANGE:
             return self._changed(place) or too_short(self.url, offset, size, 0)
         said = translated(error, self._key, f"`{self._bucket.name}`")
         if said.kind == ErrorKind.OBJECT_NOT_FOUND:
@@ -183,7 +183,7 @@ class StoredObject(VirtualObject):
         return fetch_failed(self.url, why, advice)
 
     def _changed(self, place: Location) -> IcechunkError | None:
-        """Whether an object that is too short now is another one than the reference means."""
+        """Return the error of an object that is too short because it was replaced, else None."""
         import obstore
 
         if place.etag is not None or place.modified:

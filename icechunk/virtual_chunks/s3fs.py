@@ -1,4 +1,4 @@
-"""S3 by way of fsspec: for keys that the usual client cannot address, and in forked children."""
+"""S3 through s3fs: for keys that obstore cannot address, and in forked children."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from icechunk.storage.s3_client import S3Refresher, s3_answer
 
 
 class S3FileSystem:
-    """A file system of S3 that is made anew when its credentials are, and in forked children.
+    """An s3fs file system; made again when its credentials are renewed, and in forked children.
 
     Parameters
     ----------
     options : S3Options
         Connection options.
     credentials : S3Credentials or None
-        None: anonymous where the options say so, else what the environment has.
+        None: anonymous where the options say so, else those of the environment.
     """
 
     def __init__(self, options: S3Options, credentials: S3Credentials | None) -> None:
@@ -35,7 +35,7 @@ class S3FileSystem:
         self._made = PerProcess(self._make)
 
     def get(self) -> Any:
-        """The file system, with credentials that are good now."""
+        """Return the file system, with credentials that are valid now."""
         if self._refresher is not None:
             pair = self._refresher()
             if pair != self._pair:
@@ -56,7 +56,7 @@ class S3FileSystem:
             client_kwargs={name: value for name, value in client.items() if value},
             config_kwargs={"s3": {"addressing_style": "path"}} if options.force_path_style else {},
             requester_pays=options.requester_pays,
-            max_concurrency=1,  # or every read would ask for the size first
+            max_concurrency=1,  # otherwise every read would request the size first
             use_listings_cache=False,
             skip_instance_cache=True,
         )

@@ -1,4 +1,4 @@
-"""What a virtual chunk points into: one object somewhere else, read in ranges and checked."""
+"""The objects outside of the repository that virtual chunks refer to: ranges and checksums."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Read = bytes | memoryview
 
 
 class VirtualObject(ABC):
-    """One object that virtual chunks point into.
+    """One object that virtual chunks refer to.
 
     Parameters
     ----------
     url : str
-        Absolute location, percent-encoded as it was given.
+        Absolute location, percent-encoded as in the reference.
     """
 
     near = False
-    """Reads cost microseconds: they may be made on an event loop."""
+    """Reads take microseconds, so they may be made on an event loop."""
 
     joins = False
-    """Requests cost much more than bytes: neighbouring ranges are better read in one."""
+    """A request costs much more than bytes: neighbouring ranges are read in one."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -51,7 +51,7 @@ class VirtualObject(ABC):
         Raises
         ------
         StorageError
-            Kind ``virtual-chunk-fetch`` when the bytes cannot be had, ``virtual-chunk-modified``
+            Kind ``virtual-chunk-fetch`` when the bytes cannot be read, ``virtual-chunk-modified``
             when the object has another checksum.
         """
 
@@ -69,18 +69,18 @@ _QUERY = re.compile(r"\?[^#]*")
 
 
 def shown(url: str) -> str:
-    """A URL as messages show it: without user names, passwords and signatures of the query."""
+    """Return a URL for messages: without user name, password and query, which may have secrets."""
     return _QUERY.sub("?…", _USER.sub(r"\1…@", url))
 
 
 def _request(found: VirtualObject, given: tuple[Any, ...]) -> dict[str, Any]:
-    """Tell what the log says of a request."""
+    """Return what the log says of a request."""
     size = given[2]
     return {"key": shown(found.url), "bytes": size if isinstance(size, int) else len(size)}
 
 
 def fetch_failed(url: str, why: str, advice: str) -> StorageError:
-    """Error of a virtual chunk whose bytes cannot be had."""
+    """Return the error of a virtual chunk whose bytes cannot be read."""
     return StorageError(
         f"error fetching virtual reference: {shown(url)}: {why}. {advice}",
         ErrorKind.VIRTUAL_CHUNK_FETCH,
@@ -88,7 +88,7 @@ def fetch_failed(url: str, why: str, advice: str) -> StorageError:
 
 
 def not_found(url: str) -> StorageError:
-    """Error of an object that is gone."""
+    """Return the error of an object that does not exist."""
     return fetch_failed(
         url,
         "object not found",
@@ -98,34 +98,35 @@ def not_found(url: str) -> StorageError:
 
 
 def too_short(url: str, offset: int, size: int, available: int) -> StorageError:
-    """Error of an object that ends before the range."""
+    """Return the error of an object that ends before the range."""
     return fetch_failed(
         url,
         f"not enough data. Expected: ({size}), available ({max(available, 0)}) at offset {offset}",
         "The object is shorter than the reference says: it was truncated or replaced, or the "
-        "reference is wrong; restore the object, or set its references anew",
+        "reference is wrong; restore the object, or set its references again",
     )
 
 
 def changed(url: str, what: str) -> StorageError:
-    """Error of an object that has another checksum than when the reference was made."""
+    """Return the error of an object whose checksum is not that of the reference."""
     return StorageError(
         f"the checksum of the object owning the virtual chunk has changed ({shown(url)}): {what}. "
-        "Restore the object, or set its references anew with their present checksum",
+        "Restore the object, or set its references again with its current checksum",
         ErrorKind.VIRTUAL_CHUNK_MODIFIED,
     )
 
 
 def outside(url: str, why: str) -> InvalidInputError:
-    """Error of a location that leaves the places it was authorised for."""
+    """Return the error of a location outside of the authorised prefixes."""
     return InvalidInputError(
-        f"a virtual chunk in this repository leaves the authorized places: {shown(url)} {why}",
+        "a virtual chunk in this repository is outside of the authorized prefixes: "
+        f"{shown(url)} {why}",
         ErrorKind.UNAUTHORIZED_VIRTUAL_CHUNK_CONTAINER,
     )
 
 
 def refuse_climbing(url: str) -> None:
-    """Refuse a location that climbs with ``..``, in any spelling, out of what was authorised.
+    """Refuse a location with ``..`` in its path, in any spelling.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def refuse_climbing(url: str) -> None:
 
 
 def plain_etag(etag: str) -> str:
-    """An ETag without quotes and without the mark of a weak one, as they are compared."""
+    """Return an ETag for comparison: without quotes and without the ``W/`` of weak ones."""
     return etag.removeprefix("W/").strip('"')
 
 
@@ -150,7 +151,7 @@ def check(
     *,
     exact: bool = False,
 ) -> None:
-    """Compare what the object's place tells of it now with the checksums of a reference.
+    """Compare the current state of an object with the checksums of a reference.
 
     Parameters
     ----------
@@ -159,9 +160,9 @@ def check(
     place : Location
         The reference.
     etag : str or None
-        Present ETag; None where none is told.
+        Current ETag; None where the store reports none.
     modified : float or None
-        Present time of the last change, in seconds since 1970; None where none is told.
+        Current time of the last change, in seconds since 1970; None where none is reported.
     exact : bool
         Whether fractions of a second count: references have whole seconds, rounded down.
 
@@ -195,6 +196,6 @@ def check(
 def _unchecked(url: str, what: str) -> StorageError:
     return fetch_failed(
         url,
-        f"the reference asks for {what}, which this place does not tell",
-        "Set the reference without that checksum, or serve the object from a place that tells it",
+        f"the reference has {what} as checksum, which this store does not report",
+        "Set the reference without that checksum, or serve the object from a store that reports it",
     )

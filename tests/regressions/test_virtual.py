@@ -468,4 +468,4 @@ def test_r63_a_server_without_validators_serves_unchecked_references(web: WebSer
     later = datetime.now(UTC) + timedelta(days=1)
     error = failure(referring(place.repository(), location, checksum=later))
     assert error.kind == "virtual-chunk-fetch"
-    assert "does not tell" in str(error)
+    assert "does not report" in str(error)

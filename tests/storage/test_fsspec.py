@@ -140,7 +140,7 @@ class TestOthers:
             lambda: storage.create("repo", b"x"),
             lambda: storage.replace("repo", b"x", "v"),
         ):
-            with pytest.raises(StorageError, match="'odd' cannot write on a condition") as caught:
+            with pytest.raises(StorageError, match="'odd' has no conditional writes") as caught:
                 attempt()
             assert caught.value.kind == "storage-config"
         assert storage.list_objects() == []

@@ -252,7 +252,7 @@ class BucketKind(StoreKind):
         base, _, query = url.partition("?")
         address = self.address(base)
         options = {n: v for n, v in parse_qsl(query) if n in self.redirect_options}
-        # Anonymous, so that whoever runs the web server cannot have requests signed; and nothing
+        # Anonymous, so that the operator of the web server cannot have requests signed; and nothing
         # else is taken from the environment.
         where = {"bucket": address.bucket, "prefix": address.prefix, "anonymous": True}
         return self.storage(**where, **self.redirected(permitting_http(options)))

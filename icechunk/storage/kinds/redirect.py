@@ -41,7 +41,7 @@ class RedirectStorage(Storage):
     """The storage that a web server's redirect names; read-only.
 
     The redirect is followed once, on first use. The target is opened without credentials, so that
-    whoever runs the web server cannot have requests signed.
+    the operator of the web server cannot have requests signed.
 
     Parameters
     ----------
