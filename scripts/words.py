@@ -60,10 +60,8 @@ NOT_YET = (
     "icechunk/engine/",
     "icechunk/maintenance/",
     "icechunk/repository/",
-    "icechunk/storage/",
     "icechunk/store/",
     "icechunk/testing/",
-    "icechunk/virtual_chunks/",
     "icechunk_widgets/",
     "jupyterlab_extension/",
     "tests/conflicts/",
@@ -72,9 +70,7 @@ NOT_YET = (
     "tests/maintenance/",
     "tests/repository/",
     "tests/session/",
-    "tests/storage/",
     "tests/store/",
-    "tests/virtual_chunks/",
     "tests/widgets/",
 )
 CHECKED = (".py", ".pyi", ".ts", ".md")

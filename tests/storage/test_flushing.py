@@ -1,4 +1,4 @@
-"""Flushing in the background: what it saves, what it must not hide."""
+"""Flushing in the background: commits wait less, and failures are never hidden."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEP = 10_000
 
 
 class Medium:
-    """Stands in for `os.fsync`: can be slow, can fail, and remembers what was flushed."""
+    """A replacement of `os.fsync` that can be slow, can fail, and records what was flushed."""
 
     def __init__(self) -> None:
         self.real = os.fsync
@@ -60,12 +60,10 @@ def storage(tmp_path: Path) -> LocalStorage:
     return storage
 
 
-def test_a_growing_pack_is_flushed_before_anybody_asks(
-    medium: Medium, storage: LocalStorage
-) -> None:
+def test_a_growing_pack_is_flushed_before_a_commit(medium: Medium, storage: LocalStorage) -> None:
     pack = storage.open_pack("chunks/P")
     pack.append(bytes(STEP - 1))
-    assert not medium.begun.is_set(), "too little to bother"
+    assert not medium.begun.is_set(), "less than one step"
     pack.append(b"x")
     assert medium.begun.wait(30)
 

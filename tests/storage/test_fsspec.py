@@ -120,7 +120,7 @@ def test_a_file_system_that_is_there_already(moto: S3Place) -> None:
 
 
 class OddFileSystem(MemoryFileSystem):
-    """A file system that nobody knows anything about."""
+    """A file system whose conditional writes are not known."""
 
     protocol = "odd"
     store: dict[str, Any] = {}  # noqa: RUF012 - as the class it comes from

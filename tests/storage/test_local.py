@@ -254,7 +254,7 @@ class TestPermissions:
             (tmp_path / "r/chunks").chmod(0o755)
 
 
-def test_a_foreign_write_right_after_ours_is_told_and_tried_again(
+def test_a_foreign_write_right_after_ours_is_warned_of_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = local_filesystem_storage(tmp_path)

@@ -1,4 +1,4 @@
-"""Object stores: the contract on real servers, and what is theirs alone."""
+"""Object stores: the storage contract on real servers, and what only they do."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class TestRadosgw(StorageContract):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_child_is_told_and_does_not_hang(moto: S3Place) -> None:
+def test_a_forked_child_gets_an_error_and_does_not_hang(moto: S3Place) -> None:
     storage = moto.storage()
     storage.put("a", b"x")
     child = os.fork()

@@ -1,4 +1,4 @@
-"""Stores that ignore conditions are found out before a repository is made there."""
+"""Stores that ignore conditions are refused before a repository is created."""
 
 from __future__ import annotations
 

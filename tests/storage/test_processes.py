@@ -29,7 +29,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 def increment(root: str, durable: bool, times: int) -> None:
-    """Add to a counter, trying again until it worked, so many times."""
+    """Increment a counter a number of times; repeat increments that another process overtook."""
     storage = local_filesystem_storage(root, durable=durable)
     done = 0
     while done < times:
@@ -38,7 +38,7 @@ def increment(root: str, durable: bool, times: int) -> None:
 
 
 def create_all(root: str, name: str, rounds: int, starts: float) -> None:
-    """Try to create the same objects as everybody else, and note what was won."""
+    """Try to create the same objects as the other processes, and record which were created."""
     storage = local_filesystem_storage(root)
     won = []
     for n in range(rounds):
@@ -83,7 +83,7 @@ def test_one_process_creates(tmp_path: Path) -> None:
 
 
 def write_for_ever(storage: Storage, said: int) -> None:
-    """Replace and create as fast as possible, saying each number that was acknowledged."""
+    """Replace and create without a pause; write each acknowledged number to the pipe."""
     data, version = storage.get("repo")
     number = int(data[:8])
     os.write(said, b"ready\n")

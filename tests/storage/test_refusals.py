@@ -1,11 +1,10 @@
-"""Wrong credentials, buckets, regions, endpoints: errors name the cause and the fix, in time."""
+"""Wrong credentials, buckets, regions, endpoints: errors name the cause and the remedy."""
 
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -13,18 +12,22 @@ import icechunk
 from icechunk import InvalidInputError, Repository, StorageError
 from icechunk.config.resolve import storage_tuning
 from icechunk.storage.base import Storage
-from icechunk.storage.failures import read_trouble, translated
+from icechunk.storage.failures import error_details, translated
 from tests.servers.places import AzurePlace, S3Place, fresh
 from tests.servers.proxy import Proxy
 
-QUICK = storage_tuning(
+RETRIES = icechunk.StorageRetriesSettings(3, 10, 50)
+FEW_TRIES = storage_tuning(icechunk.StorageSettings(retries=RETRIES))
+SHORT = storage_tuning(
     icechunk.StorageSettings(
-        retries=icechunk.StorageRetriesSettings(3, 10, 50),
+        retries=RETRIES,
         timeouts=icechunk.StorageTimeoutSettings(
             connect_timeout_ms=500, operation_attempt_timeout_ms=500
         ),
     )
 )
+"""For servers that never answer. One that answers may need longer on a busy machine."""
+
 VERBS: list[Callable[[Storage], object]] = [
     lambda storage: storage.get("repo"),
     lambda storage: storage.head("repo"),
@@ -40,16 +43,8 @@ VERBS: list[Callable[[Storage], object]] = [
 ]
 
 
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """The block takes no longer."""
-    began = time.monotonic()
-    yield
-    assert time.monotonic() - began < seconds
-
-
 def refusals(storage: Storage, match: str, kind: str, verbs: list[int] | None = None) -> None:
-    """Every verb is refused with the same words."""
+    """Every method fails with the same error."""
     for n, verb in enumerate(VERBS):
         if verbs is not None and n not in verbs:
             continue
@@ -59,19 +54,30 @@ def refusals(storage: Storage, match: str, kind: str, verbs: list[int] | None = 
         assert "testsecret" not in str(caught.value)
 
 
+def connections_waiting(server: socket.socket) -> int:
+    """Number of connections that a server has not accepted yet."""
+    server.setblocking(False)
+    count = 0
+    with suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+            count += 1
+    return count
+
+
 class TestPlaces:
     def test_no_such_bucket(self, moto: S3Place) -> None:
-        storage = moto.storage(bucket="no-such-bucket").tuned(QUICK)
+        storage = moto.storage(bucket="no-such-bucket").tuned(FEW_TRIES)
         # the answer to HEAD has no body: an object that is missing looks the same
         refusals(storage, "does not exist .*Check its name", "storage-config", [0, 2, 3, 4, 5, 8])
 
     def test_opening_in_no_such_bucket(self, moto: S3Place) -> None:
-        storage = moto.storage(bucket="no-such-bucket").tuned(QUICK)
+        storage = moto.storage(bucket="no-such-bucket").tuned(FEW_TRIES)
         with pytest.raises(StorageError, match=r"does not exist .*Check its name"):
             Repository.open(storage)
 
     def test_no_such_container(self, azurite: AzurePlace) -> None:
-        storage = azurite.storage(container="nosuchcontainer").tuned(QUICK)
+        storage = azurite.storage(container="nosuchcontainer").tuned(FEW_TRIES)
         refusals(storage, "does not exist", "storage-config", [0, 3, 4, 5])
 
     def test_empty_prefix(self, moto: S3Place) -> None:
@@ -84,12 +90,12 @@ class TestPlaces:
 
     def test_a_prefix_with_other_data(self, moto: S3Place) -> None:
         prefix = fresh()
-        moto.storage(prefix).put("somebody/elses.csv", b"1,2")
+        moto.storage(prefix).put("other/data.csv", b"1,2")
         storage = moto.storage(prefix)
-        with pytest.raises(InvalidInputError, match=r"holds `somebody/elses.csv`") as caught:
+        with pytest.raises(InvalidInputError, match=r"holds `other/data.csv`") as caught:
             Repository.create(storage)
         assert caught.value.kind == "parent-directory-not-clean"
-        assert storage.list_objects() == [("somebody/elses.csv", 3)]
+        assert storage.list_objects() == [("other/data.csv", 3)]
         Repository.create(storage, check_clean_root=False)
         assert Repository.exists(storage)
 
@@ -107,24 +113,22 @@ class TestPlaces:
 
 
 class TestEndpoints:
-    def test_nobody_listens(self, moto: S3Place) -> None:
-        storage = moto.through("http://127.0.0.1:9").storage().tuned(QUICK)
-        with within(20):
-            refusals(storage, "cannot be reached.*Check the endpoint", "object-store")
+    def test_no_server(self, moto: S3Place) -> None:
+        storage = moto.through("http://127.0.0.1:9").storage().tuned(FEW_TRIES)
+        refusals(storage, "cannot be reached.*Check the endpoint", "object-store")
 
     def test_a_host_that_does_not_exist(self, moto: S3Place) -> None:
-        storage = moto.through("http://no-such-host.invalid").storage().tuned(QUICK)
-        with within(20):
-            refusals(storage, "cannot be reached|in time", "object-store", [0, 4])
+        storage = moto.through("http://no-such-host.invalid").storage().tuned(FEW_TRIES)
+        refusals(storage, "cannot be reached|in time", "object-store", [0, 4])
 
     def test_a_host_that_never_answers(self, moto: S3Place) -> None:
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
             silent.listen(50)
             url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-            storage = moto.through(url).storage().tuned(QUICK)
-            with within(20):
-                refusals(storage, "did not answer in time", "object-store", [0, 4, 5])
+            storage = moto.through(url).storage().tuned(SHORT)
+            refusals(storage, "did not answer in time", "object-store", [0, 4, 5])
+            assert 3 <= connections_waiting(silent) <= 3 * 3 * RETRIES.max_tries
 
     @pytest.mark.parametrize("url", ["nonsense", "127.0.0.1:80", "http://", "://x"])
     def test_what_is_no_address(self, moto: S3Place, url: str) -> None:
@@ -135,12 +139,12 @@ class TestEndpoints:
         with Proxy(moto.url) as proxy:
             for method in ("GET", "HEAD", "PUT"):
                 proxy.spoil(405, method, times=100)
-            storage = moto.through(proxy.url).storage().tuned(QUICK)
+            storage = moto.through(proxy.url).storage().tuned(FEW_TRIES)
             refusals(storage, "405", "object-store", [0, 4, 5])
 
 
 class TestWords:
-    """What servers say, in the client's words, and what becomes of it."""
+    """Errors of the client, and the errors they are translated to."""
 
     LINE = "Generic S3 error: Error performing GET http://h/b/k?X-Amz-Signature=hidden in 1ms - "
 
@@ -177,8 +181,8 @@ class TestWords:
 
     def test_lines_are_cleaned(self) -> None:
         text = "Error GET http://me:hidden@h/x?sig=hidden&b=hidden failed"
-        assert read_trouble(RuntimeError(text)).line == "Error GET http://h/x failed"
-        assert read_trouble(RuntimeError("")).line == "RuntimeError"
+        assert error_details(RuntimeError(text)).line == "Error GET http://h/x failed"
+        assert error_details(RuntimeError("")).line == "RuntimeError"
 
 
 @pytest.mark.slow
@@ -189,7 +193,7 @@ class TestASigningServer:
         refusals(storage, "permission denied", "object-store")
 
     def test_wrong_key(self, radosgw: S3Place) -> None:
-        storage = radosgw.storage(access_key_id="nobody")
+        storage = radosgw.storage(access_key_id="unknown")
         refusals(storage, "permission denied", "object-store")
 
     def test_anonymous_in_a_private_bucket(self, radosgw: S3Place) -> None:

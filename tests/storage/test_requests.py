@@ -1,4 +1,4 @@
-"""Log lines of requests: every storage, every outcome, no secrets, once each."""
+"""Requests are logged: every storage, every outcome, no secrets, once each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def storage(request, tmp_path):
 
 @pytest.fixture
 def lines(caplog):
-    """Lines of requests so far; asking for them begins anew."""
+    """Log lines since the last call."""
     caplog.set_level(logging.DEBUG, "icechunk")
 
     def taken():
@@ -155,7 +155,7 @@ def test_a_method_keeps_its_name_text_and_signature():
     assert icechunk.in_memory_storage().delete(keys=["a"]) == 0
 
 
-def test_repeated_requests_are_told(caplog):
+def test_repeated_requests_are_logged(caplog):
     class GenericError(Exception):
         """As the client of object stores raises it when there is no answer."""
 
@@ -176,7 +176,7 @@ def test_repeated_requests_are_told(caplog):
     assert "Signature" not in said
 
 
-def test_a_change_that_another_writer_overtook_is_told(caplog):
+def test_a_change_that_another_writer_overtook_is_logged(caplog):
     class Overtaken(MemoryStorage):
         refusals = 2
 

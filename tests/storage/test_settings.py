@@ -1,4 +1,4 @@
-"""Every setting of an object store changes what is sent; nothing secret gets out."""
+"""Every setting of an object store changes the requests; no secret is shown."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ class Counter:
 
 def who(proxy: Proxy) -> str:
     """The key that signed the last request."""
-    text = proxy.requests[-1].headers.get("authorization", "Credential=nobody/")
+    text = proxy.requests[-1].headers.get("authorization", "Credential=none/")
     return text.partition("Credential=")[2].partition("/")[0]
 
 
@@ -272,7 +272,7 @@ class TestCredentials:
         return make
 
     def test_static(self, use: Use, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("AWS_SESSION_TOKEN", "of somebody else")
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "of another user")
         exercise(use(access_key_id="me"))
         assert who(proxy) == "me"
         assert "x-amz-security-token" not in proxy.requests[-1].headers

@@ -1,4 +1,4 @@
-"""Repositories that a web server publishes, and addresses that redirect to one."""
+"""Repositories that a web server publishes, and URLs that redirect to one."""
 
 from __future__ import annotations
 

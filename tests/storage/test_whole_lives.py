@@ -1,4 +1,4 @@
-"""Whole lives of repositories in object stores: every kind of request, at least once."""
+"""Repositories in object stores from creation to garbage collection: every kind of request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An S3 server on loopback for the files that virtual chunks point into."""
+"""An S3 server on loopback for the files that virtual chunks refer to."""
 
 from __future__ import annotations
 

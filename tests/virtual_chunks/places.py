@@ -1,4 +1,4 @@
-"""Places that hold the files virtual chunks point into, each behind the same few verbs."""
+"""Stores of the files that virtual chunks refer to, behind one interface."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUCKET = "archive"
 
 @dataclass
 class Place:
-    """A place: its URL prefix, the container for it, what authorises it, and how to fill it."""
+    """A store: its URL prefix, container and credentials, and how to put objects into it."""
 
     name: str
     prefix: str

@@ -1,4 +1,4 @@
-"""Who may read what: nothing is opened before it is authorised, and secrets stay where they are."""
+"""Authorisation: nothing is opened before it is authorised, and no secret is shown or stored."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ STORES: dict[str, icechunk.ObjectStoreConfig] = {
     "s3://bucket/": icechunk.s3_store(region="us-east-1"),
     "gs://bucket/": icechunk.gcs_store({}),
     "gcs://bucket/": icechunk.gcs_store(),
-    "az://container/": azure_store(account="somebody"),
-    "abfs://container@somebody.dfs.core.windows.net/": azure_store(account="somebody"),
+    "az://container/": azure_store(account="account"),
+    "abfs://container@account.dfs.core.windows.net/": azure_store(account="account"),
     "http://127.0.0.1:1/": icechunk.http_store(),
     "https://127.0.0.1:1/": icechunk.http_store(),
 }
@@ -300,15 +300,15 @@ def test_secrets_do_not_show(
     with pytest.raises(icechunk.StorageError) as caught:
         values(session)
     error: BaseException | None = caught.value
-    told = ""
+    output = ""
     while error is not None:
-        told += f"{error} {error!r} {getattr(error, '__notes__', '')}"
+        output += f"{error} {error!r} {getattr(error, '__notes__', '')}"
         error = error.__cause__ or error.__context__
     for shown in (repo, repo.config, session, session.store, repo._ctx, s3_forms()[form]):
-        told += f"{shown} {shown!r}"
-    told += f"{vars(repo)} {repo._ctx.virtual!r} {pickle.dumps(caught.value)!r} {caplog.text}"
+        output += f"{shown} {shown!r}"
+    output += f"{vars(repo)} {repo._ctx.virtual!r} {pickle.dumps(caught.value)!r} {caplog.text}"
     written = capfd.readouterr()
-    assert SECRET not in told + written.out + written.err
+    assert SECRET not in output + written.out + written.err
 
 
 @pytest.mark.usefixtures("environment")
@@ -391,7 +391,7 @@ def test_a_bucket_that_does_not_exist_is_named(bucket: Any) -> None:
     assert "does not exist" in str(caught.value)
 
 
-def test_a_dead_endpoint_is_told_within_the_retries() -> None:
+def test_an_endpoint_that_refuses_connections_fails_after_the_retries() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Local files: only those below an authorised folder, and always in their present state."""
+"""Local files: only those below an authorised folder, and always in their current state."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_local_files_keep_their_own_rules(prefix: str) -> None:
         session_of(prefix, prefix + "x")
 
 
-def test_an_unknown_scheme_is_told(memory: Any) -> None:
+def test_an_unknown_scheme_is_an_error(memory: Any) -> None:
     session = session_of("nosuch://host/", "nosuch://host/x")
     with pytest.raises(icechunk.StorageError) as caught:
         values(session)
@@ -252,7 +252,7 @@ def test_a_forked_child_reads_what_its_parent_has_read(place: Any, checked: bool
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_forked_child_is_told_what_does_not_work_there(web: WebServer) -> None:
+def test_a_forked_child_gets_an_error_for_what_does_not_work_there(web: WebServer) -> None:
     """Google and Azure have no second way: an error, and no endless wait."""
     web.objects["/bucket/data%2Fx"] = Served(GOOD.tobytes())
     store = icechunk.gcs_store({"google_base_url": web.url.rstrip("/"), "allow_http": "true"})

@@ -231,7 +231,7 @@ def test_refusals_have_the_same_kinds(tmp_path: Path, folder: Path) -> None:
         place.prefix + "gone.bin",
         place.prefix + "short.bin",
         "s3://elsewhere/x",
-        "vcc://nobody/x",
+        "vcc://unknown/x",
         place.prefix + "plain.bin",
         place.prefix + "plain.bin",
     ]

@@ -1,4 +1,4 @@
-"""Virtual chunks through the life of a repository: commits, rebases, forks, upkeep."""
+"""Virtual chunks in commits, rebases, forks and maintenance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading virtual chunks from every kind of place."""
+"""Reading virtual chunks from every kind of store."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_neighbours_may_have_a_little_between_them(web: Any) -> None:
     zarr.create_array(
         session.store, name="a", shape=(50,), chunks=(10,), dtype="u1", compressors=None
     )
-    starts = [0, 1_000, 1_005, 20_000, 15_000]  # with gaps, overlapping, far away, out of order
+    starts = [0, 1_000, 1_005, 20_000, 15_000]  # with gaps, overlapping, distant, out of order
     specs = [icechunk.VirtualChunkSpec([k], location, at, 10) for k, at in enumerate(starts)]
     session.store.set_virtual_refs("a", specs)
     found = values(session).reshape(5, 10)

@@ -1,4 +1,4 @@
-"""Real files, left where they are: what is read through references equals the file itself."""
+"""Real files: values read through virtual references equal those of the file."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def test_a_server_that_checks_signatures(radosgw: S3Place) -> None:
         np.testing.assert_array_equal(values(session), GOOD)
     for credential in (
         access(radosgw.access_key_id, "wrong-secret-of-this-test"),
-        access("nobody", radosgw.secret_access_key),
+        access("unknown", radosgw.secret_access_key),
         icechunk.Credentials.S3(icechunk.s3_anonymous_credentials()),
     ):
         error = failure(reading(prefix, store, credential, [prefix + "plain"]))

@@ -1,4 +1,4 @@
-"""No location, however it is spelled, crashes the resolver or leads where it should not."""
+"""No location, however it is spelled, crashes the resolver or is read without authorisation."""
 
 from __future__ import annotations
 

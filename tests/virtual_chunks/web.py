@@ -1,4 +1,4 @@
-"""A web server of our own on loopback: ranges, validators, redirects, and faults on demand."""
+"""A web server on loopback: ranges, validators, redirects, and faults on demand."""
 
 from __future__ import annotations
 
