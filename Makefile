@@ -1,13 +1,13 @@
-# make demo    install, run the quickstart on real data, say how to open the notebook
+# make demo    install, run the quickstart on real data, print how to open the notebook
 # make lab     JupyterLab on the quickstart notebook
 # make test    everything: checks, tests, browser tests, front-end tests
 # make check   ruff, mypy --strict, vulture, tsc --strict
 # make bench   the benchmarks (BENCH="--case get --rounds 5")
-# make mutation   mutants of the parts that must not lose data (MUTATION="--target commit")
+# make mutation   mutants of the code that must not lose data (MUTATION="--target commit")
 # make clean   remove what the other targets made
 #
 # Works on a bare Debian or Ubuntu with Python 3.11+, as root or not. PYTHON=... names an
-# interpreter, CHROMIUM=... a browser. Packages come from wherever pip and npm are set up to look.
+# interpreter, CHROMIUM=... a browser. pip and npm fetch packages as they are configured.
 
 VENV   ?= .venv
 ORACLE ?= .oracle
@@ -23,7 +23,7 @@ RUN    := $(VENV)/bin/python
 
 export PYTHON CHROMIUM
 
-# An editable install copies the lab extension: it is due again when a file of it changed.
+# An editable install copies the lab extension: it is repeated when a file of the extension changed.
 INSTALL_INPUTS := pyproject.toml hatch_build.py icechunk/_version.py \
 	$(shell find jupyterlab_extension/labextension -type f 2>/dev/null)
 
@@ -50,7 +50,7 @@ test-env: $(VENV)/.installed-dev
 
 demo: env
 	$(RUN) examples/quickstart.py
-	@printf '\nThe same story, to click through:  make lab\n'
+	@printf '\nThe same in a notebook:  make lab\n'
 
 lab: env
 	$(VENV)/bin/jupyter lab examples/quickstart.ipynb
@@ -61,8 +61,8 @@ oracle:
 	@scripts/oracle.sh $(ORACLE_1_0) 1.0.3
 	@scripts/oracle.sh $(ORACLE_2_0) 2.0.5
 
-# Without a browser the tests that need one are skipped and say so; TESTS_REQUIRE=browser makes
-# that a failure.
+# Without a browser, the tests that need one are skipped with the reason; TESTS_REQUIRE=browser makes
+# them fail.
 browser:
 	@scripts/browser.sh --install >/dev/null || true
 
@@ -86,7 +86,7 @@ test-python: test-env oracle servers
 newest: oracle
 	@scripts/newest.sh $(NEWEST) $(ORACLE)
 
-# Once more where zarr is newer and offers more (synchronous stores); the slow ones once are enough.
+# Again with a newer zarr, which has synchronous stores; slow tests run once only.
 test-newest: newest
 	@if test -x $(NEWEST)/bin/python; then set -x; \
 	    $(NEWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
@@ -95,7 +95,7 @@ test-newest: newest
 lowest:
 	@scripts/lowest.sh $(LOWEST)
 
-# Once more with the oldest releases that pyproject.toml allows: where their interfaces meet ours.
+# Again with the oldest releases that pyproject.toml allows, for code that uses their interfaces.
 test-lowest: lowest
 	@if test -x $(LOWEST)/bin/python; then set -x; \
 	    $(LOWEST)/bin/python -m pytest -n $(JOBS) --dist loadfile -p no:cacheprovider \
@@ -103,14 +103,14 @@ test-lowest: lowest
 	    tests/store tests/session tests/cli tests/integrations tests/storage/test_objects.py::TestMoto \
 	    tests/storage/test_fsspec.py; fi
 
-# One JupyterLab and one browser at a time: these tests wait for real clicks and real repaints.
+# One JupyterLab and one browser at a time: these tests wait for clicks and repaints.
 test-lab: test-env browser
 	$(RUN) -m pytest -m lab $(PYTEST) tests/lab
 
 test-front: front
 	@scripts/front.sh test
 
-# Every part runs, also after another one failed: one run tells everything.
+# Every part runs, also after another one failed, so that one run reports all failures.
 test:
 	@$(MAKE) --no-print-directory --keep-going check test-python test-newest test-lowest test-lab test-front
 

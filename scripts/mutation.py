@@ -2,7 +2,8 @@
 
 Copies the tracked files to a temporary folder, changes one operator, constant or condition there at
 a time (cosmic-ray), and runs the tests of that part. A mutant that no test notices is printed as a
-diff: it is a missing test, or code without effect. `scripts/mutation.toml` names the parts.
+diff: it is a missing test, or code without effect. `scripts/mutation.toml` names the parts and
+`docs/mutation.md` keeps the results.
 
 Options: `--target NAME` (repeatable; default all), `--mutants N` drawn per target with a fixed seed
 (default 60, 0 for all), `--python PATH` of the environment with the project's test dependencies.
@@ -13,12 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +117,12 @@ def main() -> int:
     for result in results:
         for diff in result["diffs"]:
             print(diff)
-    print("| part | mutants | not noticed |\n|---|---|---|")
+    versions = f"Python {platform.python_version()}, cosmic-ray {version('cosmic-ray')}"
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {versions}, seed {SEED}\n")
+    print("| target | mutants | noticed | not noticed |\n|---|---|---|---|")
     for result in results:
-        print(f"| {result['target']} | {result['ran']} | {result['survived']} |")
+        ran, survived = result["ran"], result["survived"]
+        print(f"| `{result['target']}` | {ran} | {ran - survived} | {survived} |")
     return 0
 
 
