@@ -134,7 +134,7 @@ def effective(value: Value, name: str) -> Any:
 
     Defaults are shared: callers must not change them.
     """
-    held = value._kept(name)
+    held = value._slots_[name].__get__(value)
     return value._rules_[name].in_force() if held is None else held
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from types import MemberDescriptorType
@@ -181,7 +182,6 @@ class Variant(Shown):
     _call_: ClassVar[str] = ""
     _family_: ClassVar[type[Variant] | None] = None
     _rules_: ClassVar[dict[str, Rule]] = {}
-    _signature_: ClassVar[inspect.Signature] = inspect.Signature()
 
     def __init_subclass__(
         cls, *, path: str = "", variant: str = "", call: str = "", by_name: bool = False
@@ -201,7 +201,6 @@ class Variant(Shown):
         cls._path_ = f"{family._path_}.{variant}"
         cls._call_ = f"{family._path_}.{call or variant}"
         cls._family_ = family
-        cls._signature_ = _signature(cls._rules_)
         names = tuple(cls._rules_)
         cls._name_positions(names if by_name else [f"_{i}" for i in range(len(names))])
         setattr(family, variant, cls)
@@ -222,7 +221,8 @@ class Variant(Shown):
                 f"use one of its variants: {', '.join(sorted(self._variants()))}"
             )
         try:
-            given = self._signature_.bind(*args, **kwargs).arguments
+            signature = _signature(type(self))  # type: ignore[arg-type]
+            given = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise TypeError(f"{type(self).__qualname__}() {error}") from None
         values = (r.convert(n, given.get(n, r.default)) for n, r in self._rules_.items())
@@ -297,7 +297,9 @@ def _item(position: int, expose: Callable[[Any], Any] | None) -> property:
     return property(lambda self: expose(self._values[position]))
 
 
-def _signature(rules: dict[str, Rule]) -> inspect.Signature:
+@functools.cache
+def _signature(kind: type[Variant]) -> inspect.Signature:
+    """Return the arguments of a variant; made on first use, since most variants are never used."""
     parameter = inspect.Parameter
     return inspect.Signature(
         [
@@ -306,6 +308,6 @@ def _signature(rules: dict[str, Rule]) -> inspect.Signature:
                 parameter.POSITIONAL_OR_KEYWORD,
                 default=parameter.empty if rule.default is MISSING else rule.default,
             )
-            for name, rule in rules.items()
+            for name, rule in kind._rules_.items()
         ]
     )
