@@ -26,6 +26,6 @@ export function provenanceFields(metadata: Metadata): [string, string][] {
   const packages = Object.entries(record(source.packages)).flatMap(([name, version]) =>
     text(version) ? [`${name} ${text(version)}`] : [],
   );
-  if (packages.length) fields.push(["Made with", packages.join(", ")]);
+  if (packages.length) fields.push(["Packages", packages.join(", ")]);
   return fields;
 }

@@ -16,7 +16,7 @@ describe("provenance", () => {
     expect(provenanceFields(metadata)).toEqual([
       ["Notebook", "ocean/sst.ipynb, cell [7]"],
       ["Git", "0123456789 (main, with changes)"],
-      ["Made with", "python 3.11.7, zarr 3.1.6"],
+      ["Packages", "python 3.11.7, zarr 3.1.6"],
     ]);
   });
 

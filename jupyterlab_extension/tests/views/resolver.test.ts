@@ -41,7 +41,7 @@ describe("resolver", () => {
     expect(counter()).toBe("41 of 41 decisions undecided");
     expect(allById(el, "icechunk-conflict-item").map((item) => item.textContent)).toEqual([
       expect.stringContaining("40 left of 40"),
-      expect.stringContaining("open"),
+      expect.stringContaining("undecided"),
     ]);
     expect(byId(el, "icechunk-keep-ours").textContent).toContain("Keep mine: Session on main");
     expect(byId(el, "icechunk-keep-ours").textContent).toContain("ours · 14 changes, not committed");

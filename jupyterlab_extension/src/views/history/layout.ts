@@ -64,7 +64,7 @@ export class HistoryLayout {
     say(this.counts, parts.join(" · "));
     this.ontoField.hidden = count < 2;
     update(this.onto, ...branches.map((name) => h("option", { value: name, selected: name === onto }, name)));
-    say(this.footnote, reply.truncated ? "Older commits are not shown." : "Ctrl click a second commit to compare");
+    say(this.footnote, reply.truncated ? "Older commits are not shown." : "Ctrl-click a second commit to compare");
   }
 
   /** @param hidden number of commits in folded runs */

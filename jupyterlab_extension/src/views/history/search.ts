@@ -4,7 +4,7 @@ import type { Commits } from "../../core/commits";
 import type { Host } from "../../core/host";
 import type { Ref } from "../../core/protocol";
 
-/** Places of the commits whose message, id, author, refs or metadata contain a text in lower case. */
+/** Indices of the commits whose message, id, author, refs or metadata contain a text in lower case. */
 export function searchTexts(commits: Commits, refs: ReadonlyMap<number, Ref[]>, text: string): Set<number> {
   const found = new Set<number>();
   for (let at = 0; at < commits.count; at++) {
@@ -17,7 +17,7 @@ export function searchTexts(commits: Commits, refs: ReadonlyMap<number, Ref[]>, 
   return found;
 }
 
-/** The same asked of the kernel; null when its history is another one by now. */
+/** Search in the kernel; null if its history has changed meanwhile. */
 export async function searchInKernel(
   commits: Commits,
   host: Host,

@@ -133,12 +133,9 @@ export class ConflictList {
 
 function leftText(item: ConflictItem): (HTMLElement | string)[] {
   if (item.undecided > 0) {
-    const text = item.kind === "chunks" ? `${grouped(item.undecided)} left` : "open";
-    return [
-      h("b", null, text),
-      item.kind === "chunks" ? ` of ${grouped(item.chunks)}` : "",
-      h("span", { class: "icechunk-sr" }, " undecided"),
-    ];
+    if (item.kind === "node") return [h("b", null, "undecided")];
+    const sr = h("span", { class: "icechunk-sr" }, " undecided");
+    return [h("b", null, `${grouped(item.undecided)} left`), ` of ${grouped(item.chunks)}`, sr];
   }
   const what = item.kind === "chunks" ? plural(item.chunks, "chunk") : (item.choice ?? "");
   return [h("span", { class: "icechunk-tick", "aria-hidden": "true" }, "✓ "), what, h("span", { class: "icechunk-sr" }, " decided")];

@@ -22,8 +22,8 @@ export class ResolverHeader {
   readonly code = h("div", { class: "icechunk-code", hidden: true });
   private readonly title = h("h2", { class: "icechunk-heading" });
   private readonly onto = h("span", { class: "icechunk-between" });
-  private readonly undo = travelButton("Undo", "Ctrl Z");
-  private readonly redo = travelButton("Redo", "Ctrl Shift Z");
+  private readonly undo = travelButton("Undo", "Ctrl+Z");
+  private readonly redo = travelButton("Redo", "Ctrl+Shift+Z");
   private readonly script = button("Show as Python", { class: "icechunk-button icechunk-quiet", "aria-expanded": "false" });
 
   /** @param files buttons that save and load decisions */

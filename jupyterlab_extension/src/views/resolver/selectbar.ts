@@ -12,7 +12,7 @@ export class SelectBar {
 
   /** @param grid the chunk grid, which is created after this bar */
   constructor(signal: AbortSignal, grid: () => ChunkGridView) {
-    const title = "Select every conflicting chunk of this array (Ctrl A)";
+    const title = "Select every conflicting chunk of this array (Ctrl+A)";
     const all = small("All", { testid: "icechunk-select-all", title });
     const invert = small("Invert");
     const none = small("None", { title: "Esc" });
