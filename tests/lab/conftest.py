@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import browser_path
-from tests.lab.labtools import ARTIFACTS, CHROMIUM_ARGUMENTS, Lab, LabServer
+from tests.lab.labtools import ARTIFACTS, CHROMIUM_ARGUMENTS, PATIENCE, Lab, LabServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/lab/" in item.path.as_posix():
             item.add_marker("lab")
-            item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.timeout(4 * PATIENCE))
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +38,9 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Return a running headless Chromium."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=browser_path(), headless=True, args=CHROMIUM_ARGUMENTS
@@ -48,9 +49,18 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def one_page(server: LabServer, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A page of its own; afterwards nothing may have been asked of the outside."""
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """Return a browser context whose cache the pages of all tests share."""
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    yield context
+    context.close()
+
+
+def one_page(
+    server: LabServer, context: BrowserContext, request: pytest.FixtureRequest
+) -> Iterator[Lab]:
+    """A page of its own; afterwards nothing may have been requested from another machine."""
     page = Lab(server, context)
     before = request.session.testsfailed
     try:
@@ -59,18 +69,20 @@ def one_page(server: LabServer, browser: Browser, request: pytest.FixtureRequest
             name = re.sub(r"\W+", "-", request.node.name)
             page.screenshot(f"failed-{name}")
     finally:
-        context.close()
+        page.page.close()
         server.end_kernels()
-    assert page.external == [], "the page asked for something outside this machine"
+    assert page.external == [], "the page requested something from another machine"
     if server.application == "notebook":  # Notebook 7.6 has one of its own, without any extension
         page.errors[:] = [error for error in page.errors if "reading 'schema'" not in error]
     assert page.errors == [], "JavaScript errors on the page"
 
 
 @pytest.fixture
-def lab(lab_server: LabServer, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Lab]:
+def lab(
+    lab_server: LabServer, context: BrowserContext, request: pytest.FixtureRequest
+) -> Iterator[Lab]:
     """Return a page on JupyterLab."""
-    yield from one_page(lab_server, browser, request)
+    yield from one_page(lab_server, context, request)
 
 
 @pytest.fixture(scope="session")
@@ -86,10 +98,10 @@ def notebook_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabSer
 
 @pytest.fixture
 def notebook7(
-    notebook_server: LabServer, browser: Browser, request: pytest.FixtureRequest
+    notebook_server: LabServer, context: BrowserContext, request: pytest.FixtureRequest
 ) -> Iterator[Lab]:
     """Return a page on Jupyter Notebook 7."""
-    yield from one_page(notebook_server, browser, request)
+    yield from one_page(notebook_server, context, request)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Drive a real JupyterLab in a real browser, and nothing outside this machine.
+"""Drives a real JupyterLab in a real browser, and nothing outside this machine.
 
 `LabServer` starts JupyterLab in a folder of its own (settings, kernels' runtime files, workspaces);
 `Lab` is one browser page on it; `Notebook` one open document: run cells, ask the kernel, look.
@@ -27,7 +27,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from playwright.sync_api import BrowserContext, Locator, Page, Route
+    from playwright.sync_api import BrowserContext, Locator, Page, Request
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = Path(__file__).resolve().parent / "artifacts"
@@ -61,8 +61,16 @@ SETTINGS = {
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
 
-#: What a chunk grid says of its rows once the map is there: keys typed before go nowhere.
+#: Attribute `data-grid-rows` of a chunk grid that has its map; keys pressed earlier have no effect.
 MAP = re.compile("[1-9]")
+
+#: Seconds after which a step counts as failed. Every step ends by an event, so only a hang takes
+#: this long, also on a machine that is busy with other work.
+PATIENCE = 300.0
+
+#: First line of a cell that waits until all requests of a Run All command are in the kernel's
+#: queue: after an error the kernel drops only the requests that have arrived.
+HOLD = "while not __import__('pathlib').Path('go').exists(): __import__('time').sleep(0.02)\n"
 
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
@@ -101,7 +109,7 @@ class LabServer:
         self._home = home
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout: float = 90.0) -> LabServer:
+    def start(self, timeout: float = PATIENCE) -> LabServer:
         """Start it and wait until it answers."""
         self.folder.mkdir(parents=True)
         ARTIFACTS.mkdir(exist_ok=True)
@@ -146,7 +154,7 @@ class LabServer:
             except ProcessLookupError:
                 break
             try:
-                process.wait(timeout=15)
+                process.wait(timeout=30)
                 break
             except subprocess.TimeoutExpired:
                 continue
@@ -156,7 +164,7 @@ class LabServer:
         request = urllib.request.Request(
             self.url + path, method=method, headers={"Authorization": f"token {self.token}"}
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             body = answer.read()
         return json.loads(body) if body else None
 
@@ -223,20 +231,19 @@ class Lab:
         self.server = server
         self.external: list[str] = []
         self.errors: list[str] = []
-        context.route("**/*", self._guard)
         self.page: Page = context.new_page()
+        self.page.set_default_timeout(PATIENCE * 1000)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        # Chromium resolves no other name (CHROMIUM_ARGUMENTS); a route would switch its cache off.
+        self.page.on("request", self._note)
 
-    def _guard(self, route: Route) -> None:
-        parts = urlsplit(route.request.url)
+    def _note(self, request: Request) -> None:
+        parts = urlsplit(request.url)
         local = parts.scheme in ("blob", "data", "file")
-        if local or parts.hostname in ("127.0.0.1", "localhost"):
-            route.continue_()
-        else:
-            self.external.append(route.request.url)
-            route.abort()
+        if not local and parts.hostname not in ("127.0.0.1", "localhost"):
+            self.external.append(request.url)
 
-    def open(self, name: str, timeout: float = 90.0) -> Notebook:
+    def open(self, name: str, timeout: float = PATIENCE) -> Notebook:
         """Open a notebook of the server's folder and wait for its kernel to be idle."""
         self.page.goto(self.server.address(name))
         self.page.wait_for_function(
@@ -257,11 +264,45 @@ class Lab:
             [command, arguments],
         )
 
+    @property
+    def dark(self) -> bool:
+        """Whether the page has the dark theme."""
+        return self.page.locator("body").get_attribute("data-jp-theme-name") == THEMES["dark"]
+
     def theme(self, theme: Literal["light", "dark"]) -> None:
-        """Switch the theme and wait until its style sheet is in force."""
-        self.command("apputils:change-theme", theme=THEMES[theme])
-        self.page.wait_for_selector(f'body[data-jp-theme-name="{THEMES[theme]}"]', state="attached")
-        self.page.wait_for_timeout(300)
+        """Switch the theme and wait until the page and the views on it are drawn in its colours."""
+        if self.dark != (theme == "dark"):
+            self.command("apputils:change-theme", theme=THEMES[theme])
+        self.page.wait_for_function(
+            """([name, dark]) => document.body.dataset.jpThemeName === name
+                && [...document.querySelectorAll('.icechunk-root:not(.icechunk-panel)')].every(
+                    view => view.hasAttribute('data-icechunk-dark') === dark)""",
+            arg=[THEMES[theme], theme == "dark"],
+        )
+        self.frames(3)  # canvases are painted with the next frame
+
+    def frames(self, count: int) -> None:
+        """Wait until the page has painted a number of frames."""
+        self.page.evaluate(
+            """async count => {
+                for (let k = 0; k < count; k++) await new Promise(requestAnimationFrame);
+            }""",
+            count,
+        )
+
+    def settle(self) -> None:
+        """Wait until the focus stays: the front end moves it once more after cells have run."""
+        self.page.evaluate(
+            """async () => {
+                let last = null;
+                for (let same = 0; same < 30; same++) {
+                    await new Promise(requestAnimationFrame);
+                    if (document.activeElement !== last) same = 0;
+                    last = document.activeElement;
+                }
+                await new Promise(done => requestIdleCallback(done));
+            }"""
+        )
 
     def screenshot(self, name: str, of: Locator | None = None) -> Path:
         """Keep a picture of the page, or of one element, among the artefacts."""
@@ -294,6 +335,9 @@ class Lab:
 
 
 _PANEL = "const panel = window.jupyterapp.shell.currentWidget;"
+_LAST_PROMPT = (
+    "return panel.content.widgets.at(-1).node.querySelector('.jp-InputPrompt').textContent"
+)
 _WITH_TIMEOUT = """
     const within = (promise, ms) => Promise.race([
         promise,
@@ -317,7 +361,7 @@ class Notebook:
         """Return the element that holds a cell's outputs."""
         return self.cell(index).locator(".jp-Cell-outputArea")
 
-    def run(self, index: int, timeout: float = 60.0, allow_error: bool = False) -> list[Any]:
+    def run(self, index: int, allow_error: bool = False) -> list[Any]:
         """Run a cell and return its outputs (nbformat); an exception in it raises `LabError`."""
         self.page.evaluate(
             f"""async ([index, ms]) => {{
@@ -326,24 +370,28 @@ class Notebook:
                 panel.content.deselectAll();
                 await within(window.jupyterapp.commands.execute('notebook:run-cell'), ms);
             }}""",
-            [index, timeout * 1000],
+            [index, PATIENCE * 1000],
         )
-        self.wait_idle(timeout)
+        self.wait_idle()
         return self.outputs(index, allow_error)
 
-    def run_all(self, timeout: float = 180.0) -> None:
-        """Run every cell; an exception in one raises `LabError`."""
+    def run_held(self, command: str, folder: Path) -> None:
+        """Run a command that runs several cells, one of which begins with `HOLD`.
+
+        The held cell goes on when the prompt of the last cell shows that it is queued, and the
+        server has passed the requests on.
+        """
+        gate = folder / "go"
+        gate.unlink(missing_ok=True)
         self.page.evaluate(
-            f"""async ms => {{
-                {_WITH_TIMEOUT}
-                await within(window.jupyterapp.commands.execute('notebook:run-all-cells'), ms);
-            }}""",
-            timeout * 1000,
+            "command => { window.running = window.jupyterapp.commands.execute(command) }", command
         )
-        self.wait_idle(timeout)
-        self.page.wait_for_timeout(800)  # JupyterLab moves the focus once more
-        for index in range(self.cell_count()):
-            self.outputs(index)
+        self.page.wait_for_function(f"() => {{ {_PANEL} {_LAST_PROMPT} === '[*]:' }}")
+        self.lab.server.request("api/kernels")
+        self.lab.frames(10)
+        gate.touch()
+        self.page.evaluate("async () => { await window.running }")
+        self.wait_idle()
 
     def cell_count(self) -> int:
         """Return the number of cells."""
@@ -360,14 +408,21 @@ class Notebook:
                 raise LabError(f"cell {index}: {output['ename']}: {output['evalue']}")
         return found or []
 
-    def wait_idle(self, timeout: float = 60.0) -> None:
+    def wait_idle(self) -> None:
         """Wait until the kernel has nothing left to do."""
         self.page.wait_for_function(
-            f"() => {{ {_PANEL} return panel.sessionContext.session.kernel.status === 'idle' }}",
-            timeout=timeout * 1000,
+            f"() => {{ {_PANEL} return panel.sessionContext.session.kernel.status === 'idle' }}"
         )
 
-    def kernel(self, expression: str, timeout: float = 60.0) -> Any:
+    def wait_for(self, expression: str, value: Any) -> None:
+        """Wait until a Python expression has a value in the kernel."""
+        deadline = time.monotonic() + PATIENCE
+        while (found := self.kernel(expression)) != value:
+            if time.monotonic() > deadline:
+                raise LabError(f"{expression} is {found!r}, not {value!r}")
+            self.lab.frames(3)
+
+    def kernel(self, expression: str) -> Any:
         """Evaluate a Python expression in the kernel; its value must be JSON-able."""
         reply = self.page.evaluate(
             f"""async ([code, ms]) => {{
@@ -378,7 +433,7 @@ class Notebook:
                 }}).done, ms);
                 return done.content.user_expressions.value;
             }}""",
-            [f"__import__('json').dumps({expression})", timeout * 1000],
+            [f"__import__('json').dumps({expression})", PATIENCE * 1000],
         )
         if reply["status"] != "ok":
             raise LabError(f"{expression}: {reply['ename']}: {reply['evalue']}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import nbformat
 
@@ -42,8 +42,9 @@ def cell_of(grid: Locator, row: int, column: int) -> dict[str, float]:
 
 
 def in_both_themes(lab: Lab, name: str, of: Locator) -> None:
-    """Keep a picture in the dark and the light theme."""
-    for theme in ("dark", "light"):
+    """Keep a picture in the dark and the light theme, beginning with the theme of the page."""
+    themes: list[Literal["dark", "light"]] = ["dark", "light"]
+    for theme in themes if lab.dark else reversed(themes):
         lab.theme(theme)
         of.scroll_into_view_if_needed()
         lab.screenshot(f"{name}-{theme}", of)

@@ -42,7 +42,7 @@ def notebook(lab: Lab, notebooks: Path) -> Notebook:
     notebook = lab.open("views.ipynb")
     for index in range(len(CELLS)):
         notebook.run(index)
-    lab.page.wait_for_timeout(800)  # JupyterLab moves the focus once more
+    lab.settle()
     return notebook
 
 
@@ -118,7 +118,7 @@ def test_keys_and_names_are_settled_without_the_mouse(lab: Lab, notebooks: Path)
     notebook.run(0)
     notebook.run(1)
     page = lab.page
-    page.wait_for_timeout(800)  # JupyterLab moves the focus once more
+    lab.settle()
     resolver = notebook.output(1).get_by_test_id("icechunk-resolver")
     conflicts = resolver.locator("[role=listbox]")
 
@@ -162,7 +162,7 @@ def test_keys_and_names_are_settled_without_the_mouse(lab: Lab, notebooks: Path)
     expect(result).to_have_attribute("aria-label", re.compile("Result: mean"))
     expect(resolver.get_by_test_id("icechunk-counter")).to_contain_text("All 4 decisions made")
     press("icechunk-complete")
-    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main")
     attributes = notebook.kernel("dict(array(repo.readonly_session('main'), mode='r').attrs)")
     assert attributes == {"units": "K", "note": "mine"}
     names = "sorted(zarr.open_group(repo.readonly_session('main').store, mode='r').group_keys())"
@@ -201,6 +201,6 @@ def test_a_conflict_is_settled_without_the_mouse(lab: Lab, notebook: Notebook) -
     page.keyboard.type("No mouse")
     tab_to(page, resolver.get_by_test_id("icechunk-complete"))
     page.keyboard.press("Enter")
-    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main")
     assert notebook.kernel("resolver.status") == "committed"
     assert notebook.kernel("next(iter(repo.ancestry(branch='main'))).message") == "No mouse"

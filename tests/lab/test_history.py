@@ -26,7 +26,7 @@ def test_actions_folds_and_comparison(lab: Lab, notebooks: Path) -> None:
     notebook = lab.open("history.ipynb")
     notebook.run(0)
     notebook.run(1)
-    lab.page.wait_for_timeout(800)
+    lab.settle()
     view = notebook.output(1).get_by_test_id("icechunk-history")
     rows = view.get_by_test_id("icechunk-history-row")
     expect(view.locator(".icechunk-activitybar").first).to_be_visible()
@@ -76,5 +76,5 @@ def test_actions_folds_and_comparison(lab: Lab, notebooks: Path) -> None:
 
     notebook.kernel("[array(session).__setitem__(0, -1), session.commit('on try')][1]")
     notebook.kernel("commit_value(repo, 0, -2, 'made elsewhere')")
-    expect(rows.filter(has_text="made elsewhere")).to_have_count(1, timeout=30_000)
+    expect(rows.filter(has_text="made elsewhere")).to_have_count(1)
     expect(view.get_by_test_id("icechunk-verdict")).to_contain_text("conflicts")

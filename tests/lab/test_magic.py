@@ -1,4 +1,4 @@
-"""A cell as a transaction, in a real JupyterLab: commit, take back, and where commits come from."""
+"""A cell as a transaction, in a real JupyterLab: commit, roll back, provenance of commits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.lab.labtools import Lab, write_notebook
+from tests.lab.labtools import HOLD, Lab, write_notebook
 from tests.lab.story import in_both_themes
 
 CELLS = [
@@ -17,8 +17,7 @@ CELLS = [
     "sst[:] = 20\n"
     "await asyncio.sleep(0)\n"
     "float(sst[0, 0])",
-    '%%icechunk commit "Storm"\n'
-    'sst = zarr.open_array(store, path="SST")\n'
+    '%%icechunk commit "Storm"\n' + HOLD + 'sst = zarr.open_array(store, path="SST")\n'
     "sst[:] = -99\n"
     'raise ValueError("the instrument failed")',
     "%icechunk status",
@@ -34,10 +33,11 @@ def test_a_cell_commits_or_takes_back_what_it_did(lab: Lab, notebooks: Path) -> 
     write_notebook(notebooks / "transactions.ipynb", CELLS)
     notebook = lab.open("transactions.ipynb")
     for number in (0, 1):
-        notebook.run(number, timeout=90)
+        notebook.run(number)
     expect(notebook.output(1)).to_contain_text("20.0")
     expect(notebook.output(1)).to_contain_text("Calm sea")
 
+    (notebooks / "go").touch()
     failed = notebook.run(2, allow_error=True)
     assert [one["ename"] for one in failed if one["output_type"] == "error"] == ["ValueError"]
     expect(notebook.output(2)).to_contain_text("main is as it was before")
@@ -49,24 +49,19 @@ def test_a_cell_commits_or_takes_back_what_it_did(lab: Lab, notebooks: Path) -> 
     expect(notebook.output(4).get_by_test_id("icechunk-history")).to_contain_text("Calm sea")
     notebook.run(5)
     expect(notebook.output(5)).to_contain_text("transactions.ipynb")
-    told = notebook.kernel("shown.metadata")
-    assert told["run"] == 1
-    assert told["provenance"]["notebook"].endswith("transactions.ipynb")
-    assert told["provenance"]["execution_count"] == 2
-    assert told["provenance"]["cell"]
-    assert {"python", "zarr", "numpy"} <= set(told["provenance"]["packages"])
+    metadata = notebook.kernel("shown.metadata")
+    assert metadata["run"] == 1
+    assert metadata["provenance"]["notebook"].endswith("transactions.ipynb")
+    assert metadata["provenance"]["execution_count"] == 2
+    assert metadata["provenance"]["cell"]
+    assert {"python", "zarr", "numpy"} <= set(metadata["provenance"]["packages"])
     lab.screenshot("magic", notebook.output(5))
 
     notebook.run(6, allow_error=True)
     expect(notebook.output(6)).to_contain_text("nothing was done; add --yes")
     expect(notebook.output(6)).to_contain_text("leave 1 commit in no branch or tag")
-    lab.page.evaluate(
-        """async () => {
-            window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2;
-            await window.jupyterapp.commands.execute('notebook:run-all-below');
-        }"""
-    )
-    notebook.wait_idle()
+    lab.page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2 }")
+    notebook.run_held("notebook:run-all-below", notebooks)
     expect(notebook.cell(2)).to_contain_text("[8]")
     expect(notebook.output(2)).to_contain_text("the instrument failed")
     assert notebook.kernel("'later' in dir()") is False  # the failing cell stopped the rest
@@ -80,7 +75,7 @@ CONFLICT = [
     "from tests.widgets.scenes import array, climate, commit_value, values\nrepo = climate()\n"
     "%load_ext icechunk\n%icechunk status",
     'array(session)[3] = 5\n%icechunk commit "in the middle"\n6 * 7',
-    "array(session)[:2] = -2\ncommit_value(repo, slice(0, 2), -1, 'theirs')\n"
+    HOLD + "array(session)[:2] = -2\ncommit_value(repo, slice(0, 2), -1, 'theirs')\n"
     '%icechunk commit "mine"\nprint("published")',
     "later = 1",
     "%icechunk tag v1",
@@ -92,8 +87,7 @@ def test_run_all_stops_at_a_conflict_and_goes_on_once_it_is_decided(
 ) -> None:
     write_notebook(notebooks / "conflict.ipynb", CONFLICT)
     notebook = lab.open("conflict.ipynb")
-    lab.command("notebook:run-all-cells")
-    notebook.wait_idle()
+    notebook.run_held("notebook:run-all-cells", notebooks)
     expect(notebook.cell(2)).to_contain_text("[3]")
     note, value = notebook.outputs(1)
     assert "to main: in the middle" in note["data"]["text/plain"]
@@ -121,7 +115,7 @@ def test_run_all_stops_at_a_conflict_and_goes_on_once_it_is_decided(
     resolver.get_by_test_id("icechunk-keep-ours").click()
     expect(resolver.get_by_test_id("icechunk-message")).to_have_value("mine")
     resolver.get_by_test_id("icechunk-complete").click()
-    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main")
     in_both_themes(lab, "conflict-completed", output)
 
     for number in (3, 4):

@@ -1,4 +1,4 @@
-"""The resolver in a marimo app: decided by keyboard, committed, nothing asked of the outside."""
+"""The resolver in a marimo app: decided by keyboard, committed, no request to another machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.lab.labtools import ARTIFACTS, MAP, ROOT, Lab, LabError
+from tests.lab.labtools import ARTIFACTS, MAP, PATIENCE, ROOT, Lab, LabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def _(ConflictResolver, mine):
 
 
 class Marimo:
-    """An app that runs; what a page of `labtools` must know of its server."""
+    """A running app, with the attributes that `labtools.Lab` needs of its server."""
 
     def __init__(self, file: Path) -> None:
         with socket.socket() as free:
@@ -61,12 +61,12 @@ class Marimo:
                 stderr=subprocess.STDOUT,
             )
 
-    def wait(self, timeout: float = 60.0) -> None:
+    def wait(self, timeout: float = PATIENCE) -> None:
         """Wait until it answers."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                urllib.request.urlopen(self.url, timeout=5).close()
+                urllib.request.urlopen(self.url, timeout=PATIENCE).close()
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.3)
             else:
@@ -76,7 +76,7 @@ class Marimo:
     def stop(self) -> None:
         """End it."""
         self._process.terminate()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_the_resolver_in_marimo(marimo: Marimo, browser: Browser) -> None:
         lab.page.goto(marimo.url)
         resolver = lab.page.get_by_test_id("icechunk-resolver")
         counter = resolver.get_by_test_id("icechunk-counter")
-        expect(counter).to_contain_text("2 of 2", timeout=60_000)
+        expect(counter).to_contain_text("2 of 2")
         grid = resolver.get_by_test_id("icechunk-grid")
         expect(grid).to_have_attribute("data-grid-rows", MAP)
         grid.focus()
@@ -107,7 +107,7 @@ def test_the_resolver_in_marimo(marimo: Marimo, browser: Browser) -> None:
         expect(counter).to_contain_text("All 2 chunks decided")
         expect(resolver.get_by_test_id("icechunk-message")).to_have_value("Merged in marimo")
         resolver.get_by_test_id("icechunk-complete").click()
-        expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
+        expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main")
         lab.screenshot("marimo")
         assert lab.external == []
         assert lab.errors == []

@@ -16,7 +16,7 @@ def test_the_main_job_by_keyboard(notebook7: Lab) -> None:
     number = copy_quickstart(folder)
     notebook = lab.open("quickstart.ipynb")
     for name in ("init", "open-data", "write", "branch", "correct"):
-        notebook.run(number[name], timeout=120)
+        notebook.run(number[name])
     cells = notebook.cell_count()
 
     for name, first in (("history", "icechunk-history"), ("diff", "icechunk-diff")):
@@ -24,7 +24,7 @@ def test_the_main_job_by_keyboard(notebook7: Lab) -> None:
         view = notebook.output(number[name]).get_by_test_id(first)
         expect(view).to_contain_text("SST")
         in_both_themes(lab, f"notebook7-{name}", view)
-        lab.page.wait_for_timeout(800)  # the front end moves the focus once more
+        lab.settle()
         for control in view.locator(FOCUSABLE).all():
             if control.is_visible():
                 control.focus()
@@ -39,7 +39,7 @@ def test_the_main_job_by_keyboard(notebook7: Lab) -> None:
     expect(counter).to_contain_text("4 of 4")
     grid = resolver.get_by_test_id("icechunk-grid")
     expect(grid).to_have_attribute("data-grid-rows", MAP)
-    lab.page.wait_for_timeout(800)
+    lab.settle()
     grid.focus()
     lab.page.keyboard.type("aax")  # no keys of ours
     expect(counter).to_contain_text("4 of 4")
@@ -54,7 +54,7 @@ def test_the_main_job_by_keyboard(notebook7: Lab) -> None:
     message = resolver.get_by_test_id("icechunk-message")
     message.fill("By keyboard")
     message.press("Enter")
-    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main")
     assert notebook.cell_count() == cells
     (told,) = notebook.run(number["check"])
     assert "108 chunks of SST hold exactly what was chosen" in told["text"]

@@ -54,7 +54,7 @@ def test_the_main_job_with_the_mouse(
 ) -> None:
     notebook, number = quickstart
     for name in ("init", "open-data", "write", "branch", "correct"):
-        notebook.run(number[name], timeout=120)
+        notebook.run(number[name])
 
     notebook.run(number["history"])
     history = notebook.output(number["history"]).get_by_test_id("icechunk-history")
@@ -116,7 +116,7 @@ def test_the_main_job_with_the_mouse(
     tip = notebook.kernel("repo.lookup_branch('main')")
     assert notebook.kernel("session.has_uncommitted_changes")
     complete.click()
-    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main")
     assert notebook.kernel("repo.lookup_branch('main')") != tip
     in_both_themes(lab, "quickstart-committed", resolver)
 
@@ -159,7 +159,7 @@ def test_select_all_and_keep(
 ) -> None:
     notebook, number = quickstart
     for name in ("init", "open-data", "write", "branch", "correct", "ana", "resolve"):
-        notebook.run(number[name], timeout=120)
+        notebook.run(number[name])
     resolver = notebook.output(number["resolve"]).get_by_test_id("icechunk-resolver")
     expect(resolver.get_by_test_id("icechunk-grid")).to_have_attribute("data-grid-rows", "3")
     resolver.get_by_test_id("icechunk-select-all").click()
@@ -168,7 +168,7 @@ def test_select_all_and_keep(
     message = resolver.get_by_test_id("icechunk-message")
     message.fill("Mine everywhere")
     resolver.get_by_test_id("icechunk-complete").click()
-    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main")
     messages, _ = read_back(notebooks / "output" / "coads", tmp_path)
     assert messages[0][0] == "Mine everywhere"
 
@@ -192,7 +192,7 @@ def test_cells_are_merged_by_a_rule_and_by_hand(lab: Lab, notebooks: Path) -> No
     notebook = lab.open("merge.ipynb")
     notebook.run(0)
     notebook.run(1)
-    lab.page.wait_for_timeout(800)
+    lab.settle()
     resolver = notebook.output(1).get_by_test_id("icechunk-resolver")
     counter = resolver.get_by_test_id("icechunk-counter")
     expect(resolver.get_by_test_id("icechunk-cells")).to_contain_text(
@@ -223,7 +223,7 @@ def test_cells_are_merged_by_a_rule_and_by_hand(lab: Lab, notebooks: Path) -> No
     decisions = json.loads(Path(saved.value.path()).read_text())["decisions"]
     assert [decision["choice"] for decision in decisions] == ["merge-ours", "merge-theirs"]
     resolver.get_by_test_id("icechunk-complete").click()
-    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main", timeout=30_000)
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("main")
     assert notebook.kernel("values(repo)[0, 0, :3].tolist()") == [-1, -2, 2]
     assert notebook.kernel("values(repo)[2, 0, :4].tolist()") == [-1, -2, -2, 99]
 
@@ -233,14 +233,14 @@ def test_cancel_leaves_the_session_as_it_was(
 ) -> None:
     notebook, number = quickstart
     for name in ("init", "open-data", "write", "branch", "correct", "ana", "resolve"):
-        notebook.run(number[name], timeout=120)
+        notebook.run(number[name])
     before = notebook.kernel("[session.snapshot_id, session.status().updated_chunks]")
     resolver = notebook.output(number["resolve"]).get_by_test_id("icechunk-resolver")
     expect(resolver.get_by_test_id("icechunk-grid")).to_have_attribute("data-grid-rows", "3")
     resolver.get_by_test_id("icechunk-select-all").click()
     resolver.get_by_test_id("icechunk-keep-theirs").click()
     resolver.get_by_test_id("icechunk-cancel").click()
-    lab.page.wait_for_timeout(500)
+    expect(resolver.get_by_test_id("icechunk-result")).to_contain_text("Cancelled")
     assert notebook.kernel("[session.snapshot_id, session.status().updated_chunks]") == before
     assert notebook.kernel("resolver.status") == "cancelled"
 
@@ -250,7 +250,7 @@ def test_the_side_panel_lists_the_repositories_of_the_kernel(
 ) -> None:
     notebook, number = quickstart
     for name in ("init", "open-data", "write", "branch"):
-        notebook.run(number[name], timeout=120)
+        notebook.run(number[name])
     lab.command("icechunk:open")
     panel = lab.page.get_by_test_id("icechunk-panel")
     expect(panel).to_contain_text("main")

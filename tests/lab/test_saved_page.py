@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import expect
 
 from icechunk_widgets import ConflictResolver, Diff, History
-from icechunk_widgets.arrays.chunk_refs import repository_of
 from tests.widgets.scenes import clash, climate
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def test_history_from_disk(page: Page, tmp_path: Path, artifacts: Path) -> None:
 
 def test_diff_from_disk(page: Page, tmp_path: Path, artifacts: Path) -> None:
     mine = clash(climate())
-    Diff(repository_of(mine), None, mine).to_html(tmp_path / "page.html")
+    Diff(mine.repository, None, mine).to_html(tmp_path / "page.html")
     page.goto((tmp_path / "page.html").as_uri())
     expect(page.get_by_test_id("icechunk-diff-node")).to_contain_text("4 of 8 chunks")
     expect(page.locator(".icechunk-stats").first).to_contain_text("mean")
