@@ -51,6 +51,13 @@ def new_node_id() -> NodeId:
 
 def id_text(raw: bytes) -> str:
     """Return the Crockford base-32 text of an id (20 characters for 12 bytes, 13 for 8)."""
+    if len(raw) == OBJECT_ID_SIZE:  # written out, as every key and every row of a log has one
+        p, n = _PAIRS, int.from_bytes(raw, "big") << 4
+        return (
+            f"{p[n >> 90]}{p[n >> 80 & 1023]}{p[n >> 70 & 1023]}{p[n >> 60 & 1023]}"
+            f"{p[n >> 50 & 1023]}{p[n >> 40 & 1023]}{p[n >> 30 & 1023]}{p[n >> 20 & 1023]}"
+            f"{p[n >> 10 & 1023]}{p[n & 1023]}"
+        )
     chars, spare, shifts = _SHIFTS[len(raw)]
     number = int.from_bytes(raw, "big") << spare
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in shifts])[:chars]

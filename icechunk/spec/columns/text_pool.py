@@ -130,9 +130,9 @@ class TextPool:
 
     def raw(self, row: int) -> bytes | None:
         """Bytes of a row's text, or None."""
-        length = int(self.length[row])
-        start = int(self.start[row])
-        return None if length < 0 else bytes(self.data[start : start + length])
+        # `item` is twice as fast as an index followed by `int`.
+        length, start = self.length.item(row), self.start.item(row)
+        return None if length < 0 else self.data[start : start + length]
 
     def text(self, row: int) -> str | None:
         """Text of a row, or None; what is not UTF-8 shows as replacement characters."""

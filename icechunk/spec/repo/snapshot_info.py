@@ -80,11 +80,11 @@ class SnapshotInfo(Shown):
 
     def __getattr__(self, name: str) -> Any:
         content = self.__dict__
-        listing = content.get("_listing")
-        if name not in _FROM_RECORD or listing is None:
+        listing, reading = content.get("_listing"), _FROM_RECORD.get(name)
+        if reading is None or listing is None:
             raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
         listing.asked.add(name)
-        source, make = _FROM_RECORD[name]
+        source, make = reading
         value = content[name] = make(listing.records.value(content["_at"], source))
         return value
 
