@@ -1,6 +1,6 @@
 """Names that other programs use and this project does not: vulture counts them as used.
 
-An entry here is a public name. What only tests use is dead code: delete both.
+Add what other programs may call. What only tests call is dead code: delete it with its tests.
 """
 
 # Public methods, properties and arguments.

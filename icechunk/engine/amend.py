@@ -1,4 +1,4 @@
-"""Amend: replace the tip of a branch by a snapshot that also holds this session's changes."""
+"""Amend: replace the tip of a branch by one that also holds the changes of a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,19 @@
-"""Commit: write the files, make them durable, move the branch; rebase and retry when asked."""
+"""Commit: write the files, make them durable, move the branch; rebase and retry when asked.
+
+The steps of a commit, and what a crash after each of them leaves behind:
+
+1. Manifests, snapshot and transaction log are written (`flush`): files that nothing refers to,
+   until garbage collection deletes them.
+2. They are synced (`made_durable`): the same.
+3. The snapshot's id is noted in the session (`Transaction.attempt`), so that an interrupt after
+   the next step does not lose track of it.
+4. The branch is moved by compare-and-swap of the ``repo`` object (in spec 1: of the ref): this is
+   the commit.
+5. The session becomes read-only at the snapshot (`Transaction.finish`).
+
+Locks are taken in this order: the transaction's turn, the storage's lock of the ``repo`` object,
+the transaction's lock.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +48,11 @@ from icechunk.spec.snapshot.snapshot import Snapshot
 from icechunk.spec.transaction_log.log import TransactionLog
 
 Register = Callable[[str, ObjectId, SnapshotRecord], None]
-"""Makes a snapshot the tip of a branch that was at another one: (branch, expected tip, record)."""
+"""Makes a snapshot the tip of a branch: (branch, tip expected so far, record of the snapshot)."""
 
 
 class ForkedSessionError(SessionStateError, TypeError):
-    """A fork was asked to commit; also the `TypeError` that icechunk 1 raised."""
+    """Raised when a fork is committed; also a `TypeError`, as in icechunk 1."""
 
     __module__ = "icechunk"
 
@@ -99,14 +114,14 @@ def commit(
             rebase(transaction, rebase_with)
             attempts += 1
 
-    # Also between the tries nobody writes: that could get lost.
+    # Writes are refused between the tries, too: a rebase would not see them.
     return transaction.exclusively(attempt_and_rebase)
 
 
 def requested(
     transaction: Transaction, verb: str, message: str, metadata: dict[str, Any] | None
 ) -> Request:
-    """What a call asks for, with the default metadata of the repository handle."""
+    """Arguments of a call, with the default metadata of the repository handle merged in."""
     refuse_lineage_key(metadata)
     merged = {**transaction.ctx.default_metadata, **json_object(metadata)}
     return Request(verb, message, merged)
@@ -118,7 +133,7 @@ def _own(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_committable(transaction: Transaction, *, allow_empty: bool) -> None:
-    """Refuse what cannot become the tip of a branch.
+    """Raise unless a transaction can be committed.
 
     Raises
     ------
@@ -143,7 +158,7 @@ def check_committable(transaction: Transaction, *, allow_empty: bool) -> None:
 
 
 def _as_new_tip(transaction: Transaction) -> Register:
-    """How a commit is registered; moves only where the repository allows them at that moment."""
+    """Function that moves the branch; for moves it checks the flag in the state it replaces."""
     ref_store = transaction.ctx.ref_store
     if not transaction.changes.moves:
         return ref_store.commit
@@ -195,7 +210,7 @@ def flush_detached(
 
 
 def write_base(transaction: Transaction) -> Snapshot:
-    """Write what a transaction sees as the base of forks: a snapshot that no list knows."""
+    """Write the state of a transaction as the base of forks: a snapshot that no branch lists."""
     ctx = transaction.ctx
     metadata = dict(ctx.default_metadata)
     flushed = flush(ctx, transaction.base, transaction.changes, "fork", metadata)
@@ -218,7 +233,7 @@ def publish(
     metadata: dict[str, Any] | None = None,
     log_of: Callable[[ChangeSet], TransactionLog] | None = None,
 ) -> ObjectId:
-    """Write a transaction's files, make them durable, and let a branch point to them.
+    """Write a transaction's files, make them durable, and move its branch to them.
 
     The caller holds the transaction's turn (`Transaction.exclusively`).
 
@@ -231,15 +246,15 @@ def publish(
     register : callable
         Moves the branch.
     metadata : dict, optional
-        Of the snapshot, when it holds more than was asked for.
+        Metadata of the snapshot; that of the request by default.
     log_of : callable, optional
-        Transaction log to write for the changes, when it says more than they do.
+        Transaction log for the changes; by default the one that follows from them.
     """
 
     ctx, base, branch = transaction.ctx, transaction.base, transaction.branch
     assert branch is not None
     if ctx.storage.blocking_ok:
-        # Cheap there, and it saves writing files for a commit that is lost already.
+        # Takes microseconds there, and saves writing files for a commit that cannot succeed.
         ctx.ref_store.require_tip(branch, base.id)
     changes = transaction.changes
     log = None if log_of is None else log_of(changes)
@@ -254,8 +269,8 @@ def publish(
     try:
         made_durable(transaction, flushed, move_branch)
     except (ConflictError, RefNotFoundError, ReadOnlyError):
-        # Only these prove that nothing was published; after any other failure the files may
-        # be part of the branch already.
+        # Only these prove that nothing was published.  After any other failure, such as a lost
+        # answer, the branch may refer to the files already: they must stay.
         transaction.withdraw(publication)
         transaction.discard_files(flushed.keys)
         raise

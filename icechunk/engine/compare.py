@@ -1,4 +1,4 @@
-"""Compare two snapshots, or what sessions see, by what they hold, whatever their history."""
+"""Compare the content of two snapshots or sessions, independent of their histories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from icechunk.spec.transaction_log.diff import Diff
 
 
 def compare(ctx: RepoContext, before: ObjectId, after: ObjectId) -> Diff:
-    """Difference of any two snapshots: siblings, in reverse, or equal.
+    """Difference of any two snapshots, related or not.
 
     Nodes are matched by id; a node that was removed and made again is both deleted and new.
     Chunks differ when their references do.
@@ -28,7 +28,7 @@ def compare(ctx: RepoContext, before: ObjectId, after: ObjectId) -> Diff:
 
 
 def compare_sessions(before: Transaction, after: Transaction) -> Diff:
-    """Difference of what two transactions see, their uncommitted changes included.
+    """Difference of two transactions, their uncommitted changes included.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def compare_sessions(before: Transaction, after: Transaction) -> Diff:
 
 
 class SessionView:
-    """What a transaction sees at this moment.
+    """The nodes and chunks of a transaction at one moment.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class SessionView:
         return reader
 
     def is_edited(self, node: NodeSnapshot) -> bool:
-        """Whether an array's manifests do not tell all about its chunks."""
+        """Whether chunks of an array may differ from its manifests."""
         changes = self._transaction.changes
         return node.id in changes.chunks or node.id in changes.updated
 

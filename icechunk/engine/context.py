@@ -1,4 +1,4 @@
-"""The one handle that the engine passes down: a repository's storage, files, truth and settings."""
+"""The shared state of one repository handle: storage, files, refs and settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NETWORK_RETRIES = Retries(max_tries=5, initial_backoff_ms=100, max_backoff_ms=1
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class RepoContext:
-    """Everything that the sessions of one repository handle share.
+    """State that all sessions of one repository handle share.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class RepoContext:
     authorized : dict
         Credentials of the virtual chunk containers that may be read, by URL prefix.
     virtual : VirtualChunks
-        What reads them.
+        Reads virtual chunks.
     token : str
-        Names this handle in pickles: all copies of one handle in a process are one handle.
+        Identifies this handle in pickles: its copies in one process share one object.
     """
 
     storage: Storage
@@ -54,7 +54,7 @@ class RepoContext:
         settings = self.settings
         tuning = settings.storage
         if self.storage.blocking_ok and tuning.retries.max_tries == 1:
-            # Local storage has nothing to try again; the network has.
+            # Local storage does not retry; requests for virtual chunks may have to.
             tuning = tuning._replace(retries=_NETWORK_RETRIES)
         virtual = VirtualChunks(settings.containers, self.authorized, tuning)
         object.__setattr__(self, "virtual", virtual)
@@ -114,9 +114,9 @@ def unpickle(
     default_metadata: dict[str, Any],
     authorized: dict[str, Any],
 ) -> RepoContext:
-    """The handle again in this process; nothing is fetched for it.
+    """Restore a handle in this process, without I/O.
 
-    Copies of one handle are one; copies of different handles on the same place share one cache.
+    Copies of one handle share one object; handles on the same storage share one cache.
     """
     known = _copies.get(token)
     if known is not None:

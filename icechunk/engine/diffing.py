@@ -14,18 +14,18 @@ from icechunk.spec.transaction_log.diff import Diff, DiffBuilder
 
 
 def status(transaction: Transaction) -> Diff:
-    """What a session changed since its base."""
+    """Changes of a session since its base."""
     builder = DiffBuilder()
 
     def look() -> Diff:
         builder.add(transaction_log(transaction.base_id, transaction.changes))
         return builder.build(transaction.base.nodes, transaction.tree)
 
-    return held(transaction.lock, look)  # others may be writing
+    return held(transaction.lock, look)  # other threads may be writing
 
 
 def diff(ctx: RepoContext, before: ObjectId, after: ObjectId, *, any_states: bool = False) -> Diff:
-    """What the commits after one snapshot, up to another, changed.
+    """Changes of the commits after one snapshot, up to and including another.
 
     Raises
     ------

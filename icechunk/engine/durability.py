@@ -1,10 +1,10 @@
-"""That everything a new snapshot refers to is really there when it is published.
+"""Make the files of a new snapshot durable, and check that they exist when it is published.
 
-Garbage collection whose cut-off is newer than the start of a running session may delete what that
-session has written.  A commit must then fail: a snapshot of missing data is worse than none.
-Collections delete under the same lock that is held here from the check to the publication, and
-look for new snapshots before every batch; where a storage has no locks, both sides still look, and
-what is left is the moment between the two requests.
+Garbage collection with a cut-off newer than the start of a running session may delete objects that
+the session wrote.  The commit must then fail: a snapshot that refers to missing data is worse than
+no commit.  Collections delete under the same lock that is held here from the check to the
+publication, and look for new snapshots before every batch.  Where a storage has no locks, both
+sides still look; the time between the two requests stays unprotected.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NAMED = 3
 
 
 def made_durable(transaction: Transaction, flushed: Flushed, publish: Callable[[], None]) -> None:
-    """Make the files of a snapshot durable, and publish it while they are known to be there.
+    """Sync the files of a snapshot, then check that they exist and publish it under one lock.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def _collected_since(ctx: RepoContext, time: int) -> bool:
 
 
 def _needed(transaction: Transaction, keys: Sequence[str]) -> list[str]:
-    """Keys of the files that are there; raises when one is missing that something refers to."""
+    """Keys of the files that exist; raise when one is missing that the snapshot refers to."""
     storage = transaction.ctx.storage
     found = map_parallel(storage.head, keys, limit=1 if storage.blocking_ok else None)
     there: list[str] = []
@@ -90,7 +90,7 @@ def _needed(transaction: Transaction, keys: Sequence[str]) -> list[str]:
     files = [key for key in missing if key not in lost]
     arrays = sorted(_referring(transaction, gone))
     if not files and not arrays:
-        # Chunks that were written over since: nothing needs them.
+        # Chunks that the session wrote over: the snapshot does not refer to them.
         transaction.changes.objects.difference_update(gone)
         return there
     transaction.discard_files(there)
@@ -107,7 +107,7 @@ def _needed(transaction: Transaction, keys: Sequence[str]) -> list[str]:
 
 
 def _referring(transaction: Transaction, gone: set[ObjectId]) -> Iterator[str]:
-    """Paths of the arrays whose changed chunks are in some objects."""
+    """Paths of the arrays with changed chunks in given objects."""
     wanted = np.frombuffer(b"".join(gone), "S12")
     for node in transaction.tree:
         edits = transaction.changes.chunks.get(node.id)

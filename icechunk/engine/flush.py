@@ -1,4 +1,7 @@
-"""From a base and its changes to the files of a new snapshot; nothing becomes visible here."""
+"""Write the files of a new snapshot: manifests, snapshot, transaction log.
+
+Nothing becomes visible here.  After a crash the files stay until garbage collection deletes them.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +107,7 @@ def flush(
 
 
 def _commit_time(base: Snapshot) -> int:
-    """Now, or just after the base where clocks differ a little: times must increase."""
+    """Time of the new snapshot: now, but after the base even where clocks differ a little."""
     at = now_us()
     if at <= base.flushed_at:
         if base.flushed_at - at > MAX_SKEW_US:
@@ -122,7 +125,7 @@ def _commit_time(base: Snapshot) -> int:
 def _write_manifests(
     files: RepositoryFiles, parts: list[Part], *, shared: bool
 ) -> list[tuple[Part, ManifestInfo]]:
-    """Write the manifests, small arrays together where manifests are shared."""
+    """Write the manifests; where manifests are shared, one holds several small arrays."""
     groups = _shared_groups(parts) if shared else [[part] for part in parts]
 
     def write(group: list[Part]) -> ManifestInfo:
@@ -136,7 +139,7 @@ def _write_manifests(
 
 
 def _shared_groups(parts: list[Part]) -> list[list[Part]]:
-    """Divide what has to be written into manifests, small arrays together."""
+    """Assign parts to manifests; small arrays share them."""
     groups: list[list[Part]] = []
     shared: list[Part] = []
     per_node: dict[NodeId, int] = {}
@@ -168,7 +171,7 @@ def _with_manifests(node: NodeSnapshot, refs: dict[NodeId, list[ManifestRef]]) -
 def _referenced(
     nodes: NodeTable, known: dict[ObjectId, ManifestInfo]
 ) -> dict[ObjectId, ManifestInfo]:
-    """Every manifest that a node refers to."""
+    """Infos of the manifests that the nodes refer to."""
     used = nodes.manifest_ids()
     if used == known.keys():
         return known

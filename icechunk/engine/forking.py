@@ -1,4 +1,4 @@
-"""Forks: children of a transaction that travel to other threads and processes and come back."""
+"""Forks: copies of a transaction for other threads and processes, to be merged back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from icechunk.spec.snapshot.snapshot import Snapshot
 
 
 def fork(transaction: Transaction) -> Transaction:
-    """A child over what the transaction sees now, with no changes of its own.
+    """Fork a transaction: its present state becomes the base of a child without changes.
 
     Raises
     ------
@@ -49,9 +49,9 @@ def fork(transaction: Transaction) -> Transaction:
 
 
 def draft(transaction: Transaction) -> tuple[Transaction, int]:
-    """A copy of a transaction to try changes of the hierarchy in, and the revision it is made of.
+    """Copy a transaction to change the hierarchy in; also return the revision of the copy.
 
-    What fails half way leaves the transaction as it was; what succeeds is taken over by `adopt`.
+    A failure half way leaves the transaction as it was; `adopt` takes over a success.
     """
     revision, changes = transaction.copied()
     copy = Transaction(
@@ -90,7 +90,7 @@ def check_mergeable(into: Transaction, child: Transaction, *, any_base: bool = F
     Parameters
     ----------
     into, child : Transaction
-        Where to, and what from.
+        Receiver, and source of the changes.
     any_base : bool
         Accept a child that was made over another snapshot.
 
@@ -130,7 +130,7 @@ def check_mergeable(into: Transaction, child: Transaction, *, any_base: bool = F
 
 
 def merge_children(into: Transaction, children: list[Transaction], *, last_wins: bool) -> None:
-    """Take in the changes of other transactions, all of them or none.
+    """Merge the changes of other transactions into one, all of them or none.
 
     Raises
     ------
@@ -151,7 +151,8 @@ def merge_children(into: Transaction, children: list[Transaction], *, last_wins:
             merge(changes, into.base.nodes, one, same)
         return changes
 
-    # Chunks may have to be read: not with the lock held, unless the session does not stand still.
+    # Merging may read chunks, so it runs without the lock.  If the session changed meanwhile, it
+    # runs again with the lock held.
     before, former = into.copied()
     changes = united(former)
 
@@ -164,7 +165,7 @@ def merge_children(into: Transaction, children: list[Transaction], *, last_wins:
 
 
 def _as_forks(children: list[Transaction], files: RepositoryFiles) -> list[Fork]:
-    """The states that children started from, and what they changed since."""
+    """State of every child at the fork, and its changes since."""
     tables: dict[tuple[ObjectId, NodeId], ChunkTable] = {}
 
     def references(base: Snapshot, node: NodeSnapshot) -> ChunkTable:
@@ -185,7 +186,7 @@ def _as_forks(children: list[Transaction], files: RepositoryFiles) -> list[Fork]
 
 @dataclass(frozen=True, slots=True)
 class SessionRecipe:
-    """What travels of a transaction: references and settings, never clients."""
+    """The pickled form of a transaction: references and settings, no clients."""
 
     ctx: RepoContext
     base: ObjectId
@@ -197,7 +198,7 @@ class SessionRecipe:
 
     @classmethod
     def of(cls, transaction: Transaction) -> SessionRecipe:
-        """Recipe of a transaction; its chunks are durable from here on."""
+        """Recipe of a transaction, whose chunks are made durable first."""
         transaction.seal()
         _, changes = transaction.copied()
         return cls(
@@ -211,9 +212,9 @@ class SessionRecipe:
         )
 
     def restore(self) -> Transaction:
-        """The transaction again, in this process; nothing is fetched for it.
+        """Restore the transaction in this process, without I/O.
 
-        A copy made under `Session.allow_pickling` may be pickled again: it has to come back.
+        A copy made under `Session.allow_pickling` may be pickled again, to return its changes.
         """
         again = Transaction(
             self.ctx, self.base, mode=self.mode, branch=self.branch, changes=self.changes

@@ -1,4 +1,4 @@
-"""Log lines of what a session does to its branch: commit, amend, flush, rebase."""
+"""Log the operations of a session: commit, amend, flush, rebase."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Operation = Callable[Concatenate[Transaction, P], R]
 
 
 def logged(operation: str) -> Callable[[_Operation[P, R]], _Operation[P, R]]:
-    """Make a function of a transaction log branch, snapshots, time and outcome at level INFO.
+    """Decorate an operation so that it logs branch, snapshots, time and outcome at level INFO.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ def logged(operation: str) -> Callable[[_Operation[P, R]], _Operation[P, R]]:
             if not log.isEnabledFor(logging.INFO):
                 return function(transaction, *args, **kwargs)
             before = id_text(transaction.base_id)
-            with timed(log, operation, branch=transaction.branch, base=before) as facts:
+            with timed(log, operation, branch=transaction.branch, base=before) as fields:
                 result = function(transaction, *args, **kwargs)
-                facts["snapshot"] = id_text(transaction.base_id)
+                fields["snapshot"] = id_text(transaction.base_id)
             return result
 
         return run

@@ -1,4 +1,4 @@
-"""Which manifests a commit keeps, patches and writes anew."""
+"""Decide which manifests a commit keeps, patches and replaces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from icechunk.spec.snapshot.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """References of one array, or of a part of its chunk grid, that need a new manifest.
+    """References of one array, or of a part of its chunk grid, for a new manifest.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Part:
     extents : Extents
         Box around the chunks.
     content : ChunkTable or ManifestPatch
-        All of the references, or what changes in a manifest that exists.
+        All references, or the changes of an existing manifest.
     """
 
     node_id: NodeId
@@ -46,14 +46,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ManifestPlan:
-    """What becomes of the manifests of the arrays that changed.
+    """Manifests of the changed arrays: those that stay, and the content of new ones.
 
     Attributes
     ----------
     kept : dict of NodeId to tuple of ManifestRef
         Manifests that stay as they are, for each of these arrays.
     parts : list of Part
-        What has to be written.
+        Content of new manifests.
     """
 
     kept: dict[NodeId, tuple[ManifestRef, ...]]
@@ -63,7 +63,7 @@ class ManifestPlan:
 def plan_manifests(
     ctx: RepoContext, base: Snapshot, changed: Iterable[NodeSnapshot], changes: ChangeSet
 ) -> ManifestPlan:
-    """Decide for every array that changed which manifests it keeps and which it needs.
+    """Plan the manifests of every array that changed.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def plan_manifests(
 
 
 class _ArrayPlan:
-    """The present split rules applied to one array: a new manifest per changed cell."""
+    """Plan of one array by the present split rules: a new manifest for every changed cell."""
 
     def __init__(
         self, ctx: RepoContext, base: Snapshot, changes: ChangeSet, node: NodeSnapshot
@@ -106,7 +106,7 @@ class _ArrayPlan:
         self._tables: dict[ObjectId, ChunkTable] = {}
 
     def run(self, parts: list[Part]) -> list[ManifestRef]:
-        """Append what has to be written; return what stays."""
+        """Append the parts to write; return the manifests that stay."""
         edits = self._changes.chunks.get(self._node.id)
         table = ChunkTable.empty(len(self._array.shape)) if edits is None else edits.table()
         if not self._array.manifests and not len(table):
@@ -141,7 +141,7 @@ class _ArrayPlan:
         return (tuple(cell) for cell in product(*ranges))
 
     def _fits(self, ref: ManifestRef, cell: Extents) -> bool:
-        """Whether a manifest can serve a cell as it is."""
+        """Whether a manifest can stay: it lies in one cell, and no resize cuts it."""
         if not covers(cell, ref.extents):
             return False
         shrunk = self._shrunk
@@ -150,7 +150,7 @@ class _ArrayPlan:
     def _by_manifest(
         self, refs: Sequence[ManifestRef], edits: ChunkTable
     ) -> list[tuple[ManifestRef, ChunkTable]] | None:
-        """Edits of each manifest of a cell with too many references for one; None to join them."""
+        """Edits by manifest, for a cell with too many references for one; None to join all."""
         if len(refs) < 2 or sum(map(self._weight, refs)) <= MAX_MANIFEST_REFS:
             return None
         split = [(ref, edits.within(ref.extents)) for ref in refs]
@@ -163,7 +163,7 @@ class _ArrayPlan:
     def _changed(
         self, cell: Extents, refs: Sequence[ManifestRef], edits: ChunkTable, *, fits: bool
     ) -> Iterator[Part]:
-        """What to write for a cell and the manifests that had its references so far."""
+        """Parts to write for a cell whose references are in some manifests so far."""
         if fits and len(refs) == 1 and self._weight(refs[0]) >= SMALLEST:
             manifest = self._ctx.files.manifest(refs[0].object_id, self._weight(refs[0]))
             patch = plan_patch(manifest, self._node.id, edits)
@@ -177,7 +177,7 @@ class _ArrayPlan:
             yield Part(self._node.id, table.extents(), table)
 
     def _table(self, ref: ManifestRef) -> ChunkTable:
-        """References of one manifest that the session still sees."""
+        """References of one manifest that no resize removed."""
         table = self._tables.get(ref.object_id)
         if table is None:
             alone = self._node

@@ -1,4 +1,4 @@
-"""The operations log of a repository, across the files it is spread over."""
+"""Read the operations log of a repository, which is spread over several files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from icechunk.spec.repo.updates import Update
 def operations(ctx: RepoContext) -> Iterator[Update]:
     """Every change of a repository, newest first.
 
-    The present state is read at once, older files as the iteration gets there.
+    The present state is read at the call, older files during the iteration.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Chunk bytes in and out: inline from memory, native from objects and packs, virtual from afar."""
+"""Read and write the bytes of chunks: inline, native (objects and packs) and virtual."""
 
 from __future__ import annotations
 

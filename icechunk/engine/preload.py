@@ -1,4 +1,4 @@
-"""What a session is likely to need, fetched in the background when it opens."""
+"""Fetch the base and manifests in the background when a session opens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def preloading(transaction: Transaction) -> Transaction:
-    """Begin to fetch the base, and the manifests that the configuration wants ahead.
+    """Begin to fetch the base, and the manifests that the preload configuration selects.
 
     Returns at once; a use that comes before the base is there waits for the same request.
 
@@ -55,7 +55,7 @@ def preloading(transaction: Transaction) -> Transaction:
 
 
 def wanted(ctx: RepoContext, base: Snapshot) -> Iterator[ManifestInfo]:
-    """Manifests to be fetched ahead: each once, none that is in memory.
+    """Manifests to preload: each once, and none that is in memory.
 
     The first ``max_arrays_to_scan`` arrays in path order are looked at; a manifest that meets the
     condition but has more references than are left of ``max_total_refs`` is passed over.
@@ -85,7 +85,7 @@ def wanted(ctx: RepoContext, base: Snapshot) -> Iterator[ManifestInfo]:
 
 
 def _begin(transaction: Transaction) -> None:
-    """Fetch the base, find out what else to fetch and share it out to a few threads."""
+    """Fetch the base, then its manifests on a few threads."""
     ctx = transaction.ctx
     try:
         infos = list(wanted(ctx, transaction.base))

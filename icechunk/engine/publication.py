@@ -1,8 +1,9 @@
-"""A snapshot on its way into the repository, and what a call that asks for it again is answered.
+"""Publish a snapshot so that an interrupt cannot separate the session from the repository.
 
 Publishing is one compare-and-swap, and an interrupt can arrive after it was carried out but before
-the session knows.  So a transaction writes down what it is about to publish first.  Whatever comes
-next looks whether the snapshot is in the repository, and adopts it.
+the session knows.  A transaction therefore notes the snapshot before the swap.  The next operation
+looks for the snapshot in the repository; if it is there, the session becomes read-only at it, and
+the same call made again returns its id instead of committing twice.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a call asked for: the same call made again asks for the same.
+    """The arguments of a commit; a repeated call has an equal request.
 
     Attributes
     ----------
@@ -47,9 +48,9 @@ class Publication:
     branch : str or None
         Branch that it moves; None for a snapshot without a branch.
     record : SnapshotRecord
-        The snapshot; its files are written.
+        The snapshot, whose files are written.
     request : Request
-        What it answers.
+        The call that made it.
     """
 
     def __init__(self, branch: str | None, record: SnapshotRecord, request: Request) -> None:
@@ -60,7 +61,7 @@ class Publication:
 
     @property
     def id(self) -> ObjectId:
-        """The snapshot's."""
+        """Id of the snapshot."""
         return self.record.id
 
     def __str__(self) -> str:
@@ -68,7 +69,7 @@ class Publication:
 
 
 class Publishing(ABC):
-    """What a transaction knows of its publications.
+    """The publications of a transaction, finished and uncertain.
 
     Parameters
     ----------
@@ -78,14 +79,14 @@ class Publishing(ABC):
     Attributes
     ----------
     published : Publication or None
-        What made this transaction read-only.
+        The one that made this transaction read-only.
     """
 
     def __init__(self, ctx: RepoContext) -> None:
         self.ctx = ctx
         self.published: Publication | None = None
         self._attempts: dict[ObjectId, Publication] = {}  # may be in the repository: see `learn`
-        self._unclear = False  # nobody has looked since the last of them
+        self._unclear = False  # not looked for since the last of them
         self._turn = ProcessLock()  # of the thread that commits or rebases
         self._committing = False
 
@@ -98,7 +99,7 @@ class Publishing(ABC):
         vars(self).update(_attempts={**self._attempts, publication.id: publication}, _unclear=True)
 
     def withdraw(self, publication: Publication) -> None:
-        """Note that a snapshot was not published for certain."""
+        """Note that a snapshot was certainly not published."""
         self._attempts.pop(publication.id, None)
 
     def finish(self, publication: Publication) -> ObjectId:
@@ -108,10 +109,10 @@ class Publishing(ABC):
         return publication.id
 
     def learn(self) -> bool:
-        """Look whether a snapshot that was to be published is in the repository, and adopt it.
+        """Look whether the repository has a snapshot of an interrupted attempt, and adopt it.
 
-        A request that was interrupted may still be carried out later, so that attempts that were
-        not found are looked for again before the next one.
+        The storage may carry out an interrupted request later, so an attempt that was not found is
+        looked for again before the next one.
         """
         for publication in list(self._attempts.values()):
             if self.ctx.ref_store.has_published(publication.branch, publication.record):
@@ -126,19 +127,19 @@ class Publishing(ABC):
         return False
 
     def settle(self) -> None:
-        """Learn what became of an interrupted publication before its outcome matters."""
+        """Find out whether an interrupted publication was carried out, if there was one."""
         if self._unclear and not self._committing:
             held(self._turn, self.learn)
 
     def answer(self, request: Request) -> ObjectId | None:
-        """Snapshot that answers a call which was made before, but whose result was not returned."""
+        """Snapshot of an equal call that was carried out and whose result was not returned."""
         done = self.published
         if done is None or done.answer.reached or done.request != request:
             return None
         return done.id
 
     def check_not_published(self, refusal: str) -> None:
-        """Raise, naming the snapshot, when this transaction is over because it was published.
+        """Raise, naming the snapshot, when this transaction was published.
 
         Raises
         ------

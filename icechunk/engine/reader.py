@@ -1,4 +1,4 @@
-"""From the coordinates of a chunk to where it is: the hot path of every read."""
+"""Look up where a chunk is stored: the hot path of every read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NotHeld:
     part : int
         Which manifest of the array.
     decode : bool
-        Whether a look into the file itself would not do: the references have to be decoded.
+        Whether the references have to be decoded; otherwise the file itself can be searched.
     """
 
     __slots__ = ("decode", "part")
@@ -38,7 +38,7 @@ BASE_NOT_HELD = NotHeld(-1)
 
 
 class ArrayReader:
-    """Where the chunks of one array are, as a session sees them.
+    """Locations of the chunks of one array, as a session sees them.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class ArrayReader:
         return None
 
     def _locate_cold(self, part: int, coords: ChunkIndex) -> Location | NotHeld | None:
-        """`locate` in a manifest whose references the reader has not got as columns yet."""
+        """`locate` in a manifest that is not decoded into columns yet."""
         ref = self._refs[part]
         manifest = self._manifests[part] or self._files.held_manifest(ref.object_id)
         if manifest is None or self.node.id not in manifest.arrays:
@@ -135,7 +135,7 @@ class ArrayReader:
         return table.location(row) if row >= 0 else None
 
     def _survived(self, coords: ChunkIndex) -> bool:
-        """Whether a chunk of the base outlived the resizes of this session."""
+        """Whether no resize of this session removed a chunk of the base."""
         kept = self._kept
         return kept is None or all(p < max(k, 1) for p, k in zip(coords, kept, strict=True))
 

@@ -1,4 +1,8 @@
-"""Rebase: replay the commits that others made over a session's changes, oldest first."""
+"""Rebase: bring a session's changes past the commits that other writers made, oldest first.
+
+For every commit the solver gets its transaction log, its hierarchy, and our changes.  It returns
+the changes to go on with, or the conflicts that stop the rebase.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,7 @@ from icechunk.spec.transaction_log.log import TransactionLog
 
 
 class OwnView(TreeView):
-    """The session's hierarchy, its chunks as they were before either side changed them.
+    """The session's hierarchy; its chunks are those from before either side changed them.
 
     Implements `ChunkReader`.
     """
@@ -88,7 +92,7 @@ def rebase(transaction: Transaction, solver: ConflictSolver) -> None:
         theirs = transaction.ctx.files.snapshot(record.id)
         for log in logs_of(transaction.ctx, record):
             own = OwnView(transaction, changes)
-            # Who wrote the solver may not know, or forget, that it must not edit what it is given.
+            # Solvers must not edit what they are given; those of users get a copy, in case they do.
             given = changes if _is_ours(solver) else changes.copy()
             outcome = solver.solve(log, theirs.nodes, given, own)
             if isinstance(outcome, Unsolvable):
@@ -108,7 +112,7 @@ def _is_ours(solver: ConflictSolver) -> bool:
 
 
 def plan(transaction: Transaction) -> ConflictReport:
-    """What a rebase would meet, over all commits since the base; nothing is changed."""
+    """Conflicts of a rebase over all commits since the base; nothing is changed."""
     _check(transaction)
     found: list[Conflict] = []
     first: ObjectId | None = None

@@ -1,4 +1,4 @@
-"""Move the chunks of an array to other coordinates of its grid; no data is copied."""
+"""Move chunks of an array to other coordinates of its grid, without copying data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Mapped = Callable[[list[int]], Sequence[int] | None]
 def shift(transaction: Transaction, path: str, offset: Sequence[int]) -> None:
     """Move every chunk by a number of chunks per axis.
 
-    What leaves the grid is dropped, what is vacated is cleared.
+    Chunks that leave the grid are dropped; places that no chunk moves to become empty.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def _offsets(offset: Iterable[int]) -> list[int]:
 
 
 def _call(function: Mapped, coords: list[int]) -> list[int] | None:
-    """Coordinates that a user's function gives, its errors and oddities as ours."""
+    """Call a user's function; its errors and invalid results become errors of this library."""
     try:
         answer = function(list(coords))
         if isinstance(answer, str | bytes):
@@ -177,7 +177,7 @@ def _check_on_grid(target: list[int], grid: tuple[int, ...], path: str) -> None:
 
 
 def _relocated(table: ChunkTable, coords: NDArray[np.int64]) -> ChunkTable:
-    """The same references at other coordinates; of several at one place the last stays."""
+    """References at other coordinates; of several at one place the last one stays."""
     return ChunkTable.from_columns(
         coords,
         table.kind,

@@ -1,4 +1,4 @@
-"""Name the chunks that a resize removed without deleting them one by one."""
+"""List the chunks that a resize removed by metadata alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A transaction: one base snapshot, the changes over it, and the rules of what may be changed."""
+"""A transaction: one base snapshot, the changes over it, and the checks of every change."""
 
 from __future__ import annotations
 
@@ -52,13 +52,14 @@ class SessionMode(Choice):
 
 
 class Transaction(Publishing):
-    """What a session and its stores share.
+    """The state that a session and its stores share.
 
     Reads take no lock: the base is immutable, and edits are looked up in dictionaries.  The lock
-    guards the recording of changes and is never held while bytes move.
+    guards the recording of changes and is never held during I/O.  A commit or rebase has the turn
+    (`exclusively`) first and takes the lock within it, never the other way round.
 
-    Making one reads nothing: the base snapshot is fetched when it is first needed, so that a
-    process that only passes a session on does not have to reach the storage.
+    A new transaction reads nothing: the base snapshot is fetched when it is first needed, so that
+    a process that only passes a session on needs no access to the storage.
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ class Transaction(Publishing):
 
     @property
     def opened_at(self) -> Snapshot:
-        """First base of this transaction: what both sides of a conflict started from."""
+        """First base of this transaction: the common state of both sides of a conflict."""
         if self._opened_at is None:
             self.fetch_base()
         assert self._opened_at is not None
@@ -145,7 +146,7 @@ class Transaction(Publishing):
         return self._tree
 
     def fetch_base(self) -> Snapshot:
-        """The base snapshot, after fetching it where that was not done yet; see `base`."""
+        """The base snapshot, fetched if it is not in memory; see `base`."""
         if self._base is not None:
             return self._base
         return held(self.lock, self._start_from, self.ctx.files.snapshot(self.base_id))
@@ -293,7 +294,7 @@ class Transaction(Publishing):
         return reader
 
     def set_chunk(self, path: str, coords: ChunkIndex, data: bytes | memoryview) -> None:
-        """Write a chunk: small ones stay in the manifest, others go to the storage at once."""
+        """Write a chunk: a small one into the manifest, others to the storage at once."""
         reader = self.writable_reader(path, coords)
         length = len(data)
         if length == 0:
@@ -318,7 +319,7 @@ class Transaction(Publishing):
             self.revision += 1
 
     def set_references(self, node: NodeSnapshot, table: ChunkTable) -> None:
-        """Record a table of references of an array at once; its tombstones are deletions."""
+        """Record a table of references of an array; its tombstones are deletions."""
         if not len(table):
             return
         self.settle()
@@ -328,7 +329,7 @@ class Transaction(Publishing):
             self.revision += 1
 
     def delete_chunk(self, path: str, coords: ChunkIndex) -> None:
-        """Remove a chunk; impossible ones are ignored."""
+        """Remove a chunk; coordinates off the grid are ignored."""
         reader = self.reader(path)
         if reader is None or not reader.in_grid(coords):
             return
@@ -348,7 +349,7 @@ class Transaction(Publishing):
     def _repeats(
         self, reader: ArrayReader, coords: ChunkIndex, data: bytes | memoryview | None
     ) -> bool:
-        """Leave a chunk as the base has it, if that is what is written (None deletes)."""
+        """Drop a write that equals the chunk of the base (None deletes); whether it did."""
         assert self._base_chunks is not None
         base = self.base
         held = self._base_chunks.find(reader, base, self.changes, coords)
@@ -399,22 +400,22 @@ class Transaction(Publishing):
         held(self.lock, lambda: self._become(self._base, changes))
 
     def move_base(self, snapshot_id: ObjectId, changes: ChangeSet | None = None) -> None:
-        """Continue from another base, with the same changes unless others are given."""
+        """Replace the base, and the changes where some are given."""
         self.fetch_base()  # the first base must be known before another takes its place
         base = self.ctx.files.snapshot(snapshot_id)
 
         def go_on() -> None:
             mine = self.changes if changes is None else changes
-            # Nodes that others made below a moved group move with it.
+            # Nodes that other commits made below a moved group move with it.
             self._become(base, replace(mine, moves=mine.moves.again(base.nodes)))
 
         held(self.lock, go_on)
 
     def _become(self, base: Snapshot | None, changes: ChangeSet, **more: Any) -> None:
-        """Take on another state, under the lock.
+        """Change to another state, with the lock held.
 
-        It is built first.  Taking it on is one step, so that neither an interrupt nor a reader in
-        another thread finds half of it.
+        All attributes are replaced by one call into C, so that neither an interrupt nor a reader
+        in another thread sees a mixture of both states.
         """
         vars(self).update(
             _base=base,
@@ -427,9 +428,9 @@ class Transaction(Publishing):
         )
 
     def exclusively(self, action: Callable[[], R]) -> R:
-        """Turn the changes into files, or replay them over other commits, and refuse writes.
+        """Run a commit or rebase; other threads' writes are refused meanwhile.
 
-        Waits while another thread does so; may be nested within one thread.
+        Waits while another thread does the same; may be nested within one thread.
         """
         return held(self._turn, self._in_turn, action)
 
@@ -460,7 +461,7 @@ class Transaction(Publishing):
         held(self.lock, self._become, base, ChangeSet(), **ending)
 
     def discard_files(self, keys: Iterable[str]) -> None:
-        """Remove the files of a commit that did not come about, but not the session's chunks."""
+        """Delete the files of a failed commit, but not the session's chunks: a retry needs them."""
         chunks = {chunk_key(object_id) for object_id in self.changes.objects}
         try:
             self.ctx.storage.delete([key for key in keys if key not in chunks])
@@ -468,9 +469,9 @@ class Transaction(Publishing):
             _log.warning("files of an abandoned commit stay until garbage collection")
 
     def seal(self) -> None:
-        """Make every chunk written so far durable, before references to them leave the process.
+        """Sync every chunk written so far, before references to them leave the process.
 
-        A copy that arrived in this process and was not written to needs nothing of the storage.
+        An unpickled copy without writes of its own does not access the storage.
         """
         self._writer.close()
         revision, changes = self.copied()

@@ -1,4 +1,4 @@
-"""Whether a write only repeats what is there: bytes are compared, chunk by chunk."""
+"""Find writes that repeat stored chunks, by comparing bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STEP = 256 * 1024
 
 
 class BaseChunks:
-    """The chunks of a session's base, its own chunk edits left aside.
+    """The chunks of a session's base, without the session's own edits.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class BaseChunks:
     def find(
         self, reader: ArrayReader, base: Snapshot, changes: ChangeSet, coords: ChunkIndex
     ) -> Location | None:
-        """Where the base has a chunk that the session has not lost by a resize, or None.
+        """Location of a chunk in the base; None where there is none or a resize removed it.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class BaseChunks:
 
 
 def holds(storage: Storage, location: Location | None, data: bytes | memoryview) -> bool:
-    """Whether a chunk is these very bytes; False where that cannot be told.
+    """Whether a chunk has exactly these bytes; False where that is not known.
 
     Virtual chunks count as different: writing one takes its bytes into the repository.
     """
@@ -80,13 +80,13 @@ def holds(storage: Storage, location: Location | None, data: bytes | memoryview)
     try:
         return all(map(same_from, range(0, length, step)))
     except IcechunkError:
-        return False  # e.g. the object is gone: all the better that it is written again
+        return False  # for example because the object is missing: write it again
 
 
 def equal_bytes(
     storage: Storage, one: ChunkTable, two: ChunkTable, *, to_the_end: bool = False
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which chunks of two tables are the same bytes in different places.
+    """Which chunks of two tables have equal bytes at different locations.
 
     Lengths are compared first, then bytes, a limited number of chunks at a time.
 
