@@ -1,4 +1,4 @@
-"""The uncommitted changes of a session: nodes made, changed and removed, and chunk edits."""
+"""The uncommitted changes of a session: nodes added, changed and removed, and chunk edits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DeletedNode:
 
 @dataclass(slots=True)
 class ChangeSet:
-    """What changed since the base snapshot.
+    """Changes since the base snapshot.
 
     Attributes
     ----------
@@ -64,13 +64,13 @@ class ChangeSet:
         return not (self.new or self.updated or self.deleted or self.chunks or self.moves)
 
     def add(self, path: str, user_data: bytes, array: ArrayData | None) -> NodeSnapshot:
-        """Make a node with a fresh id."""
+        """Add a node with a new id."""
         node = NodeSnapshot(new_node_id(), path, user_data, array)
         self.insert(node)
         return node
 
     def insert(self, node: NodeSnapshot) -> None:
-        """Make a node that has its id already."""
+        """Add a node that has an id already."""
         self.new[node.path] = node
         add_to_parents(self._new_children, node.path)
 
@@ -103,7 +103,7 @@ class ChangeSet:
             self.deleted[node.id] = DeletedNode(node.id, node.path, node.is_array)
 
     def _leave_parents(self, path: str) -> None:
-        """Take a path out of `_new_children`, with parents that lead nowhere else."""
+        """Remove a path from `_new_children`, with parents that have no other children there."""
         while path != "/" and path not in self.new and not self._new_children.get(path):
             self._new_children.pop(path, None)
             path, name = parent_and_name(path)
@@ -121,7 +121,7 @@ class ChangeSet:
         return edits
 
     def forget(self, node_id: NodeId, coords: ChunkIndex) -> bool:
-        """Record nothing about a chunk; False when nothing was."""
+        """Drop the edit of a chunk; False when there is none."""
         edits = self.chunks.get(node_id)
         if edits is None or edits.find(coords) is None:
             return False
@@ -131,9 +131,9 @@ class ChangeSet:
         return True
 
     def give_up(self, node_id: NodeId, coords: np.ndarray[Any, Any]) -> None:
-        """Record nothing about chunks (uint32, one row each): they are what they are in the base.
+        """Drop the edits of chunks (uint32, one row each), so that the base's chunks show again.
 
-        That holds for chunks which a resize removed, too, if they are on the array's grid now.
+        Chunks that a resize removed show again too, if they are on the array's grid now.
         """
         kept, node = self.kept.get(node_id), self.updated.get(node_id)
         if kept is not None and node is not None and node.array is not None:
@@ -145,7 +145,7 @@ class ChangeSet:
     def _name_removed(
         self, node: NodeSnapshot, grid: tuple[int, ...], kept: tuple[int, ...]
     ) -> None:
-        """Put single deletions in place of a smallest grid."""
+        """Replace the smallest grid of an array by deletions of single chunks."""
         if len(grid) != len(kept) or all(k >= n for k, n in zip(kept, grid, strict=True)):
             return
         boxes = [tuple((0, max(count, 1)) for count in counts) for counts in (grid, kept)]
@@ -158,19 +158,19 @@ class ChangeSet:
         self.kept[node.id] = grid
 
     def drop_update(self, node_id: NodeId) -> None:
-        """Leave the metadata of a node of the base as it is there."""
+        """Drop the metadata update of a node of the base."""
         self.updated.pop(node_id, None)
         self.kept.pop(node_id, None)
 
     def left_below(self, path: str, nodes: Iterable[NodeSnapshot]) -> list[DeletedNode]:
-        """What others made below a node that the session removed, to be removed with it.
+        """Nodes that other commits added below a node which the session removed.
 
         Parameters
         ----------
         path : str
-            Of the removed node.
+            Path of the removed node.
         nodes : iterable of NodeSnapshot
-            Everything in the base.
+            All nodes of the base.
         """
         again = self.new.get(path)
         deleted = any(node.path == path for node in self.deleted.values())

@@ -150,22 +150,22 @@ class ChunkEdits:
         return rows + sum(len(layer) for layer in self._layers)
 
     def set_native(self, coords: ChunkIndex, object_id: ObjectId, offset: int, length: int) -> None:
-        """Point a chunk to `length` bytes at `offset` of a chunk object."""
+        """Refer to `length` bytes at `offset` of a chunk object."""
         self._singles.add(coords, NATIVE, object_id, offset, length)
 
     def set_inline(self, coords: ChunkIndex, data: bytes | memoryview) -> None:
-        """Keep a chunk's bytes themselves."""
+        """Store a chunk's bytes in the edits."""
         singles = self._singles
         start = len(singles.pool)
         singles.pool += data
         singles.add(coords, INLINE, _NO_ID, start, len(data))
 
     def delete(self, coords: ChunkIndex) -> None:
-        """Record that a chunk is gone, whether or not it exists."""
+        """Record a deletion, whether or not the chunk exists."""
         self._singles.add(coords, TOMBSTONE, _NO_ID, 0, 0)
 
     def forget(self, coords: ChunkIndex) -> None:
-        """Record nothing about a chunk: it is what it is in the base."""
+        """Drop the edit of a chunk, so that the base's chunk shows again."""
         if self._layers and coords not in self._forgotten:
             hidden = sum(layer.find(coords) >= 0 for layer in self._layers)
             if hidden:
@@ -174,7 +174,7 @@ class ChunkEdits:
         self._singles.rows.pop(self._singles.key(coords), None)
 
     def put(self, coords: ChunkIndex, location: Location | None) -> None:
-        """Record a reference read elsewhere; None deletes."""
+        """Record a location; None deletes."""
         if location is None:
             self.delete(coords)
         elif location.kind == NATIVE and location.id is not None:
@@ -187,18 +187,18 @@ class ChunkEdits:
             )
 
     def extend(self, table: ChunkTable) -> None:
-        """Record a whole table of references; it wins over everything recorded before."""
+        """Record a table of references, which replace earlier edits of the same chunks."""
         self._seal(self.num_chunks)
         self._layers.append(table)
         if len(self._layers) > 8:
             self._layers = [_stack(self._layers)]
 
     def regrid(self, num_chunks: tuple[int, ...]) -> None:
-        """Continue under another chunk grid.
+        """Change to another chunk grid.
 
-        What was written outside of it is removed and stays removed when the grid grows again; that
-        is recorded, since a commit's log must name every chunk that was removed.  Edits of an array
-        of another rank no longer exist.
+        Chunks written outside of it are removed, and stay removed when the grid grows again.  The
+        removals are recorded, since a commit's log must name every chunk that was removed.  Edits
+        of an array of another rank are dropped.
         """
         if num_chunks == self.num_chunks:
             return
@@ -218,7 +218,7 @@ class ChunkEdits:
         return _restore(self.num_chunks, self.table() if len(self) else None)
 
     def _seal(self, num_chunks: tuple[int, ...]) -> None:
-        """Turn the single writes into a layer; go on under a grid."""
+        """Turn the single writes into a layer, and change to a grid."""
         layers = self._shown()
         if self._singles.rows:
             layers.append(self._singles.table())
@@ -231,7 +231,7 @@ class ChunkEdits:
         self._singles = _Singles(num_chunks)
 
     def _shown(self) -> list[ChunkTable]:
-        """The layers without what was forgotten."""
+        """The layers without forgotten edits."""
         forgotten, layers = self._forgotten.copy(), self._layers
         if not forgotten:
             return list(layers)
@@ -239,7 +239,7 @@ class ChunkEdits:
         return [rest for layer in layers if len(rest := _without(layer, coords))]
 
     def table(self) -> ChunkTable:
-        """Everything recorded, deletions included as rows of kind ``TOMBSTONE``."""
+        """All edits; deletions are rows of kind ``TOMBSTONE``."""
         singles = self._singles
         layers = self._shown()
         if singles.rows:
@@ -247,16 +247,16 @@ class ChunkEdits:
         return _stack(layers) if layers else ChunkTable.empty(len(singles.num_chunks))
 
     def coords(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
-        """Coordinates of everything recorded, uint32 of shape ``(n, d)``, in order, each once."""
+        """Coordinates of all edits, uint32 of shape ``(n, d)``, sorted, each once."""
         singles = self._singles
         return self.table().coords() if self._shown() else singles.coords()
 
     def written(self) -> np.ndarray[Any, np.dtype[np.uint32]]:
-        """Coordinates of what was written and not removed again, likewise."""
+        """Coordinates of chunks that were written and not removed again, likewise."""
         return _live(self.table())
 
     def find(self, coords: ChunkIndex) -> Location | None:
-        """What the session recorded for a chunk: its place, `DELETED`, or None for nothing."""
+        """Edit of a chunk: its location, `DELETED`, or None where there is none."""
         singles = self._singles
         key = 0
         for position, stride in zip(coords, singles.strides, strict=True):
@@ -289,7 +289,7 @@ def _live(table: ChunkTable) -> np.ndarray[Any, np.dtype[np.uint32]]:
 
 
 def cut(table: ChunkTable, num_chunks: tuple[int, ...]) -> ChunkTable:
-    """Edits in which everything outside of a chunk grid is removed."""
+    """Edits with a deletion in place of every chunk outside of a grid."""
     outside = _live(table)
     outside = outside[~inside(outside, tuple((0, max(count, 1)) for count in num_chunks))]
     return ChunkTable.merge(table, deletions(outside), keep_tombstones=True)

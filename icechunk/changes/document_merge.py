@@ -1,4 +1,4 @@
-"""Merge two versions of a node's ``zarr.json`` key by key, against the one both started from."""
+"""Merge two versions of a node's ``zarr.json`` key by key, against their common ancestor."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def merge(
     dict
         The merged document, keys in the order of `theirs`.
     list of KeyDifference
-        Keys that both changed and that nobody decided; they are as in `theirs` here.
+        Keys that both changed and that no decision covers; they are as in `theirs` here.
     """
     merged, left = _copied(theirs), []
     for difference in differences(base, ours, theirs):

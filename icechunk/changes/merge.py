@@ -1,4 +1,4 @@
-"""Bring the changes of a fork into the session it came from; never losing a write silently."""
+"""Merge the changes of a fork into its session; writes of both sides stay, or it is refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SameBytes = Callable[[ChunkTable, ChunkTable], "np.ndarray[Any, np.dtype[np.bool
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """One side of a merge: a state, and what was changed since.
+    """One side of a merge: a state, and the changes since.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ def merge(into: ChangeSet, base: NodeTable, fork: Fork, same_bytes: SameBytes | 
 
 
 class _Merge:
-    """One fork on its way into a change set."""
+    """The merge of one fork into a change set."""
 
     def __init__(
         self, into: ChangeSet, base: NodeTable, fork: Fork, same_bytes: SameBytes | None
@@ -100,7 +100,7 @@ class _Merge:
         self._problems: list[str] = []
 
     def run(self) -> list[str]:
-        """Merge; what was in the way."""
+        """Merge; return the problems found."""
         changes = self._fork.changes
         written = {node_id for node_id, edits in changes.chunks.items() if len(edits)}
         for node_id in changes.updated.keys() | written:
@@ -115,7 +115,7 @@ class _Merge:
         return self._problems
 
     def _now(self, node_id: NodeId) -> NodeSnapshot | None:
-        """A node as the session has it, wherever it lives."""
+        """A node as the session has it, new or of the base."""
         path = self._made.get(node_id)
         if path is None:
             return self._mine.by_id(node_id)
@@ -123,7 +123,7 @@ class _Merge:
         return node if node is not None and node.id == node_id else None
 
     def _change(self, before: NodeSnapshot) -> None:
-        """Bring in other metadata and chunks of a node that was there at the fork."""
+        """Merge metadata and chunks of a node that existed at the fork."""
         mine = self._now(before.id)
         theirs = self._theirs.by_id(before.id)
         assert theirs is not None
@@ -195,7 +195,7 @@ class _Merge:
     def _fresh(
         self, before: NodeSnapshot, mine: NodeSnapshot, theirs: ChunkTable, its: NodeSnapshot
     ) -> ChunkTable:
-        """The fork's edits, without those that the session has as well."""
+        """The fork's edits, without those that the session has too."""
         assert before.array is not None
         assert mine.array is not None
         assert its.array is not None
@@ -215,7 +215,7 @@ class _Merge:
         theirs: ChunkTable,
         lost: list[Coords],
     ) -> ChunkTable:
-        """Find what both sides wrote or removed differently; the edits without what they share."""
+        """Find chunks that both sides changed differently; return the edits without equal ones."""
         edits = self._into.chunks.get(mine.id)
         if edits is not None and self._same_bytes is not None:
             now = edits.table()
@@ -257,7 +257,7 @@ class _Merge:
                 self._into.remove(mine)
 
     def _add(self, made: NodeSnapshot) -> None:
-        """Bring in a node that the fork made."""
+        """Merge a node that the fork added."""
         mine = self._mine.get(made.path)
         edits = self._fork.changes.chunks.get(made.id)
         if mine is None:
@@ -275,7 +275,7 @@ class _Merge:
             self._problems.append(f"both created {made.path}")
 
     def _find_orphans(self) -> None:
-        """Nodes whose parent the other side deleted, or replaced by an array."""
+        """Find nodes whose parent the other side deleted, or replaced by an array."""
         changes = self._fork.changes
         for path in changes.new:
             parent = ROOT if path == ROOT else parent_and_name(path)[0]
@@ -289,13 +289,13 @@ class _Merge:
                 self._problems.append(f"one deleted {gone.path}, the other made {below}")
 
     def _lacks(self, path: str, was_array: bool) -> bool:
-        """Whether what was made at or below a path has no parent any more."""
+        """Whether a path is not a parent any more: deleted, or an array now."""
         node = self._mine.get(path)
         return node is None or (node.is_array and not was_array)
 
 
 def _alike(one: NodeSnapshot, two: NodeSnapshot) -> bool:
-    """Whether two nodes have the same metadata, however it is written."""
+    """Whether two nodes have equal metadata, compared as JSON."""
     if one.user_data == two.user_data:
         return True
     return not differences({}, one.document, two.document)
@@ -307,7 +307,7 @@ def _encoding(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _differs(now: ChunkTable, before: ChunkTable) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which edits are not what the references said before; shape ``(n,)``."""
+    """Which edits differ from the references before; shape ``(n,)``."""
     rows = before.find_many(now.coords())
     held = np.flatnonzero(rows >= 0)
     changed: np.ndarray[Any, np.dtype[np.bool_]] = now.kind != TOMBSTONE

@@ -1,4 +1,4 @@
-"""The moves of a rearrange session: each checked as it is made, and their net effect on nodes."""
+"""The moves of a rearrange session: every one is checked; their net effect on nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Moves:
     Attributes
     ----------
     steps : tuple of (str, str)
-        From and to, as they were asked for.
+        Source and target of every move, as given.
     net : mapping of NodeId to Move
         Every node, descendants included, whose path is not the one it had in the base.
     """
@@ -32,7 +32,7 @@ class Moves:
         return bool(self.steps)
 
     def then(self, nodes: NodeTable, source: str, target: str) -> Moves:
-        """Make one more move.
+        """Add a move.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class Moves:
         return Moves((*self.steps, (source, target)), net)
 
     def over(self, nodes: NodeTable) -> NodeTable:
-        """A base's hierarchy with the moved nodes in their places."""
+        """A base's hierarchy with the nodes moved."""
         return NodeTable(self._placed(node) for node in nodes) if self.net else nodes
 
     def _placed(self, node: NodeSnapshot) -> NodeSnapshot:
@@ -65,7 +65,7 @@ class Moves:
         return node if move is None else replace(node, path=move.target)
 
     def again(self, nodes: NodeTable) -> Moves:
-        """The same moves over another base, where every one of them must still be possible.
+        """Repeat the moves over another base, where every one of them must still be possible.
 
         Raises
         ------
@@ -88,7 +88,7 @@ def in_log_order(moves: Iterable[Move]) -> tuple[Move, ...]:
 
 
 def composed(first: Iterable[Move], second: Iterable[Move]) -> tuple[Move, ...]:
-    """The net moves of two logs in a row; nodes that came back to their place are dropped."""
+    """The net moves of two consecutive logs, without nodes that are back at their place."""
     net = {move.node_id: move for move in first}
     for move in second:
         begun = net.pop(move.node_id, move).source
@@ -98,7 +98,7 @@ def composed(first: Iterable[Move], second: Iterable[Move]) -> tuple[Move, ...]:
 
 
 def check_move(nodes: NodeTable, source: str, target: str) -> NodeSnapshot:
-    """Refuse a move that cannot be made; returns the node that it moves.
+    """Raise unless a move is possible; return the node that it moves.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The transaction log of a change set: which nodes and chunks it touched."""
+"""Make the transaction log of a change set: the nodes and chunks that it changed."""
 
 from __future__ import annotations
 

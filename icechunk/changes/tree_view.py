@@ -19,7 +19,7 @@ class TreeView:
     base : NodeTable
         Nodes of the base snapshot.
     changes : ChangeSet
-        Laid over the base; read live, never copied.  Its moves count as they are now.
+        Applied to the base; read live, except for the moves, which are those of now.
     """
 
     __slots__ = ("_former", "base", "changes")
@@ -75,14 +75,14 @@ class TreeView:
         return sorted(mine.values(), key=lambda node: node.path)
 
     def children(self, path: str) -> list[str]:
-        """Names directly below a path, those that only lead to a node further down included."""
+        """Names directly below a path, also of missing groups with a node further down."""
         kept = self.base.children(path)
         if self.changes.deleted:
             kept = [name for name in kept if self._leads_to_base(join(path, name))]
         return list(dict.fromkeys([*kept, *self.changes.new_children(path)]))
 
     def _leads_to_base(self, path: str) -> bool:
-        """Whether a node of the base is left at or below a path."""
+        """Whether the base has a node at or below a path that was not removed."""
         return self._seen(self.base.get(path)) is not None or any(
             self._seen(node) is not None for node in self.base.below(path)
         )

@@ -1,4 +1,4 @@
-"""One policy for all: whose chunks stay, and whether deletes may hit changed nodes."""
+"""A solver with general rules: whose chunks stay, and whether changed nodes may be deleted."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _DELETES = (ConflictType.DeleteOfUpdatedArray, ConflictType.DeleteOfUpdatedGroup
 
 
 class BasicConflictSolver(ConflictSolver):
-    """Solve the conflicts that a general rule can settle.
+    """Solve conflicts by general rules.
 
     Parameters
     ----------
     on_chunk_conflict : VersionSelection, optional
-        What happens to chunks that both sides changed; ours stay by default.
+        Whose version stays of chunks that both sides changed; ours by default.
     fail_on_delete_of_updated_array, fail_on_delete_of_updated_group : bool, optional
         Stop when we deleted something they changed; by default it is deleted.
     on_user_attributes_conflict : VersionSelection, optional
@@ -67,7 +67,7 @@ class BasicConflictSolver(ConflictSolver):
         current_changes: ChangeSet,
         current_repo: ChunkReader,
     ) -> Patched | Unsolvable:
-        """Apply the rules, or report every conflict when one is not covered by them."""
+        """Apply the rules; report all conflicts when they do not cover one of them."""
         conflicts = detect(previous_change, previous_repo, current_changes, current_repo)
         if not all(
             conflict.conflict_type in self._solvable
@@ -76,14 +76,14 @@ class BasicConflictSolver(ConflictSolver):
         ):
             return Unsolvable(conflicts)
         theirs = [conflict for conflict in conflicts if self._is_theirs(conflict)]
-        doomed = [
+        removed = [
             node
             for conflict in conflicts
             if conflict.conflict_type in _DELETES
             for node in current_changes.left_below(conflict.path, previous_repo)
         ]
-        changes = current_changes.copy() if theirs or doomed else current_changes
-        changes.deleted.update((node.id, node) for node in doomed)
+        changes = current_changes.copy() if theirs or removed else current_changes
+        changes.deleted.update((node.id, node) for node in removed)
         for conflict in theirs:
             node = current_repo.get(conflict.path)
             assert node is not None
@@ -99,7 +99,7 @@ class BasicConflictSolver(ConflictSolver):
     def _has_place(
         chunks: Coords, node: NodeSnapshot, previous_repo: NodeReader, current_repo: ChunkReader
     ) -> bool:
-        """Whether our array, which may be smaller now, holds all cells of their chunks."""
+        """Whether our array, which may be smaller now, keeps all cells of their chunks."""
         if node.array is None:
             return True
         former, theirs = current_repo.former(node.id), previous_repo.by_id(node.id)

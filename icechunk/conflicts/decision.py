@@ -1,4 +1,4 @@
-"""One decision about one conflict, as a value and in JSON."""
+"""A decision about a conflict, as a value and as JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHOICES: Final[Mapping[ConflictType, tuple[str, ...]]] = {
     ConflictType.FillValueChanged: ("ours", "theirs"),
     ConflictType.BaseExpired: ("ours", "theirs"),
 }
-"""What can be decided about each kind of conflict."""
+"""Possible choices for each kind of conflict."""
 
 _NAMES: Final = dict(ConflictType.__members__)
 _KEYS: Final = {
@@ -53,7 +53,7 @@ _SIDES: Final = ("ours", "theirs", "base")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do about the conflicts of one kind at one node.
+    """How to solve the conflicts of one kind at one node.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Decision:
     choice : str
         ``"ours"`` keeps our change, ``"theirs"`` drops it, ``"base"`` puts back what both sides
         started from, ``"merge"`` takes every key of the metadata from the side that changed it,
-        ``"custom"`` takes `metadata`, ``"rename"`` moves our node to `new_path`; `CHOICES` tells
+        ``"custom"`` takes `metadata`, ``"rename"`` moves our node to `new_path`; `CHOICES` lists
         which are possible.
     selection : ChunkSelection, optional
         The chunks it is about, all by default; only for ``ChunkDoubleUpdate``.
@@ -82,7 +82,7 @@ class Decision:
     Raises
     ------
     InvalidInputError
-        When the parts do not fit together; the message tells what is allowed.
+        When the parts do not fit together; the message says what is allowed.
     """
 
     path: str

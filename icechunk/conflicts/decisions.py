@@ -1,4 +1,4 @@
-"""A solver that does what somebody decided, conflict by conflict and chunk by chunk."""
+"""A solver that applies a list of decisions about conflicts and single chunks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERSION = 1
 
 
 class DecisionSolver(ConflictSolver):
-    """Solve conflicts as decided, and stop at what was not.
+    """Solve conflicts by decisions; stop at conflicts without a decision.
 
     A decision names conflicts by path and kind. Of several decisions about one chunk, or about
     one node, the last wins. Decisions about conflicts that do not occur are ignored, so one list
@@ -70,7 +70,7 @@ class DecisionSolver(ConflictSolver):
         Returns
         -------
         Patched or Unsolvable
-            Unsolvable with exactly those conflicts, and chunks, that nobody decided.
+            Unsolvable with exactly those conflicts and chunks that no decision covers.
 
         Raises
         ------
@@ -85,8 +85,8 @@ class DecisionSolver(ConflictSolver):
         for decision in self._decisions:
             by_key.setdefault((decision.type, decision.path), []).append(decision)
         draft = Draft(current_changes.copy(), previous_repo, current_repo, by_key)
-        # Looked for again in the edited changes: an edit may settle other conflicts as well, or
-        # make new ones, as when a node lives again where we made another.
+        # Detect again in the edited changes: an edit may solve other conflicts too, or cause new
+        # ones, for example when a node is kept where we added another.
         while draft.settle(conflicts):
             conflicts = detect(previous_change, previous_repo, draft.changes, current_repo)
         left = draft.remainder(conflicts)
@@ -148,7 +148,7 @@ class DecisionSolver(ConflictSolver):
 
 
 def _numbered(place: int, entry: Decision | Mapping[str, Any]) -> Decision:
-    """A decision from its entry; errors tell the place in the list."""
+    """A decision from its entry; errors name its position in the list."""
     if isinstance(entry, Decision):
         return entry
     try:

@@ -37,12 +37,12 @@ def detect(
     changes: ChangeSet,
     current_repo: ChangedReader,
 ) -> list[Conflict]:
-    """Every conflict of a change set with one commit.
+    """All conflicts of a change set with one commit.
 
     Parameters
     ----------
     log : TransactionLog
-        What the commit touched.
+        Transaction log of the commit.
     previous_repo : NodeReader
         The hierarchy of that commit.
     changes : ChangeSet
@@ -74,9 +74,9 @@ def detect(
 
 
 def _still_movable(previous_repo: NodeReader, changes: ChangeSet) -> bool:
-    """Whether our moves can be made after the commit; one of theirs may be in the way.
+    """Whether our moves are possible after the commit.
 
-    Passing would drop a node that they made where we move to, without anybody having seen it.
+    Otherwise a node that they added at a target of ours would be lost silently.
     """
     if not changes.moves:
         return True
@@ -88,7 +88,7 @@ def _still_movable(previous_repo: NodeReader, changes: ChangeSet) -> bool:
 
 
 def _path(node_id: NodeId, *readers: NodeReader) -> str:
-    """Path of a node in the first hierarchy that knows it."""
+    """Path of a node in the first hierarchy that has it."""
     for reader in readers:
         node = reader.by_id(node_id)
         if node is not None:
@@ -102,8 +102,8 @@ def _new_nodes(
     paths = sorted(changes.new)
     for path in paths:
         existing = previous_repo.get(path)
-        # Making again what we deleted is fine, but only if it is still the same node: one that
-        # they made again as well would vanish without anybody having seen it.
+        # A node in place of one that we deleted is fine if they still have the deleted one.  If
+        # they replaced it too, their new node would be lost silently.
         if existing is not None and existing.id not in changes.deleted:
             yield Conflict(ConflictType.NewNodeConflictsWithExistingNode, path)
     unfit: dict[str, bool] = {}
@@ -122,7 +122,7 @@ def _new_nodes(
 
 
 def _updated_nodes(log: TransactionLog, updated: list[NodeSnapshot]) -> Iterator[Conflict]:
-    """Conflicts of our metadata changes, given arrays first."""
+    """Conflicts of our metadata changes; arrays come first."""
     both = log.updated_arrays | log.updated_groups
     for node in updated:
         if node.id in both:
@@ -149,7 +149,7 @@ def _chunks_of_both(
     changes: ChangeSet,
     current_repo: ChangedReader,
 ) -> Iterator[Conflict]:
-    """Chunks that both changed; those that a resize of one side removed or cut count for it."""
+    """Chunks that both changed; removing or cutting a chunk by a resize is a change."""
     found: dict[str, Coords] = {}
     for node_id in changes.chunks.keys() | changes.kept.keys():
         edits, theirs = changes.chunks.get(node_id), log.updated_chunks.get(node_id)
@@ -209,7 +209,7 @@ def _deleted_nodes(
 
 
 def _filled(log: TransactionLog, previous_repo: NodeReader, changes: ChangeSet) -> set[str]:
-    """Nodes that we deleted and below which they made others: those would have no parent."""
+    """Nodes that we deleted and below which they added others, which would have no parent."""
     filled = set()
     for node_id in log.new_groups | log.new_arrays:
         made = previous_repo.by_id(node_id)
@@ -229,10 +229,10 @@ def _filled(log: TransactionLog, previous_repo: NodeReader, changes: ChangeSet) 
 def past(
     log: TransactionLog, previous_repo: NodeReader, current: ChangeSet, edited: ChangeSet
 ) -> Patched:
-    """Answer with changes that passed a commit, fitted to the arrays as the commit left them.
+    """Answer with changes whose edits follow the chunk grids of the commit.
 
-    An array whose edits were all given up stays among the changes and conflicts with nothing, so
-    its chunk grid may have changed; later writes have to count in the new one.
+    An array whose edits were all dropped stays among the changes without a conflict, although the
+    commit may have changed its chunk grid; later writes need the new one.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ def past(
 
 
 class ConflictDetector(ConflictSolver):
-    """Solver that solves nothing: any conflict stops the rebase."""
+    """Solver without rules: any conflict stops the rebase."""
 
     def solve(
         self,
@@ -265,7 +265,7 @@ class ConflictDetector(ConflictSolver):
         current_changes: ChangeSet,
         current_repo: ChunkReader,
     ) -> Patched | Unsolvable:
-        """Let changes pass that conflict with nothing."""
+        """Accept changes without conflicts."""
         conflicts = detect(previous_change, previous_repo, current_changes, current_repo)
         if conflicts:
             return Unsolvable(conflicts)

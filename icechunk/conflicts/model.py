@@ -1,4 +1,4 @@
-"""What a conflict is, what a solver answers, and how a planned rebase is reported."""
+"""Conflicts, the interface of solvers, and the report of a planned rebase."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class VersionSelection(Choice):
     """Whose version `BasicConflictSolver` keeps."""
 
     Fail = 0
-    """Nobody's: the rebase stops."""
+    """Neither: the rebase stops."""
     UseOurs = 1
     """The one of the session being rebased."""
     UseTheirs = 2
@@ -203,7 +203,7 @@ class Conflict(Shown):
     def _entries(self) -> Iterable[Entry]:
         chunks: object = self._chunks
         if self._array is not None:
-            # Millions of coordinates in a traceback or a notebook cell would help nobody.
+            # A traceback or notebook cell must not show millions of coordinates.
             first = str(self._array[:_SHOWN_CHUNKS].tolist())
             more = len(self._array) - _SHOWN_CHUNKS
             chunks = Label(f"{first[:-1]}, ... {more} more]" if more > 0 else first)
@@ -229,14 +229,14 @@ class Conflict(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Patched:
-    """A solver's answer: these changes can stand after the commit."""
+    """A solver's answer: the changes to go on with after the commit."""
 
     changes: ChangeSet
 
 
 @dataclass(frozen=True, slots=True)
 class Unsolvable:
-    """A solver's answer: these conflicts stay, the rebase stops here."""
+    """A solver's answer: the conflicts that stop the rebase."""
 
     conflicts: list[Conflict]
 
@@ -262,7 +262,7 @@ class ConflictSolver(ABC):
         current_changes: ChangeSet,
         current_repo: ChunkReader,
     ) -> Patched | Unsolvable:
-        """Bring our changes past one commit.
+        """Fit our changes to one commit.
 
         Parameters
         ----------
@@ -285,20 +285,20 @@ class ConflictSolver(ABC):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ConflictReport(Shown):
-    """What a rebase would meet, found without changing anything.
+    """The conflicts that a rebase would have.
 
     Attributes
     ----------
     branch : str
         The session's branch.
     base : str
-        Id of the snapshot the session stands on.
+        Id of the session's base snapshot.
     tip : str
         Id of the snapshot the branch points to.
     snapshot : str or None
         Id of the first commit that conflicts; None when the rebase would pass.
     conflicts : list of Conflict
-        What conflicts there.
+        All conflicts with the commits since the base.
     """
 
     branch: str

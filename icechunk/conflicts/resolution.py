@@ -1,4 +1,4 @@
-"""How each choice edits our changes."""
+"""Apply decisions to our changes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Key = tuple[ConflictType, str]
 
 @dataclass(slots=True)
 class Draft:
-    """Our changes while decisions are worked into them.
+    """A copy of our changes to which decisions are applied.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Draft:
     given_up: dict[str, Coords] = field(default_factory=dict)
 
     def settle(self, conflicts: Iterable[Conflict]) -> bool:
-        """Work in what was decided about conflicts not met before; whether there were any."""
+        """Apply decisions about conflicts not met before; whether there were any."""
         fresh = [
             conflict
             for conflict in dict.fromkeys(conflicts)
@@ -81,7 +81,7 @@ class Draft:
         return bool(fresh)
 
     def apply(self, conflict: Conflict) -> None:
-        """Work in what was decided about a conflict; nothing when nothing was."""
+        """Apply the decisions about a conflict, if there are any."""
         key = conflict.conflict_type, conflict.path
         decided = self.decisions.get(key)
         if not decided:
@@ -101,7 +101,7 @@ class Draft:
             self._rename(decided[-1])
 
     def remainder(self, conflicts: Sequence[Conflict]) -> list[Conflict]:
-        """Those conflicts of the edited changes that nobody decided.
+        """Conflicts of the edited changes that no decision covers.
 
         Raises
         ------
@@ -141,13 +141,13 @@ class Draft:
         self.kept.add((decision.type, decision.path))
 
     def _keep_deleted(self, decision: Decision) -> None:
-        """Delete a node with what they made below it."""
+        """Delete a node with the nodes that they added below it."""
         doomed = self.changes.left_below(decision.path, self.theirs)
         self.changes.deleted.update((node.id, node) for node in doomed)
         self._keep(decision)
 
     def _keep_chunks(self, decision: Decision) -> None:
-        """Keep our chunks of an array that they described anew."""
+        """Keep our chunks of an array whose metadata they changed."""
         node = self._node(decision.path)
         final = self.changes.updated.get(node.id) or self.theirs.by_id(node.id)
         edits = self.changes.chunks[node.id]
@@ -181,9 +181,9 @@ class Draft:
             self.changes.remove(node)
 
     def _undelete(self, decision: Decision) -> None:
-        """Let a node live again, with the groups it is in and what it held.
+        """Undo the deletion of a node, its parents and its descendants.
 
-        Nodes below that they changed too are left to their own decisions.
+        Descendants that they changed too have decisions of their own.
         """
         again = {decision.path, *ancestors(decision.path)}
         for node in list(self.changes.deleted.values()):
@@ -315,7 +315,7 @@ _DROP: dict[ConflictType, _Edit] = {
 
 
 def _under(path: str, rest: str) -> str:
-    """A path with the end of another one."""
+    """A path joined with the rest of another one."""
     return rest if path == ROOT else path + rest
 
 

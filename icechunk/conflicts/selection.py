@@ -1,4 +1,4 @@
-"""Which chunks of an array a decision is about."""
+"""Selections of chunks, for decisions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LIMITS = {"chunks": 2**32 - 1, "runs": 2**62, "grid": 2**32 - 1, "boxes": 2**32
 
 
 class ChunkSelection(ABC):
-    """A set of chunks, named in one of three ways."""
+    """A set of chunks: listed, as runs or as boxes."""
 
     __slots__ = ()
 
@@ -43,7 +43,7 @@ class ChunkSelection(ABC):
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """The entries of the JSON form."""
+        """Entries of the JSON form."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ChunkSelection) and self.to_dict() == other.to_dict()

@@ -1,10 +1,10 @@
-"""Can the storage be reached and read, and what is in it?"""
+"""Check whether the storage can be reached and read, and what is in it."""
 
 from __future__ import annotations
 
 from icechunk.config.repository import RepositoryConfig
 from icechunk.config.resolve import resolve
-from icechunk.diagnostics.bounds import Cause, Trouble
+from icechunk.diagnostics.bounds import Cause, Failure
 from icechunk.diagnostics.report import Check, failed, not_applicable, passed
 from icechunk.diagnostics.scratch import WITHOUT_ACCESS, ScratchArea, judged
 from icechunk.files.layout import REPO
@@ -17,67 +17,67 @@ _GRANT = (
 )
 
 
-def reached(bench: ScratchArea) -> list[Check]:
-    """Ask for an object that is not there: the answer tells most of what can be wrong."""
-    _, trouble = bench.tried(lambda: bench.storage.get(bench.absent()))
-    if trouble is None or trouble.cause is Cause.MISSING:
+def reached(area: ScratchArea) -> list[Check]:
+    """Read a missing object: the answer shows whether the place can be reached and read."""
+    _, failure = area.tried(lambda: area.storage.get(area.absent()))
+    if failure is None or failure.cause is Cause.MISSING:
         return [
             passed("connection", "it answers"),
             passed("credentials", "accepted, or not needed"),
             passed("place", "it is there, or is made with the first object"),
         ]
-    if trouble.cause is Cause.DENIED and bench.tried(lambda: bench.storage.head(REPO)).value:
-        # Some places deny what they do not have: those that one may read but not list.
+    if failure.cause is Cause.DENIED and area.tried(lambda: area.storage.head(REPO)).value:
+        # Stores that allow reading but not listing answer missing objects with "denied".
         return [
             passed("connection", "it answers"),
             passed("credentials", "may read; what is not there is answered as denied"),
             passed("place", "it is there"),
         ]
-    return _unreachable(bench, trouble)
+    return _unreachable(area, failure)
 
 
-def _unreachable(bench: ScratchArea, trouble: Trouble) -> list[Check]:
-    """Say which of the first three checks failed; nothing else is tried then."""
+def _unreachable(area: ScratchArea, failure: Failure) -> list[Check]:
+    """Report which of the first three checks failed, and skip all others."""
     answers = passed("connection", "it answers")
-    if trouble.text.startswith("no credentials"):
+    if failure.text.startswith("no credentials"):
         answers = not_applicable("connection", "not known without credentials")
     later = not_applicable("place", "not known without access")
-    if trouble.cause is Cause.DENIED:
-        bench.bounds.stopped = WITHOUT_ACCESS
-        return [answers, failed("credentials", trouble.text, _GRANT), later]
-    if trouble.cause is Cause.NO_PLACE:
-        bench.bounds.stopped = "there is no such place"
+    if failure.cause is Cause.DENIED:
+        area.bounds.stopped = WITHOUT_ACCESS
+        return [answers, failed("credentials", failure.text, _GRANT), later]
+    if failure.cause is Cause.NO_PLACE:
+        area.bounds.stopped = "there is no such place"
         known = not_applicable("credentials", "not known without a place")
         advice = "check the name, the region and the endpoint, or make the bucket"
-        return [answers, known, failed("place", trouble.text, advice)]
-    bench.bounds.stopped = "there is no connection"
+        return [answers, known, failed("place", failure.text, advice)]
+    area.bounds.stopped = "there is no connection"
     unknown = not_applicable("credentials", "not known without a connection")
     advice = "check the address, the network, proxies and options such as region and endpoint_url"
-    return [failed("connection", trouble.text, advice), unknown, later]
+    return [failed("connection", failure.text, advice), unknown, later]
 
 
-def contents(bench: ScratchArea) -> Check:
-    """Look for a repository, or what else is there."""
-    name, storage = "repository", bench.storage
-    version, trouble = bench.tried(lambda: detect(storage))
-    if trouble is not None and trouble.cause is not Cause.DENIED:
-        return judged(name, trouble, "without a look at it nothing can be opened")
+def contents(area: ScratchArea) -> Check:
+    """Look for a repository or other data."""
+    name, storage = "repository", area.storage
+    version, failure = area.tried(lambda: detect(storage))
+    if failure is not None and failure.cause is not Cause.DENIED:
+        return judged(name, failure, "without a look at it nothing can be opened")
     if version is None:
-        return _no_repository(bench)
+        return _no_repository(area)
 
     def opened() -> str:
         ref_store = ref_store_of(version, storage, resolve(RepositoryConfig()))
         branches, tags = len(ref_store.branches()), len(ref_store.tags())
         return f"format {version}, {branches} {_branches(branches)}, {tags} {_tags(tags)}"
 
-    said, trouble = bench.tried(opened)
+    said, failure = area.tried(opened)
     if said is not None:
         return passed(name, f"a repository: {said}")
-    assert trouble is not None
-    if trouble.cause is Cause.NOT_TRIED:
-        return not_applicable(name, trouble.text)
+    assert failure is not None
+    if failure.cause is Cause.NOT_TRIED:
+        return not_applicable(name, failure.text)
     advice = "restore the damaged file from a backup, or use a newer version of this library"
-    return failed(name, f"a repository that cannot be read: {trouble.text}", advice, needed=True)
+    return failed(name, f"a repository that cannot be read: {failure.text}", advice, needed=True)
 
 
 def _branches(count: int) -> str:
@@ -88,16 +88,16 @@ def _tags(count: int) -> str:
     return "tag" if count == 1 else "tags"
 
 
-def _no_repository(bench: ScratchArea) -> Check:
-    """Tell an empty place from one with other data."""
-    name, storage = "repository", bench.storage
-    found, trouble = bench.bounds.tried(lambda: next(iter(storage.list("")), None), go_on=True)
+def _no_repository(area: ScratchArea) -> Check:
+    """Distinguish an empty place from one with other data."""
+    name, storage = "repository", area.storage
+    found, failure = area.bounds.tried(lambda: next(iter(storage.list("")), None), go_on=True)
     if storage.read_only:
         advice = "check the address: it is that of the folder that holds the file `repo`"
         return failed(name, "no repository can be read here", advice, needed=True)
-    if trouble is not None:
-        return judged(name, trouble, "listing is how a repository is made only in an empty place")
-    if found is None and _at_the_top(bench):
+    if failure is not None:
+        return judged(name, failure, "listing is how a repository is made only in an empty place")
+    if found is None and _at_the_top(area):
         advice = "add a prefix, so that the bucket can hold other things too"
         return failed(name, "the top of a bucket, where no repository can be made", advice)
     if found is None:
@@ -109,25 +109,25 @@ def _no_repository(bench: ScratchArea) -> Check:
     )
 
 
-def _at_the_top(bench: ScratchArea) -> bool:
-    """Whether the storage is a whole bucket."""
-    shown = {entry.name for entry in bench.storage._entries()}
-    return isinstance(bench.storage, ObjectStorage) and "prefix" not in shown
+def _at_the_top(area: ScratchArea) -> bool:
+    """Whether the storage has no prefix in its bucket."""
+    shown = {entry.name for entry in area.storage._entries()}
+    return isinstance(area.storage, ObjectStorage) and "prefix" not in shown
 
 
-def listing(bench: ScratchArea) -> Check:
+def listing(area: ScratchArea) -> Check:
     """List what was written, or a prefix that holds nothing."""
-    expected = {} if bench.why_not_written else dict(bench.sizes)
+    expected = {} if area.why_not_written else dict(area.sizes)
 
     def found() -> dict[str, int]:
-        return {info.key: info.size for info in bench.place.list(bench.prefix)}
+        return {info.key: info.size for info in area.place.list(area.prefix)}
 
-    listed, trouble = bench.tried(found)
-    if trouble is None and listed != expected:
+    listed, failure = area.tried(found)
+    if failure is None and listed != expected:
         said = f"{len(listed or {})} objects were listed right after {len(expected)} were written"
         return failed("list", said, "do not make repositories or collect garbage here")
-    if trouble is None:
+    if failure is None:
         return passed("list", "a fresh object is listed" if expected else "works")
-    if trouble.cause is Cause.CANNOT_LIST:
+    if failure.cause is Cause.CANNOT_LIST:
         return not_applicable("list", "web servers do not list; reading does not need it")
-    return judged("list", trouble, "grant the permission to list")
+    return judged("list", failure, "grant the permission to list")

@@ -1,4 +1,4 @@
-"""Trying something that may fail in any way, or never come back."""
+"""Run calls that may raise any error or never return."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Cause(StrEnum):
-    """What stands in the way, as far as it matters for going on."""
+    """Cause of a failure, as far as later checks depend on it."""
 
     MISSING = "missing"
     DENIED = "denied"
@@ -27,22 +27,22 @@ class Cause(StrEnum):
     OTHER = "other"
 
 
-class Trouble(NamedTuple):
-    """Why something did not work."""
+class Failure(NamedTuple):
+    """Cause and text of a failure."""
 
     cause: Cause
     text: str
 
 
 class Tried(NamedTuple, Generic[T]):
-    """What came of trying: a value, or trouble."""
+    """Result of a call: a value or a failure."""
 
     value: T | None
-    trouble: Trouble | None
+    failure: Failure | None
 
 
 class Bounds:
-    """Tries things, each for a limited time; the first that never comes back is the last.
+    """Runs calls with a time limit each; after one that does not return, no more are made.
 
     Parameters
     ----------
@@ -56,38 +56,38 @@ class Bounds:
         self._step = step
         self._end = time.monotonic() + whole
         self.stopped: str = ""
-        """Why nothing is tried any more; empty while things are."""
+        """Why no more calls are made; empty as long as they are."""
 
     @property
     def why_not(self) -> str:
-        """Why nothing is tried any more, as the reason of a check; empty while things are."""
+        """The reason for a check that was not made; empty as long as calls are made."""
         return f"{NOT_TRIED}{self.stopped}" if self.stopped else ""
 
     def tried(self, call: Callable[[], T], *, last: bool = False, go_on: bool = False) -> Tried[T]:
-        """Do a call on a thread of its own.
+        """Run a call on a thread of its own.
 
         Parameters
         ----------
         call : callable
-            What to do.
+            The call.
         last : bool
-            Do it even when nothing else is tried any more: clearing up.
+            Run it even when no more calls are made: cleaning up.
         go_on : bool
-            That it takes too long does not mean that the storage does not answer.
+            A time-out of this call does not mean that the storage does not answer.
         """
         left = self._end - time.monotonic()
         if not self.stopped and left <= 0:
             self.stopped = "the time for the whole examination was over"
         if self.stopped and not last:
-            return Tried(None, Trouble(Cause.NOT_TRIED, f"{NOT_TRIED}{self.stopped}"))
+            return Tried(None, Failure(Cause.NOT_TRIED, f"{NOT_TRIED}{self.stopped}"))
         limit = self._step if last else min(self._step, left)
         box: list[Tried[T]] = []
 
         def run() -> None:
             try:
                 box.append(Tried(call(), None))
-            except Exception as error:  # an ill storage may raise anything
-                box.append(Tried(None, trouble_of(error)))
+            except Exception as error:  # a broken storage may raise any error
+                box.append(Tried(None, failure_of(error)))
 
         thread = threading.Thread(target=run, name="icechunk-doctor", daemon=True)
         thread.start()
@@ -96,30 +96,30 @@ class Bounds:
             return box[0]
         if not go_on:
             self.stopped = self.stopped or "an earlier step got no answer"
-        return Tried(None, Trouble(Cause.NO_ANSWER, f"no answer within {limit:.3g} s"))
+        return Tried(None, Failure(Cause.NO_ANSWER, f"no answer within {limit:.3g} s"))
 
 
-def trouble_of(error: Exception) -> Trouble:
-    """Return what an error means, in words that hold no secrets."""
+def failure_of(error: Exception) -> Failure:
+    """Return the failure that an error means, without secrets in its text."""
     if not isinstance(error, IcechunkError):
-        return Trouble(Cause.OTHER, f"an unexpected {type(error).__name__}")
+        return Failure(Cause.OTHER, f"an unexpected {type(error).__name__}")
     text = error.message.strip().split("\n\n")[0]
     origin: Any = error.__cause__
     if error.kind == ErrorKind.OBJECT_NOT_FOUND:
-        return Trouble(Cause.MISSING, text)
+        return Failure(Cause.MISSING, text)
     if error.kind == ErrorKind.STORAGE_OTHER and "cannot be listed" in text:
-        return Trouble(Cause.CANNOT_LIST, text)
+        return Failure(Cause.CANNOT_LIST, text)
     if text.startswith(("the bucket or container of", "wrong region")) or "a redirect: " in text:
-        return Trouble(Cause.NO_PLACE, text)
+        return Failure(Cause.NO_PLACE, text)
     if text.startswith(("permission denied", "no credentials")) or _denied(origin):
-        return Trouble(Cause.DENIED, text)
+        return Failure(Cause.DENIED, text)
     if error.kind == ErrorKind.THROTTLED or "cannot be reached" in text or "in time" in text:
-        return Trouble(Cause.NO_ANSWER, text)
-    return Trouble(Cause.OTHER, text)
+        return Failure(Cause.NO_ANSWER, text)
+    return Failure(Cause.OTHER, text)
 
 
 def _denied(origin: Any) -> bool:
-    """Whether a file system refused, for lack of rights or because nothing can be written."""
+    """Whether a file system refused: no permission, or it is read-only."""
     if not isinstance(origin, OSError):
         return False
     return isinstance(origin, PermissionError) or origin.errno == errno.EROFS

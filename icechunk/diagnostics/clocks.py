@@ -1,4 +1,4 @@
-"""How far is the storage's clock from this machine's?"""
+"""Compare the storage's clock with this machine's."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _FAR_S = 60.0
 _WAIT_S = 5.0
 
 
-def clock(bench: ScratchArea) -> Check:
+def clock(area: ScratchArea) -> Check:
     """Compare with the time of a fresh object, else with the date of a web server's answer."""
-    skew, resolution = _of_an_object(bench) or _of_an_answer(bench) or (None, 0.0)
+    skew, resolution = _of_an_object(area) or _of_an_answer(area) or (None, 0.0)
     if skew is None:
-        return not_applicable("clock", bench.bounds.why_not or "the storage tells no time")
-    bench.clock_skew_s = round(skew, 3)
+        return not_applicable("clock", area.bounds.why_not or "the storage tells no time")
+    area.clock_skew_s = round(skew, 3)
     side = "ahead of" if skew > 0 else "behind"
     said = f"the storage's clock is {abs(skew):.1f} s {side} this machine's"
     if abs(skew) <= resolution:
@@ -32,34 +32,34 @@ def clock(bench: ScratchArea) -> Check:
     return failed("clock", said, "set this machine's clock (NTP), or the server's")
 
 
-def _of_an_object(bench: ScratchArea) -> tuple[float, float] | None:
-    """Return the skew and what it may be off by, in seconds, from a fresh object."""
-    if bench.why_not_written:
+def _of_an_object(area: ScratchArea) -> tuple[float, float] | None:
+    """Return the skew and its uncertainty in seconds, from the time of a new object."""
+    if area.why_not_written:
         return None
-    key = bench.key("clock")
+    key = area.key("clock")
 
     def write() -> tuple[int, int, int]:
         before = now_us()
-        bench.place.put(key, b"tick")
+        area.place.put(key, b"tick")
         after = now_us()
-        info = bench.place.head(key)
+        info = area.place.head(key)
         return before, after, 0 if info is None else info.modified
 
-    times = bench.tried(write).value
+    times = area.tried(write).value
     return None if times is None or not times[2] else _skew(*times)
 
 
-def _skew(before: int, after: int, told: int) -> tuple[float, float]:
-    """Compare a time that was told with when it may have been taken."""
-    coarse = _SECOND if told % _SECOND == 0 else 0  # cut to the second
+def _skew(before: int, after: int, reported: int) -> tuple[float, float]:
+    """Skew and uncertainty of a reported time, taken between two times of this machine."""
+    coarse = _SECOND if reported % _SECOND == 0 else 0  # truncated to the second
     middle = (before + after) / 2
-    return (told + coarse / 2 - middle) / _SECOND, (after - before + coarse) / 2 / _SECOND + 0.1
+    return (reported + coarse / 2 - middle) / _SECOND, (after - before + coarse) / 2 / _SECOND + 0.1
 
 
-def _of_an_answer(bench: ScratchArea) -> tuple[float, float] | None:
+def _of_an_answer(area: ScratchArea) -> tuple[float, float] | None:
     """Return the same from the date of a web server's answer, asked without credentials."""
-    url = _address(bench)
-    if url is None or bench.bounds.stopped not in ("", WITHOUT_ACCESS):
+    url = _address(area)
+    if url is None or area.bounds.stopped not in ("", WITHOUT_ACCESS):
         return None
 
     def ask() -> tuple[int, int, int]:
@@ -67,13 +67,13 @@ def _of_an_answer(bench: ScratchArea) -> tuple[float, float] | None:
         date = _date(url)
         return before, now_us(), date
 
-    times = bench.bounds.tried(ask, last=True).value
+    times = area.bounds.tried(ask, last=True).value
     return None if times is None or not times[2] else _skew(*times)
 
 
-def _address(bench: ScratchArea) -> str | None:
+def _address(area: ScratchArea) -> str | None:
     """Return an address that the storage's display shows, of a service that speaks HTTP."""
-    for entry in bench.storage._entries():
+    for entry in area.storage._entries():
         text = str(entry.value)
         if entry.name in ("url", "endpoint_url") and text.startswith(("http://", "https://")):
             return text

@@ -1,4 +1,4 @@
-"""What does a local disk do with renames, flushes and locks, and is it local at all?"""
+"""Check renames, flushes and locks of a local disk, and whether it is local."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ _FLUSHES = 5
 
 
 class Mount(NamedTuple):
-    """Where a folder's file system comes from."""
+    """The file system of a folder."""
 
     kind: str
     options: frozenset[str]
 
 
-def local_disk(bench: ScratchArea) -> list[Check]:
+def local_disk(area: ScratchArea) -> list[Check]:
     """Examine the file system of a local storage; nothing for other storages."""
-    storage = bench.storage
+    storage = area.storage
     if not isinstance(storage, LocalStorage):
         return []
-    checks = [_file_system(bench, storage.root)]
+    checks = [_file_system(area, storage.root)]
     names = ("rename", "flush", "lock")
-    if bench.why_not_written:
-        return [*checks, *all_not_applicable(names, bench.why_not_written)]
-    _, trouble = bench.tried(_raising(bench.open_folder, f"make a folder in {storage.root}"))
-    if trouble is not None:
+    if area.why_not_written:
+        return [*checks, *all_not_applicable(names, area.why_not_written)]
+    _, failure = area.tried(_raising(area.open_folder, f"make a folder in {storage.root}"))
+    if failure is not None:
         return [*checks, *all_not_applicable(names, "nothing can be written")]
-    flush = _flush(bench) if storage.durable else not_applicable("flush", "durable=False")
-    return [*checks, _rename(bench), flush, _lock(bench)]
+    flush = _flush(area) if storage.durable else not_applicable("flush", "durable=False")
+    return [*checks, _rename(area), flush, _lock(area)]
 
 
 def _raising(call: Callable[[], T], what: str) -> Callable[[], T]:
-    """Return a call whose complaints say what was done."""
+    """Return a call whose errors say what was attempted."""
 
     def run() -> T:
         try:
@@ -77,15 +77,15 @@ def _raising(call: Callable[[], T], what: str) -> Callable[[], T]:
 # -- which file system -------------------------------------------------------------------------
 
 
-def _file_system(bench: ScratchArea, root: str) -> Check:
-    mount, _ = bench.tried(lambda: mount_of(root))
+def _file_system(area: ScratchArea, root: str) -> Check:
+    mount, _ = area.tried(lambda: mount_of(root))
     if mount is None:
-        return not_applicable("filesystem", bench.bounds.why_not or "this system does not tell")
+        return not_applicable("filesystem", area.bounds.why_not or "this system does not tell")
     return judged_mount(mount)
 
 
 def judged_mount(mount: Mount) -> Check:
-    """Return what a kind of file system and its options mean for commits."""
+    """Return the check of a file system's kind and options: are commits safe there?"""
     weak = sorted(mount.options.intersection(_LOCKLESS))
     if mount.kind in _BUCKETS:
         return failed(
@@ -150,11 +150,11 @@ def _write(path: str, data: bytes) -> None:
         file.write(data)
 
 
-def _rename(bench: ScratchArea) -> Check:
-    """Put a file in place of another, and refuse to where it should be new."""
+def _rename(area: ScratchArea) -> Check:
+    """Replace a file by another, and create one exclusively."""
 
     def run() -> tuple[bool, bool]:
-        old, new = (os.path.join(bench.folder, name) for name in ("old", "new"))
+        old, new = (os.path.join(area.folder, name) for name in ("old", "new"))
         _write(old, b"old")
         _write(new, b"new")
         os.replace(new, old)
@@ -169,10 +169,10 @@ def _rename(bench: ScratchArea) -> Check:
             return replaced, False
         return False, False
 
-    done, trouble = bench.tried(_raising(run, "rename a file"))
+    done, failure = area.tried(_raising(run, "rename a file"))
     advice = "use another file system: this one cannot replace a file in one step"
-    if trouble is not None or done is None:
-        return failed("rename", "" if trouble is None else trouble.text, advice)
+    if failure is not None or done is None:
+        return failed("rename", "" if failure is None else failure.text, advice)
     if not done[0]:
         return failed("rename", "a file did not take the place of another", advice)
     if not done[1]:
@@ -180,16 +180,16 @@ def _rename(bench: ScratchArea) -> Check:
     return passed("rename", "works; a file that is there is not made again")
 
 
-def _flush(bench: ScratchArea) -> Check:
+def _flush(area: ScratchArea) -> Check:
     """Flush files and their folder."""
 
     def run() -> float:
         times = []
         for n in range(_FLUSHES):
-            path = os.path.join(bench.folder, f"flushed{n}")
+            path = os.path.join(area.folder, f"flushed{n}")
             _write(path, b"x" * 4096)
             began = time.perf_counter()
-            for each in (path, bench.folder) if os.name != "nt" else (path,):
+            for each in (path, area.folder) if os.name != "nt" else (path,):
                 fd = os.open(each, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
                 try:
                     os.fsync(fd)
@@ -198,20 +198,20 @@ def _flush(bench: ScratchArea) -> Check:
             times.append((time.perf_counter() - began) * 1000)
         return statistics.median(times)
 
-    median, trouble = bench.tried(_raising(run, "flush a file"))
+    median, failure = area.tried(_raising(run, "flush a file"))
     if median is None:
         advice = "use another file system, or durable=False for scratch data"
-        return judged("flush", trouble, advice) if trouble else not_applicable("flush", "")
+        return judged("flush", failure, advice) if failure else not_applicable("flush", "")
     return passed("flush", f"file and folder are flushed, {median:.2g} ms (median)")
 
 
-def _lock(bench: ScratchArea) -> Check:
+def _lock(area: ScratchArea) -> Check:
     """Take a lock twice, as two processes would."""
     if sys.platform == "win32":
         return not_applicable("lock", "Windows always locks")
 
     def run() -> bool:
-        path = os.path.join(bench.folder, "lock")
+        path = os.path.join(area.folder, "lock")
         first = os.open(path, os.O_RDWR | os.O_CREAT)
         second = os.open(path, os.O_RDWR)
         try:
@@ -225,10 +225,10 @@ def _lock(bench: ScratchArea) -> Check:
             os.close(first)
             os.close(second)
 
-    held, trouble = bench.tried(_raising(run, "lock a file"))
+    held, failure = area.tried(_raising(run, "lock a file"))
     advice = "write from one process only, or mount the file system with locks"
-    if trouble is not None:
-        return judged("lock", trouble, advice)
+    if failure is not None:
+        return judged("lock", failure, advice)
     if not held:
         return failed("lock", "two held the same lock at the same time", advice)
     return passed("lock", "a second holder has to wait")

@@ -1,4 +1,4 @@
-"""In which order a storage is examined, and what ends it early."""
+"""Run the checks of a storage in order."""
 
 from __future__ import annotations
 
@@ -63,32 +63,32 @@ def doctor(
         storage = storage.tuned(_tuning(settings, timeout))
     why = "this storage is read-only" if storage.read_only else ""
     why = "nothing may be written (read-only)" if read_only and not why else why
-    bench = ScratchArea(storage, Bounds(timeout * 1.2, timeout * _WHOLE), why)
+    area = ScratchArea(storage, Bounds(timeout * 1.2, timeout * _WHOLE), why)
     checks: list[Check] = []
     try:
-        checks = _examined(bench)
+        checks = _examined(area)
     finally:
-        bench.clear()
-    return StorageReport(storage.identity, tuple(checks), bench.latency_ms, bench.clock_skew_s)
+        area.clear()
+    return StorageReport(storage.identity, tuple(checks), area.latency_ms, area.clock_skew_s)
 
 
-def _examined(bench: ScratchArea) -> list[Check]:
-    """Make all checks, in the order in which one rests on the others."""
+def _examined(area: ScratchArea) -> list[Check]:
+    """Make all checks, in the order in which they depend on each other."""
     return [
-        *access.reached(bench),
-        access.contents(bench),
-        *disk.local_disk(bench),
-        *writing.objects(bench),
-        access.listing(bench),
-        *writing.conditions(bench),
-        clocks.clock(bench),
-        speed.latency(bench),
-        writing.deletion(bench),
+        *access.reached(area),
+        access.contents(area),
+        *disk.local_disk(area),
+        *writing.objects(area),
+        access.listing(area),
+        *writing.conditions(area),
+        clocks.clock(area),
+        speed.latency(area),
+        writing.deletion(area),
     ]
 
 
 def _tuning(settings: StorageSettings | None, timeout: float) -> StorageTuning:
-    """Return storage settings under which a request ends in time, one way or the other."""
+    """Return storage settings under which a request succeeds or fails within the time."""
     whole = max(int(timeout * 1000), 1)
     return storage_tuning(settings)._replace(
         retries=Retries(2, min(100, whole // 10), min(1000, whole // 5)),

@@ -1,4 +1,4 @@
-"""What an examination of a storage found, for people and for programs."""
+"""The result of an examination of a storage, as text, HTML and data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Outcome(StrEnum):
 
 
 class _About(NamedTuple):
-    """What is the same for every run of a check."""
+    """Title and meaning of a check."""
 
     title: str
     meaning: str
@@ -42,7 +42,7 @@ _ABOUT = {
     ),
     "create": _About(
         "conditional create",
-        "Two that make the same repository must not overwrite each other.",
+        "Two processes that create the same repository must not overwrite each other.",
         True,
     ),
     "update": _About(
@@ -50,12 +50,12 @@ _ABOUT = {
     ),
     "stale-update": _About(
         "stale update refused",
-        "Of two commits at the same time one must be told, or the other is lost silently.",
+        "Of two commits at the same time one must fail, or the other is lost silently.",
         True,
     ),
     "missing-update": _About(
         "update of what is gone refused",
-        "A commit must not bring back a repository that somebody deleted.",
+        "A commit must not bring back a repository that was deleted.",
         True,
     ),
     "delete": _About("deleting", "Garbage collection deletes objects; commits do not.", False),
@@ -79,7 +79,7 @@ _ABOUT = {
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was tried.
+    """One check.
 
     Attributes
     ----------
@@ -88,11 +88,11 @@ class Check:
     outcome : Outcome
         How it ended.
     found : str
-        What was seen, or why it was not tried.
+        The observation, or why the check was not made.
     advice : str
         What to do; empty where nothing is wrong.
     needed : bool
-        Whether commits rest on it.
+        Whether commits depend on it.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Check:
 
     @property
     def title(self) -> str:
-        """Name for people."""
+        """Title of the check."""
         return _ABOUT[self.name].title
 
     @property
@@ -113,27 +113,27 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """It was tried and is as it should be."""
+        """Whether the check was made and found no problem."""
         return self.outcome is Outcome.PASSED
 
     @property
     def untried(self) -> bool:
-        """Something else ended the examination before it."""
+        """Whether the examination ended before this check."""
         return self.outcome is Outcome.NOT_APPLICABLE and self.found.startswith(NOT_TRIED)
 
     @property
     def failed(self) -> bool:
-        """It was tried and is not as it should be."""
+        """Whether the check was made and found a problem."""
         return self.outcome is Outcome.FAILED
 
 
 def passed(name: str, found: str) -> Check:
-    """Return a check that found all well."""
+    """Return a check without a problem."""
     return Check(name, Outcome.PASSED, found, needed=_ABOUT[name].needed)
 
 
 def failed(name: str, found: str, advice: str, *, needed: bool | None = None) -> Check:
-    """Return a check that found something wrong."""
+    """Return a check with a problem."""
     matters = _ABOUT[name].needed if needed is None else needed
     return Check(name, Outcome.FAILED, found, advice, matters)
 
@@ -191,7 +191,7 @@ class StorageReport:
 
     @property
     def ok(self) -> bool:
-        """Nothing that commits rest on was found missing."""
+        """Whether all checks that commits depend on passed."""
         return not any(check.failed and check.needed for check in self.checks)
 
     @property
@@ -209,12 +209,12 @@ class StorageReport:
 
     @property
     def only_read(self) -> bool:
-        """Nothing was written, on purpose."""
+        """Whether the caller asked to write nothing."""
         return any(c.name == "write" and c.outcome is Outcome.NOT_APPLICABLE for c in self.checks)
 
     @property
     def untried(self) -> str:
-        """What the examination did not come to, and why, in one line; empty where it did."""
+        """Checks that were not made, and why, in one line; empty when all were made."""
         left = [check for check in self.checks if check.untried]
         return f"{left[0].found}: {', '.join(check.title for check in left)}" if left else ""
 

@@ -1,4 +1,4 @@
-"""Where an examination tries things: a place of its own inside the storage, cleared afterwards."""
+"""The prefix or folder for the test objects of an examination; removed afterwards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from icechunk.diagnostics.bounds import Bounds, Cause, Tried, Trouble
+from icechunk.diagnostics.bounds import Bounds, Cause, Failure, Tried
 from icechunk.diagnostics.report import Check, failed, not_applicable
 from icechunk.storage.base import Storage
 from icechunk.storage.fsspec import FsspecStorage
@@ -19,11 +19,11 @@ from icechunk.storage.probe import PROBES
 T = TypeVar("T")
 
 WITHOUT_ACCESS = "without access"
-"""Why an examination ends where somebody answers, and refuses."""
+"""Why an examination ends where the storage answers and refuses access."""
 
 
 class ScratchArea:
-    """A storage, a fresh prefix in it, and what was written below that.
+    """A storage, a new prefix in it, and the objects written below that.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ class ScratchArea:
         self._made: list[str] = []
         self.place = storage
         if isinstance(storage, LocalStorage):
-            # A folder of its own, as listings leave it out and its lock file is nobody else's.
+            # A folder of its own: listings leave it out, and no other process uses its lock file.
             self.folder = os.path.join(storage.root, f"icechunk-doctor-{token}#0")
             self.place = LocalStorage(self.folder, durable=storage.durable)
 
     def tried(self, call: Callable[[], T]) -> Tried[T]:
-        """Do a call within the bounds."""
+        """Run a call within the time limits."""
         return self.bounds.tried(call)
 
     def key(self, name: str) -> str:
@@ -92,7 +92,7 @@ class ScratchArea:
         """Return all keys that may have been written."""
         return sorted(self._written)
 
-    def clear(self) -> Trouble | None:
+    def clear(self) -> Failure | None:
         """Remove everything that was written, also after a failure."""
         if not (self.dirty or self._made):
             return None
@@ -106,9 +106,9 @@ class ScratchArea:
                 shutil.rmtree(self.folder, ignore_errors=True)
             for path in reversed(self._made):
                 with suppress(OSError):
-                    os.rmdir(path)  # only where nothing of anybody else is in it
+                    os.rmdir(path)  # fails, as it should, where it holds other files
 
-        return self.bounds.tried(remove, last=True).trouble
+        return self.bounds.tried(remove, last=True).failure
 
 
 def remove_folders(place: Storage, prefix: str) -> None:
@@ -120,11 +120,11 @@ def remove_folders(place: Storage, prefix: str) -> None:
             place.remove_folder(folder)
 
 
-def judged(name: str, trouble: Trouble, advice: str) -> Check:
-    """Return the check that some trouble decides."""
-    if trouble.cause is Cause.NOT_TRIED:
-        return not_applicable(name, trouble.text)
-    return failed(name, trouble.text, advice)
+def judged(name: str, failure: Failure, advice: str) -> Check:
+    """Return the check that has a failure."""
+    if failure.cause is Cause.NOT_TRIED:
+        return not_applicable(name, failure.text)
+    return failed(name, failure.text, advice)
 
 
 def all_not_applicable(names: tuple[str, ...], why: str) -> list[Check]:

@@ -1,4 +1,4 @@
-"""How long small requests take."""
+"""Measure how long small requests take."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _ENOUGH_S = 1.0
 _SLOW_MS = 2000.0
 
 
-def latency(bench: ScratchArea) -> Check:
+def latency(area: ScratchArea) -> Check:
     """Time small writes, reads and listings, one after the other."""
-    for verb, calls in _verbs(bench):
-        median = _median(bench, calls)
+    for verb, calls in _verbs(area):
+        median = _median(area, calls)
         if median is not None:
-            bench.latency_ms[verb] = median
-    if not bench.latency_ms:
-        return not_applicable("latency", bench.bounds.why_not or "nothing to time")
-    said = ", ".join(f"{verb} {_shown(ms)}" for verb, ms in bench.latency_ms.items())
-    if max(bench.latency_ms.values()) > _SLOW_MS:
+            area.latency_ms[verb] = median
+    if not area.latency_ms:
+        return not_applicable("latency", area.bounds.why_not or "nothing to time")
+    said = ", ".join(f"{verb} {_shown(ms)}" for verb, ms in area.latency_ms.items())
+    if max(area.latency_ms.values()) > _SLOW_MS:
         advice = "work nearer to the storage, or commit less often"
         return failed("latency", f"{said} (medians)", advice)
     return passed("latency", f"{said} (medians)")
@@ -34,20 +34,20 @@ def _shown(ms: float) -> str:
     return f"{ms * 1000:.0f} µs" if ms < 1 else f"{ms:.3g} ms"
 
 
-def _verbs(bench: ScratchArea) -> Iterator[tuple[str, Callable[[int], object]]]:
+def _verbs(area: ScratchArea) -> Iterator[tuple[str, Callable[[int], object]]]:
     """Yield the verbs that can be timed here, each as what its n-th call does."""
-    place, timed = bench.place, [bench.key(f"timed-{n}") for n in range(_MOST)]
-    if bench.why_not_written:
-        storage = bench.storage
-        if bench.tried(lambda: storage.head(REPO)).value is not None:
+    place, timed = area.place, [area.key(f"timed-{n}") for n in range(_MOST)]
+    if area.why_not_written:
+        storage = area.storage
+        if area.tried(lambda: storage.head(REPO)).value is not None:
             yield "get", lambda n: bytes(storage.read_range(REPO, 0, 1))
     else:
         yield "put", lambda n: place.put(timed[n], b"x")
         yield "get", lambda n: place.get(timed[0])
-    yield "list", lambda n: sum(1 for _ in place.list(bench.prefix))
+    yield "list", lambda n: sum(1 for _ in place.list(area.prefix))
 
 
-def _median(bench: ScratchArea, call: Callable[[int], object]) -> float | None:
+def _median(area: ScratchArea, call: Callable[[int], object]) -> float | None:
     """Return the median of some calls in milliseconds; None where they fail."""
 
     def timed() -> list[float]:
@@ -61,5 +61,5 @@ def _median(bench: ScratchArea, call: Callable[[int], object]) -> float | None:
                 break
         return times
 
-    times = bench.tried(timed).value
+    times = area.tried(timed).value
     return statistics.median(times) if times else None

@@ -1,4 +1,4 @@
-"""Does the storage keep what is written, and are conditions conditions?"""
+"""Check that the storage returns what was written, and that it honours conditions."""
 
 from __future__ import annotations
 
@@ -23,76 +23,76 @@ _RANGES = "do not use this server, or ask who runs it: it must answer ranges wit
 _GRANT = "grant the permission to write, or look with read-only"
 
 
-def objects(bench: ScratchArea) -> list[Check]:
+def objects(area: ScratchArea) -> list[Check]:
     """Write an object, read it back whole and in parts."""
-    if bench.why_not_written:
-        written = not_applicable("write", bench.why_not_written)
-        return [written, *_reading_only(bench)]
+    if area.why_not_written:
+        written = not_applicable("write", area.why_not_written)
+        return [written, *_reading_only(area)]
     data = secrets.token_bytes(_SIZE)
-    key = bench.key("object")
+    key = area.key("object")
 
     def write() -> None:
-        bench.dirty = True
-        bench.place.put(key, data)
-        bench.place.sync([key])
+        area.dirty = True
+        area.place.put(key, data)
+        area.place.sync([key])
 
-    _, trouble = bench.tried(write)
-    if trouble is not None:
-        if trouble.cause is not Cause.NOT_TRIED:
-            bench.end_writing("nothing could be written")
-        checks = [judged("write", trouble, _GRANT)]
-        why = bench.bounds.why_not or "nothing was written to read"
+    _, failure = area.tried(write)
+    if failure is not None:
+        if failure.cause is not Cause.NOT_TRIED:
+            area.end_writing("nothing could be written")
+        checks = [judged("write", failure, _GRANT)]
+        why = area.bounds.why_not or "nothing was written to read"
         return [*checks, *all_not_applicable(("read", "range"), why)]
-    bench.sizes[key] = len(data)
-    back, trouble = bench.tried(lambda: bench.place.get(key).data)
-    if trouble is not None:
-        read = judged("read", trouble, _BROKEN)
+    area.sizes[key] = len(data)
+    back, failure = area.tried(lambda: area.place.get(key).data)
+    if failure is not None:
+        read = judged("read", failure, _BROKEN)
     elif back != data:
         read = failed("read", f"{len(back or b'')} bytes came back that were not written", _BROKEN)
     else:
         read = passed("read", f"{_SIZE} bytes came back as they were written")
-    return [passed("write", "works"), read, _ranges(bench, key, data)]
+    return [passed("write", "works"), read, _ranges(area, key, data)]
 
 
-def _reading_only(bench: ScratchArea) -> list[Check]:
+def _reading_only(area: ScratchArea) -> list[Check]:
     """Read the repository's own file, where there is one."""
-    data, trouble = bench.tried(lambda: bench.storage.get(REPO).data)
+    data, failure = area.tried(lambda: area.storage.get(REPO).data)
     if data is None or not data:
-        missing = trouble is not None and trouble.cause in (Cause.MISSING, Cause.DENIED)
-        why = "nothing to read" if missing or trouble is None else trouble.text
+        missing = failure is not None and failure.cause in (Cause.MISSING, Cause.DENIED)
+        why = "nothing to read" if missing or failure is None else failure.text
         return all_not_applicable(("read", "range"), why)
     return [
         passed("read", f"`{REPO}` was read, {len(data):,} bytes"),
-        _ranges(bench, REPO, bytes(data)),
+        _ranges(area, REPO, bytes(data)),
     ]
 
 
-def _ranges(bench: ScratchArea, key: str, data: bytes) -> Check:
+def _ranges(area: ScratchArea, key: str, data: bytes) -> Check:
     """Read the beginning, the middle, the end, and what is beyond it."""
-    storage = bench.storage if key == REPO else bench.place
+    storage = area.storage if key == REPO else area.place
     size = len(data)
     for what, offset, length in (
         ("the beginning", 0, min(10, size)),
         ("the middle", size // 2, min(24, size - size // 2)),
         ("the end", max(size - 10, 0), min(10, size)),
     ):
-        got, trouble = bench.tried(partial(storage.read_range, key, offset, length))
-        if trouble is not None:
-            whole = "non-partial response" in trouble.text
-            said = "the whole object was sent" if whole else trouble.text
-            return judged("range", trouble._replace(text=f"{what}: {said}"), _RANGES)
+        got, failure = area.tried(partial(storage.read_range, key, offset, length))
+        if failure is not None:
+            whole = "non-partial response" in failure.text
+            said = "the whole object was sent" if whole else failure.text
+            return judged("range", failure._replace(text=f"{what}: {said}"), _RANGES)
         if got is None or bytes(got) != data[offset : offset + length]:
             return failed("range", f"{what} comes back wrong", _RANGES)
-    beyond, trouble = bench.tried(_beyond(lambda: storage.read_range(key, size - 4, 64)))
-    if trouble is not None:
-        return judged("range", trouble, _RANGES)
+    beyond, failure = area.tried(_beyond(lambda: storage.read_range(key, size - 4, 64)))
+    if failure is not None:
+        return judged("range", failure, _RANGES)
     if not beyond:
         return failed("range", "a range beyond the end was answered as if it were there", _RANGES)
     return passed("range", "beginning, middle and end are right, beyond the end is refused")
 
 
 def _beyond(read: Callable[[], object]) -> Callable[[], bool]:
-    """Return a call that tells whether a read is refused for the object's size."""
+    """Return a call: whether a read beyond the object's end is refused."""
 
     def refused() -> bool:
         try:
@@ -106,93 +106,93 @@ def _beyond(read: Callable[[], object]) -> Callable[[], bool]:
     return refused
 
 
-def conditions(bench: ScratchArea) -> list[Check]:
-    """Write on conditions that hold and on some that do not."""
+def conditions(area: ScratchArea) -> list[Check]:
+    """Make conditional writes whose conditions hold, and some whose do not."""
     names = ("create", "update", "stale-update", "missing-update")
-    if bench.why_not_written:
-        return all_not_applicable(names, bench.why_not_written)
-    key = bench.key("condition")
-    return [_create(bench, key), *_updates(bench, key), _missing(bench, key)]
+    if area.why_not_written:
+        return all_not_applicable(names, area.why_not_written)
+    key = area.key("condition")
+    return [_create(area, key), *_updates(area, key), _missing(area, key)]
 
 
-def _create(bench: ScratchArea, key: str) -> Check:
-    place = bench.place
-    first, trouble = bench.tried(lambda: place.create(key, b"first"))
-    if trouble is not None:
-        return judged("create", trouble, _UNSAFE)
+def _create(area: ScratchArea, key: str) -> Check:
+    place = area.place
+    first, failure = area.tried(lambda: place.create(key, b"first"))
+    if failure is not None:
+        return judged("create", failure, _UNSAFE)
     if first is None:
         return failed("create", "a new object was refused as if it were there", _UNSAFE)
-    second, trouble = bench.tried(lambda: (place.create(key, b"second"), place.get(key).data))
-    if trouble is not None:
-        return judged("create", trouble, _UNSAFE)
+    second, failure = area.tried(lambda: (place.create(key, b"second"), place.get(key).data))
+    if failure is not None:
+        return judged("create", failure, _UNSAFE)
     if second != (None, b"first"):
         return failed("create", "an object that was there was overwritten", _UNSAFE)
     return passed("create", "made once; the second one was refused")
 
 
-def _updates(bench: ScratchArea, key: str) -> list[Check]:
-    place = bench.place
+def _updates(area: ScratchArea, key: str) -> list[Check]:
+    place = area.place
 
     def present() -> str:
-        if place.head(key) is None:  # it could not be created: that is another matter
+        if place.head(key) is None:  # it could not be created, which another check reports
             place.put(key, b"first")
         return place.get(key).version
 
-    before, trouble = bench.tried(present)
+    before, failure = area.tried(present)
     if before is None:
-        text = "nothing to update" if trouble is None else trouble.text
+        text = "nothing to update" if failure is None else failure.text
         return all_not_applicable(("update", "stale-update"), text)
-    fresh, trouble = bench.tried(lambda: place.replace(key, b"third", before))
-    if trouble is not None:
-        fails = judged("update", trouble, _UNSAFE)
+    fresh, failure = area.tried(lambda: place.replace(key, b"third", before))
+    if failure is not None:
+        fails = judged("update", failure, _UNSAFE)
         return [fails, not_applicable("stale-update", "there was no update to fall behind")]
     if fresh is None:
         fails = failed("update", "an update of the present version was refused", _UNSAFE)
         return [fails, not_applicable("stale-update", "there was no update to fall behind")]
     works = passed("update", "an update of the present version was accepted")
-    late, trouble = bench.tried(lambda: (place.replace(key, b"late", before), place.get(key).data))
-    if trouble is not None:
-        return [works, judged("stale-update", trouble, _UNSAFE)]
+    late, failure = area.tried(lambda: (place.replace(key, b"late", before), place.get(key).data))
+    if failure is not None:
+        return [works, judged("stale-update", failure, _UNSAFE)]
     if late != (None, b"third"):
         said = "an update of an older version was carried out: the other commit would be lost"
         return [works, failed("stale-update", said, _UNSAFE)]
     return [works, passed("stale-update", "an update of an older version was refused")]
 
 
-def _missing(bench: ScratchArea, key: str) -> Check:
-    place, absent = bench.place, bench.absent()
+def _missing(area: ScratchArea, key: str) -> Check:
+    place, absent = area.place, area.absent()
 
     def revive() -> bool:
         version = place.get(key).version
         return place.replace(absent, b"revived", version) is None and place.head(absent) is None
 
-    refused, trouble = bench.tried(revive)
-    if trouble is not None and trouble.cause is Cause.MISSING:
+    refused, failure = area.tried(revive)
+    if failure is not None and failure.cause is Cause.MISSING:
         return not_applicable("missing-update", "there was nothing to compare with")
-    if trouble is not None:
-        return judged("missing-update", trouble, _UNSAFE)
+    if failure is not None:
+        return judged("missing-update", failure, _UNSAFE)
     if not refused:
         return failed("missing-update", "an object that was not there was made", _UNSAFE)
     return passed("missing-update", "refused")
 
 
-def deletion(bench: ScratchArea) -> Check:
-    """Remove all that was written, and look."""
-    if bench.why_not_written:
-        return not_applicable("delete", bench.why_not_written)
-    keys = bench.keys()
+def deletion(area: ScratchArea) -> Check:
+    """Delete all that was written, and check that it is gone."""
+    if area.why_not_written:
+        return not_applicable("delete", area.why_not_written)
+    keys = area.keys()
 
     def remove() -> list[str]:
-        bench.place.delete(keys)
-        remove_folders(bench.place, bench.prefix)
-        return [info.key for info in bench.place.list(bench.prefix)]
+        area.place.delete(keys)
+        remove_folders(area.place, area.prefix)
+        return [info.key for info in area.place.list(area.prefix)]
 
-    left, trouble = bench.tried(remove)
-    where = f"`{bench.prefix}/` in {bench.place.identity}"
-    if trouble is not None:
-        return judged("delete", trouble, f"grant the permission to delete; remove {where} by hand")
+    left, failure = area.tried(remove)
+    where = f"`{area.prefix}/` in {area.place.identity}"
+    if failure is not None:
+        return judged("delete", failure, f"grant the permission to delete; remove {where} by hand")
     if left:
         said = f"{len(left)} of the objects that were written are still there"
         return failed("delete", said, f"remove {where} by hand")
-    bench.dirty = False
+    area.dirty = False
     return passed("delete", "everything that was written here is removed")

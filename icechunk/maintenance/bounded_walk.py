@@ -1,4 +1,4 @@
-"""Reading many snapshots and manifests within bounds of memory and of requests."""
+"""Read many snapshots and manifests within limits of memory and of requests."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _BATCH = 64
 """Fewest items taken together: results are handed over in between."""
 
 
-class Room:
-    """Memory that several threads share; who needs more than is left waits for the others.
+class MemoryBudget:
+    """Memory that several threads share; a thread that needs more than is left waits.
 
-    Something larger than all of it is let in alone.
+    A file larger than the whole budget is read alone.
 
     Parameters
     ----------
     compressed, decoded : int
-        Bytes of files, and of what is made of them.
+        Bytes of files as stored, and decoded.
     """
 
     def __init__(self, compressed: int, decoded: int) -> None:
@@ -41,7 +41,7 @@ class Room:
 
     @contextmanager
     def taken(self, compressed: int, decoded: int) -> Iterator[None]:
-        """Hold some of it."""
+        """Reserve some of it."""
         with self._changed:
             self._changed.wait_for(lambda: not self._inside or self._fits(compressed, decoded))
             self._add(1, compressed, decoded)
@@ -62,39 +62,39 @@ class Room:
 
 
 class BoundedWalk:
-    """Applies functions to files, as many at once as is allowed.
+    """Applies functions to files, several at once within limits.
 
     Files of a storage that answers in microseconds are read one after the other.
 
     Parameters
     ----------
     limits : Limits
-        What is allowed.
+        Memory and requests.
     one_by_one : bool
-        Whether the storage is that fast.
+        Whether the storage is so fast.
     """
 
     def __init__(self, limits: Limits, one_by_one: bool) -> None:
         self._snapshots = limits.snapshots
         self._width = 1 if one_by_one else limits.snapshots
         self._fetches = 1 if one_by_one else limits.manifest_fetches
-        self._room = Room(limits.compressed_bytes, limits.decoded_bytes)
+        self._memory = MemoryBudget(limits.compressed_bytes, limits.decoded_bytes)
 
     def snapshots(self, read: Callable[[T], R], ids: Sequence[T]) -> Iterator[R]:
-        """Results of a function of snapshots; so many are held as may be in memory."""
+        """Results of a function of snapshots; at most `Limits.snapshots` are in memory."""
         for group in _groups(ids, self._snapshots):
             yield from map_parallel(read, group, limit=self._width)
 
     def manifests(
         self, read: Callable[[ManifestInfo], R], infos: Iterable[ManifestInfo]
     ) -> Iterator[R]:
-        """Results of a function that reads one manifest, and holds nothing of it afterwards."""
+        """Results of a function that reads one manifest and keeps no reference to it."""
 
         def within(info: ManifestInfo) -> R:
-            with self._room.taken(info.size_bytes, info.num_chunk_refs * _REF_BYTES):
+            with self._memory.taken(info.size_bytes, info.num_chunk_refs * _REF_BYTES):
                 return read(info)
 
-        one_by_one = self._fetches == 1  # nothing has to wait for room then
+        one_by_one = self._fetches == 1  # no thread has to wait for memory then
         for group in _groups(infos, max(self._fetches, _BATCH)):
             yield from map_parallel(read if one_by_one else within, group, limit=self._fetches)
 

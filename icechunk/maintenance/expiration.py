@@ -1,4 +1,4 @@
-"""Expiration: cut the history of a repository off at a time."""
+"""Expiration: remove old snapshots from the history of a repository."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 def expire_snapshots(
     ctx: RepoContext, older_than: int, *, delete_branches: bool, delete_tags: bool
 ) -> set[ObjectId]:
-    """Take snapshots before a time out of all histories; their files stay for garbage collection.
+    """Remove snapshots before a time from all histories; garbage collection deletes their files.
 
     Parameters
     ----------

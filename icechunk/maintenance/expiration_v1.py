@@ -16,9 +16,9 @@ from icechunk.spec.repo.state import MAIN
 
 
 class Files:
-    """Expiration where history is in the snapshot files: the parent of one of them is replaced.
+    """Expiration in spec 1: the parent in one snapshot file of every history is replaced.
 
-    One ref after the other, tags first, each by name; later ones see what was done for the
+    Refs are handled one by one, tags first, sorted by name; later ones see the changes for the
     earlier ones.
     """
 
@@ -30,7 +30,7 @@ class Files:
         self._changed: list[str] = []
 
     def expire(self, delete_branches: bool, delete_tags: bool) -> set[ObjectId]:
-        """Cut every ref's history; returns what is not in any of them any more, and old tips."""
+        """Cut every ref's history; return the snapshots that left all of them, and old tips."""
         gone: set[ObjectId] = set()
         tags = sorted(self._ref_store.tags().items(), key=lambda item: item[0].encode())
         branches = sorted(self._ref_store.branches().items(), key=lambda item: item[0].encode())
@@ -67,7 +67,7 @@ class Files:
         return gone
 
     def _drop(self, name: str, tip: ObjectId, *, tag: bool) -> None:
-        """Delete a ref unless it moved or went meanwhile."""
+        """Delete a ref unless it was moved or deleted meanwhile."""
         try:
             now = self._ref_store.tag_target(name) if tag else self._ref_store.branch_tip(name)
             if now == tip:

@@ -1,10 +1,22 @@
-"""Garbage collection: delete the files that nothing needs any more.
+"""Garbage collection: delete the files that no snapshot in use refers to.
 
-The order is what makes it safe beside writers.  Everything needed is found first, and a file that
-is needed and missing ends the collection before anything is changed.  Then unreachable snapshots
-leave the repository's list by compare-and-swap, which also announces the collection.  Only then
-are files deleted, in batches; before every batch the repository is looked at again, under the lock
-that commits take, and what was committed meanwhile is spared.
+Writers may commit at the same time, so the order of the steps matters:
+
+1. The state is read, then the snapshot files are listed: every snapshot of the state has its file
+   in the listing.  Files that are not older than the cut-off are young, and young snapshot files
+   keep all that they refer to, also when no history lists them: they may be forks, or commits in
+   progress.
+2. All needed files that refer to others are read.  A missing or damaged one ends the collection
+   before anything is changed.
+3. Unreachable snapshots leave the repository's list by compare-and-swap.  The same swap records the
+   collection in the operations log, where commits on storages without locks look for it.
+4. Files are deleted in batches, first those that refer to others: a crash in between leaves files
+   without references to them, which the next collection deletes, and never references to missing
+   files.  Before every batch the repository is read again under the lock that commits take, and
+   what was committed meanwhile is spared.
+
+The cut-off must be older than the start of every session that is being written.  A commit whose
+objects were deleted fails; see `icechunk.engine.durability`.
 """
 
 from __future__ import annotations
@@ -52,7 +64,7 @@ _LISTED = 16_384
 """Objects of a listing looked at together."""
 
 _DELETED = 1_000
-"""Objects deleted between two looks at the repository."""
+"""Objects deleted between two checks for new commits; also the limit of one S3 request."""
 
 _PATIENCE = 8
 """How often a throttled request is repeated before its objects count as not deleted."""
@@ -62,7 +74,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Phase:
-    """One kind of object: where it is, how it is counted, what keeps it alive."""
+    """One kind of object: its prefix, its counter, and which of them are needed."""
 
     name: str
     prefix: str
@@ -87,7 +99,7 @@ def garbage_collect(
     limits: Limits | None = None,
     max_consecutive_failures: int = 50,
 ) -> GCSummary:
-    """Delete the objects of a repository that nothing needs and that are older than a time.
+    """Delete objects that are older than a time and that no snapshot in use refers to.
 
     Parameters
     ----------
@@ -120,7 +132,7 @@ def garbage_collect(
 
 
 class _Collection:
-    """One run."""
+    """One run of garbage collection."""
 
     def __init__(
         self, ctx: RepoContext, older_than: int, limits: Limits, max_consecutive_failures: int
@@ -140,7 +152,7 @@ class _Collection:
     # -- what stays ------------------------------------------------------------------------------
 
     def explore(self) -> None:
-        """Find everything that is needed, and read all of it that refers to something."""
+        """Find all needed files; read those that refer to others."""
         if Capability.REPO_OBJECT in self._ref_store.capabilities:
             # The state comes first: the file of every snapshot in it is then in the listing.
             state = self._ref_store.state()
@@ -157,7 +169,7 @@ class _Collection:
             # Parents are in the files: without theirs a young snapshot has no history.
             known = set(ids_of(self._explorer.reach.snapshots))
             needed = column(ancestors_that_remain(self._ref_store, ids_of(self._young), known))
-        # Snapshots that no list knows: forks, commits under way, flushes of spec 1.
+        # Snapshots that no history lists: forks, commits in progress, flushes of spec 1.
         self._explorer.add(needed, doubtful=True)
 
     def _young_snapshots(self) -> Ids:
@@ -169,7 +181,7 @@ class _Collection:
         return union(found)
 
     def announce(self) -> None:
-        """Take unreachable snapshots out of the list, and put the collection on record."""
+        """Remove unreachable snapshots from the list, and record the collection."""
         if Capability.REPO_OBJECT not in self._ref_store.capabilities:
             return
 
@@ -180,7 +192,7 @@ class _Collection:
         self._ref_store.update(transition)
 
     def _refresh(self) -> None:
-        """Take in what was committed since the last look."""
+        """Add what was committed since the last call to what is needed."""
         found = self._roots.look()
         if found is not None:
             self._explorer.add(*found)
@@ -188,10 +200,10 @@ class _Collection:
     # -- what goes -------------------------------------------------------------------------------
 
     def sweep(self, dry_run: bool) -> GCSummary:
-        """Delete, or only count, phase by phase: first what refers, then what is referred to."""
+        """Delete, or only count, one kind of object after the other."""
         for phase in _PHASES:
             if self.summary.objects_failed_to_delete:
-                # What could not be deleted may refer to what would come next.
+                # Objects that could not be deleted may refer to those of the next phases.
                 self.summary.skipped_phases.append(phase.name)
                 continue
             dead = self._dead(phase)
@@ -202,7 +214,7 @@ class _Collection:
         return self.summary
 
     def _dead(self, phase: _Phase) -> list[ObjectInfo]:
-        """Old objects of a kind that nothing needs."""
+        """Objects of a kind that are older than the cut-off and not needed."""
         needed = phase.needed(self._explorer.reach)
         dead: list[ObjectInfo] = []
         for infos, ids in _listed(self._storage.list(phase.prefix)):
@@ -220,7 +232,7 @@ class _Collection:
             self._count(phase, held(self._storage.lock(REPO), self._delete_dead, phase, batch))
 
     def _delete_dead(self, phase: _Phase, batch: Sequence[ObjectInfo]) -> Sequence[ObjectInfo]:
-        """Delete what nothing needs at this moment; the caller holds the lock of commits."""
+        """Delete what is still not needed; the caller holds the lock of commits."""
         before = self._explorer.reach
         self._refresh()
         if self._explorer.reach is not before:
@@ -242,7 +254,7 @@ class _Collection:
         summary.bytes_deleted += sum(info.size for info in infos)
 
     def _delete_batch(self, batch: Sequence[ObjectInfo]) -> Sequence[ObjectInfo]:
-        """Delete objects, one by one where the storage fails; returns those that are gone."""
+        """Delete objects, one by one after a failure; return those that were deleted."""
         if not batch:
             return batch
         if self._try_delete(batch) is None:
@@ -274,7 +286,7 @@ class _Collection:
         return gone
 
     def _try_delete(self, batch: Sequence[ObjectInfo]) -> StorageError | None:
-        """Delete objects; the error when that failed, throttled requests being repeated."""
+        """Delete objects, retrying throttled requests; return the error of a failure."""
         wait = 0.1
         for attempt in range(_PATIENCE + 1):
             try:
@@ -293,9 +305,9 @@ class _Collection:
 
 
 def _listed(infos: Iterator[ObjectInfo]) -> Iterator[tuple[list[ObjectInfo], Ids]]:
-    """Objects named by an id directly below their prefix, with their ids, many at a time.
+    """Objects named by an id directly below their prefix, with their ids, in batches.
 
-    Whatever else lies there was not written by this format, and is left alone.
+    Other objects there do not belong to the format: they are left out, and so never deleted.
     """
     while batch := list(islice(infos, _LISTED)):
         names = [info.key.rpartition("/")[2] if info.key.count("/") == 1 else "" for info in batch]

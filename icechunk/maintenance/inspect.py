@@ -1,4 +1,4 @@
-"""The content of metadata files as dictionaries that can be written as JSON."""
+"""The content of metadata files as dictionaries for JSON."""
 
 from __future__ import annotations
 

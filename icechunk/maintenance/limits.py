@@ -1,4 +1,4 @@
-"""How much memory and how many requests maintenance may take, checked as it is given."""
+"""Limits of memory and requests for maintenance, and the checks of arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _U16, _U32, _U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of a walk over a whole repository.
+    """Limits of a walk over a whole repository.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ def failures(value: object) -> int:
 
 
 def truth(name: str, value: object) -> bool:
-    """A bool.
+    """Return an argument that must be a bool.
 
     Raises
     ------

@@ -1,13 +1,12 @@
 """Upgrade a repository from spec 1 to spec 2, so that it can be killed at any time.
 
-Nothing of spec 1 is touched before the ``repo`` object is in place, which happens in one step: up
-to then the repository is one of spec 1, from then on one of spec 2.  The refs and the
-configuration of spec 1 are removed last, and whoever finds them beside a ``repo`` object can
-finish that.  Snapshots, manifests, logs and chunks stay as they are.
+The ``repo`` object is created in one step, before anything of spec 1 is changed: until then the
+repository is one of spec 1, afterwards one of spec 2.  The refs and the configuration of spec 1 are
+removed last.  If a crash leaves them beside a ``repo`` object, the next upgrade removes them.
+Snapshots, manifests, logs and chunks stay as they are.
 
-A program that opened the repository before may still commit the old way afterwards.  Before a ref
-is removed it is therefore compared with what the ``repo`` object knows, and what is missing there
-is taken over.
+A program that opened the repository before the upgrade may still commit to a ref of spec 1.  Before
+a ref is removed, commits that the ``repo`` object lacks are therefore added to it.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def upgrade(
     delete_unused_v1_files: bool = True,
     prefetch_concurrency: int | None = None,
 ) -> None:
-    """Turn the repository of a handle into one of spec 2, or finish an upgrade that was killed.
+    """Upgrade the repository of a handle to spec 2, or finish an interrupted upgrade.
 
     Parameters
     ----------
@@ -70,7 +69,7 @@ def upgrade(
     SessionStateError
         Kind ``invalid-repository-migration`` when there is nothing to upgrade.
     ConflictError
-        Somebody else is upgrading or writing at the same moment.
+        Another process is upgrading or writing at the same moment.
     FormatError
         A ref points to a snapshot that does not exist, or history is damaged.
     """
@@ -150,14 +149,14 @@ def _move(ctx: RepoContext, ref_store: FileRefStore, dry_run: bool, ahead: int |
         return
     if ctx.storage.create(REPO, data) is None:
         raise ConflictError(
-            message="the repository was upgraded by somebody else at this moment; open it again",
+            message="the repository was upgraded by another process at this moment; open it again",
             kind=ErrorKind.REPO_INFO_UPDATED,
         )
     _check_same(decode_repo(ctx.storage.get(REPO).data), state)
 
 
 def _encoded(ctx: RepoContext, former: V1State) -> tuple[RepoState, bytes]:
-    """State after the upgrade and its bytes, proven to read back."""
+    """State after the upgrade and its bytes, after checking that they decode to it."""
     state = migrated(former, now_us())
     data = encode_repo(state, level=ctx.settings.compression_level)
     _check_same(decode_repo(data), state)
@@ -173,19 +172,19 @@ def _check_same(found: RepoState, meant: RepoState) -> None:
 
 
 def _finish(ctx: RepoContext, ref_store: FileRefStore) -> None:
-    """Take over what was written the old way meanwhile, then remove the objects of spec 1."""
+    """Add commits made to refs of spec 1 meanwhile, then remove the objects of spec 1."""
     branches, _, _ = ref_store.refs()
     repo = RepoObjectRefStore(ctx.storage, ctx.settings)
     known = repo.state().snapshots
     for name, tip in branches.items():
         if tip not in known:
             _take_over(repo, ref_store, name, tip)
-    for key in _leftovers(ctx):  # one by one: their order must hold whenever this is killed
+    for key in _leftovers(ctx):  # one by one, so that a crash keeps the order
         ctx.storage.delete([key])
 
 
 def _take_over(repo: RepoObjectRefStore, ref_store: FileRefStore, name: str, tip: ObjectId) -> None:
-    """Bring commits made to a branch file after the upgrade into the repo object."""
+    """Add commits made to a branch of spec 1 after the upgrade to the repo object."""
     state = repo.state()
     missing: list[SnapshotRecord] = []
     for record in ref_store.ancestry(tip):

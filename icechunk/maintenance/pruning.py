@@ -1,7 +1,6 @@
-"""Which snapshots leave a repository's list, and what becomes of their children.
+"""Compute which snapshots leave a repository's list, and the new parents of their children.
 
-Pure functions of a state: whoever publishes the result by compare-and-swap asks again for every
-state that is met.
+Pure functions of a state: a compare-and-swap that fails calls them again with the newer state.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Cut:
 def expiration(
     state: RepoState, older_than: int, *, delete_branches: bool, delete_tags: bool
 ) -> Cut:
-    """What expiration does to a state.
+    """The change of history by expiration.
 
     Snapshots before the cut-off leave the list, except roots, tips that stay, and main's tip.  A
     survivor whose parent leaves becomes a child of the root and remembers every ancestor in
@@ -89,7 +88,7 @@ def expiration(
 
 
 def collection(state: RepoState, young: Ids, known: Ids) -> Cut:
-    """What garbage collection does to a state.
+    """The change of history by garbage collection.
 
     Snapshots that no ref reaches leave the list unless their file is young or they came after the
     collection began.  A survivor whose parent leaves becomes a child of its nearest ancestor that
@@ -120,7 +119,7 @@ def collection(state: RepoState, young: Ids, known: Ids) -> Cut:
 
 
 def _orphans(table: SnapshotTable, kept: npt.NDArray[np.bool_]) -> list[int]:
-    """Rows that stay while their parent goes."""
+    """Rows that stay and whose parent leaves."""
     has_parent = table.parents != NO_PARENT
     rows = np.flatnonzero(kept & has_parent & ~kept[table.parents])
     return [int(row) for row in rows]
@@ -129,7 +128,7 @@ def _orphans(table: SnapshotTable, kept: npt.NDArray[np.bool_]) -> list[int]:
 def _adopt(
     table: SnapshotTable, row: int, kept: npt.NDArray[np.bool_] | None
 ) -> tuple[ObjectId, tuple[ObjectId, ...]]:
-    """New parent and pruned ancestors of a row whose parent goes.
+    """New parent and pruned ancestors of a row whose parent leaves.
 
     The parent is the nearest ancestor that is kept, the root where `kept` is None.
     """

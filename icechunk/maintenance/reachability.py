@@ -1,4 +1,4 @@
-"""What a repository still needs: its snapshots, and the files that they refer to."""
+"""Find what a repository needs: its snapshots, and the files that they refer to."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _UNITED = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reachable:
-    """Ids of everything that some snapshots need, as sorted columns.
+    """Ids of all files that some snapshots need, as sorted columns.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Reachable:
     chunks: Ids
 
     def and_also(self, other: Reachable) -> Reachable:
-        """What either needs."""
+        """Union of both."""
         return Reachable(
             union([self.snapshots, other.snapshots]),
             union([self.logs, other.logs]),
@@ -56,7 +56,7 @@ class Reachable:
 
 
 class Roots:
-    """The snapshots that a repository knows, read anew at every look.
+    """The snapshots that a repository lists, read again at every call.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Roots:
         self._seen: object = None
 
     def look(self) -> tuple[Ids, Ids] | None:
-        """Snapshots to keep and logs to keep, None when nothing changed since the last look."""
+        """Snapshots and logs to keep; None when nothing changed since the last call."""
         if Capability.REPO_OBJECT in self._ref_store.capabilities:
             state = self._ref_store.state()
             if state is self._seen:
@@ -89,7 +89,7 @@ def ref_targets(ref_store: RefStore) -> frozenset[ObjectId]:
 
 
 def ancestors(ref_store: RefStore, targets: Iterable[ObjectId]) -> set[ObjectId]:
-    """Snapshots and everything they descend from."""
+    """Snapshots and all their ancestors."""
     found: set[ObjectId] = set()
     for target in targets:
         for record in ref_store.ancestry(target):
@@ -102,7 +102,7 @@ def ancestors(ref_store: RefStore, targets: Iterable[ObjectId]) -> set[ObjectId]
 def ancestors_that_remain(
     ref_store: RefStore, targets: Iterable[ObjectId], known: set[ObjectId]
 ) -> set[ObjectId]:
-    """Snapshots that may be left over from something, and what is left of their histories.
+    """Snapshots that may belong to a failed operation, and the rest of their histories.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def ancestors_that_remain(
 
 
 def pruned_ids(table: SnapshotTable) -> Ids:
-    """Snapshots that are gone while their logs still count."""
+    """Removed snapshots whose logs are still needed."""
     rows = np.flatnonzero(table.pruned_count)
     spans = [
         table.pruned_ids[first : first + count]
@@ -139,10 +139,10 @@ def pruned_ids(table: SnapshotTable) -> Ids:
 
 
 def uncached_files(ctx: RepoContext) -> RepositoryFiles:
-    """Access to a repository's files that remembers nothing.
+    """Access to a repository's files without caches.
 
-    What other sessions have in memory may be older than the files, and a walk over everything
-    would push it all out.
+    Cached files may be older than the stored ones, and a walk over everything would evict what
+    sessions need.
     """
     nothing = ctx.settings._replace(num_snapshot_nodes=0, num_chunk_refs=0)
     return RepositoryFiles(ctx.storage, nothing, ctx.files.dialect, keeps=False)
@@ -165,7 +165,7 @@ class Explorer:
         self.reach = Reachable(NO_IDS, NO_IDS, NO_IDS, NO_IDS)
 
     def add(self, snapshots: Ids, logs: Ids = NO_IDS, *, doubtful: bool = False) -> None:
-        """Add what some snapshots need to `reach`.
+        """Add the files that some snapshots need to `reach`.
 
         Parameters
         ----------
@@ -219,7 +219,7 @@ class Explorer:
 
 
 def _pass_over(error: IcechunkError, doubtful: bool) -> None:
-    """Go on without a file where it may be left over; nothing else that fails is passed over."""
+    """Skip a missing or damaged file of a failed operation; raise any other error."""
     damaged = isinstance(error, FormatError | SnapshotNotFoundError)
     damaged |= error.kind == ErrorKind.OBJECT_NOT_FOUND
     if not (doubtful and damaged):
@@ -227,7 +227,7 @@ def _pass_over(error: IcechunkError, doubtful: bool) -> None:
 
 
 def _settled(columns: Iterable[Ids]) -> Ids:
-    """Union of many columns, some at a time: they may have much in common."""
+    """Union of many columns, made in groups: they may have much in common."""
     settled = NO_IDS
     rest = iter(columns)
     while group := list(islice(rest, _UNITED)):

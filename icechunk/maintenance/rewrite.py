@@ -45,7 +45,7 @@ def rewrite_manifests(
     ctx : RepoContext
         The repository, with the configuration to apply.
     branch : str
-        Which tip.
+        The branch.
     message, metadata
         Of the commit.
     amend : bool
@@ -78,7 +78,7 @@ def rewrite_manifests(
 
 
 def _everything(ctx: RepoContext, base: Snapshot) -> ChangeSet:
-    """Changes that write every reference of a snapshot again as it is."""
+    """Changes that write every reference of a snapshot again."""
     changes = ChangeSet()
     for node in base.nodes:
         if node.array is not None and node.array.manifests:
@@ -89,7 +89,7 @@ def _everything(ctx: RepoContext, base: Snapshot) -> ChangeSet:
 
 
 def _metadata(ctx: RepoContext, given: dict[str, Any] | None) -> dict[str, Any]:
-    """Commit metadata that tells which rules the manifests follow."""
+    """Commit metadata with the rules that the manifests follow."""
     full = {**ctx.default_metadata, **json_object(given)}
     own = full.get("__icechunk")
     full["__icechunk"] = {

@@ -1,4 +1,4 @@
-"""How many bytes the chunks of a repository take."""
+"""Compute how many bytes the chunks of a repository take."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def chunk_storage_stats(ctx: RepoContext, limits: Limits | None = None) -> Chunk
 
 
 def pack_usage(ctx: RepoContext) -> PackUsage:
-    """How much of the chunk objects that history refers to is still referred to."""
+    """Compute how much of the chunk objects in use is referred to."""
     native = _Distinct(_NATIVE_ROW.itemsize)
     for each in _tables(ctx, _native_rows):
         native.add(each)
@@ -102,7 +102,7 @@ def pack_usage(ctx: RepoContext) -> PackUsage:
 def _tables(
     ctx: RepoContext, read: Callable[[ChunkTable], R], limits: Limits | None = None
 ) -> Iterator[R]:
-    """What a function says of the references in every manifest of the refs' history, each once."""
+    """Results of a function of the references in every manifest of the history, each once."""
     files = uncached_files(ctx)
     ref_store = ctx.ref_store.under(files, ctx.settings)
     walk = BoundedWalk(limits or Limits(), ctx.storage.blocking_ok)

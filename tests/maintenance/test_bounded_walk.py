@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk.maintenance.bounded_walk import BoundedWalk, Room
+from icechunk.maintenance.bounded_walk import BoundedWalk, MemoryBudget
 from icechunk.maintenance.limits import Limits
 from icechunk.spec.snapshot.snapshot import ManifestInfo
 from icechunk.storage.memory import MemoryStorage
@@ -145,7 +145,7 @@ def test_limits_change_no_result(storage: InFlight) -> None:
 
 
 def test_room_is_given_back_after_errors() -> None:
-    room = Room(10, 10)
+    room = MemoryBudget(10, 10)
     for _ in range(3):
         with pytest.raises(KeyError), room.taken(100, 1):
             raise KeyError
