@@ -31,6 +31,10 @@ _.INVALID_MANIFEST_SPLIT_INDEX, _.KEY_NOT_FOUND, _.NOT_A_GROUP, _.NOT_ON_BRANCH,
 _.PARTIAL_VALUES_PANIC, _.PICKLE, _.POISON_LOCK, _.SEMAPHORE_ACQUIRE, _.TAG_ERROR
 _.TAG_NOT_FOUND
 
+_.Crc32, _.Crc32c, _.Sha1
+_.previous_snap_id, _.new_snap_id
+_._all_error_kinds, _._upgrade_icechunk_repository, _.cli_entrypoint, _.SnapshotMetadata
+
 # Zarr's Store.
 _._is_open, _._supports_sync_io, _.delete_dir, _.getsize, _.getsize_prefix, _.list_prefix
 _.set_partial_values, _.supports_consolidated_metadata, _.supports_deletes, _.supports_listing

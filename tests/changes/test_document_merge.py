@@ -32,7 +32,7 @@ def test_each_key_comes_from_the_side_that_changed_it() -> None:
     }
 
 
-def test_keys_that_both_changed_are_left_to_somebody() -> None:
+def test_keys_that_both_changed_are_left() -> None:
     ours, theirs = changed(units="degC"), changed(units="degF", n=3)
     merged, left = merge(BASE, ours, theirs, {})
     assert left == [KeyDifference("/attributes/units", "K", "degC", "degF")]

@@ -12,7 +12,7 @@ from icechunk.conflicts import (
     Unsolvable,
 )
 from tests.conflicts.hierarchies import (
-    Person,
+    Writer,
 )
 
 Entry = dict[str, Any]
@@ -22,12 +22,12 @@ def entry(path: str, kind: str, choice: str, **more: Any) -> Entry:
     return {"path": path, "type": kind, "choice": choice, **more}
 
 
-def solve(ours: Person, theirs: Person, *entries: Entry) -> Patched | Unsolvable:
+def solve(ours: Writer, theirs: Writer, *entries: Entry) -> Patched | Unsolvable:
     log, nodes = theirs.commit()
     return DecisionSolver(entries).solve(log, nodes, ours.changes, ours)
 
 
-def patched(ours: Person, theirs: Person, *entries: Entry) -> tuple[ChangeSet, TreeView]:
+def patched(ours: Writer, theirs: Writer, *entries: Entry) -> tuple[ChangeSet, TreeView]:
     """The changes after the solver, and the hierarchy that a commit of them would have."""
     answer = solve(ours, theirs, *entries)
     assert isinstance(answer, Patched), answer
@@ -35,7 +35,7 @@ def patched(ours: Person, theirs: Person, *entries: Entry) -> tuple[ChangeSet, T
     return answer.changes, TreeView(nodes, answer.changes)
 
 
-def left(ours: Person, theirs: Person, *entries: Entry) -> list[tuple[str, str]]:
+def left(ours: Writer, theirs: Writer, *entries: Entry) -> list[tuple[str, str]]:
     answer = solve(ours, theirs, *entries)
     assert isinstance(answer, Unsolvable)
     return [(c.conflict_type.name, c.path) for c in answer.conflicts]

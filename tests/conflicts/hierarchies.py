@@ -1,4 +1,4 @@
-"""A small repository in memory, with two people who change it."""
+"""A small repository in memory, and writers that change it."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def payload(place: Location | None) -> bytes | None:
     return bytes(place.inline)
 
 
-class Person:
-    """Somebody with a session: a hierarchy, uncommitted changes, and the base's chunks."""
+class Writer:
+    """A writer with a session: a hierarchy, uncommitted changes, and the base's chunks."""
 
     def __init__(self, base: NodeTable, chunks: dict[NodeId, dict[tuple[int, ...], bytes]]) -> None:
         self.changes = ChangeSet()
@@ -90,7 +90,7 @@ class Person:
         found = [(row, place) for row in rows if (place := self.chunk(node_id, row)) is not None]
         return ChunkTable.from_locations(coords.shape[1], found)
 
-    # what people do
+    # what writers do
 
     def node(self, path: str) -> NodeSnapshot:
         found = self.get(path)
@@ -158,8 +158,8 @@ class Repository:
         assert found is not None
         return found.id
 
-    def person(self) -> Person:
-        return Person(self.nodes, self.chunks)
+    def writer(self) -> Writer:
+        return Writer(self.nodes, self.chunks)
 
 
 def log_of_chunks(node_id: NodeId, coords: Sequence[tuple[int, ...]], rank: int) -> TransactionLog:

@@ -14,8 +14,8 @@ from icechunk.conflicts import (
     VersionSelection,
 )
 from tests.conflicts.hierarchies import (
-    Person,
     Repository,
+    Writer,
     array_document,
     edited,
     group_document,
@@ -27,19 +27,19 @@ def repo() -> Repository:
     return Repository()
 
 
-def solve(ours: Person, theirs: Person, **rules: Any) -> Patched | Unsolvable:
+def solve(ours: Writer, theirs: Writer, **rules: Any) -> Patched | Unsolvable:
     log, nodes = theirs.commit()
     return BasicConflictSolver(**rules).solve(log, nodes, ours.changes, ours)
 
 
-def patched(ours: Person, theirs: Person, **rules: Any) -> ChangeSet:
+def patched(ours: Writer, theirs: Writer, **rules: Any) -> ChangeSet:
     answer = solve(ours, theirs, **rules)
     assert isinstance(answer, Patched)
     return answer.changes
 
 
 def test_ours_is_the_default_and_leaves_our_changes_alone(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.write("/a", (0, 0), (1, 1))
     theirs.write("/a", (0, 0))
     assert patched(ours, theirs) is ours.changes
@@ -47,7 +47,7 @@ def test_ours_is_the_default_and_leaves_our_changes_alone(repo: Repository) -> N
 
 
 def test_theirs_drops_exactly_the_common_chunks_from_a_copy(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.write("/a", (0, 0), (1, 1), (2, 2))
     ours.write("/g/b", (0,))
     theirs.write("/a", (0, 0), (2, 2), (3, 3))
@@ -59,7 +59,7 @@ def test_theirs_drops_exactly_the_common_chunks_from_a_copy(repo: Repository) ->
 
 def test_an_array_that_loses_all_its_edits_stays_a_change(repo: Repository) -> None:
     # as in other implementations: the commit that follows is not refused as empty
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.write("/a", (0, 0))
     theirs.write("/a", (0, 0))
     changes = patched(ours, theirs, on_chunk_conflict=VersionSelection.UseTheirs)
@@ -69,15 +69,15 @@ def test_an_array_that_loses_all_its_edits_stays_a_change(repo: Repository) -> N
 
 
 def test_fail_reports_the_chunks(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.write("/a", (0, 0))
     theirs.write("/a", (0, 0))
     answer = solve(ours, theirs, on_chunk_conflict=VersionSelection.Fail)
     assert answer == Unsolvable([Conflict(ConflictType.ChunkDoubleUpdate, "/a", [[0, 0]])])
 
 
-def test_deletes_of_changed_nodes_go_ahead_unless_told_otherwise(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+def test_deletes_of_changed_nodes_go_ahead_unless_configured_otherwise(repo: Repository) -> None:
+    ours, theirs = repo.writer(), repo.writer()
     ours.delete("/a")
     ours.delete("/g/h")
     theirs.write("/a", (0, 0))
@@ -92,10 +92,10 @@ def test_deletes_of_changed_nodes_go_ahead_unless_told_otherwise(repo: Repositor
 
 
 def test_one_conflict_that_no_rule_covers_reports_all_and_applies_none(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
-    for person in (ours, theirs):
-        person.write("/a", (0, 0))
-        person.make("/new")
+    ours, theirs = repo.writer(), repo.writer()
+    for writer in (ours, theirs):
+        writer.write("/a", (0, 0))
+        writer.make("/new")
     answer = solve(ours, theirs, on_chunk_conflict=VersionSelection.UseTheirs)
     assert isinstance(answer, Unsolvable)
     assert [c.conflict_type for c in answer.conflicts] == [
@@ -106,7 +106,7 @@ def test_one_conflict_that_no_rule_covers_reports_all_and_applies_none(repo: Rep
 
 
 def test_attributes_are_decided_only_when_asked_and_only_attributes(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.describe("/a", array_document((4, 4), who="us"))
     theirs.describe("/a", array_document((4, 4), who="them"))
     conflict = Conflict(ConflictType.ZarrMetadataDoubleUpdate, "/a")
@@ -136,7 +136,7 @@ def test_arguments_are_keywords_of_the_right_type() -> None:
 
 
 def test_a_group_is_deleted_with_what_they_made_in_it(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.delete("/g")
     theirs.make("/g/h/x")
     changes = patched(ours, theirs)

@@ -17,16 +17,16 @@ from icechunk.conflicts import (
 from icechunk.spec.transaction_log.log import TransactionLog
 from tests.conflicts.deciding import entry, patched, solve
 from tests.conflicts.hierarchies import (
-    Person,
     Repository,
+    Writer,
     edited,
     log_of_chunks,
     payload,
 )
 
 
-def test_each_chunk_goes_its_own_way(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+def test_each_chunk_has_a_decision_of_its_own(repo: Repository) -> None:
+    ours, theirs = repo.writer(), repo.writer()
     both = [(0, 0), (0, 1), (1, 0), (1, 3)]
     ours.write("/a", *both, (3, 3))
     theirs.write("/a", *both, data=b"theirs")
@@ -48,11 +48,11 @@ def test_each_chunk_goes_its_own_way(repo: Repository) -> None:
     assert ours.edited("/a") == {*both, (3, 3)}
 
 
-def test_chunks_nobody_decided_are_what_is_left(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
-    for person in (ours, theirs):
-        person.write("/a", (0, 0), (0, 1), (2, 2))
-        person.write("/g/b", (1,))
+def test_chunks_without_a_decision_are_left(repo: Repository) -> None:
+    ours, theirs = repo.writer(), repo.writer()
+    for writer in (ours, theirs):
+        writer.write("/a", (0, 0), (0, 1), (2, 2))
+        writer.write("/g/b", (1,))
     answer = solve(
         ours,
         theirs,
@@ -71,9 +71,9 @@ coordinate = st.tuples(st.integers(0, 3), st.integers(0, 3))
 choice = st.sampled_from(["ours", "theirs", "base"])
 
 
-def _clash(coords: set[tuple[int, int]]) -> tuple[Repository, Person, TransactionLog]:
+def _clash(coords: set[tuple[int, int]]) -> tuple[Repository, Writer, TransactionLog]:
     repo = Repository()
-    ours = repo.person()
+    ours = repo.writer()
     ours.write("/a", *coords)
     ours.write("/a", (3, 3), data=b"alone")
     return repo, ours, log_of_chunks(repo.id("/a"), list(coords), 2)
@@ -135,7 +135,7 @@ def test_law_a_partition_is_carried_out_exactly(
     inner,
     st.lists(st.tuples(choice, st.integers(0, 11), st.integers(0, 6)), max_size=4),
 )
-def test_law_the_last_word_wins_and_the_rest_is_left(
+def test_law_the_last_decision_counts_and_the_rest_is_left(
     coords: set[tuple[int, int]], runs: list[tuple[str, int, int]]
 ) -> None:
     repo, ours, log = _clash(coords)
@@ -162,7 +162,7 @@ def test_law_the_last_word_wins_and_the_rest_is_left(
 
 def test_many_chunks_go_back_to_the_base() -> None:
     repo = Repository()
-    ours = repo.person()
+    ours = repo.writer()
     coords = [(i, j) for i in range(4) for j in range(4)]
     ours.write("/a", *coords)
     log = log_of_chunks(repo.id("/a"), coords, 2)

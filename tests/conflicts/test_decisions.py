@@ -30,7 +30,7 @@ from tests.conflicts.hierarchies import (
 
 
 def test_a_move_stops_every_decision(repo: Repository) -> None:
-    ours = repo.person()
+    ours = repo.writer()
     ours.write("/a", (0, 0))
     log = TransactionLog(id=ObjectId(bytes(12)), moved=(Move("/a", "/z", repo.id("/a"), True),))
     solver = DecisionSolver([entry("/a", "ChunkDoubleUpdate", "ours")])
@@ -40,7 +40,7 @@ def test_a_move_stops_every_decision(repo: Repository) -> None:
 
 
 def test_without_conflicts_the_changes_pass_and_decisions_are_ignored(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.write("/a", (0, 0))
     changes, _ = patched(ours, theirs, entry("/nowhere", "ChunkDoubleUpdate", "theirs"))
     assert changes is ours.changes
@@ -55,11 +55,11 @@ def test_no_decision_edits_our_changes_in_place() -> None:
     ]
     paths = ["/a", "/g", "/g/b", "/new"]
     repo = Repository()
-    ours, theirs = repo.person(), repo.person()
-    for person in (ours, theirs):
-        person.write("/a", (0, 0))
-        person.describe("/a", array_document((4, 4), who=id(person)))
-        person.make("/new")
+    ours, theirs = repo.writer(), repo.writer()
+    for writer in (ours, theirs):
+        writer.write("/a", (0, 0))
+        writer.describe("/a", array_document((4, 4), who=id(writer)))
+        writer.make("/new")
     theirs.describe("/g", group_document(note=1))
     theirs.write("/g/b", (1,))
     ours.delete("/g")
@@ -158,15 +158,15 @@ def test_a_wrong_file_is_explained(text: str, message: str) -> None:
 
 
 def test_chunks_of_another_rank_are_refused_when_they_meet_the_array(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
-    for person in (ours, theirs):
-        person.write("/a", (0, 0))
+    ours, theirs = repo.writer(), repo.writer()
+    for writer in (ours, theirs):
+        writer.write("/a", (0, 0))
     with pytest.raises(IcechunkError, match="1 dimensions, the array has 2"):
         solve(ours, theirs, entry("/a", "ChunkDoubleUpdate", "ours", chunks=[[0]]))
 
 
 def test_the_view_of_their_commit_is_a_hierarchy(repo: Repository) -> None:
-    theirs = repo.person()
+    theirs = repo.writer()
     theirs.make("/new")
     _, nodes = theirs.commit()
     assert isinstance(nodes, NodeTable)

@@ -9,8 +9,8 @@ from icechunk.conflicts import Conflict, ConflictDetector, ConflictType, Patched
 from icechunk.core.ids import ObjectId
 from icechunk.spec.transaction_log.log import Move, TransactionLog
 from tests.conflicts.hierarchies import (
-    Person,
     Repository,
+    Writer,
     array_document,
     group_document,
     log_of_chunks,
@@ -23,13 +23,13 @@ def repo() -> Repository:
     return Repository()
 
 
-def found(ours: Person, theirs: Person) -> list[tuple[str, str]]:
+def found(ours: Writer, theirs: Writer) -> list[tuple[str, str]]:
     log, nodes = theirs.commit()
     return [(c.conflict_type.name, c.path) for c in detect(log, nodes, ours.changes, ours)]
 
 
 def test_changes_of_different_things_do_not_conflict(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.write("/a", (0, 0), (1, 1))
     theirs.make("/new", GROUP_OF_THEIRS)
     theirs.describe("/g", group_document(who="them"))
@@ -44,14 +44,14 @@ GROUP_OF_THEIRS = group_document(who="them")
 
 
 def test_a_new_node_meets_theirs(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.make("/g/x", array_document((2,)))
     ours.make("/g/x")
     assert found(ours, theirs) == [("NewNodeConflictsWithExistingNode", "/g/x")]
 
 
 def test_deleting_and_making_again_over_an_untouched_node_is_fine(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.write("/g/b", (0,))
     ours.delete("/a")
     ours.make("/a", array_document((2,)))
@@ -59,7 +59,7 @@ def test_deleting_and_making_again_over_an_untouched_node_is_fine(repo: Reposito
 
 
 def test_deleting_and_making_again_over_a_changed_node_is_a_conflict(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.write("/a", (0, 0))
     ours.delete("/a")
     ours.make("/a", array_document((2,)))
@@ -67,15 +67,15 @@ def test_deleting_and_making_again_over_a_changed_node_is_a_conflict(repo: Repos
 
 
 def test_what_both_deleted_and_made_again_is_not_lost_silently(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
-    for person in (ours, theirs):
-        person.delete("/a")
-        person.make("/a", array_document((2,)))
+    ours, theirs = repo.writer(), repo.writer()
+    for writer in (ours, theirs):
+        writer.delete("/a")
+        writer.make("/a", array_document((2,)))
     assert found(ours, theirs) == [("NewNodeConflictsWithExistingNode", "/a")]
 
 
 def test_new_nodes_below_their_array_name_the_array_once_each(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.make("/p", array_document((2,)))
     ours.make("/p/x/y")
     ours.make("/p/x")
@@ -83,11 +83,11 @@ def test_new_nodes_below_their_array_name_the_array_once_each(repo: Repository) 
 
 
 def test_metadata_of_both(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
-    for person in (ours, theirs):
-        person.describe("/g", group_document(who=id(person)))
-        person.describe("/a", array_document((4, 4), who=id(person)))
-        person.describe("/", group_document(who=id(person)))
+    ours, theirs = repo.writer(), repo.writer()
+    for writer in (ours, theirs):
+        writer.describe("/g", group_document(who=id(writer)))
+        writer.describe("/a", array_document((4, 4), who=id(writer)))
+        writer.describe("/", group_document(who=id(writer)))
     assert found(ours, theirs) == [
         ("ZarrMetadataDoubleUpdate", "/a"),
         ("ZarrMetadataDoubleUpdate", "/"),
@@ -96,7 +96,7 @@ def test_metadata_of_both(repo: Repository) -> None:
 
 
 def test_changes_of_what_they_deleted(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.delete("/a")
     theirs.delete("/g")
     ours.describe("/a", array_document((4, 4), note=1))
@@ -109,8 +109,8 @@ def test_changes_of_what_they_deleted(repo: Repository) -> None:
     ]
 
 
-def test_chunks_of_an_array_they_described_anew(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+def test_chunks_of_an_array_whose_metadata_they_changed(repo: Repository) -> None:
+    ours, theirs = repo.writer(), repo.writer()
     theirs.describe("/a", array_document((4, 4), units="K"))
     ours.write("/a", (0, 0))
     assert found(ours, theirs) == [("ChunksUpdatedInUpdatedArray", "/a")]
@@ -119,7 +119,7 @@ def test_chunks_of_an_array_they_described_anew(repo: Repository) -> None:
 
 
 def test_common_chunks_are_listed_in_order_deletions_included(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.write("/a", (3, 3), (1, 2), (0, 0))
     theirs.erase("/a", (2, 1))
     ours.write("/a", (2, 1), (3, 3), (3, 0))
@@ -130,7 +130,7 @@ def test_common_chunks_are_listed_in_order_deletions_included(repo: Repository) 
 
 
 def test_deletes_of_what_they_changed(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.write("/g/b", (1,))
     theirs.describe("/a", array_document((4, 4), note=1))
     theirs.describe("/g", group_document(note=1))
@@ -144,7 +144,7 @@ def test_deletes_of_what_they_changed(repo: Repository) -> None:
 
 
 def test_both_delete_and_one_adds_to_a_deleted_group(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.delete("/a")
     theirs.delete("/g")
     ours.delete("/a")
@@ -161,7 +161,7 @@ def test_both_delete_and_one_adds_to_a_deleted_group(repo: Repository) -> None:
 
 
 def test_a_group_that_one_made_again_takes_what_the_other_made_in_it(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.delete("/g")
     theirs.make("/g")
     ours.make("/g/new")
@@ -173,7 +173,7 @@ def test_a_group_that_one_made_again_takes_what_the_other_made_in_it(repo: Repos
 
 
 def test_chunks_removed_by_a_resize(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     for shape in ((4, 2), (4, 4)):  # made smaller, and larger again, by metadata alone
         ours.describe("/a", array_document(shape))
         theirs.write("/a", (0, 0), (0, 3))
@@ -183,7 +183,7 @@ def test_chunks_removed_by_a_resize(repo: Repository) -> None:
 
 
 def test_logs_that_do_not_name_what_a_resize_removed(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.describe("/a", array_document((4, 2)))
     ours.write("/a", (0, 0), (0, 3))
     ours.erase("/a", (1, 3))
@@ -196,7 +196,7 @@ def test_logs_that_do_not_name_what_a_resize_removed(repo: Repository) -> None:
 
 
 def test_a_move_of_theirs_ends_the_search(repo: Repository) -> None:
-    ours = repo.person()
+    ours = repo.writer()
     ours.write("/a", (0, 0))
     log = TransactionLog(
         id=ObjectId(bytes(12)),
@@ -209,7 +209,7 @@ def test_a_move_of_theirs_ends_the_search(repo: Repository) -> None:
 
 
 def test_an_array_whose_edits_were_all_dropped_conflicts_with_nothing(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.write("/a", (0, 0))
     ours.changes.edits(ours.node("/a")).drop(np.array([[0, 0]], np.uint32))
     theirs.delete("/a")
@@ -218,11 +218,11 @@ def test_an_array_whose_edits_were_all_dropped_conflicts_with_nothing(repo: Repo
 
 def test_scalar_arrays_conflict_in_their_only_chunk() -> None:
     repo = Repository()
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     # a 0-d array made by an earlier commit
     made = ours.make("/s", array_document(()))
     _, nodes = ours.commit()
-    ours, theirs = Person(nodes, {}), Person(nodes, {})
+    ours, theirs = Writer(nodes, {}), Writer(nodes, {})
     ours.write("/s", ())
     theirs.write("/s", ())
     log, after = theirs.commit()
@@ -239,7 +239,7 @@ def test_common_chunks_are_the_intersection(
     mine: list[tuple[int, int]], other: list[tuple[int, int]]
 ) -> None:
     repo = Repository()
-    ours = repo.person()
+    ours = repo.writer()
     ours.write("/a", *mine)
     log = log_of_chunks(repo.id("/a"), list(other), 2)
     conflicts = detect(log, repo.nodes, ours.changes, ours)
@@ -251,7 +251,7 @@ def test_common_chunks_are_the_intersection(
 
 def test_a_million_common_chunks_stay_an_array() -> None:
     repo = Repository()
-    ours = repo.person()
+    ours = repo.writer()
     shape = (1000, 1000)
     ours.describe("/a", array_document(shape))
     ours.changes.updated.clear()
@@ -278,7 +278,7 @@ def test_a_million_common_chunks_stay_an_array() -> None:
 
 
 def test_the_detector_lets_pass_or_reports_everything(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.write("/a", (0, 0))
     theirs.write("/a", (1, 1))
     log, nodes = theirs.commit()
@@ -327,21 +327,21 @@ def test_kinds_and_their_order_are_those_of_the_reference_library() -> None:
         """
     )
     repo = Repository()
-    maker = repo.person()
+    maker = repo.writer()
     for name in "bcdef":
         maker.make(f"/{name}", array_document((4, 4)))
     for name in ("ga", "gb", "gc"):
         maker.make(f"/{name}")
     _, nodes = maker.commit()
-    ours, theirs = Person(nodes, {}), Person(nodes, {})
+    ours, theirs = Writer(nodes, {}), Writer(nodes, {})
     theirs.make("/new")
     theirs.make("/p", array_document((1,)))
     for path in ("/new", "/p", "/p/x"):
         ours.make(path)
-    for person in (ours, theirs):
-        person.describe("/a", array_document((4, 4), k=id(person)))
-        person.describe("/ga", group_document(k=id(person)))
-        person.write("/d", (1, 0), (1, 1), (2, 0), (2, 1))
+    for writer in (ours, theirs):
+        writer.describe("/a", array_document((4, 4), k=id(writer)))
+        writer.describe("/ga", group_document(k=id(writer)))
+        writer.write("/d", (1, 0), (1, 1), (2, 0), (2, 1))
     for path in ("/b", "/gb", "/c"):
         theirs.delete(path)
     ours.describe("/b", array_document((4, 4), k=1))
@@ -364,7 +364,7 @@ def test_kinds_and_their_order_are_those_of_the_reference_library() -> None:
 
 
 def test_nodes_below_an_array_that_the_other_deleted(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     theirs.delete("/a")
     ours.make("/a/below")
     assert found(ours, theirs) == [("NewNodeInInvalidGroup", "/a")]

@@ -9,8 +9,8 @@ import pytest
 from icechunk.core.errors import InvalidInputError
 from tests.conflicts.deciding import Entry, entry, left, patched, solve
 from tests.conflicts.hierarchies import (
-    Person,
     Repository,
+    Writer,
     array_document,
     edited,
     group_document,
@@ -18,8 +18,8 @@ from tests.conflicts.hierarchies import (
 )
 
 
-def _metadata_clash(repo: Repository) -> tuple[Person, Person]:
-    ours, theirs = repo.person(), repo.person()
+def _metadata_clash(repo: Repository) -> tuple[Writer, Writer]:
+    ours, theirs = repo.writer(), repo.writer()
     ours.describe("/a", array_document((4, 4), who="us"))
     theirs.describe("/a", array_document((6, 4), who="them"))
     return ours, theirs
@@ -36,7 +36,7 @@ def test_metadata_of_either_side(repo: Repository) -> None:
     assert view.get("/a") == theirs.get("/a")
 
 
-def test_metadata_of_ones_own_making(repo: Repository) -> None:
+def test_custom_metadata(repo: Repository) -> None:
     ours, theirs = _metadata_clash(repo)
     document = json.loads(array_document((6, 4), who="both"))
     decision = entry("/a", "ZarrMetadataDoubleUpdate", "custom", metadata=document)
@@ -66,7 +66,7 @@ def test_a_custom_document_must_describe_the_node(
 
 
 def test_our_chunks_of_an_array_they_enlarged(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.write("/a", (3, 3))
     theirs.describe("/a", array_document((8, 4)))
     kind = "ChunksUpdatedInUpdatedArray"
@@ -95,7 +95,7 @@ def test_our_chunks_of_an_array_they_enlarged(repo: Repository) -> None:
     ],
 )
 def test_our_chunks_must_still_fit(repo: Repository, document: bytes, message: str) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.write("/a", (3, 3))
     theirs.describe("/a", document)
     with pytest.raises(InvalidInputError, match=message):
@@ -103,7 +103,7 @@ def test_our_chunks_must_still_fit(repo: Repository, document: bytes, message: s
 
 
 def test_our_deletions_outside_a_smaller_array_do_not_matter(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.erase("/a", (3, 3))
     ours.write("/a", (0, 0))
     theirs.describe("/a", array_document((3, 4)))
@@ -112,7 +112,7 @@ def test_our_deletions_outside_a_smaller_array_do_not_matter(repo: Repository) -
 
 
 def test_our_metadata_saves_chunks_that_would_not_fit_theirs(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.describe("/a", array_document((8, 4)))
     ours.write("/a", (7, 3))
     theirs.describe("/a", array_document((3, 4)))
@@ -129,8 +129,8 @@ def test_our_metadata_saves_chunks_that_would_not_fit_theirs(repo: Repository) -
 # deleted on one side
 
 
-def test_our_changes_of_what_they_deleted_can_only_go(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+def test_our_changes_of_what_they_deleted_can_only_be_dropped(repo: Repository) -> None:
+    ours, theirs = repo.writer(), repo.writer()
     theirs.delete("/a")
     theirs.delete("/g")
     ours.describe("/a", array_document((4, 4), note=1))
@@ -148,8 +148,8 @@ def test_our_changes_of_what_they_deleted_can_only_go(repo: Repository) -> None:
     assert left(ours, theirs, *decisions[1:]) == [("ZarrMetadataUpdateOfDeletedArray", "/a")]
 
 
-def test_our_delete_stays_or_goes(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+def test_our_delete_is_kept_or_dropped(repo: Repository) -> None:
+    ours, theirs = repo.writer(), repo.writer()
     ours.delete("/a")
     theirs.write("/a", (0, 0))
     kind = "DeleteOfUpdatedArray"
@@ -161,8 +161,8 @@ def test_our_delete_stays_or_goes(repo: Repository) -> None:
     assert view.get("/a") is not None
 
 
-def test_an_array_that_lives_again_brings_its_groups_along(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+def test_undeleting_an_array_undeletes_its_groups(repo: Repository) -> None:
+    ours, theirs = repo.writer(), repo.writer()
     ours.delete("/g")
     theirs.write("/g/b", (0,))
     _, view = patched(ours, theirs, entry("/g/b", "DeleteOfUpdatedArray", "theirs"))
@@ -171,8 +171,8 @@ def test_an_array_that_lives_again_brings_its_groups_along(repo: Repository) -> 
     assert view.get("/g/h") is None
 
 
-def test_a_group_that_lives_again_brings_what_it_held(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+def test_undeleting_a_group_undeletes_what_is_below(repo: Repository) -> None:
+    ours, theirs = repo.writer(), repo.writer()
     ours.delete("/g")
     theirs.describe("/g", group_document(note=1))
     group = entry("/g", "DeleteOfUpdatedGroup", "theirs")
@@ -186,8 +186,8 @@ def test_a_group_that_lives_again_brings_what_it_held(repo: Repository) -> None:
     assert view.get("/g/h") is not None
 
 
-def test_a_node_that_lives_again_where_we_made_another(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+def test_undeleting_a_node_where_we_made_another(repo: Repository) -> None:
+    ours, theirs = repo.writer(), repo.writer()
     ours.delete("/a")
     ours.make("/a", array_document((2,)))
     theirs.write("/a", (0, 0))
@@ -204,8 +204,8 @@ def test_a_node_that_lives_again_where_we_made_another(repo: Repository) -> None
 # new nodes
 
 
-def _new_clash(repo: Repository) -> tuple[Person, Person]:
-    ours, theirs = repo.person(), repo.person()
+def _new_clash(repo: Repository) -> tuple[Writer, Writer]:
+    ours, theirs = repo.writer(), repo.writer()
     ours.make("/new")
     ours.make("/new/x", array_document((2,)))
     ours.write("/new/x", (1,))
@@ -255,7 +255,7 @@ def test_a_new_path_must_be_free_and_in_a_group(
 
 
 def test_our_nodes_below_their_array(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     for path in ("/p", "/p/x", "/p/x/y"):
         ours.make(path)
     theirs.make("/p", array_document((2,)))
@@ -271,7 +271,7 @@ def test_our_nodes_below_their_array(repo: Repository) -> None:
 
 
 def test_our_nodes_in_a_group_that_they_deleted(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.make("/g/h/x")
     ours.make("/g/h/x/y")
     theirs.delete("/g")
@@ -286,7 +286,7 @@ def test_our_nodes_in_a_group_that_they_deleted(repo: Repository) -> None:
 
 
 def test_their_nodes_in_a_group_that_we_deleted(repo: Repository) -> None:
-    ours, theirs = repo.person(), repo.person()
+    ours, theirs = repo.writer(), repo.writer()
     ours.delete("/g")
     theirs.make("/g/h/x")
     kind = "DeleteOfUpdatedGroup"

@@ -158,7 +158,7 @@ def test_a_new_array_moves_out_of_the_way(repo: Repository) -> None:
     assert group["y"][:].tolist() == [7, 7]
 
 
-def test_a_deleted_array_lives_again_with_their_values(repo: Repository) -> None:
+def test_a_deleted_array_comes_back_with_their_values(repo: Repository) -> None:
     ours, theirs = repo.writable_session("main"), repo.writable_session("main")
     root_of(theirs)["a"][0] = 5
     theirs.commit("theirs")

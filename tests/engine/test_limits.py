@@ -89,7 +89,7 @@ def test_requests_in_flight_are_bounded(way, web):
     assert meter.most == 2
 
 
-def test_one_request_at_a_time_is_enough_for_a_whole_life(moto):
+def test_one_request_at_a_time_is_enough_for_everything(moto):
     config = icechunk.RepositoryConfig(max_concurrent_requests=1, inline_chunk_threshold_bytes=0)
     repo = icechunk.Repository.create(moto.storage(), config)
     session = repo.writable_session("main")
@@ -152,7 +152,7 @@ def written(storage, **fields):
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_parts_of_one_request_to_the_store_are_read_so_many_at_a_time(limit):
+def test_parts_of_one_request_to_the_store_are_read_in_limited_numbers(limit):
     storage = Slow()
     repo = written(storage, get_partial_values_concurrency=limit)
     store = repo.readonly_session("main").store
@@ -166,7 +166,7 @@ def test_parts_of_one_request_to_the_store_are_read_so_many_at_a_time(limit):
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_a_commit_fetches_so_many_manifests_at_a_time(limit):
+def test_a_commit_fetches_manifests_in_limited_numbers(limit):
     storage = Slow()
     manifest = icechunk.ManifestConfig(
         max_concurrent_manifest_fetches_during_commit=limit,

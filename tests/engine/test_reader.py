@@ -110,7 +110,7 @@ def test_stores_look_up_without_blocking_the_event_loop(repo: icechunk.Repositor
     assert decoded(session)
 
 
-def test_readers_keep_a_manifest_that_the_cache_lets_go(repo: icechunk.Repository) -> None:
+def test_readers_keep_a_manifest_that_the_cache_evicts(repo: icechunk.Repository) -> None:
     config = icechunk.RepositoryConfig(caching=icechunk.CachingConfig(num_chunk_refs=0))
     session = icechunk.Repository.open(repo.storage, config).readonly_session("main")
     assert [cell(session, k) for k in range(0, COUNT, 7)] == list(range(0, COUNT, 7))
@@ -202,7 +202,7 @@ def test_a_manifest_without_the_array_is_damage(repo: icechunk.Repository) -> No
     node = transaction.node("/a")
     assert node is not None
     assert transaction.array_reader("/a").find((0,)) is not None, "now it is in memory"
-    stranger = replace(node, id=b"stranger")
-    reader = ArrayReader(stranger, transaction.base, None, transaction.ctx.files)
+    other = replace(node, id=b"other-id")
+    reader = ArrayReader(other, transaction.base, None, transaction.ctx.files)
     with pytest.raises(FormatError, match="which its snapshot promises"):
         reader.find((0,))

@@ -70,7 +70,7 @@ def test_a_detector_stops_and_the_session_keeps_its_changes(repo):
     assert after[0, 0] == 200
 
 
-def test_a_solver_that_raises_loses_nothing(repo):
+def test_a_solver_that_raises_leaves_the_session_unchanged(repo):
     class Broken(icechunk.ConflictSolver):
         def solve(self, previous_change, previous_repo, current_changes, current_repo):
             raise RuntimeError("no idea")

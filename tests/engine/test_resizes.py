@@ -1,4 +1,4 @@
-"""Resizes: what they remove is in the log, and a rebase loses nothing of either side."""
+"""Resizes: what they remove is in the log, and a rebase keeps what both sides wrote."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def act(session, step):
         made[:] = 1
         made.resize((4,))
 
-def told(diff):
+def plain(diff):
     names = ("new_arrays", "updated_arrays", "deleted_arrays")
     return {
         **{name: sorted(getattr(diff, name)) for name in names},
@@ -75,11 +75,11 @@ def story(mine, theirs, amend):
     ours, other = repo.writable_session("main"), repo.writable_session("main")
     for step in theirs:
         act(other, step)
-    told_theirs = other.commit("theirs", allow_empty=True)
+    their_tip = other.commit("theirs", allow_empty=True)
     for step in mine:
         act(ours, step)
-    result = {"status": told(ours.status()), "log": told(repo.diff(
-        from_snapshot_id=base, to_snapshot_id=told_theirs)), "theirs": values(other)}
+    result = {"status": plain(ours.status()), "log": plain(repo.diff(
+        from_snapshot_id=base, to_snapshot_id=their_tip)), "theirs": values(other)}
     try:
         ours.rebase(icechunk.ConflictDetector())
     except icechunk.RebaseFailedError as error:
@@ -94,7 +94,7 @@ def story(mine, theirs, amend):
         ours.commit("both", allow_empty=True)
     result["values"] = values(repo.readonly_session("main"))
     tip = repo.lookup_branch("main")
-    result["all"] = told(repo.diff(from_snapshot_id=base, to_snapshot_id=tip))
+    result["all"] = plain(repo.diff(from_snapshot_id=base, to_snapshot_id=tip))
     return result
 
 result = [story(*one) for one in stories]
@@ -204,7 +204,7 @@ def values(repo: Repository) -> list[int]:
 
 
 def describe(session: Session, size: int) -> None:
-    """Another shape by metadata alone: nobody deletes the chunks outside."""
+    """Change the shape by metadata alone: the chunks outside are not deleted."""
     document = json.loads(session.store.get_sync("a/zarr.json").to_bytes())
     text = json.dumps({**document, "shape": [size]}).encode()
     session.store.set_sync("a/zarr.json", Buffer.from_bytes(text))

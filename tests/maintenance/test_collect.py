@@ -149,7 +149,7 @@ def test_files_that_are_not_the_formats_stay(repo: icechunk.Repository) -> None:
     for key in foreign:
         repo.storage.put(key, b"mine")
     stray = chunk_key(new_object_id())
-    repo.storage.put(stray, b"nobody's")
+    repo.storage.put(stray, b"foreign")
     assert repo.garbage_collect(FAR).chunks_deleted == 1
     there = {key for key, _ in repo.storage.list_objects()}
     assert stray not in there
@@ -182,7 +182,7 @@ def test_r28_a_young_snapshot_beside_the_refs_keeps_its_old_manifest(
 
 
 def test_a_young_snapshot_beside_the_refs_keeps_its_history(tmp_path: Path) -> None:
-    """In spec 1 parents are in the files: without them nobody could list or expire it."""
+    """In spec 1 parents are in the files: without them it could not be listed or expired."""
     repo = start("local", tmp_path, spec_version=1)
     base = repo.lookup_branch("main")
     repo.create_branch("side", base)
@@ -270,7 +270,7 @@ def test_a_pack_lives_while_any_chunk_in_it_does(tmp_path: Path) -> None:
     assert "dead_bytes: 4" in str(usage)
     session = repo.writable_session("main")
     edit(session, slice(None), 9)
-    session.commit("all anew")
+    session.commit("all again")
     repo.expire_snapshots(FAR)
     assert repo.garbage_collect(FAR).chunks_deleted == 2
     assert repo.pack_usage().dead_bytes == 0

@@ -44,7 +44,7 @@ except icechunk.IcechunkError as error:
 
 
 class Writer:
-    """A process that writes all of ``/a``, waits, and commits when it is told to."""
+    """A process that writes all of ``/a``, waits, and commits on a signal."""
 
     def __init__(self, folder: Path, pause_at: str) -> None:
         self.process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Manifests written anew under another configuration."""
+"""Manifests rewritten under another configuration."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def test_native_chunks_count_once_over_all_histories(repo: icechunk.Repository) 
     repo.create_branch("side", tip)
     commit(repo, 3, branch="side")
     assert repo.chunk_storage_stats().native_bytes == 24
-    flush(repo, 4)  # in nobody's history
+    flush(repo, 4)  # in no history
     assert repo.chunk_storage_stats().native_bytes == 24
     repo.delete_branch("side")
     assert repo.chunk_storage_stats().native_bytes == 20
