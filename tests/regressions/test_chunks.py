@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import pickle
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -49,13 +52,18 @@ def test_r7_appending_along_two_dimensions_in_one_session(scheduler, tmp_path):
     from icechunk.xarray import to_icechunk
 
     repo = icechunk.Repository.create(storage_of("local", tmp_path))
-    options: dict[str, Any] = {"chunkmanager_store_kwargs": {"scheduler": scheduler}}
     whole = xr.Dataset({"a": (("x", "y"), np.arange(64.0).reshape(8, 8))})
     lazy = whole.chunk({"x": 2, "y": 2})
     session = repo.writable_session("main")
-    to_icechunk(lazy.isel(x=slice(0, 4), y=slice(0, 4)), session, **options)
-    to_icechunk(lazy.isel(x=slice(4, 8), y=slice(0, 4)), session, append_dim="x", **options)
-    to_icechunk(lazy.isel(y=slice(4, 8)), session, append_dim="y", **options)
+    with contextlib.ExitStack() as stack:
+        dask: dict[str, Any] = {"scheduler": scheduler}
+        if scheduler == "processes":  # one pool for all writes: a worker imports for seconds
+            pool = ProcessPoolExecutor(2, multiprocessing.get_context("spawn"))
+            dask["pool"] = stack.enter_context(pool)
+        options: dict[str, Any] = {"chunkmanager_store_kwargs": dask}
+        to_icechunk(lazy.isel(x=slice(0, 4), y=slice(0, 4)), session, **options)
+        to_icechunk(lazy.isel(x=slice(4, 8), y=slice(0, 4)), session, append_dim="x", **options)
+        to_icechunk(lazy.isel(y=slice(4, 8)), session, append_dim="y", **options)
     session.commit("appended")
     store = repo.readonly_session("main").store
     xr.testing.assert_equal(xr.open_zarr(store, consolidated=False).load(), whole)
