@@ -6,8 +6,11 @@ import asyncio
 import contextvars
 import inspect
 import os
+import sys
 import threading
 import time
+import traceback
+from collections.abc import Callable
 
 import pytest
 
@@ -146,6 +149,19 @@ class TestMapParallel:
             colour.reset(token)
 
 
+def wait_for_threads_in(function: Callable[..., object], count: int) -> None:
+    """Wait until so many threads are inside a function, and a moment more."""
+    deadline = time.monotonic() + 30
+    while True:
+        stacks = map(traceback.walk_stack, sys._current_frames().values())
+        code = function.__code__
+        if sum(any(frame.f_code is code for frame, _ in stack) for stack in stacks) >= count:
+            break
+        assert time.monotonic() < deadline, "threads are missing"
+        time.sleep(0.001)
+    time.sleep(0.05)
+
+
 class TestSingleFlight:
     def test_threads_share_one_call(self) -> None:
         flight: SingleFlight[str, int] = SingleFlight()
@@ -154,7 +170,7 @@ class TestSingleFlight:
 
         def slow() -> int:
             calls.append(1)
-            time.sleep(0.05)
+            wait_for_threads_in(SingleFlight.run, 8)
             return 42
 
         def ask(_: int) -> int:
@@ -179,7 +195,7 @@ class TestSingleFlight:
         def fail() -> int:
             calls.append(1)
             entered.set()
-            time.sleep(0.05)
+            wait_for_threads_in(SingleFlight.run, 2)
             raise ValueError("broken")
 
         leader = start(flight.run, "key", fail)
