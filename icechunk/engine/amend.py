@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from icechunk.changes.change_set import ChangeSet
-from icechunk.changes.moves import composed
 from icechunk.changes.to_log import transaction_log
 from icechunk.core.errors import ConflictError, ErrorKind, SessionStateError
 from icechunk.core.ids import ObjectId
 from icechunk.engine.commit import check_committable, publish, requested
+from icechunk.engine.commit_logs import united
 from icechunk.engine.lineage import LINEAGE_KEY
 from icechunk.engine.logged import logged
 from icechunk.engine.publication import Request
 from icechunk.engine.removals import with_removals
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.refs.capabilities import Capability
-from icechunk.spec.manifest.coordinates import Coords, sorted_unique
 from icechunk.spec.transaction_log.log import TransactionLog
 
 
@@ -84,35 +81,9 @@ def _amend(transaction: Transaction, request: Request) -> ObjectId:
 
     def both(changes: ChangeSet) -> TransactionLog:
         complete = with_removals(changes, base, ctx.files)
-        return united(former, transaction_log(base.id, complete))
+        return united([former, transaction_log(base.id, complete)])
 
     # The amended commit keeps the parents of the merge that it replaces.
     own = {key: value for key, value in base.metadata.items() if key == LINEAGE_KEY}
     full = {**request.metadata, **own}
     return publish(transaction, request, ctx.ref_store.amend, full, log_of=both)
-
-
-def united(first: TransactionLog, second: TransactionLog) -> TransactionLog:
-    """One log for two in a row (Icechunk rules, amend): unions, with the moves composed."""
-    chunks = dict(first.updated_chunks)
-    for node_id, coords in second.updated_chunks.items():
-        before = chunks.get(node_id)
-        chunks[node_id] = coords if before is None else _both(before, coords)
-    return TransactionLog(
-        id=second.id,
-        new_groups=first.new_groups | second.new_groups,
-        new_arrays=first.new_arrays | second.new_arrays,
-        deleted_groups=first.deleted_groups | second.deleted_groups,
-        deleted_arrays=first.deleted_arrays | second.deleted_arrays,
-        updated_groups=first.updated_groups | second.updated_groups,
-        updated_arrays=first.updated_arrays | second.updated_arrays,
-        updated_chunks=chunks,
-        moved=composed(first.moved, second.moved),
-    )
-
-
-def _both(one: Coords, two: Coords) -> Coords:
-    """Coordinates of either; of an array that changed its rank, those of its present one."""
-    if one.shape[1] != two.shape[1]:
-        return two
-    return sorted_unique(np.concatenate((one, two)))

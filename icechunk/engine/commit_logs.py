@@ -62,7 +62,10 @@ def pruned_logs(
 
 
 def united(logs: Iterable[TransactionLog]) -> TransactionLog:
-    """Unite several logs; the result has the id of the last one.
+    """One log of several commits (Icechunk rules, amend): unions of sets, and composed moves.
+
+    Of an array that changed its rank, the coordinates of its present rank stay.  The result has the
+    id of the last log.
 
     Parameters
     ----------

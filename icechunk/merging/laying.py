@@ -11,8 +11,8 @@ from icechunk.changes.tree_view import TreeView
 from icechunk.conflicts.model import Conflict
 from icechunk.core.errors import ErrorKind, SnapshotNotFoundError
 from icechunk.core.ids import ObjectId, id_text
-from icechunk.engine.amend import united
 from icechunk.engine.commit import publish, requested
+from icechunk.engine.commit_logs import united
 from icechunk.engine.context import RepoContext
 from icechunk.engine.lineage import Lineage, with_lineage
 from icechunk.engine.transaction import SessionMode, Transaction
@@ -85,7 +85,7 @@ class Laid:
             self.target,
             further.snapshot,
             further.changes,
-            united(self.log, further.log),
+            united([self.log, further.log]),
             [*self.conflicts, *further.conflicts],
             None,
         )
