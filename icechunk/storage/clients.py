@@ -53,7 +53,7 @@ CLIENT_KEYS = frozenset(
         "user_agent",
     }
 )
-"""Options of a GCS, Azure or HTTP store that belong to the HTTP client, not to the service."""
+"""Free-form options that belong to the HTTP client, not to the service."""
 
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 

@@ -83,7 +83,7 @@ def _attributes(error: BaseException) -> tuple[int | None, str | None]:
         if isinstance(response, dict):  # botocore
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             return status, response.get("Error", {}).get("Code")
-        for name in ("status_code", "code", "status"):  # azure, gcsfs, aiohttp
+        for name in ("status_code", "code", "status"):  # adlfs, gcsfs, aiohttp
             status = getattr(each, name, None)
             if isinstance(status, int) and 100 <= status < 600:
                 code = getattr(each, "error_code", None)

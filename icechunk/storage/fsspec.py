@@ -25,13 +25,31 @@ from icechunk.storage.base import (
     wrong_size,
 )
 from icechunk.storage.failures import error_details, translated, unanswered
-from icechunk.storage.fsspec_conditional import ConditionalWriter, Got, conditional_writer_of
+from icechunk.storage.fsspec_conditional import (
+    ConditionalWriter,
+    Got,
+    MemoryConditionalWriter,
+    UnconditionalWriter,
+)
+from icechunk.storage.kinds import kinds
 from icechunk.storage.probe import require_conditions
 from icechunk.storage.readback import RefusedError, Seen, UnclearError, settle
 
 T = TypeVar("T")
 
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created", "timeCreated")
+
+
+def conditional_writer_of(fs: Any) -> ConditionalWriter:
+    """Return the conditional writer of a file system, by its protocol."""
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    if "memory" in protocols and MemoryConditionalWriter.fits(fs):
+        return MemoryConditionalWriter(fs)
+    for kind in kinds():
+        writer: type[ConditionalWriter] | None = kind.fsspec_writer
+        if writer and protocols & {*kind.schemes, *kind.synonyms} and writer.fits(fs):
+            return writer(fs)
+    return UnconditionalWriter(fs)
 
 
 class FsspecStorage(Storage):
@@ -108,7 +126,7 @@ class FsspecStorage(Storage):
             raise StorageError(
                 f"unsafe storage: the fsspec file system {self._protocol!r} has no conditional "
                 "writes. Commits of two writers at the same time would silently overwrite each "
-                "other. Use local files, S3, Google Cloud or Azure; or, where only one process "
+                "other. Use local files or an object store; or, where only one process "
                 "ever writes at a time, declare it with StorageSettings("
                 "unsafe_use_conditional_create=False, unsafe_use_conditional_update=False) in "
                 "RepositoryConfig(storage=...)",

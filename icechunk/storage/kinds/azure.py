@@ -14,8 +14,9 @@ from icechunk.config.credentials import (
     AzureStaticCredentials,
     Credentials,
 )
-from icechunk.storage.base import Storage
+from icechunk.storage.base import Storage, Version
 from icechunk.storage.clients import Requests, split_options
+from icechunk.storage.fsspec_conditional import ConditionalWriter, Got, run_coroutine
 from icechunk.storage.kinds.kind import (
     Address,
     BucketKind,
@@ -26,6 +27,7 @@ from icechunk.storage.kinds.kind import (
     texts,
 )
 from icechunk.storage.objects import ObjectStorage
+from icechunk.storage.readback import WRITE_ID, Seen
 from icechunk.storage.refreshing import Refresher
 
 if TYPE_CHECKING:
@@ -132,18 +134,67 @@ class AzureRefresher(Refresher):
         return {name: getattr(value, field), "expires_at": value.expires_after}
 
 
+class AzureConditionalWriter(ConditionalWriter):
+    """adlfs: calls of its client of the service."""
+
+    @staticmethod
+    def fits(fs: Any) -> bool:
+        return hasattr(fs, "service_client")
+
+    def _blob(self, path: str) -> Any:
+        container, blob, _ = self.fs.split_path(path)
+        return self.fs.service_client.get_blob_client(container=container, blob=blob)
+
+    def get(self, path: str, span: tuple[int, int] | None = None) -> Got:
+        async def fetch() -> Got:
+            part = {} if span is None else {"offset": span[0], "length": span[1] - span[0]}
+            async with self._blob(path) as blob:
+                stream = await blob.download_blob(**part)
+                return Got(await stream.readall(), str(stream.properties.etag))
+
+        got: Got = run_coroutine(self.fs, fetch)
+        return got
+
+    def look(self, path: str) -> Seen:
+        async def ask() -> Seen:
+            async with self._blob(path) as blob:
+                found = await blob.get_blob_properties()
+                return Seen(str(found.etag), (found.metadata or {}).get(WRITE_ID))
+
+        seen: Seen = run_coroutine(self.fs, ask)
+        return seen
+
+    def send(self, path: str, data: bytes, expected: Version | None, write_id: str) -> Version:
+        from azure.core import MatchConditions
+
+        condition: dict[str, Any] = {"overwrite": expected is not None}
+        if expected is not None:
+            condition |= {"etag": expected, "match_condition": MatchConditions.IfNotModified}
+
+        async def write() -> Version:
+            async with self._blob(path) as blob:
+                metadata = {"is_directory": "false", WRITE_ID: write_id}
+                answer = await blob.upload_blob(data=data, metadata=metadata, **condition)
+                return str(answer["etag"])
+
+        version: Version = run_coroutine(self.fs, write)
+        self.fs.invalidate_cache(self.fs._parent(path))
+        return version
+
+
 class AzureKind(BucketKind):
     """Azure Blob Storage."""
 
     name = "Azure"
     schemes = ("az", "azure")
-    synonyms = ("abfs",)
+    synonyms = ("abfs", "abfss")
     configs = (ObjectStoreConfig.Azure,)
     service = "an Azure container"
     credentials = AzureCredentials
     authorisation = Credentials.Azure
     example = "icechunk.Credentials.Azure(icechunk.AzureCredentials.FromEnv())"
     storage = staticmethod(azure_storage)
+    fsspec_writer = AzureConditionalWriter
     options = ("account", "endpoint", "anonymous", "allow_http")
     location = ("account", "container", "prefix")
     alias = "az"

@@ -47,6 +47,9 @@ class StoreKind:
     example: ClassVar[str] = "..."
     """Code of such an authorisation, for messages."""
 
+    fsspec_writer: ClassVar[Any] = None
+    """Subclass of `ConditionalWriter` for the file system that fsspec has for the same places."""
+
     def mismatch(self, store: ObjectStoreConfig) -> str:
         """Say, for messages, that credentials are not of the class `authorisation`."""
         return (
@@ -94,8 +97,9 @@ class StoreKind:
         store : ObjectStoreConfig
             Connection options.
         bucket : str
-            Bucket; for Azure the container, for HTTP the base URL.
-        credentials : Credentials, S3Credentials, GcsCredentials or AzureCredentials, optional
+            Bucket or container; for HTTP the base URL.
+        credentials : object, optional
+            Of the family that the kind takes, or `Credentials` around it.
             None: anonymous where the options say so, else those of the environment.
         prefix : str, optional
             Key prefix of whole segments inside the bucket.
@@ -162,7 +166,7 @@ _ADDRESSES = ("endpoint_url", "endpoint", "base_url")
 
 
 class BucketKind(StoreKind):
-    """A kind of store that has buckets (Azure: containers), reached by an obstore client."""
+    """A kind of store that has buckets (or containers), reached by an obstore client."""
 
     service: ClassVar[str]
     """The service in messages."""
@@ -275,7 +279,7 @@ def permitting_http(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def texts(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return options as texts, as the clients of Google and Azure take them."""
+    """Return options as texts, as some clients take them."""
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in options.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from icechunk.config.storage import ChecksumAlgorithm, S3Options
 from icechunk.core.errors import ErrorKind, StorageError
 from icechunk.storage.base import Storage, Version
 from icechunk.storage.clients import Requests
+from icechunk.storage.fsspec_conditional import ConditionalWriter, Got, run_coroutine
 from icechunk.storage.kinds.kind import (
     BucketKind,
     bucket_name,
@@ -25,6 +26,7 @@ from icechunk.storage.kinds.kind import (
     taken,
 )
 from icechunk.storage.objects import ObjectStorage
+from icechunk.storage.readback import WRITE_ID, Seen
 from icechunk.storage.s3_client import s3_client
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ Refresh = Callable[[], Any] | None
 
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 """Environment variables of the AWS tools, the more specific one first."""
+
+_DELETE_BATCH = 1000
+"""Keys in one deletion, the most that S3 takes."""
 
 _OPTIONS = (
     "region",
@@ -287,6 +292,48 @@ def with_endpoint(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "endpoint_url": endpoint, "allow_http": allowed}
 
 
+class S3ConditionalWriter(ConditionalWriter):
+    """s3fs: single requests of its client, since its own writes drop conditions of big objects."""
+
+    @staticmethod
+    def fits(fs: Any) -> bool:
+        return hasattr(fs, "_call_s3")
+
+    def _where(self, path: str) -> dict[str, str]:
+        bucket, key, _ = self.fs.split_path(path)
+        return {"Bucket": bucket, "Key": key}
+
+    def get(self, path: str, span: tuple[int, int] | None = None) -> Got:
+        async def fetch() -> Got:
+            part = {} if span is None else {"Range": f"bytes={span[0]}-{span[1] - 1}"}
+            answer = await self.fs._call_s3("get_object", **self._where(path), **part)
+            async with answer["Body"] as body:
+                return Got(await body.read(), answer["ETag"].strip('"'))
+
+        got: Got = run_coroutine(self.fs, fetch)
+        return got
+
+    def look(self, path: str) -> Seen:
+        answer = self.fs.call_s3("head_object", **self._where(path))
+        return Seen(answer["ETag"].strip('"'), answer.get("Metadata", {}).get(WRITE_ID))
+
+    def send(self, path: str, data: bytes, expected: Version | None, write_id: str) -> Version:
+        condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
+        answer = self.fs.call_s3(
+            "put_object",
+            **self._where(path),
+            Body=data,
+            Metadata={WRITE_ID: write_id},
+            **condition,
+        )
+        self.fs.invalidate_cache(self.fs._parent(path))
+        return str(answer["ETag"]).strip('"')
+
+    def delete(self, paths: Sequence[str]) -> None:
+        for at in range(0, len(paths), _DELETE_BATCH):
+            run_coroutine(self.fs, self.fs._bulk_delete, list(paths[at : at + _DELETE_BATCH]))
+
+
 class S3Protocol(BucketKind):
     """What the services with the protocol of S3 have in common."""
 
@@ -315,6 +362,7 @@ class S3Kind(S3Protocol):
     redirects = ("s3",)
     configs = (ObjectStoreConfig.S3, ObjectStoreConfig.S3Compatible)
     storage = staticmethod(s3_storage)
+    fsspec_writer = S3ConditionalWriter
     options = (
         "region",
         "endpoint_url",
