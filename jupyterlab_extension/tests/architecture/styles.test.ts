@@ -35,3 +35,23 @@ it("reads only custom properties that something sets", () => {
   expect(read.length).toBeGreaterThan(10);
   expect(read.filter((name) => !set(name))).toEqual([]);
 });
+
+it("styles no class of another view without naming its own", () => {
+  // All sheets may be on one page: notebooks show several widgets, and JupyterLab its side panel.
+  const views = { history: "history", diff: "diff", resolver: "resolver", repositories: "panel" };
+  const selectors = Object.entries(views).map(([sheet, root]) => {
+    const text = styles[`../../style/${sheet}.css`]!.replace(/\/\*[^]*?\*\//g, "");
+    const all = [...text.matchAll(/([^{}]+)\{/g)].flatMap((rule) => rule[1]!.split(","));
+    const classes = all.map((one) => [...one.matchAll(/\.(icechunk-[\w-]+)/g)].map((found) => found[1]!));
+    const free = classes.filter((list) => list.length > 0 && !list.includes(`icechunk-${root}`));
+    return { sheet, free, named: new Set(free.flat().filter((name) => name !== "icechunk-root")) };
+  });
+  const shared = selectors.flatMap(({ sheet, free }) =>
+    free.flatMap((list) => {
+      const own = list.filter((name) => name !== "icechunk-root");
+      const other = selectors.find((one) => one.sheet !== sheet && own.every((name) => one.named.has(name)));
+      return other ? [`${sheet}.css: .${own.join(" .")} is also in ${other.sheet}.css`] : [];
+    }),
+  );
+  expect(shared).toEqual([]);
+});

@@ -18,7 +18,7 @@ const LONG = 160;
 
 export class NodeConflictPanel {
   readonly element = h("div", { class: "icechunk-nodeconflict", testid: "icechunk-node-conflict", hidden: true });
-  private readonly facts = h("ul", { class: "icechunk-facts" });
+  private readonly facts = h("ul", { class: "icechunk-sidefacts" });
   private readonly table = h("div", { class: "icechunk-keys" });
   private readonly merge = button("Merge keys", { class: "icechunk-button", testid: "icechunk-merge-keys" });
   private readonly left = h("span", { class: "icechunk-muted", "aria-live": "polite" });

@@ -144,6 +144,9 @@
 .icechunk-share-removed { --icechunk-share: var(--icechunk-removed); }
 .icechunk-sharebar { background: var(--icechunk-share, var(--icechunk-changed)); display: block; height: 100%; }
 
+/* Refs */
+.icechunk-refmark { color: var(--icechunk-ref); font-size: 8px; }
+
 /* Lists of choices */
 .icechunk-option { align-items: center; border-left: 3px solid transparent; cursor: pointer; display: flex; gap: 8px; padding: 6px 10px 6px 9px; }
 .icechunk-option:hover { background: var(--icechunk-hover); }
@@ -177,7 +180,6 @@
 .icechunk-root .icechunk-reftime { color: var(--icechunk-muted); font-size: 11.5px; font-variant-numeric: tabular-nums; }
 .icechunk-refmessage { color: var(--icechunk-muted); font-size: 12px; grid-column: 2 / -1; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .icechunk-sessionline { margin-top: 6px !important; padding-left: 18px !important; }
-.icechunk-refmark { color: var(--icechunk-ref); font-size: 8px; }
 
 body[data-jp-theme-light="false"] .icechunk-panel {
   --icechunk-accent: #6cb6f0;
