@@ -1,6 +1,6 @@
 """Icechunk in notebooks: history, differences, conflict resolution and the ``%icechunk`` magic.
 
-Importing this package is quick: the widgets, and ipywidgets with them, load on first use.
+The widgets, and ipywidgets with them, are imported on first use.
 
 >>> import icechunk_widgets as iw
 >>> iw.History(repo)                              # doctest: +SKIP
@@ -35,7 +35,7 @@ _WIDGETS = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a widget when it is asked for."""
+    """Import a widget on first use."""
     if name not in _WIDGETS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_WIDGETS[name]}"), name)
@@ -68,7 +68,7 @@ def unload_ipython_extension(ipython: Any) -> None:
 
 
 def enable(ipython: Any = None) -> None:
-    """Show repositories, sessions and differences as widgets when a cell ends in one.
+    """Display repositories, sessions and differences as widgets when a cell ends in one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Show repositories, sessions and differences as widgets when a cell ends in one."""
+"""Display repositories, sessions and differences as widgets when a cell ends in one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def enable(ipython: Any = None) -> None:
 
         ipython = get_ipython()
     if ipython is None:
-        raise RuntimeError("there is no IPython here; call this in a notebook or a console")
+        raise RuntimeError("IPython is not running; call this in a notebook or an IPython console")
     formatter = ipython.display_formatter
     formatter.mimebundle_formatter.for_type(Repository, _repository)
     formatter.mimebundle_formatter.for_type(Session, _session)

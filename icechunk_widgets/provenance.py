@@ -1,14 +1,14 @@
-"""Where a commit comes from: notebook, cell, versions, git commit, author.
+"""Provenance of a commit: notebook, cell, versions, git commit, author.
 
-Only what can be told without asking anybody, and nothing that is secret: names and numbers, no
-path outside the notebook's git work tree, no environment, no remote address.
+Only what can be found out without user input or a network request, and nothing secret: no path
+outside the notebook's git work tree, no environment variable, no remote address.
 
 Keys of the commit's metadata:
 
 ``author_name``, ``author_email``
-    As set with ``%icechunk config user.name`` and ``user.email``, else as git has them.
+    From ``%icechunk config user.name`` and ``user.email``, else from the configuration of git.
 ``provenance``
-    A map with those of these that could be found out:
+    A map with these entries, where they are known:
 
     ``notebook``
         File name; relative to the git work tree where there is one.
@@ -46,16 +46,16 @@ _GIT_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Cell:
-    """The cell that runs.
+    """The cell being run.
 
     Attributes
     ----------
     id : str or None
-        The document's id of it.
+        Its id in the notebook document.
     number : int or None
         Its execution count.
     source : str or None
-        Its text.
+        Its source code.
     """
 
     id: str | None = None
@@ -64,20 +64,20 @@ class Cell:
 
 
 def provenance(names: Mapping[str, Any], cell: Cell | None = None) -> dict[str, Any]:
-    """Metadata that say where a commit comes from.
+    """Metadata with the provenance of a commit.
 
     Parameters
     ----------
     names : mapping
-        The notebook's variables; some programs leave the notebook's name there.
+        The notebook's variables; VS Code stores the file name there.
     cell : Cell, optional
-        The cell that runs.
+        The cell being run.
 
     Returns
     -------
     dict
-        JSON values, see above; empty where the setting ``provenance`` is off. What cannot be
-        found out is left out, never an error.
+        JSON values, see above; no ``provenance`` when that setting is off. What cannot be found
+        out is left out, and never raises.
     """
     try:
         settings = Settings().all()
@@ -91,43 +91,43 @@ def provenance(names: Mapping[str, Any], cell: Cell | None = None) -> dict[str, 
         held = {key: value for key, value in found.items() if value is not None}
         return {**_author(settings, folder), "provenance": held}
     except Exception:
-        return {}  # a commit is worth more than its provenance
+        return {}  # missing provenance must not prevent a commit
 
 
 def with_provenance(
     given: Mapping[str, Any], default: Mapping[str, Any], found: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Metadata of a commit: what a person gave wins, also over who they are.
+    """Metadata of a commit; given entries take precedence over those found.
 
     Parameters
     ----------
     given : mapping
-        What was typed.
+        Entries given by the user.
     default : mapping
-        The repository's default metadata, which the commit adds by itself.
+        The repository's default metadata, which the commit adds itself.
     found : mapping
-        What `provenance` found out.
+        Result of `provenance`.
     """
-    said = {**default, **given}
-    named = any(key in said for key in AUTHOR_KEYS)
+    explicit = {**default, **given}
+    has_author = any(key in explicit for key in AUTHOR_KEYS)
     rest = {
         key: value
         for key, value in found.items()
-        if key not in said and not (named and key in AUTHOR_KEYS)
+        if key not in explicit and not (has_author and key in AUTHOR_KEYS)
     }
     return {**rest, **given}
 
 
 def notebook_file(names: Mapping[str, Any]) -> Path | None:
-    """The notebook's file, where the program that shows it tells: JupyterLab and VS Code do."""
-    told = names.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
-    if not isinstance(told, str) or not told.strip():
+    """The notebook's file, where the front end provides it, as JupyterLab and VS Code do."""
+    name = names.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    if not isinstance(name, str) or not name.strip():
         return None
-    return Path(told)
+    return Path(name)
 
 
 def packages() -> dict[str, str]:
-    """Versions that decide what was computed."""
+    """Versions of Python and of the packages that compute."""
     held = {"python": platform.python_version(), "icechunk-jupyter": DISTRIBUTION_VERSION}
     for name in (*_ALWAYS, *(name for name in _IF_IMPORTED if name in sys.modules)):
         try:
@@ -138,19 +138,19 @@ def packages() -> dict[str, str]:
 
 
 def git_state(folder: Path, file: Path | None) -> dict[str, Any] | None:
-    """Commit, branch and dirtiness of the work tree that a folder is in; None where there is none.
+    """Commit, branch and dirtiness of the work tree that contains a folder, or None.
 
     Parameters
     ----------
     folder : Path
-        Where to look.
+        A folder in the work tree.
     file : Path, optional
-        A file that makes the tree dirty also when git does not track it.
+        A file that makes the tree dirty even when git does not track it.
     """
-    told = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
-    if told is None:
+    output = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    if output is None:
         return None
-    lines = told.splitlines()
+    lines = output.splitlines()
     heads = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# branch."))
     commit, branch = heads.get("branch.oid", ""), heads.get("branch.head", "")
     if not commit or commit == "(initial)":
@@ -165,7 +165,7 @@ def git_state(folder: Path, file: Path | None) -> dict[str, Any] | None:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    """What git says; None where it fails, is slow, or is not there."""
+    """Output of a git command; None when it fails, takes too long, or git is not installed."""
     command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(folder)]
     try:
         done = subprocess.run(

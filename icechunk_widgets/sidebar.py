@@ -1,4 +1,4 @@
-"""What the side panel lists: the repositories that live in a kernel's variables."""
+"""The list of the side panel: repositories among the kernel's variables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DISTRIBUTION = "icechunk-jupyter"
 def repositories_json(namespace: Mapping[str, Any]) -> str:
     """Repositories, their refs and the working session, as JSON text; never raises.
 
-    Asked from the browser while the kernel is idle, so nothing is imported that is not loaded.
+    The browser calls it whenever the kernel is idle, so it imports no package that is not loaded.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ def repositories_json(namespace: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        ``{"repositories": [...], "version": ...}``; handles on the same place are one
-        repository, under the names of all its variables.
+        ``{"repositories": [...], "version": ...}``; handles on the same storage are one
+        repository, named by all its variables.
     """
     engine = sys.modules.get("icechunk")
     listed: list[dict[str, Any]] = []
@@ -47,7 +47,7 @@ def _version(engine: Any) -> str:
 
 
 def _repositories(engine: Any, namespace: dict[str, Any]) -> list[dict[str, Any]]:
-    # By type(), since isinstance() would wake lazy objects among the variables.
+    # type() instead of isinstance(), which would load lazy objects among the variables.
     variables = [(name, value) for name, value in namespace.items() if name[:1] != "_"]
     groups: dict[str, list[tuple[str, Any]]] = {}
     for name, value in variables:
@@ -72,7 +72,7 @@ def _row(name: str, repo: Any, sessions: list[Any]) -> dict[str, Any]:
     own = [
         session for session in sessions if not session.read_only and same_repository(session, repo)
     ]
-    # several sessions: the one with something to lose
+    # Of several sessions, one with uncommitted changes.
     session = next((one for one in own if one.has_uncommitted_changes), own[-1] if own else None)
     return {
         "name": name,

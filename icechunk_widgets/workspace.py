@@ -1,4 +1,4 @@
-"""The repository and session that the commands work on: variables of the user."""
+"""The repository and session that commands work on, among the user's variables."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Workspace:
     namespace : mutable mapping
         The variables.
     cell : callable, optional
-        Tells which cell runs.
+        Returns the cell being run.
     show : callable, optional
-        Shows an object below the cell that runs; at once by default.
+        Displays an object below the running cell; by default at once.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Workspace:
 
     @property
     def cell(self) -> Cell | None:
-        """The cell that runs."""
+        """The cell being run."""
         return self._cell()
 
     @property
@@ -56,7 +56,7 @@ class Workspace:
         Raises
         ------
         IcechunkError
-            When none is open.
+            When no repository is open.
         """
         held = self.names.get("repo")
         if isinstance(held, Repository):
@@ -79,13 +79,13 @@ class Workspace:
             )
         raise refusal(
             "no repository is open",
-            "`%icechunk init PATH` makes one, `%icechunk open PATH` opens one",
+            "`%icechunk init PATH` creates one, `%icechunk open PATH` opens one",
             ErrorKind.REPOSITORY_NOT_FOUND,
         )
 
     @property
     def held_session(self) -> Session | None:
-        """The session, if there is one of this repository."""
+        """The session, if it belongs to this repository."""
         held = self.names.get("session")
         if isinstance(held, Session) and same_repository(held, self.repo):
             return held
@@ -93,13 +93,13 @@ class Workspace:
 
     @property
     def at(self) -> At:
-        """Where verbs work that the shell command has too."""
+        """The address on which verbs shared with the shell command work."""
         from icechunk.cli.addresses import At
 
         return At(self.repo, self.held_session)
 
     def metadata(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Metadata of a commit: what was given, and where it comes from."""
+        """Metadata of a commit: the given entries, and its provenance."""
         from icechunk_widgets.provenance import provenance, with_provenance
 
         found = provenance(self.names, self.cell)
@@ -107,7 +107,7 @@ class Workspace:
 
     @property
     def session(self) -> Session:
-        """The session; one on ``main`` is opened when there is none."""
+        """The session; opens one on ``main`` when there is none."""
         held = self.held_session
         if held is None:
             self.bind(self.repo, self.repo.writable_session("main"))
@@ -138,14 +138,14 @@ class Workspace:
         self.names.update(repo=repo, session=session, store=session.store)
 
     def follow(self, session: Session, branch: str) -> None:
-        """After a commit: go on with a fresh session on the branch, unless another is current."""
+        """After a commit, open a new session on the branch, unless another session is current."""
         held = self.names.get("session")
         if not isinstance(held, Session) or held == session:
             repo = self.repo
             self.bind(repo, repo.writable_session(branch))
 
     def check_clean(self, discard: bool) -> None:
-        """Refuse to lose uncommitted changes.
+        """Refuse to discard uncommitted changes.
 
         Raises
         ------
@@ -156,12 +156,12 @@ class Workspace:
         if isinstance(held, Session) and held.has_uncommitted_changes and not discard:
             raise refusal(
                 "the session has uncommitted changes",
-                "commit them first (`%icechunk commit MESSAGE`), or add --discard to give them up",
+                "commit them first (`%icechunk commit MESSAGE`), or add --discard to discard them",
                 ErrorKind.UNCOMMITTED_CHANGES,
             )
 
     def locate(self, place: str) -> tuple[Storage, RepositoryConfig | None]:
-        """Storage and settings that a word on the command line means.
+        """Storage and settings for a place on the command line.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class Workspace:
         Raises
         ------
         IcechunkError
-            For a URL of an unknown kind.
+            For a URL with an unknown scheme.
         """
         from icechunk.cli.addresses import locate
 

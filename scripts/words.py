@@ -57,13 +57,11 @@ NOT_YET = (
     "icechunk/repository/",
     "icechunk/store/",
     "icechunk/testing/",
-    "icechunk_widgets/",
     "jupyterlab_extension/",
     "tests/lab/",
     "tests/repository/",
     "tests/session/",
     "tests/store/",
-    "tests/widgets/",
 )
 CHECKED = (".py", ".pyi", ".ts", ".md")
 _TS_TEXT = re.compile(

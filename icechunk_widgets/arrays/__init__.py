@@ -1,1 +1,1 @@
-"""What a node holds: its shape, its labels, its chunks, its values as pictures."""
+"""Arrays of a session: geometry, axis labels, chunks, and values as pictures."""

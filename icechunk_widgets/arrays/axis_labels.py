@@ -1,4 +1,4 @@
-"""What the axes of an array mean: values of the 1-d coordinate arrays beside it."""
+"""Labels for the axes of an array, from the 1-d coordinate arrays of its dimensions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Axis:
     units : str or None
         Units of the numbers; None for times.
     up : bool
-        Whether the values grow towards what people draw at the top: north, or up.
+        Whether larger values are drawn at the top: latitude, height.
     """
 
     values: NDArray[Any]
@@ -66,12 +66,12 @@ class Axis:
         return first, last
 
     def label(self, chunk: int, count: int) -> dict[str, Any]:
-        """What a view shows along the axis.
+        """Labels of the axis for a view.
 
         Parameters
         ----------
         chunk, count : int
-            Length of a chunk, and how many there are.
+            Elements per chunk, and number of chunks.
 
         Returns
         -------
@@ -91,10 +91,10 @@ class Axis:
 
 
 def axes_of(session: Session, shape: ArrayShape) -> list[Axis | None]:
-    """Coordinates of every axis of an array; None where there are none.
+    """Coordinates of every axis of an array; None for an axis without any.
 
-    Looked for as 1-d arrays of the dimension's name and length, next to the array and in the
-    groups above it.
+    They are 1-d arrays with the name and length of the dimension, beside the array or in a group
+    above it.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _axis(session: Session, path: str, name: str, size: int) -> Axis | None:
     try:
         values = np.asarray(zarr.open_array(session.store, path=f"{folder}/{name}", mode="r")[:])
     except Exception:
-        # A label is a courtesy: a coordinate that cannot be read must not hide the data.
+        # Labels are optional: an unreadable coordinate must not hide the data.
         return None
     attributes = held.get("attributes", {})
     units = attributes.get("units")
@@ -139,17 +139,19 @@ def _axis(session: Session, path: str, name: str, size: int) -> Axis | None:
 
 
 def _points_up(name: str, attributes: dict[str, Any]) -> bool:
-    """Whether larger coordinates belong at the top of a picture (CF: latitude, height, axis Y)."""
-    told = {key: str(attributes.get(key, "")).strip() for key in ("units", "standard_name", "axis")}
-    if told["axis"].upper() == "Y" or str(attributes.get("positive", "")).lower() == "up":
+    """Whether larger coordinates are drawn at the top (CF: latitude, height, axis Y)."""
+    texts = {
+        key: str(attributes.get(key, "")).strip() for key in ("units", "standard_name", "axis")
+    }
+    if texts["axis"].upper() == "Y" or str(attributes.get("positive", "")).lower() == "up":
         return True
-    if _NORTH_UNITS.fullmatch(told["units"]) or told["standard_name"] in _UP_NAMES:
+    if _NORTH_UNITS.fullmatch(texts["units"]) or texts["standard_name"] in _UP_NAMES:
         return True
     return _UP_NAME.fullmatch(name) is not None
 
 
 def cf_times(values: NDArray[Any], units: str, calendar: Any = None) -> NDArray[Any] | None:
-    """Numbers with CF time units as datetime64[us]; None when they are no times of our calendar.
+    """Numbers with CF time units as datetime64[us]; None for other units and calendars.
 
     Parameters
     ----------
@@ -158,7 +160,7 @@ def cf_times(values: NDArray[Any], units: str, calendar: Any = None) -> NDArray[
     units : str
         Such as ``hours since 2000-01-01 00:00``.
     calendar : str, optional
-        CF calendar name; only Gregorian ones are understood.
+        CF calendar name; only Gregorian calendars are supported.
     """
     found = _SINCE.match(units)
     if found is None or str(calendar or "standard").lower() not in (
@@ -185,5 +187,5 @@ def cf_times(values: NDArray[Any], units: str, calendar: Any = None) -> NDArray[
     if str(calendar or "standard").lower() != "proleptic_gregorian" and (
         bool(times.size) and origin < _GREGORIAN <= times.max()
     ):
-        return None  # the standard calendar jumps in between; numpy's does not
+        return None  # the standard calendar skips ten days in 1582; numpy's does not
     return times

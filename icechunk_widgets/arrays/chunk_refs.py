@@ -108,7 +108,7 @@ def sizes(session: Session, path: str, grid: tuple[int, ...]) -> NDArray[np.floa
 
 
 def inside(coords: Coords, grid: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Which rows lie on a grid, bool of shape ``(n,)``."""
+    """Whether each row is on a grid, bool of shape ``(n,)``."""
     if coords.shape[1] != len(grid):
         return np.zeros(len(coords), np.bool_)
     on: NDArray[np.bool_] = np.all(coords < np.array(grid, np.uint64), axis=1)
@@ -116,7 +116,7 @@ def inside(coords: Coords, grid: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def flat(coords: Coords, grid: tuple[int, ...]) -> NDArray[np.int64]:
-    """Row-major positions of coordinates that lie on a grid, int64 of shape ``(n,)``."""
+    """Row-major positions of coordinates on a grid, int64 of shape ``(n,)``."""
     positions = np.zeros(len(coords), np.int64)
     for axis, count in enumerate(grid):
         positions = positions * count + coords[:, axis]
@@ -135,7 +135,7 @@ def runs_of(positions: NDArray[np.int64]) -> list[int]:
 
 
 def in_runs(positions: NDArray[np.int64], runs: Any) -> NDArray[np.bool_]:
-    """Which positions lie in runs ``[start, length, ...]``, given in any order.
+    """Whether each position is in one of the runs ``[start, length, ...]``, in any order.
 
     Raises
     ------

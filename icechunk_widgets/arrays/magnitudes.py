@@ -1,4 +1,4 @@
-"""By how much chunks differ between two states, for the chunks that somebody looks at."""
+"""How much chunks differ between two states, for the chunks on screen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_CHUNKS = 64
 
 
 def magnitudes(one: Side, two: Side, chunks: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
-    """Compare chunks of two states; both are read.
+    """Compare the values of chunks in two states.
 
     Parameters
     ----------
@@ -30,23 +30,23 @@ def magnitudes(one: Side, two: Side, chunks: Sequence[Sequence[int]]) -> list[di
     Returns
     -------
     list of dict
-        Per chunk ``equal`` (all values alike; None where that cannot be said) and ``largest``
+        Per chunk ``equal`` (whether all values are equal; None when unknown) and ``largest``
         (the largest absolute difference; None without two numbers to compare).
     """
     shapes = array_shape(one.session, one.path), array_shape(two.session, two.path)
     if shapes[0] is None or shapes[1] is None or shapes[0].chunks != shapes[1].chunks:
         return [{"equal": None, "largest": None} for _ in chunks[:MOST_CHUNKS]]
-    told = []
+    results = []
     for chunk in chunks[:MOST_CHUNKS]:
         try:
-            told.append(_compare(one, two, shapes[0], shapes[1], chunk))
-        except ChunkUnreadable:  # the others can be compared all the same
-            told.append({"equal": None, "largest": None})
+            results.append(_compare(one, two, shapes[0], shapes[1], chunk))
+        except ChunkUnreadable:  # the other chunks can still be compared
+            results.append({"equal": None, "largest": None})
         except IcechunkError:
             raise
-        except Exception:  # whatever a codec raises
-            told.append({"equal": None, "largest": None})
-    return told
+        except Exception:  # codecs raise exceptions of any class
+            results.append({"equal": None, "largest": None})
+    return results
 
 
 def _compare(
@@ -62,9 +62,9 @@ def _compare(
         read(side.session, side.path, region, shape.chunks)
         for side, shape in ((one, first), (two, second))
     ]
-    told = difference(*blocks)
+    numbers = difference(*blocks)
     equal = same_values(_stored(one, region), _stored(two, region))
-    return {"equal": equal, "largest": None if told is None else told["max_abs"]}
+    return {"equal": equal, "largest": None if numbers is None else numbers["max_abs"]}
 
 
 def _stored(side: Side, region: list[tuple[int, int]]) -> NDArray[Any]:
@@ -73,7 +73,7 @@ def _stored(side: Side, region: list[tuple[int, int]]) -> NDArray[Any]:
 
 
 def same_values(one: NDArray[Any], two: NDArray[Any]) -> bool:
-    """Whether two blocks hold the same values; missing ones (NaN, NaT) are alike."""
+    """Whether two blocks have equal values; missing ones (NaN, NaT) count as equal."""
     if one.shape != two.shape or one.dtype != two.dtype:
         return False
     return bool(np.array_equal(one, two, equal_nan=one.dtype.kind in "fcmM"))

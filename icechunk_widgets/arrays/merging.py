@@ -1,7 +1,7 @@
-"""Merge what two sides did to one chunk, cell by cell.
+"""Three-way merge of the cells of a chunk.
 
-A cell that one side changed against the base is that side's; a cell that both changed, to different
-values, is taken from the side that was chosen for such cells.
+A cell that only one side changed since the base is taken from that side; a cell that both changed
+to different values is taken from the side chosen for such cells.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Region = list[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Cells:
-    """How many cells of a chunk each side changed against the base.
+    """How many cells of a chunk each side changed since the base.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Merged:
-    """Values to write once the session stands on the other side's commit.
+    """Values to write after the session has been rebased onto the other side's commit.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Merged:
 
 
 def differs(one: NDArray[Any], two: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where two blocks hold different values; missing ones (NaN, NaT) are alike."""
+    """Where two blocks have different values; missing ones (NaN, NaT) count as equal."""
     unequal: NDArray[np.bool_] = np.asarray(one != two, dtype=bool)
     if one.dtype.kind in "fcmM":
         missing = np.isnat if one.dtype.kind in "mM" else np.isnan
@@ -80,14 +80,14 @@ def merge(
     Parameters
     ----------
     base, ours, theirs : ndarray
-        The values before, and on both sides.
+        The values of the common ancestor and of both sides.
     side : str
-        Whose value a cell gets that both changed differently.
+        Side of the cells that both changed to different values.
 
     Returns
     -------
     ndarray, Cells
-        The merged values, and who changed how many cells.
+        The merged values, and how many cells each side changed.
     """
     mine, its, apart = differs(ours, base), differs(theirs, base), differs(ours, theirs)
     both = mine & its & apart
@@ -115,7 +115,7 @@ class Chunks:
     Raises
     ------
     IcechunkError
-        When the sides do not hold the same kind of array.
+        When shape, chunks or data type differ between the sides.
     """
 
     def __init__(self, sessions: Mapping[str, Session], path: str) -> None:
@@ -155,13 +155,13 @@ class Chunks:
     def merged(
         self, chunk: Sequence[int], side: Literal["ours", "theirs"] = "ours"
     ) -> tuple[NDArray[Any], Cells]:
-        """The merged values of a chunk, and who changed how many cells."""
+        """The merged values of a chunk, and how many cells each side changed."""
         return self.merged_at(tuple(slice(*span) for span in self.region(chunk)), side)
 
     def merged_at(
         self, where: tuple[slice, ...], side: Literal["ours", "theirs"] = "ours"
     ) -> tuple[NDArray[Any], Cells]:
-        """The merged values of any region, and who changed how many cells there."""
+        """The merged values of a region, and how many of its cells each side changed."""
         base, ours, theirs = (self._at(name, where) for name in ("base", "ours", "theirs"))
         return merge(base, ours, theirs, side)
 
@@ -169,7 +169,7 @@ class Chunks:
 def spread(
     path: str, grid: Sequence[int], runs: Sequence[int], side: Literal["ours", "theirs"]
 ) -> list[tuple[str, list[int], Literal["ours", "theirs"]]]:
-    """What `merges` wants, from runs over the chunk grid.
+    """Arguments of `merges`, from runs over the chunk grid.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def spread(
     runs : sequence of int
         ``[start, length, ...]``, row-major.
     side : str
-        Whose value a cell gets that both changed.
+        Side of the cells that both changed.
     """
     pairs = np.asarray(runs, np.int64).reshape(-1, 2)
     flat = [np.arange(start, start + length) for start, length in pairs.tolist()]
@@ -194,20 +194,20 @@ def spread(
 
 def merges(
     sessions: Mapping[str, Session],
-    wanted: Sequence[tuple[str, Sequence[int], Literal["ours", "theirs"]]],
+    chunks: Sequence[tuple[str, Sequence[int], Literal["ours", "theirs"]]],
 ) -> list[Merged]:
-    """Work out merged chunks, while the session still has its own values.
+    """Compute merged chunks, while the session still has its own values.
 
     Parameters
     ----------
     sessions : mapping of str to Session
         ``ours``, ``theirs`` and ``base``.
-    wanted : sequence of (str, sequence of int, str)
-        Array, chunk, and whose value a cell gets that both changed.
+    chunks : sequence of (str, sequence of int, str)
+        Array, chunk, and side of the cells that both changed.
     """
     arrays: dict[str, Chunks] = {}
     done = []
-    for path, chunk, side in wanted:
+    for path, chunk, side in chunks:
         if path not in arrays:
             arrays[path] = Chunks(sessions, path)
         held = arrays[path]
@@ -216,7 +216,7 @@ def merges(
 
 
 def write(session: Session, merged: Sequence[Merged]) -> None:
-    """Write merged chunks into a session that has taken the other side's.
+    """Write merged chunks into a rebased session.
 
     Parameters
     ----------

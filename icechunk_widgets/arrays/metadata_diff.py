@@ -1,4 +1,4 @@
-"""What changed in the metadata of a node, key by key."""
+"""Differences of the metadata of a node, key by key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Leaves = dict[tuple[str, ...], Any]
 
 
 def leaves(document: Mapping[str, Any] | None) -> Leaves:
-    """The values of a JSON document by the keys that lead to them; lists are values."""
+    """The values of a JSON document by their paths of keys; lists count as values."""
     return dict(_walk((), document or {}))
 
 
@@ -62,7 +62,7 @@ def metadata_rows(
 
 
 def _drop_parents(one: Leaves, two: Leaves) -> None:
-    """Where one side has an empty object and the other has keys in it, only the keys are told."""
+    """Drop empty objects that have keys on the other side: only the keys are listed."""
     above = {path[:depth] for path in two for depth in range(len(path))}
     for path in [path for path in one if path in above]:
         del one[path]

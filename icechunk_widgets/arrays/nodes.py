@@ -1,4 +1,4 @@
-"""What a node of a session is: its ``zarr.json``, and for arrays the geometry of the chunks."""
+"""Nodes of a session: their ``zarr.json``, and the chunk geometry of arrays."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class ArrayShape:
 
 
 def document(session: Session, path: str) -> dict[str, Any] | None:
-    """The ``zarr.json`` of a node, None where there is no node.
+    """The ``zarr.json`` of a node, or None.
 
     Parameters
     ----------
     session : Session
-        Whose state to look at, uncommitted changes included.
+        The session, with its uncommitted changes.
     path : str
         Absolute path.
     """
@@ -65,7 +65,7 @@ def document(session: Session, path: str) -> dict[str, Any] | None:
 
 
 def array_shape(session: Session, path: str) -> ArrayShape | None:
-    """Geometry of the array at a path, None where there is none."""
+    """Geometry of the array at a path, or None."""
     held = document(session, path)
     if held is None or held.get("node_type") != "array":
         return None
@@ -73,7 +73,7 @@ def array_shape(session: Session, path: str) -> ArrayShape | None:
     chunks = held["chunk_grid"].get("configuration", {}).get("chunk_shape", shape)
     if len(chunks) != len(shape) or not all(isinstance(size, int) for size in chunks):
         raise InvalidInputError(
-            f"the chunks of `{path}` do not form a regular grid; they cannot be shown as a map",
+            f"the chunk grid of `{path}` is not regular; only regular grids can be shown as a map",
             ErrorKind.UNIMPLEMENTED,
         )
     names = held.get("dimension_names") or [None] * len(shape)

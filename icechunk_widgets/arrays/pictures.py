@@ -1,4 +1,4 @@
-"""Pictures of one chunk in several states: values, one scale, and the numbers that differ."""
+"""Values of one chunk in several states as pictures on one scale, with statistics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from icechunk_widgets.kernel.failures import ChunkUnreadable, describe, reading
 from icechunk_widgets.kernel.plain import plain
 
 LARGEST = 256
-WHOLE_LIMIT = 2**26  # elements; of a larger chunk only the plane on show is looked at
+WHOLE_LIMIT = 2**26  # elements; of a larger chunk only the displayed plane is read
 
 _COUNTABLE = re.compile(r"bool|u?int\d+|b?float\d+|complex\d+|numpy\.(datetime|timedelta)64")
 
@@ -38,13 +38,13 @@ class Side:
     side : str
         ``ours``, ``theirs``, ``base``, ``result``, ``before`` or ``after``.
     label : str
-        What a person calls it.
+        Name in the view.
     session : Session
         To read from.
     path : str
         The array's path there.
     values : callable, optional
-        Gives the stored values of a region (slices) where they are in no session yet.
+        Returns the stored values of a region (slices), for values that no session has yet.
     """
 
     side: str
@@ -57,7 +57,7 @@ class Side:
 def preview(
     path: str, chunk: Sequence[int], sides: Sequence[Side], index: Sequence[int] | None = None
 ) -> tuple[dict[str, Any], list[NDArray[np.float32]]]:
-    """One chunk as pictures.
+    """The values of one chunk as pictures.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ def preview(
     chunk : sequence of int
         Coordinates on the chunk grid.
     sides : sequence of Side
-        States to show; the geometry is that of the first one that has the array.
+        The states; the geometry is that of the first one with the array.
     index : sequence of int, optional
-        Position inside the chunk along every axis, for those that a picture cannot show.
+        Position inside the chunk along every axis; used for the axes that are not displayed.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def preview(
     first = next((i for i, shape in enumerate(shapes) if shape is not None), None)
     if first is None:
         raise InvalidInputError(
-            f"there is not an array at `{path}`; choose one of the listed nodes",
+            f"there is no array at `{path}`; choose one of the listed nodes",
             ErrorKind.NOT_AN_ARRAY,
         )
     shape = shapes[first]
@@ -93,9 +93,9 @@ def preview(
     window = Window.of_chunk(_region(shape, shapes, chunk), index)
     values, unread = [], []
     for side, held in zip(sides, shapes, strict=True):
-        block, trouble = _read_or_say(side, held, window.to_read)
+        block, reason = _read_or_explain(side, held, window.to_read)
         values.append(block)
-        unread.append(trouble)
+        unread.append(reason)
     pictures = [_picture(block[window.plane]) for block in values]
     low, high = _scale(values)
     axes = axes_of(sides[first].session, shape)
@@ -130,9 +130,9 @@ def preview(
                 "side": side.side,
                 "label": side.label,
                 "stats": stats(block),
-                **({"unread": trouble} if trouble else {}),
+                **({"unread": reason} if reason else {}),
             }
-            for side, block, trouble in zip(sides, values, unread, strict=True)
+            for side, block, reason in zip(sides, values, unread, strict=True)
         ],
         "difference": difference(values[0], values[1]) if comparable else None,
         "counts": changed_counts(values[1], values[0]) if comparable else None,
@@ -143,10 +143,10 @@ def preview(
     return plain(reply), pictures
 
 
-def _read_or_say(
+def _read_or_explain(
     side: Side, shape: ArrayShape | None, region: list[tuple[int, int]]
 ) -> tuple[NDArray[np.float64], str]:
-    """Values of one side; a damaged chunk takes its own picture away, and no other."""
+    """Values of one side, or NaN and the reason why its chunk cannot be read."""
     chunks = None if shape is None else shape.chunks
     try:
         return read(side.session, side.path, region, chunks, side.values), ""
@@ -156,14 +156,14 @@ def _read_or_say(
 
 @dataclass(frozen=True)
 class Window:
-    """Which elements of a chunk are looked at, and which two axes a picture shows.
+    """The displayed elements of a chunk, and the two axes of the picture.
 
     Attributes
     ----------
     region : list of (int, int)
         Element range of the chunk along each axis.
     shown : tuple of int
-        At most two axes: the last ones along which the chunk is longer than one element.
+        At most two axes, preferably the last ones with more than one element.
     position : tuple of int
         Place of the picture along every axis, counted inside the chunk.
     """
@@ -174,14 +174,14 @@ class Window:
 
     @classmethod
     def of_chunk(cls, region: list[tuple[int, int]], index: Sequence[int] | None) -> Window:
-        """Window on a region, at a wished-for index."""
+        """Window on a region, at an index along the other axes."""
         size = [stop - start for start, stop in region]
         long = [axis for axis, length in enumerate(size) if length > 1]
         others = [axis for axis in range(len(size)) if axis not in long]
-        wanted = [*(index or ()), *[0] * len(size)]
+        requested = [*(index or ()), *[0] * len(size)]
         position = tuple(
             min(max(int(request), 0), length - 1)
-            for request, length in zip(wanted, size, strict=False)
+            for request, length in zip(requested, size, strict=False)
         )
         return cls(region, tuple(sorted([*others, *long][-2:])), position)
 
@@ -202,7 +202,7 @@ class Window:
 
     @property
     def partial(self) -> bool:
-        """Whether the chunk is so large that only the plane on show is read."""
+        """Whether the chunk is so large that only the displayed plane is read."""
         return math.prod(self.size) > WHOLE_LIMIT
 
     @property
@@ -225,7 +225,7 @@ class Window:
 
     @property
     def plane_size(self) -> int:
-        """Elements of the picture before it is thinned out."""
+        """Elements of the picture before decimation."""
         return math.prod(self.size[axis] for axis in self.shown)
 
 
@@ -270,9 +270,9 @@ def read(
     region : sequence of (int, int)
         Half-open range along each axis.
     chunks : tuple of int or None
-        None when this state has no such array: everything is missing then.
+        None when this state has no such array; all values are missing then.
     values : callable, optional
-        Gives the stored values instead of the session's array.
+        Returns the stored values instead of the session's array.
     """
     size = tuple(stop - start for start, stop in region)
     block = np.full(size, np.nan)
@@ -280,7 +280,7 @@ def read(
     if held is None or len(held.get("shape", ())) != len(region):
         return block
     if not _COUNTABLE.fullmatch(_type_name(held)):
-        return block  # zarr may not even know the type; there is nothing to draw anyway
+        return block  # not numeric; zarr may not know the type either
     array = zarr.open_array(session.store, path=path, mode="r")
     clipped = tuple(
         slice(start, max(start, min(stop, length)))
@@ -299,15 +299,15 @@ def _type_name(held: dict[str, Any]) -> str:
 
 
 def as_numbers(values: NDArray[Any], held: dict[str, Any]) -> NDArray[np.float64]:
-    """Stored values as numbers: missing ones NaN, packed ones unpacked (CF), no text.
+    """Stored values as float64: missing values NaN, packed ones unpacked (CF).
 
     Parameters
     ----------
     values : ndarray
         As stored.
     held : dict
-        The array's ``zarr.json``; ``_FillValue``, ``missing_value``, ``scale_factor`` and
-        ``add_offset`` among its attributes, and a very large fill value, are honoured.
+        The array's ``zarr.json``, with the attributes ``_FillValue``, ``missing_value``,
+        ``scale_factor`` and ``add_offset``; a fill value from 1e30 on counts as missing too.
     """
     if values.dtype.kind in "mM":
         numbers = values.astype(np.int64).astype(np.float64)
@@ -322,7 +322,9 @@ def as_numbers(values: NDArray[Any], held: dict[str, Any]) -> NDArray[np.float64
     attributes = held.get("attributes", {})
     missing = [_number(attributes.get(name)) for name in ("_FillValue", "missing_value")]
     own = _number(held.get("fill_value"))
-    if own is not None and abs(own) >= 1e30:  # nobody measures that: a marker
+    if (
+        own is not None and abs(own) >= 1e30
+    ):  # too large for a measurement: a marker of missing values
         missing.append(own)
     for marker in missing:
         if marker is not None and np.isfinite(marker):
@@ -338,7 +340,7 @@ def as_numbers(values: NDArray[Any], held: dict[str, Any]) -> NDArray[np.float64
 
 
 def _number(value: Any) -> float | None:
-    """A number from an attribute; xarray writes fill values as base64 of a little-endian double."""
+    """A number from an attribute; xarray encodes fill values as base64 of a double."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, bool) or value is None:
@@ -365,7 +367,7 @@ def fill_value(session: Session, path: str) -> float | None:
 
 
 def stats(block: NDArray[np.float64]) -> dict[str, Any]:
-    """How many values, how many missing, smallest, largest, mean."""
+    """Number of values and of missing ones, minimum, maximum, mean."""
     valid = block[~np.isnan(block)]
     nan = int(block.size - valid.size)
     if not valid.size:
@@ -375,13 +377,13 @@ def stats(block: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def difference(one: NDArray[np.float64], two: NDArray[np.float64]) -> dict[str, float] | None:
-    """How far two blocks are apart; None where no two values can be compared.
+    """Statistics of the difference of two blocks; None when no two values can be compared.
 
     Returns
     -------
     dict or None
-        ``max_abs``, ``mean_abs``, ``rms`` over the values that both have, and ``changed``: the
-        share of all values that are not equal, missing ones included.
+        ``max_abs``, ``mean_abs`` and ``rms`` over the values that neither misses, and
+        ``changed``: the share of all values that differ, missing ones included.
     """
     missing_one, missing_two = np.isnan(one), np.isnan(two)
     both = ~(missing_one | missing_two)
@@ -400,7 +402,7 @@ def difference(one: NDArray[np.float64], two: NDArray[np.float64]) -> dict[str, 
 
 
 def changed_counts(one: NDArray[np.float64], two: NDArray[np.float64]) -> dict[str, int]:
-    """How many values there are, are not equal, became missing, and are missing no more.
+    """Number of values, of unequal ones, and of those missing on one side only.
 
     Parameters
     ----------

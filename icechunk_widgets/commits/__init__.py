@@ -1,1 +1,1 @@
-"""What commits are: facts, columns of many, the tree of one."""
+"""Commits: many as columns, one with its changes and its hierarchy."""

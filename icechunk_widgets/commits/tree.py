@@ -1,4 +1,4 @@
-"""The hierarchy at one commit, and the Python that opens it."""
+"""The hierarchy at one commit, and the Python code that opens it."""
 
 from __future__ import annotations
 

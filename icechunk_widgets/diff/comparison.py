@@ -1,4 +1,4 @@
-"""The answers about two states that the views ask for: in `Diff`, and inside `History`."""
+"""Replies to requests about two states, for `Diff` and `History`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ComparisonView:
         self.comparison = comparison
 
     def chunk_map(self, path: str) -> Reply:
-        """Geometry of an array and what happened to every chunk of it."""
+        """Geometry of an array, and the change of every chunk."""
         held, cells = self.comparison.chunk_map(path)
         return held, [cells]
 
@@ -53,12 +53,12 @@ class ComparisonView:
             result, pictures = preview(path, chunk, held, index)
         except (IcechunkError, ImportError):
             raise
-        except Exception as error:  # codecs raise whatever they like
-            told = str(error).strip().split("\n")[0] or type(error).__name__
+        except Exception as error:  # codecs raise exceptions of any class
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
             raise refusal(
-                f"chunk {list(chunk)} of `{path}` cannot be decoded ({told[:200]})",
-                "its stored bytes are damaged, or their codec is not installed here. Below is who "
-                "wrote it; an earlier commit may still hold good values",
+                f"chunk {list(chunk)} of `{path}` cannot be decoded ({reason[:200]})",
+                "its stored bytes are damaged, or their codec is not installed. The commits that "
+                "wrote the chunk are listed below; an earlier one may have readable values",
                 ErrorKind.DESERIALIZATION,
             ) from error
         return result, list(pictures)
@@ -78,7 +78,7 @@ class ComparisonView:
         return {"rows": metadata_rows(before, document(comparison.b.session, path))}
 
     def magnitudes(self, path: str, chunks: list[list[int]]) -> dict[str, Any]:
-        """By how much chunks differ, at most 64 at once."""
+        """How much chunks differ, at most 64 at once."""
         sides = self.side("before", path), self.side("after", path)
         return {"chunks": magnitudes(*sides, chunks)}
 
@@ -93,7 +93,7 @@ class ComparisonView:
         found = sizes(state.session, shown.path, grid)
         assert found is not None
         some = found[~np.isnan(found)]
-        told = {
+        result = {
             "side": side,
             "label": state.label,
             "stored": len(some),
@@ -101,10 +101,10 @@ class ComparisonView:
             "smallest": int(some.min()) if len(some) else 0,
             "largest": int(some.max()) if len(some) else 0,
         }
-        return told, [found]
+        return result, [found]
 
     def writers(self, path: str, chunk: list[int], after: str | None = None) -> dict[str, Any]:
-        """The commits that wrote a chunk of the later state, or of the earlier where it is gone."""
+        """The commits that wrote a chunk of the later state, or else of the earlier one."""
         comparison = self.comparison
         if comparison.shapes(path)[1] is None:
             return writers(comparison.a.session, comparison.before_path(path), chunk, after)

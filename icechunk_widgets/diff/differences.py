@@ -1,4 +1,4 @@
-"""What differs between two states: a tree of changed nodes, and a map of changed chunks."""
+"""Differences of two states: changed nodes, and maps of changed chunks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Comparison:
     repo : Repository
         Where both are.
     a, b : State
-        From and to; `b` may be a session with uncommitted changes.
+        The earlier and the later state; `b` may be a session with uncommitted changes.
     """
 
     def __init__(self, repo: Repository, a: State, b: State) -> None:
@@ -38,7 +38,7 @@ class Comparison:
 
     @cached_property
     def diff(self) -> Diff:
-        """The engine's difference."""
+        """The difference as the engine reports it."""
         a, b = self.a.snapshot_id, self.b.snapshot_id
         if a == b and self.b.live:
             return self.b.session.status()
@@ -115,7 +115,7 @@ class Comparison:
         return 0 if coords is None else int(inside(coords, shown.grid).sum()), shown.num_chunks
 
     def before_path(self, path: str) -> str:
-        """Where a node of the later state was in the earlier one."""
+        """Path in the earlier state of a node of the later one."""
         moves = {target: source for source, target in self.diff.moved_nodes}
         for _ in range(len(moves)):
             head = path
@@ -145,7 +145,7 @@ class Comparison:
         return before, after
 
     def chunk_map(self, path: str) -> tuple[dict[str, Any], NDArray[np.uint8]]:
-        """The chunk grid of an array, and what happened to every chunk.
+        """The chunk grid of an array, and the change of every chunk.
 
         Returns
         -------
@@ -165,7 +165,7 @@ class Comparison:
 
     @staticmethod
     def grid(before: ArrayShape | None, after: ArrayShape | None) -> tuple[int, ...]:
-        """A grid that holds the chunks of both states where they are cut alike."""
+        """A grid that contains the chunks of both states if they have the same chunk shape."""
         shown = after if after is not None else before
         assert shown is not None
         if before is not None and after is not None and before.chunks == after.chunks:
@@ -173,13 +173,13 @@ class Comparison:
         return shown.grid
 
     def _touched(self, path: str) -> tuple[Coords, NDArray[np.uint8]]:
-        """Coordinates of the chunks that differ, with what happened to them."""
+        """Coordinates of the chunks that differ, with their states."""
         before, after = self.shapes(path)
         grid = self.grid(before, after)
         old = None if before is None else stored(self.a.session, before.path)
         new = None if after is None else stored(self.b.session, after.path)
         if before is not None and after is not None and before.chunks != after.chunks:
-            old = None  # cut otherwise: a chunk has no counterpart
+            old = None  # another chunk shape: chunks cannot be matched
         none = np.empty((0, len(grid)), np.uint32)
         old = none if old is None else old[inside(old, grid)]
         new = none if new is None else new[inside(new, grid)]
@@ -201,12 +201,12 @@ class Comparison:
 
 
 def geometry(shape: ArrayShape, grid: tuple[int, ...], axes: list[Axis | None]) -> dict[str, Any]:
-    """What the view must know to draw a chunk grid.
+    """Geometry and labels of a chunk grid, for the view.
 
     Raises
     ------
     IcechunkError
-        When the grid has too many chunks to be sent to a browser.
+        When the grid has too many chunks for a browser.
     """
     cells = 1
     for count in grid:
@@ -214,7 +214,7 @@ def geometry(shape: ArrayShape, grid: tuple[int, ...], axes: list[Axis | None]) 
     if cells > MOST_CELLS:
         raise refusal(
             f"`{shape.path}` has {cells} chunks, more than the {MOST_CELLS} a map can show",
-            "compare it from Python, by `Repository.diff`",
+            "compare it in Python with `Repository.diff`",
             ErrorKind.UNIMPLEMENTED,
         )
     labels = [
@@ -233,7 +233,7 @@ def geometry(shape: ArrayShape, grid: tuple[int, ...], axes: list[Axis | None]) 
 
 
 def union(first: Diff, second: Diff) -> Diff:
-    """The difference over two steps, one after the other."""
+    """The difference over two consecutive steps."""
     chunks = dict(first.chunk_coordinates)
     for path, coords in second.chunk_coordinates.items():
         former = chunks.get(path)

@@ -1,4 +1,4 @@
-"""A state of a repository by any of its names: branch, tag, snapshot id, or a session."""
+"""A state of a repository: branch, tag, snapshot id, or session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class State:
     Attributes
     ----------
     label : str
-        What a person calls it.
+        Name in the view.
     snapshot_id : str
         The snapshot, or the base of a session.
     session : Session
@@ -43,19 +43,19 @@ class State:
 
 
 def state_of(repo: Repository, name: str | Session) -> State:
-    """The state that a name stands for; branches before tags before snapshot ids.
+    """Resolve a branch, else a tag, else a snapshot id, or a session.
 
     Parameters
     ----------
     repo : Repository
-        Where to look.
+        The repository.
     name : str or Session
-        A session stands for what it sees now.
+        A session means its current state.
 
     Raises
     ------
     RefNotFoundError
-        When nothing has this name.
+        When there is no such branch, tag or snapshot.
     """
     if isinstance(name, Session):
         where = f"session on {name.branch}" if name.branch else "session"
@@ -66,12 +66,12 @@ def state_of(repo: Repository, name: str | Session) -> State:
 
 
 def snapshot_named(repo: Repository, name: str) -> str:
-    """Snapshot id of a branch, a tag, or of itself.
+    """Snapshot id of a branch, a tag, or a snapshot id.
 
     Raises
     ------
     RefNotFoundError
-        When nothing has this name.
+        When there is no such branch, tag or snapshot.
     """
     if not isinstance(name, str):
         raise InvalidInputError(
@@ -91,12 +91,12 @@ def snapshot_named(repo: Repository, name: str) -> str:
             raise
         raise RefNotFoundError(
             f"there is no branch, tag or snapshot `{name}`; `%icechunk branch`, `%icechunk tag` "
-            "and `%icechunk log` list what there is",
+            "and `%icechunk log` list them",
             ErrorKind.REF_NOT_FOUND,
         ) from None
 
 
 def place_of(repo: Repository) -> str:
-    """Where a repository is, for a person; never secrets."""
+    """Location of a repository as text, without secrets."""
     place = str(repo.storage.identity)
     return "memory" if place.startswith("memory:") else place

@@ -1,4 +1,4 @@
-"""`Diff`: what differs between two states of a repository."""
+"""`Diff`: the differences of two states of a repository."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Diff(BaseWidget):
     Parameters
     ----------
     repo : Repository
-        Where both states are.
+        The repository.
     a : str, Session or None
         Branch, tag or snapshot id to start from; None for the base of the session `b`.
     b : str or Session
@@ -34,7 +34,7 @@ class Diff(BaseWidget):
     Raises
     ------
     RefNotFoundError
-        When nothing has one of the names.
+        When a state does not exist.
     """
 
     _esm = STATIC / "diff.js"
@@ -64,7 +64,7 @@ class Diff(BaseWidget):
         return Comparison(self._repo, a, b)
 
     def refresh(self) -> None:
-        """Look at both states again: branches may have moved, the session may have changed."""
+        """Compare again: branches may have moved, the session may have changed."""
         with self.lock:
             self._comparison = self._compare()
         super().refresh()
@@ -72,7 +72,7 @@ class Diff(BaseWidget):
     @answers("diff")
     def summary(self) -> dict[str, Any]:
         """Changed nodes, as the view gets them."""
-        if self._comparison.b.live:  # a session changes under our hands
+        if self._comparison.b.live:  # a session may have changed
             with self.lock:
                 self._comparison = self._compare()
         return self._comparison.summary()
@@ -83,7 +83,7 @@ class Diff(BaseWidget):
 
     @answers("chunk_map")
     def chunk_map(self, path: str) -> Reply:
-        """Geometry of an array and what happened to every chunk of it."""
+        """Geometry of an array, and the change of every chunk."""
         return self._view.chunk_map(path)
 
     @answers("preview")
@@ -104,7 +104,7 @@ class Diff(BaseWidget):
 
     @answers("magnitudes")
     def magnitudes(self, path: str, chunks: list[list[int]]) -> dict[str, Any]:
-        """By how much chunks differ, at most 64 at once."""
+        """How much chunks differ, at most 64 at once."""
         return self._view.magnitudes(path, chunks)
 
     @answers("sizes")
@@ -114,12 +114,12 @@ class Diff(BaseWidget):
 
     @answers("writers")
     def writers(self, path: str, chunk: list[int], after: str | None = None) -> dict[str, Any]:
-        """The commits that wrote a chunk, as far back as can be looked in a moment."""
+        """The commits that wrote a chunk, as far as found in a moment; continue with `after`."""
         return self._view.writers(path, chunk, after)
 
     @answers("look")
     def look(self) -> None:
-        """Whoever shows this asks now and then: refresh when a branch moved, or the session did."""
+        """Refresh when a branch moved or the session changed; views request it periodically."""
         states = [state_of(self._repo, name) for name in self._names]
         if [state.token for state in states] != self._seen:
             self.refresh()

@@ -1,1 +1,1 @@
-"""The branch graph, and what can be done from it."""
+"""The branch graph, and actions on its commits."""

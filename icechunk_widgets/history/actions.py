@@ -1,4 +1,4 @@
-"""What can be done with a commit from the history: each as the Python that does it."""
+"""Actions on a commit of the history, each with the Python code that it runs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from icechunk_widgets.kernel.plain import short
 
 @dataclass(frozen=True)
 class Action:
-    """Something that can be done, not done yet.
+    """A planned action.
 
     Attributes
     ----------
     python : str
-        One line that does it, with ``repo`` for the repository.
+        One line of code that runs it, with ``repo`` for the repository.
     warning : str
-        What a person must know first; empty for what loses nothing.
+        What to confirm first; empty when nothing becomes unreachable.
     done : str
-        One sentence for afterwards.
+        One sentence that reports the result.
     run : callable
-        Does it.
+        Runs the action.
     """
 
     python: str
@@ -36,7 +36,7 @@ class Action:
 def plan(
     repo: Repository, action: str, snapshot_id: str, name: str, names: dict[str, Any] | None
 ) -> Action:
-    """Work out an action.
+    """Plan an action.
 
     Parameters
     ----------
@@ -47,26 +47,26 @@ def plan(
     snapshot_id : str
         The commit.
     name : str
-        Of the branch or tag; for ``checkout`` the branch to go on with, empty for a read-only
+        Name of the branch or tag; for ``checkout`` the branch to open, empty for a read-only
         session.
     names : dict or None
-        Variables of the notebook, where a checkout binds ``session`` and ``store``.
+        Variables of the notebook, in which a checkout sets ``session`` and ``store``.
 
     Raises
     ------
     InvalidInputError
-        For another action, or a name that is missing.
+        For an unknown action, or when the name is missing.
     """
     repo.lookup_snapshot(snapshot_id)
     if action not in ("branch", "tag", "checkout", "reset"):
         raise InvalidInputError(
-            f"there is no action {action!r} for a commit; choose branch, tag, checkout or reset",
+            f"unknown action {action!r} for a commit; choose branch, tag, checkout or reset",
             ErrorKind.NOT_ALLOWED,
         )
     if action == "checkout":
         return _checkout(repo, snapshot_id, name, names)
     if not name:
-        raise InvalidInputError("a name is missing; type one", ErrorKind.INVALID_REF_NAME)
+        raise InvalidInputError("the name is missing; enter one", ErrorKind.INVALID_REF_NAME)
     where = short(snapshot_id)
     if action == "branch":
         return Action(
@@ -78,8 +78,8 @@ def plan(
     if action == "tag":
         return Action(
             f"repo.create_tag({name!r}, {snapshot_id!r})",
-            "A tag stays where it is for ever: its name cannot be used again.",
-            f"Tag {name} marks {where}.",
+            "A tag cannot be moved, and its name can never be used again.",
+            f"Tag {name} points to {where}.",
             lambda: repo.create_tag(name, snapshot_id),
         )
     return _reset(repo, snapshot_id, name)
@@ -91,13 +91,13 @@ def _reset(repo: Repository, snapshot_id: str, name: str) -> Action:
     left = above - {info.id for info in repo.ancestry(snapshot_id=snapshot_id)}
     what = f"{len(left)} commit{'' if len(left) == 1 else 's'}"
     warning = f"{name} moves from {short(tip)} to {short(snapshot_id)}"
-    warning += f" and lets go of {what}." if left else "; no commit is let go of."
+    warning += f" and leaves out {what}." if left else "; it keeps all commits."
     if left:
-        warning += " What no other branch or tag holds is lost with the next garbage collection."
+        warning += " Garbage collection deletes those that no other branch or tag contains."
     return Action(
         f"repo.reset_branch({name!r}, {snapshot_id!r}, from_snapshot_id={tip!r})",
         warning,
-        f"{name} points to {short(snapshot_id)}; before, to {tip}.",
+        f"{name} points to {short(snapshot_id)} (was {tip}).",
         lambda: repo.reset_branch(name, snapshot_id, from_snapshot_id=tip),
     )
 
@@ -107,7 +107,7 @@ def _checkout(
 ) -> Action:
     if name and repo.lookup_branch(name) != snapshot_id:
         raise InvalidInputError(
-            f"{name} points elsewhere; check out its tip, or reset it to this commit first",
+            f"{name} points to another commit; check out its tip, or reset it to this commit first",
             ErrorKind.NOT_ALLOWED,
         )
     python = (
@@ -118,7 +118,7 @@ def _checkout(
 
     def run() -> None:
         if names is None:
-            raise refusal("there is no notebook to bind `session` in", f"run `{python}`")
+            raise refusal("no notebook is running, so `session` cannot be set", f"run `{python}`")
         from icechunk_widgets.workspace import Workspace
 
         space = Workspace(names)
@@ -128,5 +128,5 @@ def _checkout(
         )
         space.bind(repo, session)
 
-    what = f"can be changed, on {name}" if name else f"is at {short(snapshot_id)}, read-only"
+    what = f"is writable, on {name}" if name else f"is at {short(snapshot_id)}, read-only"
     return Action(python, "", f"session {what}; store is its Zarr store.", run)

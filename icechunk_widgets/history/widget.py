@@ -1,4 +1,4 @@
-"""`History`: branches, tags and commits of a repository, drawn as lanes."""
+"""`History`: branches, tags and commits of a repository as a graph."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ _SAVED_BRANCHES = 60
 
 
 class History(BaseWidget):
-    """The history of a repository: select a commit for its changes, two to compare them.
+    """The history of a repository; select one commit for its changes, or two to compare them.
 
     Parameters
     ----------
     repo : Repository
-        Whose history.
+        The repository.
     session : Session, optional
-        Shown on top while it has uncommitted changes.
+        Shown above its base while it has uncommitted changes.
     ref : str, optional
-        Branch, tag or snapshot id: show only its ancestry.
+        Show only the ancestry of this branch, tag or snapshot id.
     **traits
         ``title`` and ``selected`` (0 to 2 snapshot ids).
 
     Raises
     ------
     RefNotFoundError
-        When nothing has the name `ref`.
+        When `ref` does not exist.
     """
 
     _esm = STATIC / "history.js"
@@ -91,7 +91,7 @@ class History(BaseWidget):
     # -- what there is -----------------------------------------------------------------------------
 
     def _listing(self, limit: int = details.MOST_COMMITS) -> Listing:
-        """The commits as they are now; the last listing while nothing has changed."""
+        """Read the commits, and keep the listing for later requests."""
         start = None if self._ref is None else snapshot_named(self._repo, self._ref)
         held = listing(self._repo, start, limit)
         with self.lock:
@@ -100,15 +100,14 @@ class History(BaseWidget):
 
     @answers("history")
     def columns(self, rows: int = FIRST_ROWS, limit: int = details.MOST_COMMITS) -> Reply:
-        """All commits as columns, and the texts of the newest.
+        """All commits as columns, and the newest as rows.
 
         Returns
         -------
         dict, list of ndarray
             ``commits`` (the first `rows`), ``count``, ``refs`` (with their places), ``session``,
-            ``truncated``, ``version``; and the ids as letters (uint8, 20 per commit),
-            places of the parents (int32; -1 none, -2 not listed) and times (float64, ms since
-            1970).
+            ``truncated``, ``version``; and the ids as ASCII (uint8, 20 per commit), places of the
+            parents (int32; -1 none, -2 not listed) and times (float64, ms since 1970).
         """
         held = self._listing(max(1, min(int(limit), details.MOST_COMMITS)))
         result = details.summary(held, self._session, max(0, min(int(rows), MOST_ROWS)))
@@ -118,21 +117,21 @@ class History(BaseWidget):
 
     @answers("rows")
     def rows(self, ids: list[str]) -> list[dict[str, Any]]:
-        """The texts of some commits, at most 500."""
+        """Rows of some commits, at most 500."""
         table = (self._held or self._listing()).table
         rows = map(table.find, ids[:500])
         return [commit_row(table[row]) for row in rows if row >= 0]
 
     @answers("search")
     def search(self, text: str, version: str) -> Reply:
-        """Places (uint32) of the commits that a text is found in; none for another listing."""
+        """Places (uint32) of the commits that contain a text; none if the listing is outdated."""
         held = self._held or self._listing()
         same = held.version == version
         return {"current": same}, [held.search(text) if same else np.zeros(0, np.uint32)]
 
     @answers("look")
     def look(self) -> None:
-        """Whoever shows this asks now and then: refresh when the repository or session changed."""
+        """Refresh when the repository or session changed; views request it periodically."""
         start = None if self._ref is None else snapshot_named(self._repo, self._ref)
         token = self._token(version(self._repo, start))
         if token != self._seen:
@@ -146,7 +145,7 @@ class History(BaseWidget):
         return f"{of_repo} {session.snapshot_id} {session.revision}"
 
     def payload(self, rows: int | None = None) -> dict[str, Any]:
-        """Commits, refs and the working session; of the commits all, or the newest."""
+        """Commits (all, or the newest), refs and the working session."""
         return details.summary(self._listing(), self._session, rows)
 
     @property
@@ -166,33 +165,33 @@ class History(BaseWidget):
         onto : str
             A branch.
         branches : list of str
-            Those that are looked at; an empty name stands for the session.
+            Branches to test; an empty name means the session.
 
         Returns
         -------
         dict
-            ``onto`` and ``verdicts``: by name what `branch_rebase` says, None
-            for what is being found out.  That is pushed as ``rebases`` events, unless another
-            request comes first.
+            ``onto`` and ``verdicts``: results of `branch_rebase` by name, None for those still
+            being computed.  These follow as ``rebases`` events, unless another request cancels
+            them.
         """
         held = self._held or self._listing()
-        known, wanted = self._known_verdicts(held, onto, branches)
-        if wanted:
+        known, missing = self._known_verdicts(held, onto, branches)
+        if missing:
 
             def work(cancelled: Callable[[], bool]) -> None:
-                for name in wanted:
-                    told = self._verdict(held, onto, name, cancelled)
+                for name in missing:
+                    verdict = self._verdict(held, onto, name, cancelled)
                     if cancelled():
                         return
-                    self.push("rebases", onto=onto, verdicts={name: told})
+                    self.push("rebases", onto=onto, verdicts={name: verdict})
 
             self._dry_runs.start(work)
-        return {"onto": onto, "verdicts": {**known, **dict.fromkeys(wanted)}}
+        return {"onto": onto, "verdicts": {**known, **dict.fromkeys(missing)}}
 
     def _known_verdicts(
         self, held: Listing, onto: str, branches: list[str]
     ) -> tuple[dict[str, Any], list[str]]:
-        """What is known already, and the names of what is not."""
+        """Results that are known, and the names of the others."""
         there = [name for name in branches if name in held.branches or name == ""]
         if onto not in held.branches:
             return {}, []
@@ -204,7 +203,7 @@ class History(BaseWidget):
         return known, [name for name in there if name not in known]
 
     def _verdict_key(self, held: Listing, onto: str, name: str) -> tuple[Any, ...]:
-        """Two tips say it all, since commits do not change."""
+        """The two tips identify a result, since commits do not change."""
         if name:
             return name, held.branches[name], onto, held.branches[onto]
         return "", self._token(held.version)
@@ -214,17 +213,17 @@ class History(BaseWidget):
     ) -> dict[str, Any] | None:
         try:
             if name:
-                told = of_branch(self._repo, held, name, onto, cancelled)
+                verdict = of_branch(self._repo, held, name, onto, cancelled)
             else:
-                told = None if self._session is None else of_session(self._session)
-        except Exception as error:  # on a thread of its own nobody else would tell
+                verdict = None if self._session is None else of_session(self._session)
+        except Exception as error:  # a worker thread has no caller that would report it
             described = describe(error)
             return {"state": "unknown", "text": described["message"], "chunks": 0, "nodes": []}
-        if told is not None:
+        if verdict is not None:
             if len(self._verdicts) > MOST_VERDICTS:
                 self._verdicts.clear()
-            self._verdicts[self._verdict_key(held, onto, name)] = told
-        return told
+            self._verdicts[self._verdict_key(held, onto, name)] = verdict
+        return verdict
 
     # -- one commit, two commits -------------------------------------------------------------------
 
@@ -240,7 +239,7 @@ class History(BaseWidget):
 
     @answers("compare")
     def compare(self, a: str, b: str, method: str, params: dict[str, Any]) -> Any:
-        """A request of the diff view about two commits."""
+        """Answer a request of the diff view about two commits."""
         with self.lock:
             if self._compared is None or self._compared[0] != (a, b):
                 states = state_of(self._repo, a), state_of(self._repo, b)
@@ -249,18 +248,18 @@ class History(BaseWidget):
         if method == "diff":
             return view.comparison.summary()
         if method not in ("chunk_map", "preview", "metadata", "magnitudes", "sizes", "writers"):
-            raise refusal(f"there is no request {method!r} about two commits", "reload the page")
+            raise refusal(f"unknown request {method!r} about two commits", "reload the page")
         return getattr(view, method)(**params)
 
     @answers("activity")
     def activity(self, ids: list[str]) -> dict[str, dict[str, int | None] | None]:
-        """How much commits wrote, as far as that can be found out in a moment.
+        """How much commits wrote; looks for a fraction of a second per request.
 
         Returns
         -------
         dict
-            By id ``chunks`` and ``bytes``; None where there is no parent.  What is missing was
-            not looked at yet.
+            ``chunks`` and ``bytes`` by id; None for a commit without a parent.  Ids that are
+            missing were not read yet.
         """
         end = time.monotonic() + ACTIVITY_SECONDS
         for id in ids[:MOST_AT_ONCE]:
@@ -274,17 +273,17 @@ class History(BaseWidget):
             return
         try:
             self._activity[id] = written(self._repo, id)
-        except IcechunkError:  # its log is gone or damaged: no bar, the others have theirs
+        except IcechunkError:  # its log is missing or damaged: show no bar for this commit
             self._activity[id] = None
 
     @answers("tree")
     def tree(self, id: str) -> dict[str, Any]:
-        """The hierarchy at a commit, and the Python that opens it."""
+        """The hierarchy at a commit, and the Python code that opens it."""
         return tree_at(self._repo, id)
 
     @answers("action")
     def action(self, action: str, id: str, name: str = "", run: bool = False) -> dict[str, str]:
-        """What can be done with a commit, as Python, and done when `run`.
+        """Plan an action on a commit, and run it if `run` is set.
 
         Parameters
         ----------
@@ -293,25 +292,25 @@ class History(BaseWidget):
         id : str
             Snapshot id.
         name : str
-            Of the branch or tag.
+            Name of the branch or tag.
         run : bool
-            Do it.
+            Run the action.
 
         Returns
         -------
         dict
-            ``python``, ``warning`` and, once done, ``done``.
+            ``python``, ``warning`` and, once it ran, ``done``.
         """
         planned = plan(self._repo, action, id, name.strip(), notebook_variables())
-        told = {"python": planned.python, "warning": planned.warning}
+        result = {"python": planned.python, "warning": planned.warning}
         if not run:
-            return told
+            return result
         planned.run()
         self.refresh()
-        return {**told, "done": planned.done}
+        return {**result, "done": planned.done}
 
     def saved_requests(self) -> Iterable[Request]:
-        """The commits, the changes of the newest, and refs compared with each other."""
+        """The commits, the changes of the newest, and comparisons of refs."""
         yield "history", {"rows": SAVED_ROWS, "limit": SAVED_ROWS}
         held = self.payload(SAVED_ROWS)
         for row in held["commits"][:_SAVED_COMMITS]:
@@ -319,7 +318,7 @@ class History(BaseWidget):
         for row in held["commits"][:_SAVED_REFS]:
             yield "tree", {"id": row["id"]}
         newest = [row["id"] for row in held["commits"][:MOST_AT_ONCE]]
-        for id in newest:  # now there is time to look at all of them
+        for id in newest:  # no time limit when a page is saved
             self._look_at(id)
         yield "activity", {"ids": newest}
         branches = [ref["name"] for ref in held["refs"] if ref["kind"] == "branch"]
@@ -357,7 +356,7 @@ class History(BaseWidget):
 
 
 def default_branch(session: Session | None, branches: list[str]) -> str:
-    """The branch that others are compared with: the session's, else main."""
+    """The branch with which others are compared: the session's, else main."""
     for name in (None if session is None else session.branch, "main"):
         if name in branches:
             return str(name)
@@ -365,7 +364,7 @@ def default_branch(session: Session | None, branches: list[str]) -> str:
 
 
 def notebook_variables() -> dict[str, Any] | None:
-    """The variables of the running notebook or console; None in a plain program."""
+    """The variables of the running notebook or console; None outside IPython."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return None if shell is None else shell.user_ns

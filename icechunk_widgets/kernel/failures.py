@@ -1,4 +1,4 @@
-"""What a failure looks like to a person: kind, one sentence, what to do next."""
+"""Exceptions as the views and the magic show them: kind, what is wrong, what to do next."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 from icechunk import ErrorKind, IcechunkError
 
-_TROUBLE = "Check that the storage can be reached, and try again"
+_STORAGE_HINT = "Check that the storage can be reached, and try again"
 _log = logging.getLogger("icechunk_widgets")
 
 
 def describe(error: BaseException) -> dict[str, str]:
-    """Turn an exception into what a view shows; never a traceback.
+    """Describe an exception for a view, without a traceback.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ def describe(error: BaseException) -> dict[str, str]:
         _log.error("unexpected error", exc_info=error)
     text = str(error).strip().split("\n")[0]
     name = type(error).__name__
-    hint = _TROUBLE if isinstance(error, OSError) else ""
+    hint = _STORAGE_HINT if isinstance(error, OSError) else ""
     return {"kind": "error", "message": f"{name}: {text}" if text else name, "hint": hint}
 
 
 def sentences(text: str) -> tuple[str, str]:
-    """Split an error's text into what is wrong and what to do next."""
+    """Split an error message into what is wrong and what to do next."""
     head = text.strip().split("\n\n")[0].replace("\n", " ").strip()
     what, mark, hint = head.partition("; ")
     if not mark:
@@ -50,32 +50,32 @@ def sentences(text: str) -> tuple[str, str]:
 
 
 def one_line(error: BaseException) -> str:
-    """A failure as one line: ``icechunk: what is wrong; what to do (kind)``."""
-    told = describe(error)
-    hint = f"; {told['hint'][:1].lower()}{told['hint'][1:]}" if told["hint"] else ""
-    return f"icechunk: {told['message']}{hint} ({told['kind']})"
+    """An exception as one line: ``icechunk: what is wrong; what to do (kind)``."""
+    parts = describe(error)
+    hint = f"; {parts['hint'][:1].lower()}{parts['hint'][1:]}" if parts["hint"] else ""
+    return f"icechunk: {parts['message']}{hint} ({parts['kind']})"
 
 
 def refusal(what: str, hint: str, kind: ErrorKind = ErrorKind.NOT_ALLOWED) -> IcechunkError:
-    """An error of this package, in the words that `describe` takes apart."""
+    """An error of this package, in the form that `describe` splits."""
     return IcechunkError(f"{what}; {hint}", kind)
 
 
 class ChunkUnreadable(IcechunkError):
-    """A chunk is there, and its bytes cannot be turned into values."""
+    """A chunk exists, but its bytes cannot be read or decoded."""
 
 
 @contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Say of damaged or lost chunks what they are, where values of an array are read.
+    """Turn errors of damaged or lost chunks into `ChunkUnreadable`.
 
     Raises
     ------
     ChunkUnreadable
-        Instead of whatever a codec made of the bytes.  Trouble with the storage stays what it is:
-        the next chunk would meet it too.
+        Instead of the exception of a codec.  Errors of the storage are raised unchanged: they
+        concern the next chunk too.
     """
-    hint = "decide it without its values, or write it again"
+    hint = "decide it without its values, or write the chunk again"
     try:
         yield
     except IcechunkError as error:

@@ -1,4 +1,4 @@
-"""One piece of background work at a time: a newer one puts an end to the one that is running."""
+"""Background work of which only the newest piece counts: a newer one cancels the running one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 
 class LatestJob:
-    """Runs a function on a thread of its own; the next `start` tells it to stop.
+    """Run a function on a thread; the next `start` cancels it.
 
     Parameters
     ----------
     name : str
-        Of the threads.
+        Name of the threads.
     """
 
     def __init__(self, name: str) -> None:
@@ -22,12 +22,12 @@ class LatestJob:
         self._thread: threading.Thread | None = None
 
     def start(self, work: Callable[[Callable[[], bool]], None]) -> None:
-        """Begin.
+        """Cancel the running function and start another.
 
         Parameters
         ----------
         work : callable
-            Gets a function to ask whether it is out of date; must not raise.
+            Called with a function that returns whether it is cancelled; must not raise.
         """
         with self._lock:
             self._turn += 1
@@ -38,12 +38,12 @@ class LatestJob:
             self._thread.start()
 
     def stop(self) -> None:
-        """Tell what is running that nobody waits for it."""
+        """Cancel the running function."""
         with self._lock:
             self._turn += 1
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait for what is running."""
+        """Wait for the running function."""
         thread = self._thread
         if thread is not None:
             thread.join(timeout)

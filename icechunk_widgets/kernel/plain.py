@@ -1,4 +1,4 @@
-"""Values as JSON can carry them to a browser."""
+"""Values as JSON types, and short texts, for the views."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """A copy of a value made of JSON types only; numbers that JSON lacks become None.
+    """A copy of a value in JSON types; NaN and infinities become None.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def iso(moment: datetime) -> str:
 
 
 def short(snapshot_id: str) -> str:
-    """The first characters of a snapshot id, as the views show it."""
+    """The first eight characters of a snapshot id."""
     return snapshot_id[:8]
 
 

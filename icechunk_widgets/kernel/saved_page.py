@@ -1,8 +1,8 @@
-"""A view as one HTML file that opens from disk: no kernel, no other file, nothing from a network.
+"""A view as one HTML file that opens from disk, without a kernel, other files or a network.
 
-The page holds the same bundle as the notebook, and the answers that the kernel would give; a
-stand-in for the widget's model hands them out.  Its content security policy admits this one script
-and no connection.
+The page contains the same bundle as the notebook and recorded replies of the kernel, which a
+replacement of the widget's model returns.  Its content security policy allows this one script and
+no connection.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ const absent = {
   error: {
     kind: "no-kernel",
     message: "This was not saved with the page.",
-    hint: "The notebook can show it, and do it.",
+    hint: "Open the notebook to see or do it.",
   },
 };
 const model = {
@@ -99,20 +99,20 @@ def chunks_at(path: str, grid: Sequence[int], positions: NDArray[np.int64]) -> C
 
 
 def in_turn(arrays: Sequence[Chunks], most: int) -> Iterator[tuple[str, list[int]]]:
-    """At most so many chunks, one of every array before the second of any."""
+    """At most `most` chunks, taking one from each array in turn."""
     rounds = zip_longest(*arrays)
     return islice((chunk for chunks in rounds for chunk in chunks if chunk is not None), most)
 
 
 def key(request: Request) -> str:
-    """What a recorded reply is found by: method, and parameters with their names in order."""
+    """Key of a recorded reply: method, and parameters sorted by name."""
     method, params = request
-    told = json.dumps(params, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return f"{method} {told}"
+    arguments = json.dumps(params, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"{method} {arguments}"
 
 
 def recorded(reply: Mapping[str, Any], buffers: Iterable[bytes]) -> dict[str, Any]:
-    """One reply as the page keeps it."""
+    """One reply in the form in which the page stores it."""
     kept = {name: value for name, value in reply.items() if name != "id"}
     return {**kept, "buffers": [base64.b64encode(buffer).decode() for buffer in buffers]}
 
@@ -125,14 +125,14 @@ def page(
     replies: Mapping[str, Mapping[str, Any]],
     static: str,
 ) -> str:
-    """The file.
+    """The text of the file.
 
     Parameters
     ----------
     title : str
-        Of the page.
+        Title of the page.
     bundle, css : str
-        The view, as the notebook loads it.
+        Script and style sheet of the view.
     traits : mapping
         Values of the widget's traits.
     replies : mapping
@@ -143,7 +143,7 @@ def page(
     module, found = _EXPORT.subn(lambda match: f"const view={match[1]};", bundle)
     if found != 1:
         raise ValueError("the view's bundle does not end in a default export")
-    # Some letters of a script would end it; inside its texts they can be written otherwise.
+    # `</script` and `<!--` would end the script element; in string literals they can be escaped.
     script = re.sub(r"<(?=/script|!--)", r"\\x3c", module, flags=re.IGNORECASE) + _HOST
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     saved = json.dumps({"traits": dict(traits), "replies": dict(replies)}, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What the widgets have in common: the bundle, requests and replies, the view without a kernel."""
+"""The common base of the widgets: requests and replies, and views without a kernel."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from icechunk_widgets.kernel.plain import iso, plain
 
 STATIC = Path(__file__).parent.parent / "static"
 MOST_SAVED = 24_000_000
-"""Bytes of maps and pictures that a saved page holds before they are packed."""
+"""Limit of the bytes of maps and pictures in a saved page, before compression."""
 
 Reply = tuple[Any, list[Any]]
-"""Result (JSON) and buffers (arrays, or bytes once they are sent)."""
+"""Result (JSON), and buffers: arrays, which are sent as bytes."""
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
 def answers(method: str) -> Callable[[_Handler], _Handler]:
-    """Mark a method of a widget as the answer to a request from the browser.
+    """Mark a method of a widget as the handler of a request from the browser.
 
-    Only marked methods can be called from there.  They return the result, or a tuple of result
-    and buffers.
+    Only marked methods can be called from the browser.  They return the result, or a tuple of
+    result and buffers.
     """
 
     def mark(handler: _Handler) -> _Handler:
@@ -45,15 +45,14 @@ def answers(method: str) -> Callable[[_Handler], _Handler]:
 class BaseWidget(anywidget.AnyWidget):
     """A view of a repository.
 
-    Requests arrive as custom messages ``{id, method, params}`` and are always answered, by
-    ``{id, ok: true, result}`` or ``{id, ok: false, error: {kind, message, hint}}``.  They may come
-    on any thread (newer kernels deliver them while a cell runs), so what handlers change is
-    guarded by `lock`.
+    Requests are custom messages ``{id, method, params}``.  Each gets a reply, ``{id, ok: true,
+    result}`` or ``{id, ok: false, error: {kind, message, hint}}``.  They may arrive on any thread
+    (kernels with subshells deliver them while a cell runs), so `lock` guards what handlers change.
 
     Parameters
     ----------
     **traits
-        Values of the synchronised traits; unknown names are refused.
+        Values of the synchronised traits; unknown names raise.
     """
 
     title = traitlets.Unicode("").tag(sync=True)
@@ -79,7 +78,7 @@ class BaseWidget(anywidget.AnyWidget):
             offered = ", ".join(name for name in public if not name.startswith("_"))
             raise TypeError(
                 f"{type(self).__name__} got an unexpected argument `{unknown[0]}`; "
-                f"beyond its own, it takes {offered}"
+                f"besides its parameters it takes {offered}"
             )
         self.lock = threading.RLock()
         super().__init__(**traits)
@@ -88,13 +87,13 @@ class BaseWidget(anywidget.AnyWidget):
     # -- requests --------------------------------------------------------------------------------
 
     def _receive(self, _widget: Any, content: Any, _buffers: Any = None) -> None:
-        """A custom message arrived."""
+        """Handle a custom message."""
         if isinstance(content, dict) and "id" in content:
             reply, buffers = self.respond(content)
             self.send(reply, buffers)
 
     def respond(self, content: dict[str, Any]) -> Reply:
-        """Answer one request; never raises.
+        """Handle one request; never raises.
 
         Parameters
         ----------
@@ -110,7 +109,7 @@ class BaseWidget(anywidget.AnyWidget):
             method, params = content.get("method"), content.get("params") or {}
             name = self._answers.get(method) if isinstance(method, str) else None
             if name is None or not isinstance(params, dict):
-                return _failure(content, "bad-request", f"there is no request {method!r}")
+                return _failure(content, "bad-request", f"unknown request {method!r}")
             handler = getattr(self, name)
             try:
                 bound = inspect.signature(handler).bind(**params)
@@ -124,42 +123,42 @@ class BaseWidget(anywidget.AnyWidget):
             return {"id": content["id"], "ok": False, "error": describe(error)}, []
 
     def push(self, event: str, **content: Any) -> None:
-        """Tell every open view that something happened."""
+        """Send an event to every open view."""
         self.send({"event": event, **plain(content)})
 
     def refresh(self) -> None:
-        """Let the views ask again, because the repository changed."""
+        """Make the views request their content again."""
         with self.lock:
             self.revision += 1
 
     # -- without a kernel ------------------------------------------------------------------------
 
     def static_html(self) -> str:
-        """The content as plain HTML that survives saving, conversion and sanitising."""
+        """The content as plain HTML, for saved, converted and sanitised notebooks."""
         return ""
 
     def to_html(self, path: str | Path | None = None) -> str:
-        """The view as one HTML file that opens from disk: no kernel, no network.
+        """The view as one HTML file that opens from disk, without a kernel or network.
 
-        It can be looked at like the widget; what would change the repository is left out, and of
-        many values only some are saved.
+        It works like the widget, except that it cannot change the repository, and that only a
+        part of the chunk values is saved.
 
         Parameters
         ----------
         path : str or Path, optional
-            Where to write it as well.
+            Also write it to this file.
 
         Returns
         -------
         str
-            The file's text.
+            The text of the file.
         """
         replies: dict[str, dict[str, Any]] = {}
-        room = MOST_SAVED
+        budget = MOST_SAVED
         for method, params in self.saved_requests():
             reply, buffers = self.respond({"id": 0, "method": method, "params": params})
-            room -= sum(len(buffer) for buffer in buffers)
-            if room < 0:
+            budget -= sum(len(buffer) for buffer in buffers)
+            if budget < 0:
                 break
             replies[saved_page.key((method, params))] = saved_page.recorded(reply, buffers)
         names = [name for name in self.traits(sync=True) if not name.startswith("_")]
@@ -178,7 +177,7 @@ class BaseWidget(anywidget.AnyWidget):
         return text
 
     def saved_requests(self) -> Iterable[saved_page.Request]:
-        """The requests whose answers `to_html` saves, the important ones first."""
+        """The requests whose replies `to_html` saves, the most important ones first."""
         return ()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -189,7 +188,7 @@ class BaseWidget(anywidget.AnyWidget):
         try:
             data["text/html"] = self.static_html()
         except Exception as error:
-            # The widget itself is on show; its stand-in must not replace it by a traceback.
+            # The widget itself is displayed; an error of its static form must not replace it.
             describe(error)
         return data, metadata
 

@@ -1,8 +1,8 @@
-"""``%icechunk``: repositories by short commands, in a notebook or an IPython console.
+"""``%icechunk``: commands on repositories in a notebook or an IPython console.
 
-What was asked for and did not happen is an exception: it stops the cell, Run All, and programs
-that run notebooks.  It shows as one line, and a conflict with the resolver below it.
-``%%icechunk commit MESSAGE`` commits what a cell changes, and discards it when it fails.
+A command that did not do what was requested raises an exception, which stops the cell, Run All,
+and programs that run notebooks.  It is displayed as one line; a conflict also displays the
+resolver.  ``%%icechunk commit MESSAGE`` commits what a cell changes, and discards it on an error.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ from icechunk_widgets.magic.cells import Cells
 from icechunk_widgets.magic.completion import complete
 from icechunk_widgets.magic.lines import NAME, on_one_line
 from icechunk_widgets.magic.parser import UsageError, parse
-from icechunk_widgets.magic.run import run, told
+from icechunk_widgets.magic.run import error_line, run
 
-__all__ = ["NAME", "UsageError", "complete", "parse", "register", "run", "told", "unregister"]
+__all__ = ["NAME", "UsageError", "complete", "error_line", "parse", "register", "run", "unregister"]
 
 
 def register(ipython: Any) -> None:
-    """Add the magics and their completion to a shell."""
+    """Register the magics and their completion with a shell."""
     unregister(ipython)
     Settings().apply_log()
     cells = Cells(ipython)
 
     def icechunk(line: str, cell: str | None = None) -> Any:
         """Work with a repository; ``%icechunk help`` lists the commands."""
-        if cell is not None and cell.strip():  # called by hand, not as the head of a cell
+        if (
+            cell is not None and cell.strip()
+        ):  # called as a function, not as the first line of a cell
             return cells.run_nested(f"%%{NAME} {line}\n{cell}")
         try:
             if cell is not None:
@@ -51,7 +53,7 @@ def register(ipython: Any) -> None:
 
 
 def unregister(ipython: Any) -> None:
-    """Take the magics out of a shell again."""
+    """Remove the magics from a shell."""
     for kind in ("line", "cell"):
         ipython.magics_manager.magics[kind].pop(NAME, None)
     cells = ipython.__dict__.pop("_icechunk_cells", None)

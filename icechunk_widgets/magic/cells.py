@@ -1,8 +1,8 @@
-"""``%%icechunk commit``: a cell whose changes are committed, or, when it fails, discarded.
+"""``%%icechunk commit``: a cell whose changes are committed, or discarded when it fails.
 
-The cell runs as any other: the line ``%%icechunk ...`` becomes a call that begins, and the shell's
-own event at the end of the cell ends it.  So ``await``, displays, line numbers of errors and
-interrupts are what they are without it.
+The line ``%%icechunk ...`` is replaced by a call that begins the transaction, and an event of the
+shell at the end of the cell ends it.  The rest of the cell runs as usual, so ``await``, displays,
+line numbers of errors and interrupts work as without the magic.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from icechunk_widgets.kernel.plain import plural, short
 from icechunk_widgets.magic import committing, open_conflicts
 from icechunk_widgets.magic.lines import ShowEach, on_one_line
 from icechunk_widgets.magic.parser import UsageError, message_and_metadata, parse
-from icechunk_widgets.magic.run import told
+from icechunk_widgets.magic.run import error_line
 from icechunk_widgets.provenance import Cell
 from icechunk_widgets.workspace import Workspace
 
 _HEAD = re.compile(r"%%icechunk(?:[ \t]+(.*?))?[ \t]*$")
 BODY_FOLLOWS = "\n"
-"""Body of the cell magic as the transformed cell calls it."""
+"""Body passed to the cell magic by a transformed cell."""
 
 
 def transform(lines: list[str]) -> list[str]:
-    """Turn a first line ``%%icechunk ...`` into a call, and leave the rest as it is.
+    """Replace a first line ``%%icechunk ...`` by a call, and keep the other lines.
 
     Parameters
     ----------
     lines : list of str
-        A cell, as IPython's input transformers get it.
+        A cell, as IPython passes it to input transformers.
     """
     match = _HEAD.match(lines[0].rstrip("\n")) if lines else None
     body = lines[1:]
@@ -48,7 +48,7 @@ def transform(lines: list[str]) -> list[str]:
 
 
 def _magic_below(lines: list[str]) -> list[str]:
-    """The rest of a cell, which may be under another cell magic."""
+    """The rest of a cell, which may begin with another cell magic."""
     from IPython.core import inputtransformer2
 
     below: list[str] = inputtransformer2.cell_magic(lines)  # type: ignore[no-untyped-call]
@@ -57,7 +57,7 @@ def _magic_below(lines: list[str]) -> list[str]:
 
 @dataclass
 class _Pending:
-    """What the running cell will end with."""
+    """The commit at the end of the running cell."""
 
     space: Workspace
     session: Session
@@ -69,7 +69,7 @@ class _Pending:
 
 
 class Cells:
-    """The cells that run in a shell, and what they will end with.
+    """The running cells of a shell, and the commits at their end.
 
     Parameters
     ----------
@@ -86,14 +86,14 @@ class Cells:
 
     @property
     def _running(self) -> list[Any]:
-        """Cells that run on this thread, the innermost last."""
+        """The cells running on this thread, the innermost last."""
         if not hasattr(self._local, "running"):
             self._local.running = []
         held: list[Any] = self._local.running
         return held
 
     def watch(self) -> None:
-        """Begin to listen to the shell."""
+        """Register with the events of the shell."""
         self._shell.events.register("pre_run_cell", self.started)
         self._shell.events.register("post_run_cell", self.ended)
         transforms = self._shell.input_transformers_cleanup
@@ -104,14 +104,14 @@ class Cells:
         self._show_each.visit_running()
 
     def leave(self) -> None:
-        """Listen no more."""
+        """Remove the registrations."""
         self._shell.events.unregister("pre_run_cell", self.started)
         self._shell.events.unregister("post_run_cell", self.ended)
         self._shell.input_transformers_cleanup.remove(transform)
         self._shell.ast_transformers.remove(self._show_each)
 
     def _interactivity(self) -> str:
-        """Which statements the shell shows of what it is about to run."""
+        """Which statements of the code about to run the shell displays."""
         fresh, self._local.fresh = getattr(self._local, "fresh", False), False
         return str(self._shell.ast_node_interactivity) if fresh else "none"
 
@@ -132,14 +132,14 @@ class Cells:
         result.raise_error()
 
     def show_result(self, result: Any) -> None:
-        """Show what a line answered that the shell itself does not show."""
+        """Display the result of a line that the shell does not display itself."""
         from IPython import display
 
         if result is not None:
             display.display(result)  # type: ignore[no-untyped-call]
 
     def show_below(self, shown: Any) -> None:
-        """Show something when the running cell ends, below its error; at once when none runs."""
+        """Display an object at the end of the running cell, below its error; else at once."""
         if not self._running:
             self.show_result(shown)
             return
@@ -148,33 +148,36 @@ class Cells:
             held.append(shown)
 
     def current(self) -> Cell | None:
-        """The cell that runs, for the provenance of a commit."""
+        """The cell being run, for the provenance of a commit."""
         if not self._running:
             return None
         info = self._running[0]
-        # inputs are stored before they run; when the shell's own counter moves depends on its age
+        # IPython stores inputs before they run; when its counter increases depends on its version.
         inputs = self._shell.user_ns.get("In") if info.store_history else None
         number = len(inputs) - 1 if isinstance(inputs, list) and len(inputs) > 1 else None
         return Cell(_cell_id(self._shell, info), number, info.raw_cell)
 
     def begin(self, line: str) -> None:
-        """Start a cell that ends in a commit.
+        """Begin a cell that ends with a commit.
 
         Raises
         ------
         UsageError
-            For another verb than commit and amend.
+            For a verb other than commit and amend.
         IcechunkError
-            When the session has changes already, or cannot be committed.
+            When the session already has changes, or cannot commit.
         """
         verb, words = parse(line)
         if verb not in ("commit", "amend"):
             raise UsageError(
-                "%%icechunk takes a cell that ends in a commit: write %%icechunk commit MESSAGE, "
-                f"or `%icechunk {verb}` (one %) as a line of its own"
+                "a cell under %%icechunk ends with a commit: write %%icechunk commit MESSAGE, or "
+                f"`%icechunk {verb}` (one %) as a line of its own"
             )
         if not self._running:
-            raise refusal("this cell runs silently", "run it as an ordinary cell")
+            raise refusal(
+                "this cell runs silently, without the events that commit it",
+                "run it as an ordinary cell",
+            )
         as_amend = verb == "amend" or words["amend"]
         message, given = message_and_metadata(words["words"], words["message"], optional=as_amend)
         asked = {name: words.get(name, False) for name in ("ours", "theirs", "rebase")}
@@ -184,25 +187,25 @@ class Cells:
         session = space.writable
         if session.has_uncommitted_changes:
             raise refusal(
-                "the session already has uncommitted changes, which this cell could not tell from "
-                "its own if it failed",
+                "the session already has uncommitted changes, which would be discarded with those "
+                "of the cell if it failed",
                 "`%icechunk commit` or `%icechunk discard` them first",
                 ErrorKind.UNCOMMITTED_CHANGES,
             )
         key = id(self._running[-1])
         if key in self._pending:
-            raise UsageError("a cell ends in one commit; write %%icechunk once")
+            raise UsageError("a cell ends with one commit; write %%icechunk once")
         self._pending[key] = _Pending(
             space, session, as_amend, message, given, solver, words.get("solve", False)
         )
 
     def started(self, info: Any) -> None:
-        """A cell begins (an event of the shell)."""
+        """Handle the start of a cell (an event of the shell)."""
         self._running.append(info)
-        self._local.fresh = True  # the next module that is transformed is this cell
+        self._local.fresh = True  # the next module that IPython transforms is this cell
 
     def ended(self, result: Any) -> None:
-        """A cell ended (an event of the shell); None when it was cancelled."""
+        """Handle the end of a cell (an event); `result` is None if it was cancelled."""
         running = self._running
         info = getattr(result, "info", None) or (running[-1] if running else None)
         if not any(one is info for one in running):
@@ -224,14 +227,16 @@ class Cells:
             while running and running.pop() is not info:
                 continue
             for one in shown:
-                if not open_conflicts.settled(one):  # by the cell itself, once it caught the error
+                if not open_conflicts.settled(
+                    one
+                ):  # unless the cell caught the error and resolved it
                     self.show_result(one)
 
     def _fail(self, result: Any, error: Exception, session: Session) -> None:
-        """Make the commit's failure that of the cell, as if its last line had raised it."""
+        """Report the failure of the commit as if the last line of the cell had raised it."""
         text = None
         if session.has_uncommitted_changes and not isinstance(error, ConflictError):
-            line = told(error)
+            line = error_line(error)
             text = f"the cell ran, its commit failed: {line}; its changes are kept in `session`"
         on_one_line(error, self._shell, text)
         result.error_in_exec = error
@@ -246,11 +251,11 @@ def _finish(pending: _Pending) -> Any:
         now = space.held_session
         if now is not None and now.has_uncommitted_changes:
             raise refusal(
-                "the cell committed by itself, and what it changed after that is not committed",
-                "`%icechunk commit MESSAGE` commits it",
+                "the cell itself committed, and made further changes after that",
+                "`%icechunk commit MESSAGE` commits them",
                 ErrorKind.UNCOMMITTED_CHANGES,
             )
-        _say("the cell committed by itself; there was nothing more to do")
+        _say("the cell itself committed; there was nothing more to commit")
         return None
     if pending.amend:
         return committing.replace(space, session, pending.message, given)
@@ -262,7 +267,7 @@ def _undo(pending: _Pending) -> None:
     """Discard what the cell changed."""
     session = pending.session
     if session.read_only:
-        _say(f"the cell failed after it had committed: {short(session.snapshot_id)} stays")
+        _say(f"the cell failed after it had committed {short(session.snapshot_id)}, which is kept")
         return
     if not session.has_uncommitted_changes:
         return
@@ -270,10 +275,10 @@ def _undo(pending: _Pending) -> None:
         count = count_changes(session.status())
         session.discard_changes()
     except IcechunkError as error:
-        _say(f"the cell failed, and its changes are still there: {told(error)}")
+        _say(f"the cell failed, and its changes could not be discarded: {error_line(error)}")
         return
     what = plural(count, "change")
-    _say(f"the cell failed: discarded its {what}, {session.branch} is as it was before")
+    _say(f"the cell failed: discarded its {what}, {session.branch} is unchanged")
 
 
 def _say(text: str) -> None:
@@ -281,11 +286,11 @@ def _say(text: str) -> None:
 
 
 def _cell_id(shell: Any, info: Any) -> str | None:
-    """The document's id of a cell, where the front end sends it."""
-    told_id = getattr(info, "cell_id", None)
-    if told_id is None:
+    """The id of a cell in the notebook document, if the front end sends it."""
+    cell_id = getattr(info, "cell_id", None)
+    if cell_id is None:
         try:
-            told_id = shell.get_parent().get("metadata", {}).get("cellId")
+            cell_id = shell.get_parent().get("metadata", {}).get("cellId")
         except Exception:  # consoles have no messages
             return None
-    return told_id if isinstance(told_id, str) else None
+    return cell_id if isinstance(cell_id, str) else None

@@ -1,4 +1,4 @@
-"""Commit, amend, rebase and solve: how a session's changes reach its branch."""
+"""The verbs commit, amend, rebase and solve."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def commit(
     theirs: bool,
     solve: bool,
 ) -> Any:
-    """Commit; a conflict is an error, with the resolver below it."""
+    """Commit; a conflict raises, with the resolver displayed below."""
     solver = solver_of(ours, theirs, rebase=rebase)
     if amend:
         return _amend(space, space.writable, words, message)
@@ -65,15 +65,15 @@ def store(
     Parameters
     ----------
     space : Workspace
-        Where the next session is bound.
+        Where the next session is set.
     session : Session
-        On a branch.
+        A session on a branch.
     message : str
-        Of the commit.
+        Commit message.
     given : dict
-        Metadata that a person gave.
+        Metadata given by the user.
     solver : ConflictSolver, optional
-        When the branch moved.
+        Rebase with it when the branch moved.
     solve : bool
         Return the resolver of a conflict instead of raising it.
 
@@ -84,9 +84,9 @@ def store(
     Raises
     ------
     ConflictError
-        When the branch moved, and the solver, if there is one, left conflicts.
+        When the branch moved, and conflicts remain after the solver, if any.
     SessionStateError
-        When there is nothing to commit: what was to be written went elsewhere, or nowhere.
+        When there is nothing to commit.
     """
     name = session.branch
     assert name is not None
@@ -97,13 +97,13 @@ def store(
         if error.kind not in (ErrorKind.COMMIT_CONFLICT, ErrorKind.REBASE_FAILED):
             raise
         resolver = open_conflicts.open_resolver(space, session, message, metadata)
-        return _met(space, resolver, error, _moved(session, resolver, solver), solve)
+        return _raise_or_return(space, resolver, error, _moved(session, resolver, solver), solve)
     except SessionStateError as error:
         if error.kind != ErrorKind.NO_CHANGES_TO_COMMIT:
             raise
         raise SessionStateError(
-            "cannot commit, no changes made to the session; write through `store`, or where that "
-            "is no mistake put `if session.has_uncommitted_changes:` in front",
+            "cannot commit, no changes made to the session; write through `store`, or if that is "
+            "expected, put `if session.has_uncommitted_changes:` in front",
             error.kind,
         ) from None
     space.follow(session, name)
@@ -114,7 +114,7 @@ def store(
 def amend(
     space: Workspace, words: tuple[str, ...], message: str | None, everything: bool = False
 ) -> Note:
-    """Put the session's changes into the newest commit."""
+    """Add the session's changes to the newest commit."""
     return _amend(space, space.writable, words, message)
 
 
@@ -124,31 +124,33 @@ def _amend(space: Workspace, session: Session, words: tuple[str, ...], message: 
 
 
 def replace(space: Workspace, session: Session, message: str | None, given: dict[str, Any]) -> Note:
-    """Amend with a session; message and metadata that are not given stay as they were."""
+    """Amend with a session; message and metadata are kept unless given."""
     name = session.branch
     assert name is not None
     former = space.repo.lookup_snapshot(session.snapshot_id)
     kept = {key: value for key, value in former.metadata.items() if key != "provenance"}
-    said = former.message if message is None else message
+    text = former.message if message is None else message
     metadata = space.metadata({**kept, **given})
-    changed = said != former.message or bool(given)
+    changed = text != former.message or bool(given)
     try:
-        snapshot_id = session.amend(said, metadata=metadata, allow_empty=changed)
+        snapshot_id = session.amend(text, metadata=metadata, allow_empty=changed)
     except ConflictError as error:
         if error.kind != ErrorKind.COMMIT_CONFLICT:
             raise
         raise ConflictError(
-            message=f"{name} moved on since this session was opened, its newest commit is another "
-            "one now; `%icechunk commit MESSAGE` adds a commit instead",
+            message=f"{name} moved on since this session was opened and has another newest commit; "
+            " `%icechunk commit MESSAGE` adds a commit instead",
             kind=error.kind,
         ) from None
     space.follow(session, name)
-    text = f"amended {short(former.id)}: {name} is at {short(snapshot_id)}: {said}"
-    return Note(text, snapshot_id=snapshot_id, former=former.id, branch=name)
+    report = f"amended {short(former.id)}: {name} is at {short(snapshot_id)}: {text}"
+    return Note(report, snapshot_id=snapshot_id, former=former.id, branch=name)
 
 
-def _met(space: Workspace, resolver: Any, error: ConflictError, what: str, solve: bool) -> Any:
-    """Raise a conflict, with its resolver below; return the resolver where that was asked for."""
+def _raise_or_return(
+    space: Workspace, resolver: Any, error: ConflictError, what: str, solve: bool
+) -> Any:
+    """Raise a conflict and display its resolver; with `solve`, return the resolver instead."""
     if solve or Settings().get("solve"):
         print(f"icechunk: {what}")
         return resolver
@@ -157,7 +159,7 @@ def _met(space: Workspace, resolver: Any, error: ConflictError, what: str, solve
 
 
 def _moved(session: Session, resolver: Any, solver: ConflictSolver | None) -> str:
-    """What kept a commit from its branch, and how to go on."""
+    """Why a commit failed, and how to continue."""
     left = resolver.undecided
     moved = f"nothing is committed, {session.branch} moved on since this session was opened"
     if not resolver.total:
@@ -165,7 +167,7 @@ def _moved(session: Session, resolver: Any, solver: ConflictSolver | None) -> st
             f"{moved} and nothing conflicts; complete the resolver, or `%icechunk commit "
             "MESSAGE --rebase`"
         )
-    moved += f"{', what is left conflicts' if solver else ''}, {plural(left, 'decision')} to take"
+    moved += f"{', conflicts remain' if solver else ''}, {plural(left, 'decision')} to make"
     sides = "" if solver else ", or `%icechunk commit MESSAGE` with --ours or --theirs"
     return (
         f"{moved}; decide and complete in the resolver{sides}, or `%icechunk discard` your changes"
@@ -175,12 +177,12 @@ def _moved(session: Session, resolver: Any, solver: ConflictSolver | None) -> st
 def solver_of(
     ours: bool, theirs: bool, where: tuple[str, ...] = (), rebase: bool = False
 ) -> ConflictSolver | None:
-    """The solver that --ours, --theirs, --where and --rebase mean."""
+    """The solver for --ours, --theirs, --where and --rebase."""
     if ours and theirs:
         raise UsageError("--ours and --theirs exclude each other; give one of them")
     if not (ours or theirs):
         if where:
-            raise UsageError("--where says where a side is taken; add --ours or --theirs")
+            raise UsageError("--where limits --ours or --theirs to a node; add one of them")
         return ConflictDetector() if rebase else None
     if where:
         return Sided("ours" if ours else "theirs", where)
@@ -191,11 +193,11 @@ def solver_of(
 def rebase(
     space: Workspace, ours: bool, theirs: bool, where: tuple[str, ...], dry_run: bool
 ) -> Any:
-    """Bring the session up to its branch."""
+    """Rebase the session onto the tip of its branch."""
     solver = solver_of(ours, theirs, where)
     session = space.writable
     if dry_run:
-        return _foreseen(space, session, "ours" if ours else "theirs" if theirs else "", where)
+        return _dry_run(space, session, "ours" if ours else "theirs" if theirs else "", where)
     before = session.snapshot_id
     try:
         session.rebase(solver or ConflictDetector())
@@ -208,15 +210,15 @@ def rebase(
             "solve` shows it again), or `%icechunk rebase` with --ours or --theirs"
         )
         resolver = open_conflicts.open_resolver(space, session, "", space.metadata({}))
-        return _met(space, resolver, error, what, False)
+        return _raise_or_return(space, resolver, error, what, False)
     if session.snapshot_id == before:
         return Note(f"{session.branch} has not moved: nothing to do", snapshot_id=before)
     text = f"rebased onto {session.branch} at {short(session.snapshot_id)}"
     return Note(text, snapshot_id=session.snapshot_id)
 
 
-def _foreseen(space: Workspace, session: Session, side: str, where: tuple[str, ...]) -> Report:
-    """What a rebase would meet."""
+def _dry_run(space: Workspace, session: Session, side: str, where: tuple[str, ...]) -> Report:
+    """The conflicts that a rebase would meet."""
     report = session.conflicts()
     between: list[str] = []
     for info in space.repo.ancestry(snapshot_id=report.tip):

@@ -20,19 +20,19 @@ _CELL_VERBS = ("commit", "amend")
 
 
 def complete(line: str, namespace: MutableMapping[str, Any]) -> list[str]:
-    """Words that may stand at the end of a line.
+    """Completions of the last word of a line.
 
     Parameters
     ----------
     line : str
         The line up to the cursor, ``%icechunk`` included.
     namespace : mutable mapping
-        The user's variables, where the repository is looked for.
+        The user's variables.
 
     Returns
     -------
     list of str
-        Those that begin like the word at the cursor.
+        Words that begin with the word at the cursor.
     """
     words = line.split()
     typed = "" if not words or line[-1:].isspace() else words[-1]
@@ -64,7 +64,7 @@ def complete(line: str, namespace: MutableMapping[str, Any]) -> list[str]:
 
 
 def _place(params: list[click.Parameter], finished: list[str]) -> click.Parameter | None:
-    """What the word at the cursor is: the value of an option, or an argument."""
+    """The parameter of the word at the cursor: an option that takes a value, or an argument."""
     options = {
         text: param for param in params if isinstance(param, click.Option) for text in param.opts
     }
@@ -88,7 +88,7 @@ def _place(params: list[click.Parameter], finished: list[str]) -> click.Paramete
 def _offered(
     place: click.Parameter, finished: list[str], typed: str, space: Workspace
 ) -> list[str]:
-    """Values of a word that begin as it was typed."""
+    """Values of a parameter that begin with the typed text."""
     verb = finished[0]
     if isinstance(place.type, click.Choice):
         return _beginning(typed, map(str, place.type.choices))
@@ -128,7 +128,7 @@ def _kind(repo: Repository, verb: str) -> list[str]:
 
 
 def _refs(space: Workspace, typed: str) -> list[str]:
-    """Branches, tags and, once something is typed, the newest snapshots that begin so."""
+    """Branches and tags, and for a non-empty text also the newest snapshot ids that match."""
     repo = space.repo
     names = [*sorted(repo.list_branches()), *sorted(repo.list_tags())]
     found = [_quoted(name) for name in names if name.startswith(typed)]
@@ -140,7 +140,7 @@ def _refs(space: Workspace, typed: str) -> list[str]:
 
 
 def _quoted(name: str) -> str:
-    """What the line would split stands in quotes."""
+    """A name in quotes, if the command line would split it."""
     return name if name.isprintable() and " " not in name else repr(name)
 
 

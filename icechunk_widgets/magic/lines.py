@@ -1,8 +1,8 @@
-"""How a line of the magic shows in a cell: its result wherever it stands, its failure in one line.
+"""Display results of lines anywhere in a cell, and errors of the magic as one line.
 
-Programs that run notebooks look for different signs of a failure: the reply of the kernel, or an
-output of the kind ``error``.  A failure therefore stays an exception of its own class, which
-IPython publishes as both; only its rendering is ours.
+Programs that run notebooks detect a failure by the reply of the kernel or by an output of type
+``error``.  An error therefore stays an exception of its own class, which IPython publishes as
+both; only its rendering is replaced.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from icechunk_widgets.magic.run import told
+from icechunk_widgets.magic.run import error_line
 
 NAME = "icechunk"
 
 
 def on_one_line(error: BaseException, shell: Any, text: str | None = None) -> None:
-    """Let IPython show an exception as one line, without its traceback.
+    """Make IPython display an exception as one line, without traceback.
 
     Parameters
     ----------
     error : BaseException
-        What was raised.
+        The exception.
     shell : IPython.core.interactiveshell.InteractiveShell
-        The shell, whose colours are used.
+        The shell, for its colours.
     text : str, optional
-        What to say instead of the exception's own text.
+        Text instead of that of the exception.
     """
     name = type(error).__name__
     if str(getattr(shell, "colors", "")).lower() != "nocolor":
         name = f"\x1b[31m{name}\x1b[39m"
-    line = f"{name}: {told(error) if text is None else text}"
+    line = f"{name}: {error_line(error) if text is None else text}"
     vars(error)["_render_traceback_"] = partial(list, (line,))  # IPython's hook for this
 
 
 class ShowEach(ast.NodeTransformer):
-    """Show the results of lines that IPython itself would not show.
+    """Display the results of lines that IPython itself would not display.
 
-    IPython shows the last expression of a cell.  Lines of the magic that stand elsewhere (in the
-    middle, in a loop, in a function) are wrapped into ``show_result``; what is assigned is not.
+    IPython displays the last expression of a cell.  Lines of the magic elsewhere (in the middle, in
+    a loop, in a function) are wrapped into a call of ``show_result``, except in assignments.
 
     Parameters
     ----------
     interactivity : callable
-        Which statements IPython shows: a value of ``ast_node_interactivity``.
+        Returns the value of ``ast_node_interactivity`` for the code being transformed.
     """
 
     def __init__(self, interactivity: Callable[[], str]) -> None:
@@ -54,7 +54,7 @@ class ShowEach(ast.NodeTransformer):
         self._by_shell = False
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
-        """Go through the statements of a cell."""
+        """Transform the statements of a cell."""
         how, last = self._interactivity(), node.body[-1:]
         shown: Iterable[ast.stmt] = last if last and isinstance(last[0], ast.Expr) else ()
         shown = {"all": node.body, "last": last, "none": ()}.get(how, shown)
@@ -63,10 +63,10 @@ class ShowEach(ast.NodeTransformer):
         return node
 
     def visit_running(self) -> None:
-        """Go through the cell that loads the extension, which IPython parsed before.
+        """Transform the cell that loads the extension, which IPython has already parsed.
 
-        IPython compiles the statements of a cell one by one, as it comes to them.  Where a version
-        of it keeps them elsewhere, the middle of this one cell is not shown.
+        IPython compiles the statements of a cell one by one.  In versions that keep them under
+        another name, results in the middle of this one cell are not displayed.
         """
         frame = inspect.currentframe()
         while frame is not None and frame.f_code.co_name != "run_ast_nodes":
@@ -80,7 +80,7 @@ class ShowEach(ast.NodeTransformer):
         self.visit(statement)
 
     def _visit_body(self, node: Any) -> ast.AST:
-        """Go through a body that IPython does not show anything of."""
+        """Transform a body, of which IPython displays nothing."""
         before, self._by_shell = self._by_shell, False
         self.generic_visit(node)
         self._by_shell = before
@@ -102,7 +102,7 @@ class ShowEach(ast.NodeTransformer):
 
 
 def _is_line(node: ast.expr) -> bool:
-    """Whether an expression is a line of the magic, as IPython spells it."""
+    """Whether an expression is a line of the magic, as IPython translates it."""
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

@@ -1,7 +1,7 @@
-"""Conflicts that wait for decisions, and the verbs that must wait with them.
+"""Pending conflicts, and the verbs that are refused meanwhile.
 
-A commit that conflicts opens the resolver.  From then on until it is completed or given up, a verb
-that writes would lose the decisions, act on the state before the commit (a tag), or conflict again.
+Until a conflict resolver is completed or cancelled, a verb that writes would discard its decisions,
+act on the state before the commit (such as a tag), or conflict again.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 _WRITES = (
     "commit", "amend", "rebase", "checkout", "init", "open", "reset", "discard", "gc", "expire",
 )  # fmt: skip
-_WAYS_OUT = ("ours", "theirs", "solve", "discard", "dry_run")
-"""Words that decide the conflicts otherwise, give them up, or change nothing."""
+_ALLOWED = ("ours", "theirs", "solve", "discard", "dry_run")
+"""Options that resolve the conflicts, discard the changes, or change nothing."""
 _OPENS = ("commit", "rebase")
-"""Verbs that show the resolver; when they run again the resolver is shown again."""
+"""Verbs that display the resolver; when they run again, it is displayed again."""
 
 
 @dataclass
@@ -39,21 +39,21 @@ class _Open:
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing to decide any more, however that came about."""
+        """Whether nothing is left to decide, for whatever reason."""
         if self.resolver.status == "working":
             return False
         done = self.resolver.status in ("committed", "rebased", "cancelled")
         return done or self.session.read_only or not self.session.has_uncommitted_changes
 
     def is_of(self, cell: Cell | None) -> bool:
-        """Whether it is in the output of a cell, which goes when the cell runs again."""
+        """Whether it is in the output of a cell, which is cleared when the cell runs again."""
         if self.cell is None or cell is None:
             return False
         return self.cell.id is not None and self.cell.id == cell.id
 
     @property
     def place(self) -> str:
-        """Where the resolver is."""
+        """Where the resolver is displayed."""
         number = None if self.cell is None else self.cell.number
         return "above" if number is None else f"below In [{number}]"
 
@@ -74,16 +74,16 @@ def _held(session: Session | None) -> _Open | None:
 def open_resolver(
     space: Workspace, session: Session, message: str, metadata: dict[str, Any] | None
 ) -> ConflictResolver:
-    """The resolver of a session, with the decisions that were taken in it already.
+    """The resolver of a session, if one is open with its decisions, else a new one.
 
     Parameters
     ----------
     space : Workspace
-        Where the next session is bound once the resolver is completed.
+        Where the next session is set once the resolver is completed.
     session : Session
-        With changes.
+        A session with changes.
     message, metadata
-        Of the commit, for a resolver that is not open yet.
+        Message and metadata of the commit, for a new resolver.
     """
     name = session.branch
     assert name is not None
@@ -110,7 +110,7 @@ def give_up(session: Session | None) -> None:
 
 
 def settled(shown: Any) -> bool:
-    """Whether something is a resolver that is not open any more."""
+    """Whether an object is a resolver that is no longer open."""
     from icechunk_widgets.resolver.widget import ConflictResolver
 
     _held(None)
@@ -123,7 +123,7 @@ def check(space: Workspace, verb: str, words: dict[str, Any]) -> None:
     Raises
     ------
     ConflictError
-        Says where the resolver is, and how to go on.
+        With the place of the resolver, and how to continue.
     IcechunkError
         While the resolver is completing.
     """
@@ -133,9 +133,9 @@ def check(space: Workspace, verb: str, words: dict[str, Any]) -> None:
     resolver = held.resolver
     if resolver.status == "working":
         raise refusal(f"the resolver {held.place} is completing", "wait until it has finished")
-    if verb == "discard" or any(words.get(word) for word in _WAYS_OUT):
+    if verb == "discard" or any(words.get(word) for word in _ALLOWED):
         return
-    resolver.renew()  # the branch, or the session, may have moved so that nothing conflicts now
+    resolver.renew()  # the branch or the session may have changed so that nothing conflicts now
     if not resolver.total:
         return
     place = held.place

@@ -1,4 +1,4 @@
-"""The command line of ``%icechunk``, taken apart by the grammar that the shell command has too."""
+"""Parse command lines of ``%icechunk`` by the grammar of the shell command."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from icechunk.cli.grammar import FROM_GIT, VERBS
 
 
 class UsageError(Exception):
-    """A command line that cannot be understood; the message is one sentence and what to do."""
+    """An invalid command line; the message says what is wrong and what to write."""
 
 
 def command_of(verb: str) -> click.Command:
-    """Words and help of one verb, as notebooks have them."""
+    """The parameters and help of one verb in notebooks."""
     held = VERBS[verb]
     return click.Command(
         verb,
@@ -37,7 +37,7 @@ def _options(verb: str) -> list[click.Option]:
 
 
 def parse(line: str) -> tuple[str, dict[str, Any]]:
-    """Take a line apart.
+    """Parse a line.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ def parse(line: str) -> tuple[str, dict[str, Any]]:
     Returns
     -------
     str, dict
-        The verb and its words by name; a wish for help is the verb ``help``.
+        The verb and its parameters by name; ``-h`` and ``--help`` are the verb ``help``.
 
     Raises
     ------
     UsageError
-        When it makes no sense.
+        For an invalid line.
     """
     words = split(line)
     if not words or words[0] in ("-h", "--help"):
@@ -74,7 +74,7 @@ def parse(line: str) -> tuple[str, dict[str, Any]]:
 
 
 def usage(verb: str, what: str) -> UsageError:
-    """What is wrong with the words of a verb, and how they go."""
+    """An error about the parameters of a verb, with its usage."""
     context = click.Context(command_of(verb), info_name=f"%icechunk {verb}")
     pieces = " ".join(context.command.collect_usage_pieces(context)).strip()
     text = " ".join(what.split()).rstrip(".")
@@ -82,18 +82,18 @@ def usage(verb: str, what: str) -> UsageError:
 
 
 def split(line: str) -> list[str]:
-    """Words of a line, quotes and all; what follows a ``#`` that begins a word is a comment.
+    """Split a line into words; a word that begins with ``#`` starts a comment.
 
     Raises
     ------
     UsageError
-        For a quotation that does not end.
+        For an unclosed quotation mark.
     """
     line = _without_comment(line)
     try:
         if os.name != "nt":
             return shlex.split(line)
-        # Backslashes are part of paths there.
+        # Backslashes are part of paths on Windows.
         return [word.strip("\"'") for word in shlex.split(line, posix=False)]
     except ValueError as error:
         text = str(error).lower()
@@ -101,7 +101,7 @@ def split(line: str) -> list[str]:
 
 
 def _without_comment(line: str) -> str:
-    """A line up to a ``#`` that begins a word; inside a word or quotes it is a letter."""
+    """A line up to a ``#`` at the beginning of a word, outside quotation marks."""
     quote, before = "", " "
     for place, char in enumerate(line):
         escaped = before == "\\" and quote != "'"
@@ -116,18 +116,18 @@ def _without_comment(line: str) -> str:
 
 
 def message_and_metadata(
-    words: Sequence[str], told: str | None, *, optional: bool = False
+    words: Sequence[str], message: str | None, *, optional: bool = False
 ) -> tuple[str | None, dict[str, Any]]:
-    """The message of a commit and its ``key=value`` words; values are JSON where they can be.
+    """The message of a commit and its ``key=value`` pairs; values are JSON where possible.
 
     Parameters
     ----------
     words : sequence of str
-        What stands behind the verb.
-    told : str or None
-        The message of ``-m``; all words are metadata then.
+        The words after the verb.
+    message : str or None
+        The message of ``-m``; then all words are metadata.
     optional : bool
-        Whether the message may be missing: a first word of the form ``key=value`` is metadata.
+        Whether the message may be missing; a first word of the form ``key=value`` is metadata then.
 
     Raises
     ------
@@ -135,9 +135,9 @@ def message_and_metadata(
         For a word without ``=``, or when there is no message.
     """
     rest = list(words)
-    if told is None and rest and not (optional and re.match(r"[A-Za-z_][\w.-]*=", rest[0])):
-        told = rest.pop(0)
-    if told is None and not optional:
+    if message is None and rest and not (optional and re.match(r"[A-Za-z_][\w.-]*=", rest[0])):
+        message = rest.pop(0)
+    if message is None and not optional:
         raise usage("commit", "the message is missing")
     held: dict[str, Any] = {}
     for pair in rest:
@@ -150,11 +150,11 @@ def message_and_metadata(
             held[key] = json.loads(text)
         except ValueError:
             held[key] = text
-    return told, held
+    return message, held
 
 
 def help_text(words: Sequence[str]) -> str:
-    """All commands, or the words of one.
+    """The list of commands, or the help of one.
 
     Raises
     ------
@@ -164,7 +164,9 @@ def help_text(words: Sequence[str]) -> str:
     if not words:
         width = max(map(len, VERBS))
         lines = [f"  {name:{width}}  {verb.summary}" for name, verb in VERBS.items()]
-        cell = "%%icechunk commit MESSAGE runs the cell and commits; what fails is discarded."
+        cell = (
+            "%%icechunk commit MESSAGE commits the changes of a cell, or discards them on an error."
+        )
         return "\n".join(["%icechunk COMMAND ...", *lines, cell])
     verb = words[0]
     if verb not in VERBS:

@@ -1,4 +1,4 @@
-"""What the commands return: small objects with a text and an HTML form."""
+"""Results of commands: small objects with a text and an HTML form."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from icechunk_widgets.static_html import tables
 
 
 class Note:
-    """One sentence about what was done.
+    """A sentence about what a command did.
 
     Parameters
     ----------
     text : str
         The sentence.
-    **facts
-        Further attributes, e.g. ``snapshot_id``.
+    **attributes
+        Further attributes, such as ``snapshot_id``.
     """
 
-    def __init__(self, text: str, **facts: Any) -> None:
+    def __init__(self, text: str, **attributes: Any) -> None:
         self.text = text
-        self.__dict__.update(facts)
+        self.__dict__.update(attributes)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"this result has no `{name}`; it has {', '.join(self.__dict__)}")
@@ -41,19 +41,19 @@ class Note:
 
 
 class Report:
-    """What a command found out or did, or what it would do.
+    """The result of a command that the shell has too.
 
     Parameters
     ----------
     answer : Answer
-        As the shell command gives it.
+        Result of the shell command.
 
     Attributes
     ----------
     data : object
-        What was found out, of JSON types; where it is a map, its entries are attributes too.
+        The result in JSON types; the entries of a map are attributes too.
     text : str
-        The same for people.
+        The same as text.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -80,7 +80,7 @@ class Report:
         return True
 
     def to_pandas(self) -> Any:
-        """The rows as a data frame, where there are rows; needs pandas."""
+        """The rows, if there are any, as a data frame; needs pandas."""
         import pandas
 
         rows = self.data
@@ -96,16 +96,16 @@ class Report:
 
 
 class Log(Sequence[SnapshotInfo]):
-    """Commits, newest first; shown as the history widget, or as lines where a number was given.
+    """Commits, newest first; displayed as the history widget, or with a number as lines.
 
     Parameters
     ----------
     at : At
         The repository and its open session.
     ref : str, optional
-        Only its ancestry.
+        Only the ancestry of this ref.
     count : int, optional
-        So many at most.
+        Show at most this number of commits.
     """
 
     def __init__(self, at: At, ref: str | None = None, count: int | None = None) -> None:
@@ -175,7 +175,7 @@ class Shown(Report):
     snapshot_id : str
         The commit.
     answer : Answer
-        As the shell command gives it.
+        Result of the shell command.
     """
 
     def __init__(self, repo: Repository, snapshot_id: str, answer: Answer) -> None:
@@ -221,7 +221,7 @@ class Status:
     session : icechunk.Session
         The session.
     tip : str, optional
-        Where its branch points to now.
+        Snapshot that its branch points to now.
     """
 
     def __init__(self, session: Session, tip: str | None = None) -> None:
@@ -238,7 +238,7 @@ class Status:
 
     @property
     def headline(self) -> str:
-        """Where the session stands."""
+        """Branch and base of the session."""
         where = f"on {self.branch}" if self.branch else "read-only"
         moved = f"; {self.branch} moved on since: `%icechunk rebase --dry-run`" * self.moved
         return f"{where}, based on {self.snapshot_id}{moved}"

@@ -23,18 +23,18 @@ def run(
     cell: Callable[[], Cell | None] = lambda: None,
     **screen: Callable[[Any], None],
 ) -> Any:
-    """Do what a line says.
+    """Run one command line.
 
     Parameters
     ----------
     line : str
         What follows ``%icechunk``.
     namespace : mutable mapping
-        The user's variables; ``repo``, ``session`` and ``store`` are set in it.
+        The user's variables; sets ``repo``, ``session`` and ``store`` in it.
     cell : callable, optional
-        Tells which cell runs, for the provenance of commits.
+        Returns the cell being run, for the provenance of commits.
     **screen
-        ``show``, what shows an object below the cell; see `Workspace`.
+        ``show``, which displays an object below the cell; see `Workspace`.
 
     Returns
     -------
@@ -44,9 +44,9 @@ def run(
     Raises
     ------
     UsageError
-        For a line that makes no sense, and whatever goes wrong; see `told`.
+        For an invalid line; `error_line` renders it and the others.
     IcechunkError
-        What the engine refuses, and what was not done because it needs a yes.
+        For errors of the engine, and when ``--yes`` is missing.
     ConflictError
         When a commit or a rebase conflicts, and while a conflict is pending.
     """
@@ -63,8 +63,8 @@ def run(
     return result
 
 
-def told(error: BaseException) -> str:
-    """A failure in one line: what is wrong; what to do (kind)."""
+def error_line(error: BaseException) -> str:
+    """An error as one line: what is wrong; what to do (kind)."""
     if isinstance(error, UsageError):
         return f"{error} (usage)"
     return one_line(error).removeprefix("icechunk: ")

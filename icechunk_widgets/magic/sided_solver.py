@@ -1,4 +1,4 @@
-"""A solver that takes one side in a part of the hierarchy, and stops elsewhere."""
+"""A solver that takes one side in a part of the hierarchy, and reports other conflicts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from icechunk.conflicts.detector import detect
 
 
 class Sided(ConflictSolver):
-    """Where both sides wrote a chunk below some paths, take one side.
+    """Take one side where both wrote a chunk of a node below some paths.
 
     Parameters
     ----------
     side : str
         ``ours`` or ``theirs``.
     where : iterable of str
-        Paths of nodes; what is below them counts too.
+        Paths of nodes, whose children are included.
     """
 
     def __init__(self, side: str, where: Iterable[str]) -> None:
@@ -27,7 +27,7 @@ class Sided(ConflictSolver):
     def solve(
         self, previous_change: Any, previous_repo: Any, current_changes: Any, current_repo: Any
     ) -> Any:
-        """Bring the changes past one commit."""
+        """Rebase the changes over one commit."""
         found = detect(previous_change, previous_repo, current_changes, current_repo)
         kind = ConflictType.ChunkDoubleUpdate
         decisions = [

@@ -1,4 +1,4 @@
-"""What each command of ``%icechunk`` does where a session matters; the others are the shell's."""
+"""The commands of ``%icechunk``; those without a session are shared with the shell command."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from icechunk_widgets.workspace import Workspace
 
 
 def init(space: Workspace, place: str, spec_version: int | None, discard: bool) -> Note:
-    """Make a repository."""
+    """Create a repository."""
     space.check_clean(discard)
     storage, config = space.locate(place)
-    return _opened(space, Repository.create(storage, config, spec_version=spec_version), "made")
+    return _opened(space, Repository.create(storage, config, spec_version=spec_version), "created")
 
 
 def open_(space: Workspace, place: str, discard: bool) -> Note:
@@ -52,7 +52,7 @@ def _opened(space: Workspace, repo: Repository, how: str) -> Note:
 
 
 def status(space: Workspace) -> Status:
-    """What the session changed."""
+    """The uncommitted changes of the session."""
     session = space.session
     branch = session.branch
     gone = branch is None or session.read_only or branch not in space.repo.list_branches()
@@ -78,10 +78,10 @@ def checkout(space: Workspace, name: str, start: str | None, new: bool, discard:
     """Open a session on a branch, or a read-only one elsewhere."""
     repo = space.repo
     if start is not None and not new:
-        raise UsageError("a start goes with -b only; usage: %icechunk checkout -b NAME START")
+        raise UsageError("START needs -b; usage: %icechunk checkout -b NAME START")
     held = space.held_session
     if new and start is None and held is not None and held.branch is not None and not discard:
-        return _take_along(space, held, name)
+        return _to_new_branch(space, held, name)
     space.check_clean(discard)
     if new:
         repo.create_branch(name, space.at.named(start))
@@ -90,18 +90,18 @@ def checkout(space: Workspace, name: str, start: str | None, new: bool, discard:
         text = f"on branch {name} at {short(session.snapshot_id)}"
     else:
         session = repo.readonly_session(snapshot_id=space.at.named(name))
-        text = f"looking at {name}, read-only; `%icechunk checkout -b NAME` starts a branch here"
+        text = f"at {name}, read-only; `%icechunk checkout -b NAME` creates a branch here"
     space.bind(repo, session)
     return Note(text, session=session, snapshot_id=session.snapshot_id)
 
 
-def _take_along(space: Workspace, session: Session, name: str) -> Note:
-    """Go on with the same session, its store and its changes, on a new branch at its base."""
+def _to_new_branch(space: Workspace, session: Session, name: str) -> Note:
+    """Continue the session, with its store and changes, on a new branch at its base."""
     space.repo.create_branch(name, session.snapshot_id)
     session.switch_branch(name)
     space.bind(space.repo, session)
     changed = session.has_uncommitted_changes
-    along = ", uncommitted changes come along" if changed else ""
+    along = ", with the uncommitted changes" if changed else ""
     text = f"on new branch {name} at {short(session.snapshot_id)}{along}"
     return Note(text, session=session, snapshot_id=session.snapshot_id)
 
@@ -111,7 +111,7 @@ def diff(space: Workspace, states: tuple[str, ...], chunks: bool) -> Any:
     at = space.at
     words = [end for word in states for end in _ends(word)]
     if len(words) > 2:
-        raise UsageError("there are more than two states; usage: %icechunk diff A..B")
+        raise UsageError("more than two states are given; usage: %icechunk diff A..B")
     if chunks:
         if len(words) != 2:
             raise UsageError("--chunks lists the chunks between two states; give A..B")
@@ -130,7 +130,7 @@ def _ends(word: str) -> list[str]:
 
 
 def _label(at: At, name: str) -> str:
-    """The name itself where views know it, else the id of the snapshot that it means."""
+    """The name of a branch or tag unchanged; anything else as a snapshot id."""
     known = name in at.repo.list_branches() or name in at.repo.list_tags()
     return name if known else at.named(name)
 
@@ -138,21 +138,21 @@ def _label(at: At, name: str) -> str:
 def reset(
     space: Workspace, ref: str, expected: str | None, yes: bool, dry_run: bool, discard: bool
 ) -> Report:
-    """Point the session's branch elsewhere."""
+    """Point the session's branch to another snapshot."""
     if not dry_run:
         space.check_clean(discard)
     branch = space.writable.branch
     assert branch is not None
     repo = space.repo
     answer = ref_commands.reset(At(repo, space.session, branch), ref, expected, yes, dry_run)
-    report = _done(space, answer)
+    report = _report(space, answer)
     if not dry_run:
         space.bind(repo, repo.writable_session(branch))
     return report
 
 
 def gc(space: Workspace, yes: bool, **words: Any) -> Report:
-    """Collect garbage; the open session's chunks belong to nobody yet, so it must have none."""
+    """Collect garbage; refused with uncommitted changes, whose chunks no commit refers to yet."""
     held = space.held_session
     if yes and held is not None and held.has_uncommitted_changes:
         raise refusal(
@@ -160,11 +160,11 @@ def gc(space: Workspace, yes: bool, **words: Any) -> Report:
             "`%icechunk commit` or `%icechunk discard` them first",
             ErrorKind.UNCOMMITTED_CHANGES,
         )
-    return _done(space, upkeep_commands.gc(space.at, yes=yes, **words))
+    return _report(space, upkeep_commands.gc(space.at, yes=yes, **words))
 
 
 def discard(space: Workspace) -> Note:
-    """Give up uncommitted changes."""
+    """Discard uncommitted changes."""
     session = space.writable
     if not session.has_uncommitted_changes:
         return Note("there is nothing to discard")
@@ -181,22 +181,22 @@ def _config(_: Workspace, **words: Any) -> Report:
     return Report(config_commands.config(**words))
 
 
-def _of_the_shell(body: Callable[..., Answer]) -> Callable[..., Report]:
+def _shared(body: Callable[..., Answer]) -> Callable[..., Report]:
     """A verb that is the same in the shell."""
 
     def run(space: Workspace, **words: Any) -> Report:
-        return _done(space, body(space.at, **words))
+        return _report(space, body(space.at, **words))
 
     return run
 
 
-def _done(space: Workspace, answer: Answer) -> Report:
-    """The report of what was done.
+def _report(space: Workspace, answer: Answer) -> Report:
+    """The report of a command.
 
     Raises
     ------
     IcechunkError
-        For what waits for a yes, or went wrong: it did not happen.  The report is shown below.
+        When ``--yes`` is missing, or the command failed in part.  The report is displayed below.
     """
     report = Report(answer)
     if answer.pending or answer.bad:
@@ -205,13 +205,13 @@ def _done(space: Workspace, answer: Answer) -> Report:
         raise refusal("nothing was done", f"add --yes to {answer.pending}")
     if answer.bad:
         raise refusal(
-            "not all of it was done", "mend the errors that the report lists, and run it again"
+            "not all of it was done", "correct the errors that the report lists, and run it again"
         )
     return report
 
 
 def doctor(space: Workspace, place: str | None, read_only: bool, timeout: float) -> StorageReport:
-    """What a storage can do: the open repository's, or that of a place."""
+    """Test the storage of the open repository, or of a place."""
     if place is None:
         storage, settings = space.repo.storage, space.repo.config.storage
     else:
@@ -227,9 +227,9 @@ VERB: dict[str, Callable[..., Any]] = {
     "log": log,
     "show": show,
     "diff": diff,
-    "branch": _of_the_shell(ref_commands.branch),
+    "branch": _shared(ref_commands.branch),
     "checkout": checkout,
-    "tag": _of_the_shell(ref_commands.tag),
+    "tag": _shared(ref_commands.tag),
     "commit": committing.commit,
     "amend": committing.amend,
     "rebase": committing.rebase,
@@ -237,14 +237,14 @@ VERB: dict[str, Callable[..., Any]] = {
     "reset": reset,
     "discard": discard,
     "gc": gc,
-    "expire": _of_the_shell(upkeep_commands.expire),
-    "du": _of_the_shell(node_commands.du),
-    "stats": _of_the_shell(upkeep_commands.stats),
-    "ls": _of_the_shell(node_commands.ls),
-    "tree": _of_the_shell(node_commands.tree),
+    "expire": _shared(upkeep_commands.expire),
+    "du": _shared(node_commands.du),
+    "stats": _shared(upkeep_commands.stats),
+    "ls": _shared(node_commands.ls),
+    "tree": _shared(node_commands.tree),
     "doctor": doctor,
-    "ops": _of_the_shell(history_commands.ops),
-    "inspect": _of_the_shell(upkeep_commands.inspect),
+    "ops": _shared(history_commands.ops),
+    "inspect": _shared(upkeep_commands.inspect),
     "config": _config,
     "help": help_,
 }

@@ -1,4 +1,4 @@
-"""What happened to the branch or the session while somebody was deciding."""
+"""Changes of the branch or the session while a resolver is open."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from icechunk_widgets.resolver.conflict_scan import ConflictScan
 from icechunk_widgets.resolver.rebase_job import CLOSED
 
 
-def news(session: Session, scan: ConflictScan) -> tuple[str, str] | None:
-    """Why the conflicts on show are not those that a rebase would meet; nothing is changed.
+def changed(session: Session, scan: ConflictScan) -> tuple[str, str] | None:
+    """Find out whether the displayed conflicts are outdated.
 
     Parameters
     ----------
     session : Session
         The session to rebase.
-    survey : Survey
-        What is on show.
+    scan : ConflictScan
+        The displayed conflicts.
 
     Returns
     -------
     str, str or None
-        What the news goes by, and a sentence for a person; None where all is as it was.
+        A key of the change, and a sentence about it; None when nothing changed.
     """
     if session.read_only:
         return "closed", f"{CLOSED[0].upper()}{CLOSED[1:]}."
@@ -34,5 +34,5 @@ def news(session: Session, scan: ConflictScan) -> tuple[str, str] | None:
     what = f"“{info.message.splitlines()[0] if info.message else short(tip)}”"
     return tip, (
         f"{scan.branch} has moved to {short(tip)}: {what}{f', {author}' if author else ''}. "
-        "What you decided stays where both sides are as they were."
+        "Decisions are kept where neither side changed."
     )

@@ -1,4 +1,4 @@
-"""A question put to many chunks, a while at a time, so that nobody waits long for an answer."""
+"""Test many chunks for a limited time per call, so that a request returns soon."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ UNREADABLE = -1
 
 
 class ChunkSearch:
-    """Which chunks answer a question how; it goes on where it stopped.
+    """A test of many chunks that can be interrupted and continued.
 
     Parameters
     ----------
     rows : ndarray of int64
         Numbers of the chunks.
     ask : callable
-        From the number of a chunk to a whole number from 0.  A chunk whose values cannot be read
-        (`ChunkUnreadable`) counts as `UNREADABLE`, and the search goes on.
+        Returns a number from 0 for the number of a chunk.  A chunk whose values cannot be read
+        (`ChunkUnreadable`) counts as `UNREADABLE`, and the search continues.
     """
 
     def __init__(self, rows: NDArray[np.int64], ask: Callable[[int], int]) -> None:
@@ -36,21 +36,21 @@ class ChunkSearch:
 
     @property
     def done(self) -> bool:
-        """Whether every chunk has been asked."""
+        """Whether every chunk has been tested."""
         return self.looked == len(self.rows)
 
     @property
     def answers(self) -> NDArray[np.int64]:
-        """The answers so far, in the order of `rows`."""
+        """The results so far, in the order of `rows`."""
         return self._answers[: self.looked]
 
     @property
     def unreadable(self) -> int:
-        """How many chunks could not be read."""
+        """Number of chunks that could not be read."""
         return int(np.count_nonzero(self.answers == UNREADABLE))
 
     def go_on(self, seconds: float = math.inf) -> bool:
-        """Ask for a while; returns whether it is done."""
+        """Test chunks for some seconds; return whether all are done."""
         until = time.monotonic() + seconds
         with self._lock:
             while self.looked < len(self.rows) and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""One conflict on the page: what it is about, and what was decided so far."""
+"""One conflict and the decisions about it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NAME: Final = {
 }
 CODE: Final = {name: code for code, name in NAME.items()}
 MERGES: Final = {MERGE_OURS: "ours", MERGE_THEIRS: "theirs"}
-"""Cell-wise merges, with the side whose value a cell gets that both changed."""
-# To the engine a merged chunk is theirs; the merged values are written after the rebase.
+"""Cell-wise merges, with the side of the cells that both changed."""
+# The engine takes a merged chunk from theirs; the merged values are written after the rebase.
 _SETTLED: Final = ((OURS, (OURS,)), (THEIRS, (THEIRS, *MERGES)), (BASE, (BASE,)))
 
 TITLES: Final = {
-    ConflictType.NewNodeConflictsWithExistingNode: "Both sides made a node here",
-    ConflictType.NewNodeInInvalidGroup: "I made nodes inside; they deleted it or made an array",
+    ConflictType.NewNodeConflictsWithExistingNode: "Both sides created a node here",
+    ConflictType.NewNodeInInvalidGroup: "I created nodes inside; they deleted or replaced it",
     ConflictType.ZarrMetadataDoubleUpdate: "Both sides changed the metadata",
     ConflictType.ZarrMetadataUpdateOfDeletedArray: "I changed the metadata; they deleted the array",
     ConflictType.ZarrMetadataUpdateOfDeletedGroup: "I changed the metadata; they deleted the group",
@@ -39,7 +39,7 @@ TITLES: Final = {
     ConflictType.ChunksUpdatedInUpdatedArray: "I wrote chunks; they changed the array's metadata",
     ConflictType.DeleteOfUpdatedArray: "I deleted the array; they changed it",
     ConflictType.DeleteOfUpdatedGroup: "I deleted the group; they changed it",
-    ConflictType.MoveOperationCannotBeRebased: "They moved nodes; nothing can be rebased over that",
+    ConflictType.MoveOperationCannotBeRebased: "They moved nodes; this cannot be rebased",
 }
 
 _BUTTONS = ("ours", "theirs", "base")
@@ -56,7 +56,7 @@ class NodeChoice:
     choice : str
         One of `icechunk.conflicts.CHOICES` for its kind.
     extra : dict
-        ``metadata`` or ``new_path`` where the choice needs them.
+        ``metadata`` or ``new_path``, if the choice needs them.
     """
 
     choice: str
@@ -70,9 +70,9 @@ class Entry:
     Attributes
     ----------
     number : int
-        Its place in the list; what the view calls it.
+        Its place in the list, and its key in the view.
     conflict : Conflict
-        From the engine.
+        The conflict as the engine reports it.
     grid : tuple of int
         Chunk grid of our array; empty for conflicts of nodes.
     ours : ChunkReferences or None
@@ -104,7 +104,7 @@ class Entry:
 
     @property
     def key(self) -> Key:
-        """What decisions go by."""
+        """Type and path, which identify the conflict."""
         return self.conflict.conflict_type, self.conflict.path
 
     @property
@@ -119,33 +119,33 @@ class Entry:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """Everything that can be decided about it."""
+        """The possible choices."""
         offered = CHOICES[self.conflict.conflict_type]
         merged = tuple(str(NAME[code]) for code in MERGES) if self.is_chunks else ()
         return (*offered, *merged)
 
     @property
     def total(self) -> int:
-        """Number of decisions wanted."""
+        """Number of decisions to make."""
         return len(self.states) if self.is_chunks else 1
 
     @property
     def undecided(self) -> int:
-        """Number of decisions still wanted."""
+        """Number of decisions left."""
         if self.is_chunks:
             return int(np.count_nonzero(self.states == UNDECIDED))
         return int(self.node is None)
 
     @property
     def choice(self) -> str | None:
-        """The decision where there is one for all of it."""
+        """The decision, if it is the same for all chunks."""
         if not self.is_chunks:
             return None if self.node is None else self.node.choice
         first = int(self.states[0]) if len(self.states) else UNDECIDED
         return NAME[first] if bool((self.states == first).all()) else None
 
     def payload(self, undecided: int) -> dict[str, Any]:
-        """What the list shows."""
+        """The conflict in the list of the view."""
         return {
             "key": self.number,
             "path": self.path,
@@ -159,11 +159,10 @@ class Entry:
         }
 
     def decisions(self, shown: NDArray[np.uint8] | None = None) -> list[dict[str, Any]]:
-        """What was decided, as `icechunk.DecisionSolver` takes it.
+        """The decisions in the form of `icechunk.DecisionSolver`.
 
-        Merged chunks are theirs here; `merges` tells which they are.  Chunks are always named,
-        also when all were decided alike, so that nobody decides about chunks that were not on the
-        page.
+        Merged chunks are theirs here; `merges` lists them.  Chunks are always listed, even if all
+        have the same decision, so that none applies to chunks of later commits.
 
         Parameters
         ----------
@@ -197,7 +196,7 @@ class Entry:
         ]
 
     def merge_runs(self) -> list[tuple[str, list[int], list[int], str]]:
-        """The same in short: path, grid, ``[start, length, ...]`` over the grid, side."""
+        """The same as runs: path, grid, ``[start, length, ...]`` over the grid, side."""
         return [
             (self.path, list(self.grid), runs_of(self.positions[self.states == code]), side)
             for code, side in MERGES.items()

@@ -1,4 +1,4 @@
-"""The decisions of a rebase: taken, taken back, counted, and turned into a solver."""
+"""The conflicts of a rebase and the decisions about them, with undo and redo."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from icechunk_widgets.resolver.conflict_entry import (
     NodeChoice,
 )
 
-# While one of these is settled by dropping our chunks, the chunks need no decisions of their own.
-_CHUNKS_GO = (ConflictType.ChunksUpdatedInDeletedArray, ConflictType.ChunksUpdatedInUpdatedArray)
+# When one of these is decided by dropping our chunks, the chunks need no further decisions.
+_DROPPING = (ConflictType.ChunksUpdatedInDeletedArray, ConflictType.ChunksUpdatedInUpdatedArray)
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,17 @@ class _Step:
 
 
 class ConflictPlan:
-    """Conflicts, the decisions about them, and the way back.
+    """Conflicts and the decisions about them, with undo and redo.
 
     Parameters
     ----------
     entries : iterable of Entry
-        The conflicts, in the order they are shown.
+        The conflicts, in the order of the view.
 
     Attributes
     ----------
     version : int
-        Another one after every change of a decision.
+        Increases with every change of a decision.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
@@ -78,32 +78,32 @@ class ConflictPlan:
 
     @property
     def undecided(self) -> int:
-        """Number of decisions still wanted."""
+        """Number of decisions left."""
         return sum(self.left_in(entry) for entry in self.entries)
 
     def left_in(self, entry: Entry) -> int:
-        """Decisions wanted in one entry; none while its chunks go as a whole."""
-        return 0 if self.chunks_go(entry) else entry.undecided
+        """Number of decisions left in one entry; 0 if another decision drops its chunks."""
+        return 0 if self.chunks_dropped(entry) else entry.undecided
 
-    def chunks_go(self, entry: Entry) -> bool:
+    def chunks_dropped(self, entry: Entry) -> bool:
         """Whether another decision drops all our chunks of this entry's array."""
         if not entry.is_chunks:
             return False
-        others = (self._by_key.get((kind, entry.path)) for kind in _CHUNKS_GO)
+        others = (self._by_key.get((kind, entry.path)) for kind in _DROPPING)
         return any(other is not None and other.choice == "theirs" for other in others)
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a decision to take back."""
+        """Whether there is a decision to undo."""
         return bool(self._done)
 
     @property
     def can_redo(self) -> bool:
-        """Whether a decision was taken back."""
+        """Whether there is a decision to redo."""
         return bool(self._undone)
 
     def summary(self) -> dict[str, Any]:
-        """The small state that every decision answers with."""
+        """Counts and choices, which the reply to every decision contains."""
         return {
             "undecided": self.undecided,
             "total": self.total,
@@ -116,24 +116,24 @@ class ConflictPlan:
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """The whole list for the view."""
+        """The list of conflicts for the view."""
         return [entry.payload(self.left_in(entry)) for entry in self.entries]
 
     def shown(self, entry: Entry) -> NDArray[np.uint8]:
         """Effective state of every conflicting chunk of an entry."""
-        if self.chunks_go(entry):
+        if self.chunks_dropped(entry):
             return np.full(len(entry.states), THEIRS, np.uint8)
         return entry.states
 
     # -- deciding --------------------------------------------------------------------------------
 
     def find(self, path: str, kind: ConflictType | str | None = None) -> Entry:
-        """The conflict of a kind at a path; the only one there when no kind is given.
+        """The conflict of a type at a path; without a type, the only conflict at the path.
 
         Raises
         ------
         InvalidInputError
-            When there is none, or several to choose from.
+            When there is none, or several.
         """
         name = kind.name if isinstance(kind, ConflictType) else kind
         found = [
@@ -146,11 +146,11 @@ class ConflictPlan:
         if found:
             kinds = ", ".join(entry.key[0].name for entry in found)
             raise InvalidInputError(
-                f"there are {len(found)} conflicts at `{path}`; say which by `type`: {kinds}",
+                f"there are {len(found)} conflicts at `{path}`; choose one by `type`: {kinds}",
                 ErrorKind.CONFLICTING_PATH_NOT_FOUND,
             )
         raise InvalidInputError(
-            f"there is no {name or 'conflict'} at `{path}`; `conflicts` lists what there is",
+            f"there is no {name or 'conflict'} at `{path}`; `conflicts` lists the conflicts",
             ErrorKind.CONFLICTING_PATH_NOT_FOUND,
         )
 
@@ -163,7 +163,7 @@ class ConflictPlan:
         chunks: Any = None,
         extra: dict[str, Any] | None = None,
     ) -> int:
-        """Take a decision about all of a conflict, or about some of its chunks.
+        """Decide all of a conflict, or some of its chunks.
 
         Parameters
         ----------
@@ -172,16 +172,16 @@ class ConflictPlan:
         choice : str or None
             One of ``entry.choices``; None makes it undecided again.
         runs : sequence of int, optional
-            ``[start, length, ...]`` over the chunk grid; chunks not in conflict are passed over.
+            ``[start, length, ...]`` over the chunk grid; chunks not in conflict are ignored.
         chunks : sequence of (sequence of int), optional
             Coordinates; every one must be in conflict.
         extra : dict, optional
-            ``metadata`` or ``new_path`` for the choices that need them.
+            ``metadata`` or ``new_path``, for the choices that need them.
 
         Returns
         -------
         int
-            How many decisions changed.
+            Number of decisions that changed.
 
         Raises
         ------
@@ -192,7 +192,11 @@ class ConflictPlan:
             offered = " or ".join(map(repr, entry.choices))
             raise InvalidInputError(
                 f"{choice!r} cannot be chosen for {entry.key[0].name} at `{entry.path}`; "
-                + (f"choose {offered}" if offered else "nothing can: start again from the tip"),
+                + (
+                    f"choose {offered}"
+                    if offered
+                    else "it has no choices: start again from the tip"
+                ),
                 ErrorKind.NOT_ALLOWED,
             )
         if not entry.is_chunks:
@@ -221,7 +225,7 @@ class ConflictPlan:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Decisions taken inside are taken back by one `undo`."""
+        """Group the decisions made inside into one step of undo."""
         assert self._open is None
         self._open = []
         try:
@@ -232,7 +236,7 @@ class ConflictPlan:
                 self._done.append(steps)
 
     def undo(self) -> bool:
-        """Take back the last decision; False when there is none."""
+        """Undo the last decision; False when there is none."""
         if not self._done:
             return False
         steps = self._done.pop()
@@ -243,7 +247,7 @@ class ConflictPlan:
         return True
 
     def redo(self) -> bool:
-        """Take the decision again that was taken back last; False when there is none."""
+        """Redo the decision that was undone last; False when there is none."""
         if not self._undone:
             return False
         steps = self._undone.pop()
@@ -254,7 +258,7 @@ class ConflictPlan:
         return True
 
     def decisions(self) -> list[dict[str, Any]]:
-        """All decisions, as `icechunk.DecisionSolver` takes them."""
+        """All decisions in the form of `icechunk.DecisionSolver`."""
         return [
             decision
             for entry in self.entries
@@ -263,40 +267,44 @@ class ConflictPlan:
 
     def merges(self) -> list[tuple[str, list[int], Literal["ours", "theirs"]]]:
         """Chunks to merge cell by cell: path, coordinates, side for cells that both changed."""
-        held = [entry for entry in self.entries if entry.is_chunks and not self.chunks_go(entry)]
+        held = [
+            entry for entry in self.entries if entry.is_chunks and not self.chunks_dropped(entry)
+        ]
         return [one for entry in held for one in entry.merges()]
 
     def merge_runs(self) -> list[tuple[str, list[int], list[int], str]]:
-        """The same in short: path, grid, ``[start, length, ...]`` over the grid, side."""
-        held = [entry for entry in self.entries if entry.is_chunks and not self.chunks_go(entry)]
+        """The same as runs: path, grid, ``[start, length, ...]`` over the grid, side."""
+        held = [
+            entry for entry in self.entries if entry.is_chunks and not self.chunks_dropped(entry)
+        ]
         return [one for entry in held for one in entry.merge_runs()]
 
     # -- when the branch or the session moved on -------------------------------------------------
 
     def same_as(self, other: ConflictPlan) -> bool:
-        """Whether another plan is about the same conflicts of the same content of ours."""
+        """Whether another plan has the same conflicts, with the same content on our side."""
         return len(self.entries) == len(other.entries) and all(
             mine.key == its.key and mine.conflict == its.conflict and _same_ours(mine, its)
             for mine, its in zip(self.entries, other.entries, strict=True)
         )
 
     def carry_over(self, former: ConflictPlan, theirs: Diff, *, same_base: bool = True) -> int:
-        """Take over decisions whose both sides are as they were when they were made.
+        """Copy the decisions of another plan for which neither side changed since.
 
         Parameters
         ----------
         former : ConflictPlan
-            Where the decisions were made.
+            The plan with the decisions.
         theirs : Diff
-            What the branch changed since.
+            Changes of the branch since.
         same_base : bool
-            Whether both sides still start from the same snapshot; else what was decided for
-            ``"base"`` meant something that is gone.
+            Whether both sides still have the same common ancestor; otherwise decisions for
+            ``"base"`` are not copied.
 
         Returns
         -------
         int
-            How many were taken over.
+            Number of decisions copied.
         """
         kept = 0
         touched = touched_nodes(theirs)
@@ -318,7 +326,7 @@ def _step(entry: Entry, rows: NDArray[np.int64], code: int, node: NodeChoice | N
 
 
 def _rows_of(entry: Entry, chunks: Any) -> NDArray[np.int64]:
-    """Rows of listed chunks, each once.
+    """Rows of the listed chunks, each once.
 
     Raises
     ------
@@ -334,10 +342,10 @@ def _rows_of(entry: Entry, chunks: Any) -> NDArray[np.int64]:
         )
     coords = np.array(listed, np.int64).reshape(len(listed), rank)
     on_grid = inside(coords.astype(np.uint32), entry.grid)
-    wanted = np.unique(flat(coords[on_grid].astype(np.uint32), entry.grid))
-    rows = np.searchsorted(entry.positions, wanted)
+    sought = np.unique(flat(coords[on_grid].astype(np.uint32), entry.grid))
+    rows = np.searchsorted(entry.positions, sought)
     hit = rows < len(entry.positions)
-    hit[hit] = entry.positions[rows[hit]] == wanted[hit]
+    hit[hit] = entry.positions[rows[hit]] == sought[hit]
     if not on_grid.all() or not hit.all():
         known = {tuple(row) for row in entry.coords.tolist()}
         odd = next(chunk for chunk in listed if chunk not in known)
@@ -378,7 +386,7 @@ def _same_ours(one: Entry, two: Entry) -> bool:
 
 
 def touched_nodes(diff: Diff) -> set[str]:
-    """Paths of nodes that a change concerns, other than by their chunks."""
+    """Paths of nodes that were created, deleted, moved or changed in their metadata."""
     return (
         diff.new_arrays
         | diff.new_groups
@@ -391,5 +399,5 @@ def touched_nodes(diff: Diff) -> set[str]:
 
 
 def entry_key(conflict: Conflict) -> Key:
-    """What a conflict goes by."""
+    """Type and path, which identify a conflict."""
     return conflict.conflict_type, conflict.path

@@ -1,4 +1,4 @@
-"""Look at the conflicts of a session's rebase, with everything needed to show and settle them."""
+"""Find the conflicts of a session's rebase, with the states needed to display and decide them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from icechunk_widgets.resolver.conflict_plan import ConflictPlan, entry_key
 
 @dataclass(eq=False)
 class ConflictScan:
-    """A session's rebase as it stands: the three states, and the conflicts.
+    """The conflicts of a session's rebase, with the three states.
 
     Attributes
     ----------
     branch : str
         The session's branch.
     base, tip : str
-        Snapshot ids: what the session started from, and where the branch points.
+        Snapshot ids of the session's base and of the branch's tip.
     plan : ConflictPlan
         The conflicts and the decisions.
     sessions : dict of str to Session
@@ -53,12 +53,12 @@ class ConflictScan:
 
     @classmethod
     def of(cls, session: Session, more: Iterable[Conflict] = ()) -> ConflictScan:
-        """Survey the rebase of a session; nothing is changed.
+        """Find the conflicts of a session; nothing is changed.
 
         Parameters
         ----------
         session : Session
-            Writable, on a branch.
+            A writable session on a branch.
         more : iterable of Conflict
             Conflicts that a rebase met beyond those that the plan shows.
 
@@ -92,15 +92,15 @@ class ConflictScan:
         )
 
     def renewed(self, more: Iterable[Conflict] = ()) -> ConflictScan:
-        """The same session surveyed again, with the decisions that are still valid.
+        """Find the conflicts again, and copy the decisions that are still valid.
 
         Returns
         -------
-        Survey
-            This one when nothing has moved.
+        ConflictScan
+            This one when nothing has changed.
         """
         session = self.sessions["ours"]
-        # What a rebase met beyond the plan, it will meet again while it starts from there.
+        # A rebase from the same base meets the same further conflicts again.
         kept = self.more if session.snapshot_id == self.base else ()
         fresh = ConflictScan.of(session, (*kept, *more))
         if fresh.base == self.base and fresh.tip == self.tip and fresh.plan.same_as(self.plan):
@@ -110,7 +110,7 @@ class ConflictScan:
         return fresh
 
     def payload(self) -> dict[str, Any]:
-        """Everything the view lists."""
+        """The content of the view."""
         info = self.info
         author = author_of(info)
         return {
@@ -135,13 +135,13 @@ class ConflictScan:
         }
 
     def label(self, side: str) -> str:
-        """What a person calls a side."""
+        """Name of a side in the view."""
         if side == "ours":
             return f"Session on {self.branch}"
         return f"{self.branch} @ {short(self.tip if side == 'theirs' else self.base)}"
 
     def side(self, name: str, path: str) -> Side:
-        """A side to take a picture of."""
+        """A side, for pictures of its values."""
         return Side(name, self.label(name), self.sessions[name], path)
 
     @property
@@ -165,7 +165,9 @@ class ConflictScan:
         entry = self.plan.find(path, "ChunkDoubleUpdate")
         session = self.sessions["ours"]
         shape = array_shape(session, path)
-        if shape is None or shape.grid != entry.grid:  # written to since: as it was then
+        if (
+            shape is None or shape.grid != entry.grid
+        ):  # the array was resized since: use the former grid
             session = self.sessions["base"]
             shape = array_shape(session, path)
         assert shape is not None
@@ -190,7 +192,7 @@ def _entry(session: Session, base: Session, number: int, conflict: Conflict) -> 
     if conflict.chunk_array is not None:
         shape = array_shape(session, path)
         if shape is None or not inside(conflict.chunk_array, shape.grid).all():
-            # Our array is smaller now: the chunks in conflict are on the grid of the base.
+            # Our array is smaller now; the conflicting chunks are on the grid of the base.
             shape = array_shape(base, path) or shape
     return Entry(
         number,

@@ -1,4 +1,4 @@
-"""Decisions as a file: kept beside the notebook, taken again after a restart."""
+"""Save decisions to a file, and load them after a restart."""
 
 from __future__ import annotations
 
@@ -39,34 +39,34 @@ def to_text(scan: ConflictScan) -> str:
         "base": scan.base,
         "tip": scan.tip,
     }
-    # One line per decision: a person can read it, and a million runs stay small.
+    # One line per decision keeps the file readable, and a million runs small.
     lines = [json.dumps(one, ensure_ascii=False, separators=(",", ": ")) for one in held]
     start = json.dumps(head, indent=1, ensure_ascii=False)[:-2]
     return start + ',\n "decisions": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
 
 
 def take(scan: ConflictScan, text: str) -> tuple[int, int]:
-    """Take decisions from a file, where they still hold.
+    """Load the decisions of a file that are still valid.
 
-    What the branch changed since the file was written is left undecided, as is everything whose
-    conflict is gone.  The session must hold the values it held then; that is not checked.
+    What the branch changed since the file was written is left undecided; decisions about former
+    conflicts are ignored.  The session must have the same values as then; this is not checked.
 
     Parameters
     ----------
-    survey : Survey
-        The conflicts as they are now.
+    scan : ConflictScan
+        The current conflicts.
     text : str
         From `to_text`.
 
     Returns
     -------
     int, int
-        Decisions taken, and decisions in the file.
+        Number of decisions loaded, and of decisions in the file.
 
     Raises
     ------
     InvalidInputError
-        When the text is no such file.
+        When the text has another format.
     """
     document = _parse(text)
     touched = _touched(scan, document)
@@ -109,9 +109,9 @@ class _Touched(NamedTuple):
 
 
 def _touched(scan: ConflictScan, document: dict[str, Any]) -> _Touched | None:
-    """What the branch changed since; None when nothing can be compared."""
+    """What the branch changed since; None when the base is another one."""
     if document["base"] != scan.base:
-        return None  # another starting point: what was compared then is not what is compared now
+        return None  # the decisions compared the sides with another common ancestor
     if document["tip"] == scan.tip:
         return _Touched({}, set())
     try:
@@ -121,7 +121,7 @@ def _touched(scan: ConflictScan, document: dict[str, Any]) -> _Touched | None:
     except Exception as error:
         raise refusal(
             "the decisions were made against a commit that is gone",
-            "decide again; nothing was taken",
+            "decide again; no decision was loaded",
         ) from error
     return _Touched(dict(moved.chunk_coordinates), touched_nodes(moved))
 
@@ -153,7 +153,7 @@ def _take_one(scan: ConflictScan, decision: dict[str, Any], touched: _Touched) -
 def _rows(entry: Entry, decision: dict[str, Any], moved: Any) -> np.ndarray[Any, Any]:
     if list(entry.grid) != decision.get("grid"):
         return np.empty(0, np.int64)
-    wanted = in_runs(entry.positions, decision.get("runs", [])) & (entry.states == UNDECIDED)
+    valid = in_runs(entry.positions, decision.get("runs", [])) & (entry.states == UNDECIDED)
     if moved is not None and len(moved):
-        wanted &= ~np.isin(entry.positions, flat(moved[inside(moved, entry.grid)], entry.grid))
-    return np.flatnonzero(wanted)
+        valid &= ~np.isin(entry.positions, flat(moved[inside(moved, entry.grid)], entry.grid))
+    return np.flatnonzero(valid)

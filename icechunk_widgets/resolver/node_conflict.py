@@ -1,4 +1,4 @@
-"""What a conflict about a whole node is about: keys of the metadata, and what is at stake."""
+"""Conflicts of whole nodes: differing keys of the metadata, and the effect of each choice."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from icechunk_widgets.resolver.conflict_scan import ConflictScan
 
 MOST_ROWS = 500
 OTHERWISE = "ours"
-"""Side of a key that both changed in some commit on the way, but not in the end."""
+"""Side of keys that both sides changed in an intermediate commit, but not in the result."""
 
 
 def describe(scan: ConflictScan, entry: Entry) -> dict[str, Any]:
-    """Everything the view shows about a conflict of a node.
+    """The details of a conflict of a node, for the view.
 
     Parameters
     ----------
-    survey : Survey
-        The three states.
+    scan : ConflictScan
+        The conflicts, with the three states.
     entry : Entry
         A conflict that is not about chunks.
 
@@ -31,8 +31,8 @@ def describe(scan: ConflictScan, entry: Entry) -> dict[str, Any]:
     -------
     dict
         ``rows``: the keys that differ (``pointer``, ``key``, ``base``, ``ours``, ``theirs`` where
-        there is a value, ``changed_by``, ``choice``); ``merge`` and ``rename``: whether that can be
-        chosen; ``new_path``: a free path to rename to; ``facts``: sentences.
+        there is a value, ``changed_by``, ``choice``); ``merge`` and ``rename``: whether these are
+        possible; ``new_path``: an unused path to rename to; ``facts``: sentences.
     """
     chosen = {} if entry.node is None else entry.node.extra.get("keys", {})
     found = _differences(scan, entry.path)
@@ -42,26 +42,26 @@ def describe(scan: ConflictScan, entry: Entry) -> dict[str, Any]:
         "merge": "merge" in entry.choices,
         "rename": "rename" in entry.choices,
         "new_path": _free_path(scan, entry.path) if "rename" in entry.choices else None,
-        "facts": _facts(scan, entry),
+        "facts": _sentences(scan, entry),
     }
 
 
 def keys_of_merge(scan: ConflictScan, entry: Entry, keys: object) -> dict[str, Any]:
-    """The parts of a decision to merge metadata, checked.
+    """Check the sides of a decision to merge metadata, and return them.
 
     Parameters
     ----------
-    survey : Survey
-        The three states.
+    scan : ConflictScan
+        The conflicts, with the three states.
     entry : Entry
         A conflict of metadata.
     keys : object
-        The side of each key that both changed, by JSON Pointer; of others too, if wished.
+        Side of each key that both changed, by JSON Pointer; other keys are allowed.
 
     Raises
     ------
     InvalidInputError
-        When a key that both changed is missing, or a side is none.
+        When a key that both changed is missing, or a side is invalid.
     """
     sides = dict(keys) if isinstance(keys, Mapping) else {}
     if any(side not in ("ours", "theirs", "base") for side in sides.values()):
@@ -108,51 +108,51 @@ def _row(difference: KeyDifference, chosen: Mapping[str, str]) -> dict[str, Any]
 
 
 def _free_path(scan: ConflictScan, path: str) -> str:
-    """A path like the given one that no side has."""
+    """An unused path, made of a path and a number."""
     number = 2
     while any(document(s, f"{path}-{number}") for s in scan.sessions.values()):
         number += 1
     return f"{path}-{number}"
 
 
-def _facts(scan: ConflictScan, entry: Entry) -> list[str]:
-    """What each side did to the node, as far as it is at stake."""
+def _sentences(scan: ConflictScan, entry: Entry) -> list[str]:
+    """What each side did to the node, and what the choices mean."""
     mine, theirs = scan.sessions["ours"].status(), scan.theirs
-    facts = []
+    found = []
     for name, diff in (("I", mine), ("They", theirs)):
         chunks = diff.chunk_coordinates.get(entry.path)
         if chunks is not None and len(chunks):
-            facts.append(f"{name} wrote {plural(len(chunks), 'chunk')} of it.")
+            found.append(f"{name} wrote {plural(len(chunks), 'chunk')} of it.")
         if entry.path in diff.updated_arrays | diff.updated_groups:
-            facts.append(f"{name} changed its metadata.")
+            found.append(f"{name} changed its metadata.")
         if entry.path in diff.new_arrays | diff.new_groups:
             kind = "an array" if entry.path in diff.new_arrays else "a group"
-            facts.append(f"{name} made it: {kind}.")
+            found.append(f"{name} created it: {kind}.")
         if entry.path in diff.deleted_arrays | diff.deleted_groups:
-            facts.append(f"{name} deleted it.")
-    facts.append(_meaning(entry.key[0]))
-    return [fact for fact in facts if fact]
+            found.append(f"{name} deleted it.")
+    found.append(_meaning(entry.key[0]))
+    return [sentence for sentence in found if sentence]
 
 
 def _meaning(kind: ConflictType) -> str:
-    """What the choices come to, where the buttons alone do not tell."""
+    """What the choices mean, if the buttons do not say."""
     return {
         ConflictType.NewNodeConflictsWithExistingNode: (
-            "Theirs drops my node and all that I wrote in it; under another name both stay."
+            "Theirs discards my node with everything I wrote in it; a new name keeps both."
         ),
         ConflictType.NewNodeInInvalidGroup: (
-            "Theirs drops what I made below; under another group it stays."
+            "Theirs discards what I created below; another group keeps it."
         ),
         ConflictType.DeleteOfUpdatedArray: (
-            "Mine deletes it with what they wrote; theirs brings it back."
+            "Mine deletes it with what they wrote; theirs restores it."
         ),
         ConflictType.DeleteOfUpdatedGroup: (
-            "Mine deletes it with what they changed; theirs brings it back."
+            "Mine deletes it with what they changed; theirs restores it."
         ),
         ConflictType.ChunksUpdatedInDeletedArray: (
-            "Theirs drops my chunks; to keep them, cancel and write them to another array."
+            "Theirs discards my chunks; to keep them, cancel and write them to another array."
         ),
         ConflictType.ChunksUpdatedInUpdatedArray: (
-            "Mine keeps my chunks under the metadata that is chosen; theirs drops them."
+            "Mine keeps my chunks with the chosen metadata; theirs discards them."
         ),
     }.get(kind, "")

@@ -1,4 +1,4 @@
-"""What a chunk will hold once the rebase is done as decided so far."""
+"""The values of a chunk after a rebase with the decisions so far."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _SIDES = {OURS: "ours", ONLY_OURS: "ours", BASE: "base"}
 
 
 def side_of(state: int) -> str | None:
-    """Where the values of a chunk in a state come from; None while that is not one side."""
+    """The side of a chunk in a state; None if it is undecided or merged."""
     return None if state == UNDECIDED or state in MERGES else _SIDES.get(state, "theirs")
 
 
 def result(scan: ConflictScan, path: str, chunk: Sequence[int]) -> Side | None:
-    """The outcome of one chunk, to take a picture of.
+    """The resulting values of one chunk, for pictures.
 
     Parameters
     ----------
-    survey : Survey
+    scan : ConflictScan
         The three states and the decisions.
     path : str
         An array in conflict.
     chunk : sequence of int
-        Coordinates on its grid.
+        Coordinates of the chunk.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The last step of a resolution: rebase as decided, commit, and try again when the branch moved."""
+"""Rebase with the decisions and commit; repeat when the branch moved meanwhile."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from icechunk_widgets.resolver.seen_solver import SeenOnly
 
 MOST_ATTEMPTS = 100
 CLOSED = (
-    "this session was committed elsewhere, nothing can be rebased with it any more; save the "
-    "decisions, another session that wrote the same can take them"
+    "this session was committed elsewhere and cannot be rebased any more; save the decisions to "
+    "load them for another session with the same changes"
 )
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a rebase ended.
+    """Result of a rebase.
 
     Attributes
     ----------
     status : str
-        ``committed``; ``rebased`` when nothing of ours was left to commit; ``pending`` when the
-        branch moved and there is more to decide.
+        ``committed``; ``rebased`` when nothing was left to commit; ``pending`` when the branch
+        moved and more decisions are needed.
     snapshot_id : str
         The new snapshot, or the tip.
     text : str
-        One sentence for a person.
+        One sentence that reports the result.
     """
 
     status: str
@@ -60,18 +60,18 @@ def complete(
     Parameters
     ----------
     session : Session
-        With uncommitted changes.
+        A session with uncommitted changes.
     resolution : Resolution
         The decisions.
     message, metadata
-        Of the commit.
+        Message and metadata of the commit.
     progress : callable
-        Told about every stage: name, done, total.
+        Called at every stage with its name, and the numbers of stages done and in total.
 
     Raises
     ------
     IcechunkError
-        When a decision cannot be carried out, or the commit fails; the session keeps its changes.
+        When a decision cannot be applied, or the commit fails; the session keeps its changes.
     """
     if session.read_only:
         raise SessionStateError(CLOSED, ErrorKind.READ_ONLY_SESSION)
@@ -87,7 +87,8 @@ def complete(
                 "pending",
                 "",
                 f"{scan.branch} has moved to {short(scan.tip)}: "
-                f"{plural(plan.undecided, 'decision')} more. Decisions that still hold are kept.",
+                f"{plural(plan.undecided, 'decision')} more. Decisions that are still valid are "
+                "kept.",
             )
         progress("Rebasing", 1, 3)
         try:
@@ -117,15 +118,15 @@ def complete(
 
 
 def _rebase(session: Session, resolution: Resolution, scan: ConflictScan) -> None:
-    """Rebase as decided, and write what was merged cell by cell."""
+    """Rebase with the decisions, and write the merged chunks."""
     plan = scan.plan
-    # Read before the rebase, which drops our values of these chunks.
+    # Computed before the rebase, which discards our values of these chunks.
     resolution.unwritten = merges(scan.sessions, plan.merges())
     try:
         session.rebase(SeenOnly(plan.decisions(), scan.base, scan.tip))
     except BaseException:
         if session.snapshot_id == scan.base:
-            resolution.unwritten = []  # nothing was passed, and nothing dropped
+            resolution.unwritten = []  # no commit was passed; the session still has our values
         else:
             _write(session, resolution)
         raise

@@ -23,7 +23,7 @@ from icechunk_widgets.resolver.node_conflict import keys_of_merge
 
 
 class Resolution:
-    """What a resolver decides about.
+    """The conflicts of one rebase, with methods that decide them.
 
     Parameters
     ----------

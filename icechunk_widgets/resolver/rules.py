@@ -1,4 +1,4 @@
-"""Rules that decide many chunks at once: each says which chunks it takes, and decides nothing."""
+"""Rules that select many chunks for a decision."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ RULES: Final = {
     "theirs-where-close": "theirs",
     "merge-where-apart": "merge-ours",
 }
-"""What each rule decides for the chunks it takes."""
+"""The decision of each rule about the chunks that it selects."""
 SAME_REGION = "same-region"
-"""What was decided here, for the same region in every array that shares dimensions."""
+"""Copy the decisions of one array to the same region of arrays that share dimensions."""
 
 
 @dataclass(frozen=True)
 class Take:
-    """What a rule would decide.
+    """Chunks that a rule selects, and its decision.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Take:
     choice : str
         The decision.
     rows : ndarray of int64
-        Which of its chunks.
+        Its selected chunks.
     """
 
     entry: Entry
@@ -51,23 +51,23 @@ class Take:
 
 
 def search(scan: ConflictScan, entry: Entry, rule: str, limit: float = 0.0) -> ChunkSearch:
-    """Look for the undecided chunks of one array that a rule takes.
+    """Begin a search for the undecided chunks of one array that a rule selects.
 
     Parameters
     ----------
-    survey : Survey
-        The three states.
+    scan : ConflictScan
+        The conflicts, with the three states.
     entry : Entry
         A conflict of chunks.
     rule : str
         One of `RULES`.
     limit : float
-        For ``...-where-close``: the largest difference that counts as close.
+        For ``...-where-close``: the largest absolute difference that counts as close.
 
     Returns
     -------
     ChunkSearch
-        Answers 1 for a chunk that is taken.
+        With result 1 for a selected chunk.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def search(scan: ConflictScan, entry: Entry, rule: str, limit: float = 0.0) -> C
 
 
 def taken(entry: Entry, rule: str, found: ChunkSearch) -> list[Take]:
-    """What a rule takes of the chunks looked at so far."""
+    """The selected chunks among those tested so far."""
     return [Take(entry, RULES[rule], found.rows[: found.looked][found.answers == 1])]
 
 
@@ -99,8 +99,8 @@ def _test(scan: ConflictScan, entry: Entry, rule: str, limit: float) -> Callable
         one, two = numbers("ours", chunk), numbers("theirs", chunk)
         if not np.array_equal(np.isnan(one), np.isnan(two)):
             return False
-        told = difference(one, two)
-        return told is not None and told["max_abs"] <= limit
+        apart = difference(one, two)
+        return apart is not None and apart["max_abs"] <= limit
 
     if rule.endswith("close"):
         return close
@@ -114,15 +114,15 @@ def _test(scan: ConflictScan, entry: Entry, rule: str, limit: float) -> Callable
 
 
 def same_region(scan: ConflictScan, entry: Entry) -> tuple[list[Take], int]:
-    """Decide chunks of other arrays as the chunks of this one that lie over them.
+    """Select chunks of other arrays for the decision about the same region of this array.
 
-    A chunk is taken where all conflicting chunks of this array over its region, along the
-    dimensions that both arrays have, were decided alike, and none is undecided.
+    A chunk is selected if all conflicting chunks of this array in its region, along the dimensions
+    that both arrays have, have the same decision, and none is undecided.
 
     Returns
     -------
     list of Take, int
-        The chunks by array and decision, and how many chunks were looked at.
+        The chunks by array and decision, and the number of chunks tested.
     """
     found: list[Take] = []
     looked = 0
@@ -142,7 +142,7 @@ def same_region(scan: ConflictScan, entry: Entry) -> tuple[list[Take], int]:
 def _over(
     shared: list[tuple[int, int, int, int]], entry: Entry, coords: NDArray[np.uint32]
 ) -> NDArray[np.uint8]:
-    """The one decision over each chunk of another array; UNDECIDED where there is none."""
+    """The common decision for the region of each chunk of another array, or UNDECIDED."""
     if not shared or not len(coords):
         return np.full(len(coords), UNDECIDED, np.uint8)
     axes = tuple(axis for axis, *_ in shared)
@@ -152,7 +152,7 @@ def _over(
     np.minimum.at(low, place, entry.states)
     np.maximum.at(high, place, entry.states)
     for number, (_, its_axis, length, its_length) in enumerate(shared):
-        # the chunks of this array that each chunk of the other one lies under
+        # the chunks of this array in the region of each chunk of the other one
         count = int(coords[:, its_axis].max()) + 1
         its = np.arange(count, dtype=np.int64) * its_length
         first = np.minimum(its // length, low.shape[number] - 1)
@@ -190,7 +190,7 @@ def _shared(scan: ConflictScan, one: Entry, two: Entry) -> Iterator[tuple[int, i
 
 
 def apply(plan: ConflictPlan, found: list[Take]) -> int:
-    """Decide what a rule takes, in one step; returns how many chunks."""
+    """Decide the selected chunks in one step; return their number."""
     with plan.together():
         for take in found:
             if len(take.rows):
@@ -199,7 +199,7 @@ def apply(plan: ConflictPlan, found: list[Take]) -> int:
 
 
 def summary(found: list[Take], looked: int) -> dict[str, Any]:
-    """How many chunks a rule takes, by array and decision."""
+    """Number of selected chunks, by array and decision."""
     return {
         "takes": sum(len(take.rows) for take in found),
         "looked": looked,

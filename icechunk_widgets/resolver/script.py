@@ -1,4 +1,4 @@
-"""Decisions as a Python program that takes them again."""
+"""Decisions as a Python program that applies them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ def script(
     tip: str,
     merged: Sequence[tuple[str, Sequence[int], Sequence[int], str]] = (),
 ) -> str:
-    """Python text; `session` in it is the session to rebase.
+    """A program in which `session` is the session to rebase.
 
     Parameters
     ----------
     decisions : list of dict
-        As `icechunk.DecisionSolver` takes them.
+        Decisions in the form of `icechunk.DecisionSolver`.
     message : str
         Commit message.
     tip : str
         Snapshot that the decisions were made against.
     merged : sequence of (str, sequence of int, sequence of int, str)
-        Chunks to merge cell by cell, as `icechunk_widgets.arrays.merging.spread` takes them.
+        Chunks to merge, as arguments of `icechunk_widgets.arrays.merging.spread`.
     """
     before = [
         "from icechunk_widgets.arrays.merging import merges, spread, write",

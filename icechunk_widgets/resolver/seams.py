@@ -1,4 +1,4 @@
-"""Steps that a choice leaves between neighbouring chunks of different sides."""
+"""Find discontinuities between neighbouring chunks of different sides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from icechunk_widgets.resolver.outcome import side_of
 
 MOST_BORDERS = 400
 STEEP = 3.0
-"""A border is told when its mean step is so many times the mean step inside the chunks."""
+"""A border is reported when its mean step exceeds this multiple of that inside the chunks."""
 
 
 def seams(scan: ConflictScan, entry: Entry) -> dict[str, Any]:
@@ -32,16 +32,16 @@ def seams(scan: ConflictScan, entry: Entry) -> dict[str, Any]:
 
     Parameters
     ----------
-    survey : Survey
-        The three states.
+    scan : ConflictScan
+        The conflicts, with the three states.
     entry : Entry
-        A conflict of chunks; borders with undecided chunks are passed over.
+        A conflict of chunks; borders of undecided chunks are skipped.
 
     Returns
     -------
     dict
-        ``borders`` (how many were looked at), ``more`` (how many were not), and ``steep``: those
-        that stand out, steepest first, with ``chunk``, ``next``, ``axis``, ``step`` and
+        ``borders`` (number tested), ``more`` (number not tested), and ``steep``: the reported
+        borders, steepest first, with ``chunk``, ``next``, ``axis``, ``step`` and
         ``inside``.
     """
     _, cells = scan.chunk_map(entry.path)
@@ -68,7 +68,7 @@ def seams(scan: ConflictScan, entry: Entry) -> dict[str, Any]:
 
 
 def _sides(cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Where the values of every chunk will come from: OURS, BASE, a merge, or NOT_HERE (theirs)."""
+    """Side of the values of every chunk: OURS, BASE, a merge, or NOT_HERE (theirs)."""
     sides = np.full(cells.shape, NOT_HERE, np.uint8)
     sides[(cells == OURS) | (cells == ONLY_OURS)] = OURS
     for code in (BASE, *MERGES, UNDECIDED):
@@ -77,7 +77,7 @@ def _sides(cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _borders(sides: NDArray[np.uint8], axis: int) -> list[tuple[int, list[int]]]:
-    """Chunks whose next one along an axis comes from another side."""
+    """Chunks whose neighbour along an axis is from another side."""
     ahead = np.moveaxis(sides, axis, 0)
     known = (ahead[1:] != UNDECIDED) & (ahead[:-1] != UNDECIDED)
     apart = np.moveaxis(known & (ahead[1:] != ahead[:-1]), 0, axis)
@@ -97,7 +97,7 @@ def _values(
 def _steps(
     one: NDArray[np.float64], two: NDArray[np.float64], axis: int
 ) -> tuple[float | None, float | None]:
-    """Mean step across the border, and between neighbours inside both chunks."""
+    """Mean absolute step across the border, and between neighbouring cells in both chunks."""
     across = np.abs(np.take(two, 0, axis) - np.take(one, -1, axis))
     inner = [np.abs(np.diff(block, axis=axis)).reshape(-1) for block in (one, two)]
     within = np.concatenate(inner)

@@ -1,4 +1,4 @@
-"""A solver that applies decisions only to commits that somebody has looked at."""
+"""A solver that applies decisions only to commits that were displayed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from icechunk.core.ids import id_text
 
 
 class SeenOnly(ConflictSolver):
-    """Decide conflicts with the commits up to a known one; stop at conflicts with later ones.
+    """Decide conflicts with commits up to a known one; report conflicts with later ones.
 
-    A commit may arrive between looking and rebasing.  Its chunks were on nobody's screen, also
-    where an earlier commit wrote the same chunks.
+    A commit may arrive between the decision and the rebase.  The decisions do not apply to it, even
+    if an earlier commit wrote the same chunks.
 
     Parameters
     ----------
     decisions : iterable of mapping
-        As `icechunk.DecisionSolver` takes them.
+        Decisions in the form of `icechunk.DecisionSolver`.
     base, tip : str
-        Snapshot ids: what the session stands on, and the newest commit that was looked at.
+        Snapshot ids of the session's base and of the newest displayed commit.
     """
 
     def __init__(self, decisions: Iterable[Mapping[str, Any]], base: str, tip: str) -> None:
@@ -31,7 +31,7 @@ class SeenOnly(ConflictSolver):
     def solve(
         self, previous_change: Any, previous_repo: Any, current_changes: Any, current_repo: Any
     ) -> Any:
-        """Bring the changes past one commit."""
+        """Rebase the changes over one commit."""
         solver: ConflictSolver = ConflictDetector() if self._passed else self._decided
         self._passed = self._passed or id_text(previous_change.id) == self._tip
         return solver.solve(previous_change, previous_repo, current_changes, current_repo)

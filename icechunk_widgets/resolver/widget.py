@@ -19,7 +19,7 @@ from icechunk_widgets.kernel.plain import plural, short
 from icechunk_widgets.kernel.saved_page import Request
 from icechunk_widgets.kernel.widget import STATIC, BaseWidget, Reply, answers
 from icechunk_widgets.resolver import decision_file, opened, without_kernel
-from icechunk_widgets.resolver.branch_news import news
+from icechunk_widgets.resolver.branch_news import changed
 from icechunk_widgets.resolver.cell_merging import counts, listed, within
 from icechunk_widgets.resolver.conflict_scan import ConflictScan
 from icechunk_widgets.resolver.node_conflict import describe as describe_node
@@ -31,17 +31,17 @@ from icechunk_widgets.resolver.seams import seams
 
 
 class ConflictResolver(BaseWidget):
-    """See what both sides did, choose, and commit.
+    """Compare both sides of each conflict, decide, and commit.
 
-    Nothing is changed until `complete`.  The session stays usable meanwhile; should it or the
-    branch move on, `complete` looks again and asks only about what is new.
+    Nothing changes until `complete`.  The session stays usable meanwhile; if it or the branch
+    changes, `complete` finds the conflicts again and requires decisions only about new ones.
 
     Parameters
     ----------
     session : Session
         A writable session on a branch that has moved since it was opened.
     message : str
-        Commit message, when none is given at the end.
+        Commit message, unless `complete` gets one.
     metadata : dict, optional
         Commit metadata.
     **traits
@@ -54,11 +54,11 @@ class ConflictResolver(BaseWidget):
     status : str
         ``pending``, ``working``, ``rebased``, ``committed``, ``failed`` or ``cancelled``.
     undecided, total : int
-        Decisions left, and all of them.
+        Number of decisions left, and in total.
     snapshot_id : str or None
         The new snapshot, once committed.
     result : str
-        How it ended, in a sentence.
+        The result, as a sentence.
 
     Raises
     ------
@@ -97,7 +97,7 @@ class ConflictResolver(BaseWidget):
         self._worker: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._listeners: list[Callable[[ConflictResolver], None]] = []
-        self._news = ""
+        self._notified = ""
         self.snapshot_id: str | None = None
         self.result = ""
         traits.setdefault("title", "Resolve conflicts")
@@ -118,25 +118,25 @@ class ConflictResolver(BaseWidget):
 
     @property
     def conflicts(self) -> list[dict[str, Any]]:
-        """The conflicts and what is decided about them, as the view lists them."""
+        """The conflicts and their decisions, as the view lists them."""
         with self.lock:
             return self._scan.plan.rows()
 
     @property
     def decisions(self) -> list[dict[str, Any]]:
-        """What was decided, as `icechunk.DecisionSolver` takes it."""
+        """The decisions in the form of `icechunk.DecisionSolver`."""
         with self.lock:
             return self._scan.plan.decisions()
 
     @property
     def merges(self) -> list[tuple[str, list[int], Literal["ours", "theirs"]]]:
-        """Chunks merged cell by cell, which `decisions` calls theirs: path, coordinates, side."""
+        """Chunks to merge cell by cell (theirs in `decisions`): path, coordinates, side."""
         with self.lock:
             return self._scan.plan.merges()
 
     @answers("conflicts")
     def payload(self) -> dict[str, Any]:
-        """Everything the view lists."""
+        """The content of the view."""
         with self.lock:
             return {**self._scan.payload(), "message": self._message or self._default_message}
 
@@ -155,11 +155,11 @@ class ConflictResolver(BaseWidget):
         sides: list[str] | None = None,
         index: list[int] | None = None,
     ) -> Reply:
-        """Pictures of one chunk on every side, and of what it will be where that is decided."""
+        """Pictures of one chunk on every side, and of the result if it is decided."""
         scan = self._scan
-        wanted = [name for name in sides or SIDES if name in SIDES]
-        held = [scan.side(name, path) for name in wanted if name != "result"]
-        outcome = result(scan, path, chunk) if "result" in wanted else None
+        names = [name for name in sides or SIDES if name in SIDES]
+        held = [scan.side(name, path) for name in names if name != "result"]
+        outcome = result(scan, path, chunk) if "result" in names else None
         return preview(path, chunk, [*held, *([outcome] if outcome else [])], index)
 
     @answers("node_conflict")
@@ -203,9 +203,9 @@ class ConflictResolver(BaseWidget):
             Path of the node.
         choice : str or None
             ``"ours"``, ``"theirs"``, ``"base"``; for chunks also ``"merge-ours"`` and
-            ``"merge-theirs"`` (every cell from the side that changed it, and from the named one
-            where both did); for nodes also ``"merge"``, ``"custom"`` and ``"rename"``
-            where `icechunk.conflicts.CHOICES` offers them; None makes it undecided again.
+            ``"merge-theirs"`` (every cell from the side that changed it, and from the named side
+            if both did); for nodes also ``"merge"``, ``"custom"`` and ``"rename"``
+            if `icechunk.conflicts.CHOICES` offers them; None makes it undecided.
         chunks : sequence of (sequence of int), optional
             Coordinates of conflicting chunks; all by default.
         type : ConflictType or str, optional
@@ -242,13 +242,13 @@ class ConflictResolver(BaseWidget):
         return self._resolution.decide(path, type, choice, runs=runs, keys=keys, extra=extra)
 
     def undo(self) -> bool:
-        """Take back the last decision; False when there is none."""
+        """Undo the last decision; False when there is none."""
         undone = self._resolution.undo()
         self.refresh()
         return undone
 
     def redo(self) -> bool:
-        """Take a decision again that was taken back; False when there is none."""
+        """Redo the decision that was undone last; False when there is none."""
         redone = self._resolution.redo()
         self.refresh()
         return redone
@@ -293,13 +293,13 @@ class ConflictResolver(BaseWidget):
         chunks : sequence of (sequence of int), optional
             Coordinates of conflicting chunks; all that are undecided by default.
         both : str, optional
-            ``"ours"`` or ``"theirs"``: whose value a cell gets that both changed differently.
-            Without it, chunks with such cells are left as they are.
+            ``"ours"`` or ``"theirs"``: side of the cells that both changed to different values.
+            Without it, chunks with such cells stay undecided.
 
         Returns
         -------
         int
-            How many chunks were decided.
+            Number of chunks decided.
         """
         report = self._resolution.merge(path, lambda entry: listed(entry, chunks), both)
         self.refresh()
@@ -332,7 +332,7 @@ class ConflictResolver(BaseWidget):
         apply: bool = False,
         seconds: float = math.inf,
     ) -> dict[str, Any]:
-        """Which undecided chunks a rule takes, and decide them when asked to.
+        """Find the undecided chunks that a rule selects, and decide them if `apply` is set.
 
         Parameters
         ----------
@@ -341,24 +341,24 @@ class ConflictResolver(BaseWidget):
         rule : str
             One of `icechunk_widgets.resolver.rules.RULES`, or ``same-region``.
         limit : float
-            For ``...-where-close``: the largest difference that counts as close.
+            For ``...-where-close``: the largest absolute difference that counts as close.
         apply : bool
-            Decide; else only tell.
+            Decide the chunks; otherwise only report them.
         seconds : float
-            Look for so long; asked again, it goes on where it stopped, and what is applied is
-            what was found so far.
+            Search for this time; the next call with the same rule continues.  `apply` decides the
+            chunks found so far.
 
         Returns
         -------
         dict
             ``takes``, ``looked``, ``of`` and ``unreadable`` (chunks), ``parts`` by array and
-            decision; when applied, also the small state of the resolution.
+            decision; when applied, also the counts of the resolution.
         """
         return self._resolution.rule(path, rule, float(limit), apply, seconds)
 
     @answers("seams")
     def seams(self, path: str) -> dict[str, Any]:
-        """Borders between chunks of different sides that stand out, as `seams` reports them."""
+        """Borders between chunks of different sides with a large step; see `seams`."""
         with self.lock:
             scan, entry = self._scan, self._resolution.chunks_of(path)
         return seams(scan, entry)
@@ -374,17 +374,17 @@ class ConflictResolver(BaseWidget):
             return {"text": decision_file.to_text(self._scan), "name": name.replace("/", "-")}
 
     def load(self, path: str | Path) -> int:
-        """Take decisions from a file, where they still hold.
+        """Load the decisions of a file that are still valid.
 
         Parameters
         ----------
         path : str or Path
-            A file from `save`.  The session must hold what it held then.
+            A file from `save`.  The session must have the same changes as then.
 
         Returns
         -------
         int
-            How many decisions were taken.
+            Number of decisions loaded.
         """
         taken, _ = self._resolution.load(Path(path).read_text(encoding="utf-8"))
         self.refresh()
@@ -394,33 +394,33 @@ class ConflictResolver(BaseWidget):
     def _load_reply(self, text: str) -> dict[str, Any]:
         with self.lock:
             taken, total = self._resolution.load(text)
-            what = f"{taken} of {plural(total, 'decision')} in the file still hold."
+            what = f"{taken} of {plural(total, 'decision')} in the file are still valid."
             return {**self._scan.plan.summary(), "taken": taken, "notice": what}
 
-    # -- the end ---------------------------------------------------------------------------------
+    # -- completing -----------------------------------------------------------------------------
 
     def complete(self, message: str | None = None, wait: bool = True) -> str | None:
-        """Rebase as decided and commit, on a worker thread.
+        """Rebase with the decisions and commit, on a worker thread.
 
         Parameters
         ----------
         message : str, optional
-            Commit message; the one given at the start by default.
+            Commit message; by default that of the constructor.
         wait : bool
-            Return when it is done; else at once, and `status` tells.
+            Wait until it is done; otherwise return at once, and watch `status`.
 
         Returns
         -------
         str or None
-            The new snapshot (the tip when nothing of ours was left); None when not waiting.
+            The new snapshot (the tip if nothing was left to commit); None without waiting.
 
         Raises
         ------
         SessionStateError
-            Kind ``uncommitted-changes`` when decisions are missing, also when the branch moved
-            again and brought new conflicts.
+            Kind ``uncommitted-changes`` when decisions are missing, also because the branch moved
+            again with new conflicts.
         IcechunkError
-            What stopped the rebase or the commit; the session keeps its changes.
+            When the rebase or the commit fails; the session keeps its changes.
         """
         self._start(message)
         worker = self._worker
@@ -445,7 +445,7 @@ class ConflictResolver(BaseWidget):
                 raise self._incomplete()
             text = message or self._message or self._default_message
             self.status, self._failure, self.result = "working", None, ""
-            # the worker's messages belong to the cell or request that started it
+            # Messages of the worker belong to the cell or request that started it.
             context = contextvars.copy_context()
             self._worker = threading.Thread(
                 target=context.run,
@@ -477,18 +477,18 @@ class ConflictResolver(BaseWidget):
 
     @answers("look")
     def _look_reply(self) -> dict[str, Any]:
-        """Tell the views, once, when the branch or the session has moved."""
+        """Notify the views, once, that the branch or the session changed."""
         if self.status in ("pending", "failed"):
-            found = news(self.session, self._scan)
+            found = changed(self.session, self._scan)
             with self.lock:
-                told, self._news = self._news, found[0] if found else ""
-            if found and found[0] != told:
+                former, self._notified = self._notified, found[0] if found else ""
+            if found and found[0] != former:
                 self.push("moved", notice=found[1], closed=found[0] == "closed")
         return {}
 
     @answers("renew")
     def renew(self) -> dict[str, Any]:
-        """Look for new commits now; decisions whose two sides are as they were are kept."""
+        """Find the conflicts with new commits; decisions are kept where neither side changed."""
         with self.lock:
             self._check_open()
             scan = self._resolution.look_again([])
@@ -498,40 +498,40 @@ class ConflictResolver(BaseWidget):
         return {}
 
     def _fail(self, job: str, error: BaseException) -> None:
-        told = describe(error)
+        described = describe(error)
         with self.lock:
             self._failure, self.status = error, "failed"
-            self.result = f"{told['message']}. {told['hint']}" if told["hint"] else told["message"]
-        self.push("done", job=job, ok=False, error=told)
+            self.result = ". ".join(filter(None, (described["message"], described["hint"])))
+        self.push("done", job=job, ok=False, error=described)
 
     def _finish(self, job: str, outcome: Outcome) -> None:
         with self.lock:
             self.result = outcome.text
             if outcome.status != "pending":
                 self.snapshot_id = outcome.snapshot_id
-                self._tell()
+                self._notify()
             self.status = outcome.status
         if outcome.status == "pending":
             self.push("state", job=job, notice=outcome.text)
         else:
             self.push("done", job=job, ok=True, snapshot=outcome.snapshot_id, message=outcome.text)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for listener in self._listeners:
             try:
                 listener(self)
             except Exception as error:
-                # The commit stands whatever a listener makes of it.
+                # The commit is done; an exception of a listener does not change that.
                 describe(error)
 
     def when_done(self, listener: Callable[[ConflictResolver], None]) -> None:
-        """Call a function, on the worker thread, once the changes are in the branch."""
+        """Call a function on the worker thread once the changes are in the branch."""
         with self.lock:
             self._listeners.append(listener)
 
     @answers("cancel")
     def cancel(self) -> dict[str, Any]:
-        """Give up; the session keeps its changes and stays where it was."""
+        """Close the resolution; the session keeps its changes and its base."""
         with self.lock:
             self._check_open()
             self.status = "cancelled"

@@ -1,1 +1,1 @@
-"""What is shown where no widget runs: tables and PNG pictures."""
+"""HTML without scripts: tables and PNG pictures."""

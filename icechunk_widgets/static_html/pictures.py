@@ -1,4 +1,4 @@
-"""Chunk maps and values as PNG images inside HTML, for places where no script runs."""
+"""Chunk maps and chunk values as PNG images in HTML without scripts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _FIGURE = "display:inline-block;margin:4px 12px 4px 0;vertical-align:top"
 
 
 def _ramp(anchors: str) -> list[Colour]:
-    """Colours between anchors, then the one for missing values."""
+    """A colour map interpolated between anchors, then the colour of missing values."""
     points = np.array([[int(text[k : k + 2], 16) for k in (0, 2, 4)] for text in anchors.split()])
     at = np.linspace(0, len(points) - 1, _STEPS)
     channels = [np.interp(at, np.arange(len(points)), points[:, k]).round() for k in range(3)]
@@ -65,7 +65,7 @@ def _ramp(anchors: str) -> list[Colour]:
 
 
 def legend(counts: Sequence[int], colours: list[Colour], names: list[str]) -> str:
-    """The states that occur, each with its colour and how many chunks have it."""
+    """The states that occur, each with its colour and number of chunks."""
     parts = [
         '<span style="white-space:nowrap;margin-right:12px">'
         f'<span style="color:rgb{colours[i]}">■</span> {escape(names[i])} {count}</span>'
@@ -87,7 +87,7 @@ def map_picture(
     held : dict
         Geometry, as `icechunk_widgets.diff.differences.geometry` makes it.
     colours, names : list
-        Of the states.
+        Colours and names of the states.
     """
     grid = [int(count) for count in held["grid"]]
     height, width = ([1, 1, *grid])[-2:]
@@ -110,7 +110,7 @@ def map_picture(
         what = plural(len(shown), "slice")
         rest = f" of {some}" if some > len(shown) else ""
         axes = " × ".join(str(held["dims"][k] or f"axis {k}") for k in range(len(grid) - 2))
-        note = f"<div>{escape(f'{what}{rest} along {axes} with something to see')}</div>"
+        note = f"<div>{escape(f'{what}{rest} along {axes} with changes')}</div>"
     image = f'<img src="{data_url(pixels, [*colours, _GAP], len(colours))}" alt="{text}">'
     counts = np.bincount(cells, minlength=len(names)).tolist()
     return (
@@ -120,7 +120,7 @@ def map_picture(
 
 
 def _thinned(panel: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """At most 400 x 400 cells; of several in one the highest state stays."""
+    """Reduce to at most 400 x 400 cells; the highest state of merged cells is kept."""
     for axis in (0, 1):
         step = -(-panel.shape[axis] // 400)
         panel = np.maximum.reduceat(panel, np.arange(0, panel.shape[axis], step), axis=axis)
@@ -147,7 +147,7 @@ def _side_by_side(panels: list[NDArray[np.uint8]], gap: int) -> NDArray[np.uint8
 
 
 def chunk_pictures(reply: dict[str, Any], fields: Sequence[NDArray[np.float32]]) -> str:
-    """The values of one chunk on every side, and what the first two differ by.
+    """The values of one chunk on every side, and the difference of the first two.
 
     Parameters
     ----------
@@ -165,10 +165,13 @@ def chunk_pictures(reply: dict[str, Any], fields: Sequence[NDArray[np.float32]])
             fields[0] - fields[1]
         )  # fmt: skip
         reach = float(np.nanmax(np.abs(delta))) if not np.isnan(delta).all() else 0.0
-        told = f"at most {reply['difference']['max_abs']:.4g}"
+        largest = f"at most {reply['difference']['max_abs']:.4g}"
         figures.append(
             _figure(
-                _colours(delta, -reach, reach, reply["up"]), _ramp(_DIVERGING), "difference", told
+                _colours(delta, -reach, reach, reply["up"]),
+                _ramp(_DIVERGING),
+                "difference",
+                largest,
             )
         )
     where = f"Values of chunk {reply['chunk']}, from {low:.4g} to {high:.4g}"

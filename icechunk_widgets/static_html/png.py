@@ -26,7 +26,7 @@ def png(
     palette : list of (int, int, int)
         Red, green and blue, 0 to 255; at most 256 colours.
     transparent : int, optional
-        Place of the colour that lets the page through.
+        Place of the transparent colour.
     """
     height, width = indices.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)

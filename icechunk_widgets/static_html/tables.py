@@ -1,7 +1,7 @@
-"""Static HTML of the views: tables with inline styles, everything from a repository escaped.
+"""Static HTML of the views: tables with inline styles, with all repository content escaped.
 
-It stays readable in untrusted notebooks, on code hosts and after conversion, where scripts, style
-sheets and SVG are removed.
+Untrusted notebooks, code hosts and converters remove scripts, style sheets and SVG; these tables
+remain.
 """
 
 from __future__ import annotations

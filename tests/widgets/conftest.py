@@ -11,13 +11,13 @@ from tests.widgets.scenes import climate
 
 
 @pytest.fixture
-def settings_of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def empty_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
 
 
 @pytest.fixture
-def cell(capsys: pytest.CaptureFixture[str], settings_of_nobody: None) -> Cell:
+def cell(capsys: pytest.CaptureFixture[str], empty_settings: None) -> Cell:
     return Cell(capsys)
 
 

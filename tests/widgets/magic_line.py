@@ -8,7 +8,7 @@ import pytest
 
 import icechunk
 from icechunk import Session
-from icechunk_widgets.magic import UsageError, run, told
+from icechunk_widgets.magic import UsageError, error_line, run
 from icechunk_widgets.provenance import Cell as Running
 
 
@@ -36,14 +36,14 @@ class Cell:
         with pytest.raises((UsageError, icechunk.IcechunkError, ValueError, OSError)) as caught:
             run(line, self.names, lambda: self.running, show=self.below.append)
         assert self.capture.readouterr() == ("", "")
-        text = told(caught.value)
+        text = error_line(caught.value)
         assert "\n" not in text
         assert text.endswith(")")
         return caught.value
 
     def fails(self, line: str) -> str:
         """The text of the error of a line."""
-        return told(self.raises(line))
+        return error_line(self.raises(line))
 
     @property
     def session(self) -> Session:

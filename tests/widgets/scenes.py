@@ -53,7 +53,7 @@ def clash(repo: Repository) -> Session:
 
 
 def commit_value(repo: Repository, where: object, value: float, message: str) -> str:
-    """Somebody else's commit."""
+    """A commit of another session."""
     session = repo.writable_session("main")
     array(session)[where] = value
     return session.commit(message)

@@ -71,7 +71,7 @@ def test_a_repository_that_is_gone_is_listed_with_its_error(tmp_path: Path) -> N
     assert rows[1]["branches"]
 
 
-def test_hostile_names_are_only_text() -> None:
+def test_malicious_names_are_only_text() -> None:
     repo = climate()
     repo.create_branch("</script><script>alert(1)</script>", repo.lookup_branch("main"))
     names = [branch["name"] for branch in ask({"repo": repo})["repositories"][0]["branches"]]

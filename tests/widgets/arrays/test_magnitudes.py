@@ -14,8 +14,8 @@ def test_largest_difference_of_a_chunk() -> None:
     session = repo.writable_session("main")
     array(session)[0, 0, 0] += 2.5
     array(session)[:2, :3, 4:] = array(session)[:2, :3, 4:]  # written again, the same
-    told = Diff(repo, None, session).magnitudes("/SST", [[0, 0, 0], [0, 0, 1], [1, 1, 1]])
-    assert told["chunks"] == [
+    result = Diff(repo, None, session).magnitudes("/SST", [[0, 0, 0], [0, 0, 1], [1, 1, 1]])
+    assert result["chunks"] == [
         {"equal": False, "largest": pytest.approx(2.5)},
         {"equal": True, "largest": 0.0},
         {"equal": True, "largest": 0.0},
@@ -33,8 +33,8 @@ def test_chunks_without_a_counterpart() -> None:
     repo = climate()
     session = repo.writable_session("main")
     zarr.create_array(session.store, name="new", data=np.ones(4))
-    told = Diff(repo, None, session).magnitudes("/new", [[0]])
-    assert told["chunks"] == [{"equal": None, "largest": None}]
+    result = Diff(repo, None, session).magnitudes("/new", [[0]])
+    assert result["chunks"] == [{"equal": None, "largest": None}]
 
 
 def test_metadata_of_the_diff() -> None:

@@ -119,6 +119,6 @@ def test_a_look_refreshes_only_what_changed() -> None:
         assert widget.revision == 1
         widget.look()
         assert widget.revision == 1
-    commit_value(repo, 0, 4, "somebody else")
+    commit_value(repo, 0, 4, "another session")
     history.look()
     assert history.revision == 2

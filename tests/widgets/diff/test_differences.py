@@ -103,7 +103,7 @@ def test_a_session_against_its_base_and_against_another_state() -> None:
     assert by_path(comparison)["/fresh"]["change"] == "added"
 
 
-def test_labels_and_hostile_names() -> None:
+def test_labels_and_malicious_names() -> None:
     repo = climate()
     session = repo.writable_session("main")
     zarr.open_group(session.store).create_array("<script>", shape=(2,), chunks=(1,), dtype="i4")

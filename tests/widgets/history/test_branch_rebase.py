@@ -13,9 +13,9 @@ from tests.widgets.scenes import array, clash, climate, commit_value
 
 
 def verdict(repo: Repository, branch: str, onto: str = "main") -> dict[str, object]:
-    told = of_branch(repo, listing(repo), branch, onto, lambda: False)
-    assert told is not None
-    return told
+    result = of_branch(repo, listing(repo), branch, onto, lambda: False)
+    assert result is not None
+    return result
 
 
 def write(repo: Repository, branch: str, where: object, value: float) -> None:
@@ -43,15 +43,15 @@ def test_branches_that_did_not_part(repo: Repository) -> None:
 def test_clean_and_conflicting_branches(repo: Repository) -> None:
     write(repo, "dev", np.s_[:2], 1)
     write(repo, "main", np.s_[2:], 2)
-    told = verdict(repo, "dev")
-    assert (told["state"], told["ours"], told["theirs"]) == ("clean", 1, 1)
+    result = verdict(repo, "dev")
+    assert (result["state"], result["ours"], result["theirs"]) == ("clean", 1, 1)
     before = list(repo.ops_log())
     write(repo, "main", np.s_[:2, :3], 3)
     write(repo, "dev", np.s_[:, :], 4)
-    told = verdict(repo, "dev")
-    assert told["state"] == "conflicts"
-    assert told["text"] == "6 chunk conflicts with main"
-    assert told["nodes"] == [{"path": "/SST", "title": "Chunk double update", "chunks": 6}]
+    result = verdict(repo, "dev")
+    assert result["state"] == "conflicts"
+    assert result["text"] == "6 chunk conflicts with main"
+    assert result["nodes"] == [{"path": "/SST", "title": "Chunk double update", "chunks": 6}]
     assert len(list(repo.ops_log())) == len(before) + 2  # nothing but the two commits
 
 
@@ -80,14 +80,14 @@ def test_the_verdict_is_what_a_rebase_of_the_same_changes_meets(repo: Repository
         (str(c.conflict_type), c.path, len(c.conflicted_chunks or []))
         for c in session.conflicts().conflicts
     }
-    told = verdict(repo, "dev")
-    nodes = told["nodes"]
+    result = verdict(repo, "dev")
+    nodes = result["nodes"]
     assert isinstance(nodes, list)
     assert {(n["title"], n["path"], n["chunks"]) for n in nodes} == expected
     assert len(expected) >= 4
 
 
-def test_what_cannot_be_told(repo: Repository) -> None:
+def test_an_unknown_verdict(repo: Repository) -> None:
     session = repo.rearrange_session("dev")
     session.move("/X", "/lon")
     session.commit("move")
@@ -102,9 +102,9 @@ def test_sessions() -> None:
     repo = climate()
     assert of_session(repo.readonly_session("main")) is None
     session = clash(repo)
-    told = of_session(session)
-    assert told is not None
-    assert told["text"] == "2 chunk conflicts with main"
+    result = of_session(session)
+    assert result is not None
+    assert result["text"] == "2 chunk conflicts with main"
     fresh = repo.writable_session("main")
     array(fresh)[0] = 1
     assert of_session(fresh) == {
@@ -122,14 +122,14 @@ def test_the_widget_finds_out_in_the_background(repo: Repository) -> None:
     widget = History(repo, session)
     pushed: list[dict[str, object]] = []
     widget.send = lambda content, buffers=None: pushed.append(content)  # type: ignore[method-assign]
-    first = widget.rebases("main", ["dev", "same", "", "nobody"])
+    first = widget.rebases("main", ["dev", "same", "", "missing"])
     assert first["verdicts"] == {"dev": None, "same": None, "": None}
     widget._dry_runs.join(20)
-    found = {name: told for event in pushed for name, told in event["verdicts"].items()}  # type: ignore[attr-defined]
-    assert {name: told["state"] for name, told in found.items()} == {
+    found = {name: result for event in pushed for name, result in event["verdicts"].items()}  # type: ignore[attr-defined]
+    assert {name: result["state"] for name, result in found.items()} == {
         "dev": "conflicts",
         "same": "behind",
         "": "conflicts",
     }
     assert widget.rebases("main", ["dev", "same", ""])["verdicts"] == found
-    assert widget.rebases("nobody", ["dev"])["verdicts"] == {}
+    assert widget.rebases("missing", ["dev"])["verdicts"] == {}

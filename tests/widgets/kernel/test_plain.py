@@ -39,15 +39,15 @@ def test_counting() -> None:
     assert plural(2, "branch", "branches") == "2 branches"
 
 
-def test_an_error_is_told_without_its_traceback() -> None:
+def test_an_error_is_described_without_its_traceback() -> None:
     error = InvalidInputError("it is wrong; do this\n\ncontext:\n 0: trace", "bad-metadata")
     assert describe(error) == {"kind": "bad-metadata", "message": "it is wrong", "hint": "Do this"}
     assert one_line(error) == "icechunk: it is wrong; do this (bad-metadata)"
 
 
-def test_foreign_errors_are_told_too() -> None:
-    told = describe(ValueError("first\nsecond"))
-    assert told == {"kind": "error", "message": "ValueError: first", "hint": ""}
+def test_errors_of_other_libraries_are_described_too() -> None:
+    result = describe(ValueError("first\nsecond"))
+    assert result == {"kind": "error", "message": "ValueError: first", "hint": ""}
     assert describe(RuntimeError())["message"] == "RuntimeError"
 
 

@@ -25,7 +25,7 @@ from tests.widgets.scenes import array, climate, commit_value, values
 def test_from_nothing_to_a_commit(cell: Cell, tmp_path: Path) -> None:
     place = tmp_path / "with space"
     made = cell(f"init '{place}'")
-    assert "made" in repr(made)
+    assert "created" in repr(made)
     group = zarr.group(cell.names["store"])
     group.create_array("a", shape=(4,), chunks=(2,), dtype="i4")[:] = 1
     status = cell("status")
@@ -97,7 +97,7 @@ def test_a_new_branch_takes_the_changes_along(with_data: Cell) -> None:
     cell("status")
     held, session = array(cell.session), cell.session
     held[0] = 1
-    assert "come along" in repr(cell("checkout -b dev"))
+    assert "with the uncommitted changes" in repr(cell("checkout -b dev"))
     assert cell.session is session
     assert cell.names["store"].session == session
     held[1] = 2  # arrays that are open go on
@@ -193,7 +193,9 @@ def test_without_conflicts_the_resolver_says_so(with_data: Cell) -> None:
     commit_value(cell.names["repo"], np.s_[:2], -1, "theirs")
     assert "nothing conflicts; complete the resolver," in (line := cell.fails("commit mine"))
     assert "--rebase" in line
-    cell.fails("commit again")  # no decision is pending: it is tried anew, by a new message
+    cell.fails(
+        "commit again"
+    )  # no decision is pending: the commit is tried again with the new message
     (resolver,) = cell.below
     assert resolver.payload()["message"] == "again"
     assert resolver.complete() == cell.names["repo"].lookup_branch("main")
@@ -219,7 +221,7 @@ def test_what_one_side_for_all_cannot_settle(with_data: Cell) -> None:
     other.commit("attributes")
     line = cell.fails("commit mine --ours")
     (resolver,) = cell.below
-    assert "what is left conflicts" in line
+    assert "conflicts remain" in line
     assert "with --ours" not in line
     assert "ZarrMetadataDoubleUpdate" in {item["type"] for item in resolver.conflicts}
 
@@ -291,7 +293,7 @@ def test_without_a_repository(cell: Cell) -> None:
     assert "several repositories" in cell.fails("log")
     del cell.names["two"]
     assert len(cell("log")) == 2
-    assert "made" in repr(cell("init memory"))
+    assert "created" in repr(cell("init memory"))
 
 
 def test_repositories_and_storages_by_variable(cell: Cell) -> None:
@@ -383,7 +385,7 @@ def test_what_the_shell_command_has_too(with_data: Cell) -> None:
     assert "(usage)" in cell.fails("diff --chunks")
 
 
-def test_what_loses_something_waits_for_a_yes(with_data: Cell) -> None:
+def test_commands_that_discard_data_need_yes(with_data: Cell) -> None:
     cell = with_data
     repo = cell.names["repo"]
     cell("checkout -b dev")

@@ -206,14 +206,14 @@ def test_a_cell_that_changes_nothing_fails(notebook: Notebook) -> None:
 def test_a_cell_that_commits_by_itself(notebook: Notebook) -> None:
     assert notebook(f"%%icechunk commit outer\n{WRITE}\n%icechunk commit inner").success
     assert notebook.messages()[0] == "inner"
-    assert "by itself" in notebook.err
+    assert "the cell itself committed" in notebook.err
     more = "%icechunk commit inner\narray(session)[1] = 5"
     done = notebook(f"%%icechunk commit outer\n{WRITE}8\n{more}")
-    assert "what it changed after that is not committed" in str(done.error_in_exec)
+    assert "made further changes after that" in str(done.error_in_exec)
     notebook("%icechunk discard")
     done = notebook(f"%%icechunk commit outer\n{WRITE}\n%icechunk commit more\n1 / 0")
     assert not done.success
-    assert "stays" in notebook.err
+    assert "which is kept" in notebook.err
     assert notebook.messages()[0] == "more"
 
 

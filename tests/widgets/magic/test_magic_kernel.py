@@ -86,9 +86,9 @@ def test_output_result_and_commit_in_order(client: Client) -> None:
     assert client.outputs[1][1] == "'last'"
     count = client.execution_count
     assert "committed" in client.outputs[2][1]
-    told = client.value("x = %icechunk show\nx.metadata['provenance']")
-    assert "'notebook': 'story.ipynb'" in told
-    assert f"'execution_count': {count}" in told
+    result = client.value("x = %icechunk show\nx.metadata['provenance']")
+    assert "'notebook': 'story.ipynb'" in result
+    assert f"'execution_count': {count}" in result
 
 
 def test_a_failing_cell(client: Client) -> None:

@@ -88,7 +88,7 @@ def test_completion(with_data: Cell) -> None:
 
 
 def test_enable_shows_widgets() -> None:
-    with pytest.raises(RuntimeError, match="no IPython"):
+    with pytest.raises(RuntimeError, match="IPython is not running"):
         enable()
     ip = InteractiveShell()
     enable(ip)

@@ -110,7 +110,7 @@ def test_cancelling_it_keeps_the_changes_and_ends_it(pending: Any) -> None:
     assert cell("solve") is resolver
     resolver.cancel()
     assert cell.session.has_uncommitted_changes
-    assert "come along" in repr(cell("checkout -b mine"))
+    assert "with the uncommitted changes" in repr(cell("checkout -b mine"))
     cell("commit mine")
 
 

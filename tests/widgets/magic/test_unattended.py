@@ -1,4 +1,4 @@
-"""What did not happen stops runs that nobody watches: nbclient, nbconvert, papermill, scripts."""
+"""Failed commands stop unattended runs: nbclient, nbconvert, papermill, scripts."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_only_what_is_offered_can_be_chosen() -> None:
     with pytest.raises(InvalidInputError, match="'ours' or 'theirs'"):
         plan.decide(plan.entries[0], "base")
     moves = ConflictPlan([node(ConflictType.MoveOperationCannotBeRebased, "")])
-    with pytest.raises(InvalidInputError, match="nothing can"):
+    with pytest.raises(InvalidInputError, match="no choices"):
         moves.decide(moves.entries[0], "theirs")
     assert moves.undecided == 1
 

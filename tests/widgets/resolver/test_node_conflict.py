@@ -26,10 +26,10 @@ def retitled() -> tuple[Repository, Session]:
 KIND = "ZarrMetadataDoubleUpdate"
 
 
-def test_keys_are_told_with_who_changed_them() -> None:
+def test_keys_are_listed_with_the_side_that_changed_them() -> None:
     _, mine = retitled()
-    told = Watched(mine).ask("node_conflict", path="/SST", type=KIND)
-    rows = {row["key"]: row for row in told["rows"]}
+    result = Watched(mine).ask("node_conflict", path="/SST", type=KIND)
+    rows = {row["key"]: row for row in result["rows"]}
     assert rows["attributes.units"] == {
         "pointer": "/attributes/units",
         "key": "attributes.units",
@@ -40,8 +40,8 @@ def test_keys_are_told_with_who_changed_them() -> None:
     }
     assert rows["attributes.by <me>"]["changed_by"] == "ours"
     assert rows["attributes.theirs"]["changed_by"] == "theirs"
-    assert (told["merge"], told["rename"]) == (True, False)
-    assert told["facts"] == ["I changed its metadata.", "They changed its metadata."]
+    assert (result["merge"], result["rename"]) == (True, False)
+    assert result["facts"] == ["I changed its metadata.", "They changed its metadata."]
 
 
 def test_a_merge_of_keys_is_what_is_committed(tmp_path: Any) -> None:
@@ -51,8 +51,10 @@ def test_a_merge_of_keys_is_what_is_committed(tmp_path: Any) -> None:
         "decide", path="/SST", type=KIND, choice="merge", keys={"/attributes/units": "theirs"}
     )
     assert small["undecided"] == 0
-    told = resolver.ask("node_conflict", path="/SST", type=KIND)
-    assert [row["choice"] for row in told["rows"] if row["key"] == "attributes.units"] == ["theirs"]
+    result = resolver.ask("node_conflict", path="/SST", type=KIND)
+    assert [row["choice"] for row in result["rows"] if row["key"] == "attributes.units"] == [
+        "theirs"
+    ]
 
     resolver.save(tmp_path / "decisions.json")
     resolver.undo()
@@ -90,29 +92,29 @@ def test_the_same_name_twice_can_be_kept_under_another() -> None:
     other.commit("theirs")
     resolver = Watched(mine)
     kind = "NewNodeConflictsWithExistingNode"
-    told = resolver.ask("node_conflict", path="/new", type=kind)
-    assert (told["rename"], told["new_path"], told["merge"]) == (True, "/new-3", False)
-    assert told["facts"][0] == "I wrote 1 chunk of it."
-    resolver.ask("decide", path="/new", type=kind, choice="rename", new_path=told["new_path"])
+    result = resolver.ask("node_conflict", path="/new", type=kind)
+    assert (result["rename"], result["new_path"], result["merge"]) == (True, "/new-3", False)
+    assert result["facts"][0] == "I wrote 1 chunk of it."
+    resolver.ask("decide", path="/new", type=kind, choice="rename", new_path=result["new_path"])
     resolver.complete("both")
     root = zarr.open_group(repo.readonly_session("main").store, mode="r")
     assert [root["new"][0], root["new-3"][0]] == [2, 1]
 
 
-def test_what_a_deletion_would_lose_is_told() -> None:
+def test_what_a_deletion_would_discard_is_listed() -> None:
     repo = climate()
     mine = repo.writable_session("main")
     del zarr.open_group(mine.store)["SST"]
     other = repo.writable_session("main")
     array(other)[:2] = 5
     other.commit("theirs")
-    told = Watched(mine).ask("node_conflict", path="/SST", type="DeleteOfUpdatedArray")
-    assert told["facts"] == [
+    result = Watched(mine).ask("node_conflict", path="/SST", type="DeleteOfUpdatedArray")
+    assert result["facts"] == [
         "I deleted it.",
         "They wrote 4 chunks of it.",
-        "Mine deletes it with what they wrote; theirs brings it back.",
+        "Mine deletes it with what they wrote; theirs restores it.",
     ]
-    assert told["rows"] == []
+    assert result["rows"] == []
 
 
 def test_decisions_about_metadata_do_not_outlive_it(tmp_path: Any) -> None:

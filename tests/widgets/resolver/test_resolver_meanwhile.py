@@ -1,4 +1,4 @@
-"""What changes while somebody is deciding: asked about again, and nothing else."""
+"""Changes while a resolver is open: only decisions about them are made again."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_decision_that_uncovers_another_conflict() -> None:
     assert tip["g"].attrs["n"] == 3
 
 
-def test_a_session_that_somebody_committed_meanwhile() -> None:
+def test_a_session_that_was_committed_meanwhile() -> None:
     repo = climate()
     mine = clash(repo)
     resolver = Watched(mine)

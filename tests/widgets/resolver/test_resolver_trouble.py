@@ -69,7 +69,7 @@ def test_rules_and_merges_pass_over_damaged_chunks(tmp_path: Path) -> None:
     assert (merged["merged"], merged["left"], merged["unreadable"]) == (0, 0, 2)
     assert resolver.ask("merge", path="/SST", both="ours")["result"]["merged"] == 0
     error = resolver.ask("cells", path="/SST", chunk=[0, 0, 1])["error"]
-    assert error["hint"] == "Decide it without its values, or write it again"
+    assert error["hint"] == "Decide it without its values, or write the chunk again"
     assert "SST" in resolver.static_html()
     resolver.decide("/SST", "theirs")
     resolver.complete("theirs are whole")
@@ -93,7 +93,7 @@ def test_a_repository_that_vanished(tmp_path: Path) -> None:
     assert resolver.undo()
 
 
-def test_a_session_committed_elsewhere_is_told_of_before_completing() -> None:
+def test_a_session_committed_elsewhere_is_reported_before_completing() -> None:
     mine = clash(climate())
     resolver = Watched(mine)
     resolver.decide("/SST", "ours")

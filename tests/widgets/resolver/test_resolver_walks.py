@@ -1,4 +1,4 @@
-"""Whatever somebody clicks: what is applied is what was shown, and what the program does."""
+"""Random clicks: the result equals what was displayed, and what the script does."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_merged_chunks_are_committed() -> None:
     np.testing.assert_array_equal(values(repo), expected)
 
 
-def test_the_browser_is_told_what_is_left() -> None:
+def test_the_browser_gets_what_is_left() -> None:
     _, mine = apart()
     resolver = ConflictResolver(mine)
     assert ask(resolver, "cells", path="/SST", chunk=[1, 0, 0]) == {
@@ -110,7 +110,7 @@ def test_values_survive_a_branch_that_moves_again() -> None:
     assert after[2, 0, :3].tolist() == [-1, -1, -2]
 
 
-def test_rules_tell_before_they_take() -> None:
+def test_rules_report_before_they_decide() -> None:
     repo = climate()
     mine, other = repo.writable_session("main"), repo.writable_session("main")
     array(mine)[:, :3] = np.nan
@@ -183,7 +183,7 @@ def test_a_file_decides_nothing_that_changed_since() -> None:
     other.commit("later")
     second = ConflictResolver(mine)
     told = ask(second, "load", text=text)
-    assert told["notice"] == "1 of 2 decisions in the file still hold."
+    assert told["notice"] == "1 of 2 decisions in the file are still valid."
     assert second.undecided == 1
 
 
@@ -195,7 +195,7 @@ def test_other_files_are_refused(text: str) -> None:
     assert "not a file of decisions" in reply["error"]["message"]
 
 
-def test_hostile_files_decide_nothing() -> None:
+def test_malicious_files_decide_nothing() -> None:
     resolver = ConflictResolver(clash(climate()))
     text = json.loads(ask(resolver, "save")["text"])
     text["decisions"] = [

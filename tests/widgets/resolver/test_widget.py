@@ -239,7 +239,7 @@ def test_the_script_takes_the_same_decisions() -> None:
     assert next(iter(repo.ancestry(branch="main"))).message == "scripted"
 
 
-def test_hostile_names_are_escaped_without_a_kernel() -> None:
+def test_malicious_names_are_escaped_without_a_kernel() -> None:
     repo = climate()
     session = repo.writable_session("main")
     bad = zarr.open_group(session.store).create_array(
