@@ -54,14 +54,9 @@ EXEMPT = {"scripts/words.py", "tests/architecture/test_words.py"}
 NOT_YET = (
     "benchmarks/",
     "examples/",
-    "icechunk/repository/",
-    "icechunk/store/",
     "icechunk/testing/",
     "jupyterlab_extension/",
     "tests/lab/",
-    "tests/repository/",
-    "tests/session/",
-    "tests/store/",
 )
 CHECKED = (".py", ".pyi", ".ts", ".md")
 _TS_TEXT = re.compile(

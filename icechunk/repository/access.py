@@ -1,4 +1,4 @@
-"""Which virtual chunks a handle may read: containers checked, credentials matched to them."""
+"""Check virtual chunk containers, and match credentials to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from icechunk.storage.kinds import kind_of, wrapped
 
 
 def check_containers(config: RepositoryConfig) -> None:
-    """Refuse a configuration with a virtual chunk container that cannot work.
+    """Refuse a configuration with an invalid virtual chunk container.
 
     Raises
     ------
@@ -31,21 +31,21 @@ def authorisation(
     access: Mapping[str, Any] | None,
     by_name: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Credentials of the containers that may be read, by URL prefix.
+    """Credentials of the virtual chunk containers that may be read, by URL prefix.
 
     Parameters
     ----------
     config : RepositoryConfig
-        The configuration in force, with the containers.
+        Effective configuration, with the containers.
     access : mapping, optional
-        Credentials by URL prefix, or by the name of a container; others are kept.
+        Credentials by URL prefix or by the name of a container; unknown keys are kept.
     by_name : mapping, optional
-        The same by the container's name, as early versions had it; also unwrapped credentials.
+        Credentials by the name of a container, as in early versions; also unwrapped credentials.
 
     Raises
     ------
     TypeError
-        For a value that is no `Credentials`.
+        For a value that is not a `Credentials`.
     StorageError
         Kind ``storage-other`` for credentials of another kind of store.
     """

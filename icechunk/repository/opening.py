@@ -76,7 +76,7 @@ def check_storage(storage: object) -> None:
 def check_arguments(
     storage: object, config: RepositoryConfig | None, attribution: Attribution | None
 ) -> None:
-    """Refuse what no handle can be made of, before anything is asked of the storage."""
+    """Raise for invalid arguments before the first request to the storage."""
     check_storage(storage)
     if config is not None:
         expect("config", config, RepositoryConfig)
@@ -86,7 +86,7 @@ def check_arguments(
 
 
 def version_to_write(given: SpecVersion | int | None) -> int:
-    """Format version to write."""
+    """Format version to write, from an argument of `Repository.create`."""
     try:
         version = 2 if given is None else operator.index(given)
     except TypeError:
@@ -100,6 +100,6 @@ def version_to_write(given: SpecVersion | int | None) -> int:
 
 
 def _with_storage_defaults(config: RepositoryConfig | None, storage: Storage) -> RepositoryConfig:
-    """A configuration whose storage part says what this storage does by default."""
+    """Fill in the default storage settings of a storage where the configuration has none."""
     defaults = RepositoryConfig(storage=storage.default_settings())
     return defaults if config is None else defaults.merge(config)

@@ -1,4 +1,4 @@
-"""Changes of refs whose callers did not get to know whether they were made."""
+"""Repeated changes of refs after calls whose outcome did not reach the caller."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from icechunk.core.errors import IcechunkError, StorageError
 from icechunk.core.locks import guarded
 
 Change = tuple[str, ...]
-"""What was asked for: the name of the method and its arguments."""
+"""The name of the method and its arguments."""
 
 
 class Unanswered:
     """The interrupted and cancelled calls of one handle, so that they can be repeated.
 
-    An interrupt may arrive after the change was made: the same call made again would then be
-    refused because of itself.
+    An interrupt may arrive after the repository was changed. Without this record, repeating the
+    call would fail: the branch that it creates exists already.
     """
 
     def __init__(self) -> None:
         self._calls: dict[Change, Answer] = {}
 
     def make(self, change: Change, make: Callable[[], None], is_made: Callable[[], bool]) -> None:
-        """Make a change, unless a call whose outcome nobody knows has made it.
+        """Make a change, unless an earlier call whose outcome did not arrive has made it.
 
         Parameters
         ----------
         change : tuple of str
-            Names the change.
+            Identifies the change.
         make : callable
-            Makes it, or raises.
+            Makes the change, or raises.
         is_made : callable
-            Whether the repository is as the change leaves it; asked when `make` raises after an
-            unanswered call for the same change.
+            Whether the change is in effect; called when `make` raises after an unanswered call
+            for the same change.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Upgrade a repository to the newest format, and retire the handles of the old one."""
+"""Upgrade a repository to the newest format version, and invalidate the old handle."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ def upgrade_icechunk_repository(
     delete_unused_v1_files: bool = True,
     prefetch_concurrency: int | None = None,
 ) -> Repository:
-    """Turn a repository of format version 1 into one of version 2, in place.
+    """Upgrade a repository from format version 1 to version 2, in place.
 
-    Data, snapshots and their ids stay as they are; branches, tags and configuration move into one
-    object, and an operations log is made up from them.  Nobody may write to the repository
-    meanwhile.  If this is killed, the repository is one of version 1 or of version 2 with unused
-    files left; calling it again continues.
+    Data, snapshots and their ids are not changed. Branches, tags and configuration move into the
+    ``repo`` object, with an operations log derived from them. No process may write to the
+    repository during the upgrade. When it is killed, the repository has version 1, or version 2
+    with unused files left; call this function again to continue.
 
     Parameters
     ----------
     repo : Repository
-        A handle on it; unusable afterwards, except after a dry run.
+        Handle on the repository; unusable afterwards, except after a dry run.
     dry_run : bool
-        Check that it can be done, without writing.
+        Check that the upgrade is possible, without writing.
     delete_unused_v1_files : bool
-        Remove the refs and the configuration file of version 1 in the end.
+        Delete the refs and the configuration file of version 1 at the end.
     prefetch_concurrency : int, optional
-        Snapshot files fetched at once where the storage is slow.
+        Number of snapshot files fetched at once from remote storage.
 
     Returns
     -------
     Repository
-        Handle on the upgraded repository, with the configuration of the old one.
+        Handle on the upgraded repository, with the same configuration.
 
     Raises
     ------
     SessionStateError
         Kind ``invalid-repository-migration`` when the repository has version 2 already.
     FormatError
-        When a ref points to a snapshot that does not exist, or history is damaged.
+        When a ref points to a snapshot that does not exist, or the history is damaged.
     """
-    from icechunk.maintenance.migrate import upgrade  # loaded when it is asked for
+    from icechunk.maintenance.migrate import upgrade
 
     ctx, attribution = repo._ctx, repo._attribution
     was_old = ctx.ref_store.spec_version == 1
@@ -60,8 +60,9 @@ def upgrade_icechunk_repository(
         return Repository(ctx, attribution)
     if was_old:
         repo.__class__ = _Retired
-    # Nothing may fail from here on: the repository is upgraded. What the old handle holds was
-    # checked when it was opened; what early versions stored would not pass the checks of today.
+    # The repository is upgraded, so nothing may fail from here on. The configuration of the old
+    # handle was checked when it was opened; it is not checked again, since configurations stored by
+    # early versions would not pass.
     fresh = make_context(
         ctx.storage,
         ctx.config,
@@ -74,7 +75,7 @@ def upgrade_icechunk_repository(
 
 
 class _Retired(Repository):
-    """A handle on a repository that has become something else."""
+    """A handle that became unusable because its repository was upgraded."""
 
     def __getattribute__(self, name: str) -> Any:
         if name == "__class__":

@@ -1,10 +1,10 @@
-"""A Zarr codec pipeline that moves all chunks of a selection in one go, when asked for.
+"""An optional Zarr codec pipeline that reads and writes all chunks of a selection at once.
 
-Zarr's own pipeline runs several asyncio tasks per chunk, which costs more than a local read. This
-one reads and writes the chunks of an Icechunk session whose storage answers in microseconds in
-plain calls: uncompressed chunks straight into the caller's memory, others through the codecs'
-synchronous methods, long selections on several threads. Everything else (other stores, remote
-storage, shards, chunks written in part) is left to Zarr's pipeline, which this one extends.
+Zarr's own pipeline runs several asyncio tasks per chunk, which takes longer than a local read. This
+one uses plain calls for sessions on local and in-memory storage: uncompressed chunks are read into
+the memory of the caller, other chunks go through the synchronous methods of their codecs, and long
+selections run on several threads. Everything else (other stores, remote storage, shards, chunks
+written in part) is left to Zarr's pipeline, which this one extends.
 """
 
 from __future__ import annotations
@@ -30,25 +30,26 @@ from icechunk.spec.manifest.chunk_table import Location
 from icechunk.store.zarr_store import IcechunkStore
 
 Item = tuple[Any, ArraySpec, Any, Any, bool]
-"""Byte getter or setter, specification, part of the chunk, part of the array, whole chunk?"""
+"""Byte getter or setter, array spec, selection in the chunk and in the array, is whole chunk."""
 
 T = TypeVar("T")
 
 _WIDTH = min(os.cpu_count() or 1, 8)
-_ALONE = 16  # chunks that a thread should have to itself, or it is not worth waking
+_ALONE = 16  # fewest chunks per thread: with less work, starting the thread takes longer
 
-# Measured with warm local files: waking a thread costs as much as copying 512 KiB; two threads read
-# no faster than one below 128 KiB per chunk, and never write a pack faster. With codecs they do.
+# Measured with local files in the page cache: waking a thread takes as long as copying 512 KiB. Two
+# threads read chunks below 128 KiB no faster than one, and never write a pack faster. With codecs,
+# two threads are faster.
 _AT_ONCE = 512 * 1024
 _SMALL_CHUNK = 128 * 1024
 
 
 def fast_pipeline(enabled: bool = True) -> Any:
-    """Move chunks faster, in arrays that are opened from here on.
+    """Use a faster codec pipeline for arrays that are opened afterwards.
 
     Sets Zarr's option ``codec_pipeline.path`` to a pipeline that reads and writes the chunks of
-    sessions on local and in-memory storage without a task per chunk. Results are the same; other
-    stores are served by Zarr's pipeline as before.
+    sessions on local and in-memory storage without a task per chunk. Results are the same. Arrays
+    in other stores keep using Zarr's pipeline.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def fast_pipeline(enabled: bool = True) -> Any:
     Returns
     -------
     context manager
-        Restores the option when used in a ``with`` statement; may be ignored.
+        Restores the option at the end of a ``with`` statement; it need not be used.
 
     Examples
     --------
@@ -71,11 +72,11 @@ def fast_pipeline(enabled: bool = True) -> Any:
 
 
 class IcechunkPipeline(BatchedCodecPipeline):
-    """Zarr's default pipeline with a direct way to the chunks of local sessions."""
+    """Zarr's default pipeline, with synchronous reads and writes for sessions on local storage."""
 
     @cached_property
     def _is_synchronous(self) -> bool:
-        """Whether the chain ends in plain bytes and all of it can run in any thread."""
+        """Whether chunks are encoded as plain bytes by codecs that can run in any thread."""
         return type(self.array_bytes_codec) is BytesCodec and all(
             hasattr(codec, "_decode_sync")
             and hasattr(codec, "_encode_sync")
@@ -85,16 +86,16 @@ class IcechunkPipeline(BatchedCodecPipeline):
 
     @property
     def _is_coded(self) -> bool:
-        """Whether chunks are computed with, or else only moved."""
+        """Whether chunks are transformed or compressed, not only copied."""
         return bool(self.array_array_codecs or self.bytes_bytes_codecs)
 
     def _is_small(self, batch: list[Item]) -> bool:
-        """Whether a batch is done faster at once than in another thread."""
+        """Whether a batch takes less time than starting a thread for it."""
         limit = INLINE_READ_LIMIT if self._is_coded else _AT_ONCE
         return len(batch) * _nbytes(batch[0][1]) <= limit
 
     def _store_of(self, batch: list[Item], data: NDBuffer) -> IcechunkStore | None:
-        """The store to move a batch of chunks from or to directly; None leaves it to Zarr."""
+        """Store of a batch that this pipeline handles itself; None leaves the batch to Zarr."""
         if not batch or not self._is_synchronous or type(data) is not cpu.NDBuffer:
             return None
         place, spec = batch[0][0], batch[0][1]
@@ -102,7 +103,7 @@ class IcechunkPipeline(BatchedCodecPipeline):
             return None
         plain = spec.fill_value is not None and issubclass(spec.prototype.buffer, cpu.Buffer)
         store: IcechunkStore = place.store
-        # Chunks that are far away are found out one by one, in `_locate`.
+        # Remote virtual chunks can be in a local repository; `_locate` looks for them.
         return store if plain and store._transaction.ctx.storage.blocking_ok else None
 
     # -- reading ---------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ class IcechunkPipeline(BatchedCodecPipeline):
     async def read(
         self, batch_info: Iterable[Any], out: NDBuffer, drop_axes: tuple[int, ...] = ()
     ) -> Any:
-        """Read chunks, decode them and put the selected parts in their places."""
+        """Read and decode chunks, and copy the selected parts into `out`."""
         batch: list[Item] = list(batch_info)
         store = self._store_of(batch, out)
         if store is not None:
@@ -131,7 +132,7 @@ class IcechunkPipeline(BatchedCodecPipeline):
         drop_axes: tuple[int, ...],
         may_load: bool,
     ) -> list[bool] | None:
-        """Read a batch; None, with nothing done, when some chunk cannot be had directly."""
+        """Read a batch; None, with nothing read, when a chunk needs Zarr's pipeline."""
         places = _locate(store, batch, may_load)
         if places is None:
             return None
@@ -161,9 +162,9 @@ class IcechunkPipeline(BatchedCodecPipeline):
         return _each(one, list(zip(batch, places, strict=True)), threads)
 
     def _stored_dtype(self, spec: ArraySpec) -> np.dtype[Any] | None:
-        """Data type of the stored bytes where they are the array itself, None where they are not.
+        """Data type of the stored bytes when they are the plain array, else None.
 
-        Numbers and times only: Zarr has rules of its own for text and structures.
+        Only numbers and times are plain: Zarr encodes text and structures in its own way.
         """
         codec = self.array_bytes_codec
         dtype = spec.dtype.to_native_dtype()
@@ -173,7 +174,7 @@ class IcechunkPipeline(BatchedCodecPipeline):
         return dtype if endian is None else dtype.newbyteorder(getattr(endian, "value", endian))
 
     def _decode(self, data: Buffer, spec: ArraySpec) -> NDBuffer:
-        """Run one chunk through the chain, backwards."""
+        """Decode one chunk: the codecs in reverse order."""
         specs = []
         for codec in self.array_array_codecs:
             specs.append(spec)
@@ -190,7 +191,7 @@ class IcechunkPipeline(BatchedCodecPipeline):
     async def write(
         self, batch_info: Iterable[Any], value: NDBuffer, drop_axes: tuple[int, ...] = ()
     ) -> None:
-        """Cut values into chunks, encode and store them."""
+        """Split values into chunks, encode them and store them."""
         batch: list[Item] = list(batch_info)
         store = None if drop_axes or value.shape == () else self._store_of(batch, value)
         if store is not None and value.dtype == batch[0][1].dtype.to_native_dtype():
@@ -207,7 +208,7 @@ class IcechunkPipeline(BatchedCodecPipeline):
             await super().write(batch, value, drop_axes)
 
     def _write(self, store: IcechunkStore, value: NDBuffer, item: Item) -> None:
-        """Store one chunk that is given whole; one full of the fill value is absent instead."""
+        """Store a whole chunk; delete it instead when it only contains the fill value."""
         place, spec, _, outer, _ = item
         chunk = value[outer]
         skip = not spec.config.write_empty_chunks and _is_empty(chunk, spec.fill_value)
@@ -218,7 +219,7 @@ class IcechunkPipeline(BatchedCodecPipeline):
             store.set_sync(place.path, data)
 
     def _encode(self, chunk: NDBuffer, spec: ArraySpec) -> Buffer | None:
-        """Run one chunk through the chain; None when a codec drops it."""
+        """Encode one chunk; None when a codec returns None for it."""
         data: Any = chunk
         for codec in self:
             data = _sync(codec)._encode_sync(data, spec)
@@ -230,7 +231,7 @@ class IcechunkPipeline(BatchedCodecPipeline):
 
 
 def _sync(codec: Any) -> Any:
-    """A codec whose synchronous methods are known to be there."""
+    """A codec whose synchronous methods `_is_synchronous` has checked (for type checkers)."""
     return codec
 
 
@@ -242,9 +243,9 @@ def _nbytes(spec: ArraySpec) -> int:
 def _locate(
     store: IcechunkStore, batch: list[Item], may_load: bool
 ) -> list[Location | None] | None:
-    """Where the chunks of a batch are; None when one of them is not among the local ones.
+    """Locations of the chunks of a batch; None when one of them is not local.
 
-    Without `may_load` a manifest that is not in memory is a reason too.
+    Without `may_load`, also None when a manifest is not in memory.
     """
     places: list[Location | None] = []
     for item in batch:
@@ -259,7 +260,7 @@ def _locate(
 
 
 def _memory(array: np.ndarray[Any, Any], outer: Any) -> np.ndarray[Any, Any] | None:
-    """Part of an array as one run of its memory, None where it is none."""
+    """Selected part of an array if it is contiguous in memory, else None."""
     if not isinstance(outer, tuple) or not outer or not all(type(i) is slice for i in outer):
         return None
     target: np.ndarray[Any, Any] = array[outer]
@@ -267,16 +268,16 @@ def _memory(array: np.ndarray[Any, Any], outer: Any) -> np.ndarray[Any, Any] | N
 
 
 def _start(inner: Any, shape: tuple[int, ...], size: int) -> int | None:
-    """First element of a part of a chunk that is one run of elements, None where it is none.
+    """Index of the first element of a selection that is contiguous in the chunk, else None.
 
     Parameters
     ----------
     inner : tuple of int or slice
-        The part; anything else, and steps, are no run.
+        Selection in the chunk; other types and steps are not contiguous.
     shape : tuple of int
-        Of the chunk, stored in C order.
+        Shape of the chunk, which is stored in C order.
     size : int
-        Elements that the part must have.
+        Number of elements that the selection must have.
     """
     if not isinstance(inner, tuple) or len(inner) != len(shape):
         return None
@@ -298,12 +299,12 @@ def _start(inner: Any, shape: tuple[int, ...], size: int) -> int | None:
 
 
 def _is_whole(item: Item, value: NDBuffer) -> bool:
-    """Whether the values for a chunk are all of it."""
+    """Whether a chunk is written as a whole."""
     return item[4] and value[item[3]].shape == item[1].shape
 
 
 def _is_empty(chunk: NDBuffer, fill: Any) -> bool:
-    """Whether a chunk is full of the fill value; mostly its first element tells."""
+    """Whether a chunk only contains the fill value; compares its first element first."""
     first = chunk.as_numpy_array().flat[0]
     if chunk.dtype.kind in "biuf" and first == first and first != fill:
         return False
@@ -311,7 +312,7 @@ def _is_empty(chunk: NDBuffer, fill: Any) -> bool:
 
 
 def _each(one: Callable[[Any], T], jobs: list[Any], threads: int) -> list[T]:
-    """Do all jobs, on several threads when they are many."""
+    """Run a function on all jobs, on several threads when there are many."""
     width = min(threads, len(jobs) // _ALONE)
     if width < 2:
         return [one(job) for job in jobs]

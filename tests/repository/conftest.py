@@ -1,4 +1,4 @@
-"""A server for repositories in a bucket."""
+"""Fixture of an S3 server for repositories in a bucket."""
 
 from tests.servers.fixtures import moto
 

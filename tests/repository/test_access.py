@@ -1,4 +1,4 @@
-"""What `Repository` checks of virtual chunk containers and their credentials."""
+"""Checks of virtual chunk containers and their credentials by `Repository`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forks against a model: what is merged holds every side's change, or is refused."""
+"""Merges of forks, compared with a model: all changes are kept, or the merge is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZE = 4
 
 @dataclass
 class Node:
-    """A node of the model; `stamps` tell when a cell was last written or removed."""
+    """A node of the model; `stamps` are the times when cells were last written or removed."""
 
     uid: int
     attrs: dict[str, int] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Node:
     stamps: dict[int, int] = field(default_factory=dict)
 
     def changed(self, former: Node) -> bool:
-        """Whether anything is not as it was."""
+        """Whether the node changed."""
         now, then = ((n.attrs, n.size, n.stamps) for n in (self, former))
         return now != then
 
@@ -45,7 +45,7 @@ def below(state: State, path: str) -> list[str]:
 
 
 class Side:
-    """A session, and what it should hold."""
+    """A session and its expected content."""
 
     def __init__(self, session: icechunk.Session, state: State) -> None:
         self.session = session
@@ -115,7 +115,7 @@ class Side:
 
 
 def seen(session: icechunk.Session) -> dict[str, Any]:
-    """What a session holds."""
+    """Content of a session."""
     found: dict[str, Any] = {}
     for path, node in zarr.open_group(session.store, mode="r").members(max_depth=None):
         array = isinstance(node, zarr.Array)
@@ -135,7 +135,7 @@ def expected(state: State) -> dict[str, Any]:
 
 
 def three_way(old: State, mine: State, its: State) -> State | None:
-    """Both sides' changes; None where they changed the same thing."""
+    """Merge the changes of both sides; None when they changed the same thing."""
     result = copy.deepcopy(mine)
     places = {node.uid: path for path, node in mine.items()}
     theirs = {node.uid: node for node in its.values()}
@@ -168,7 +168,7 @@ def three_way(old: State, mine: State, its: State) -> State | None:
 
 
 def into(now: Node, before: Node, its: Node) -> bool:
-    """Bring another side's changes into a node; whether they go together."""
+    """Merge the changes of another side into a node; return whether they are compatible."""
     for mine, old, new in ((now.attrs, before.attrs, its.attrs),):
         for key in old.keys() | new.keys() | mine.keys():
             was, own, other = old.get(key), mine.get(key), new.get(key)
@@ -213,7 +213,7 @@ FORK = st.tuples(STEPS, st.booleans(), st.booleans())
 
 
 class Base(NamedTuple):
-    """A repository with one commit, and what that holds."""
+    """A repository with one commit, and the content of that commit."""
 
     repo: icechunk.Repository
     commit: str
@@ -222,7 +222,7 @@ class Base(NamedTuple):
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
-    """The base of every example; each works on a branch of its own."""
+    """The base of every example; each example works on its own branch."""
     folder = tmp_path_factory.mktemp("forks")
     repo = icechunk.Repository.create(icechunk.local_filesystem_storage(folder, durable=False))
     first = Side(repo.writable_session("main"), {})
@@ -236,7 +236,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
 
 
 def begun(base: Base) -> Side:
-    """A session with nodes of its base and nodes that it made."""
+    """A session with nodes of its base and new nodes."""
     branch = f"b{next(_numbers)}"
     base.repo.create_branch(branch, base.commit)
     side = Side(base.repo.writable_session(branch), copy.deepcopy(base.state))
@@ -249,13 +249,13 @@ def begun(base: Base) -> Side:
 
 
 def check_commit(base: Base, side: Side) -> None:
-    """Commit; the snapshot holds what the model says."""
+    """Commit, and compare the snapshot with the model."""
     commit = side.session.commit("all", allow_empty=True)
     assert seen(base.repo.readonly_session(snapshot_id=commit)) == expected(side.state)
 
 
 def check_merge(side: Side, *others: Side) -> bool:
-    """Merge; the outcome is what the model says."""
+    """Merge, and compare the outcome with the model."""
     wanted: State | None = side.state
     for other in others:
         wanted = None if wanted is None else three_way(other.started, wanted, other.state)

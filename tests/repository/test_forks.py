@@ -1,4 +1,4 @@
-"""Forks travel, come back, and never overwrite one another silently."""
+"""Forks are pickled and merged back, and never overwrite each other silently."""
 
 from __future__ import annotations
 

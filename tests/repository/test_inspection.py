@@ -1,4 +1,4 @@
-"""What a repository shows of its commits: transaction logs, the table of commits, dry rebases."""
+"""`Repository.transaction_log`, `commit_table` and `rebase_conflicts`."""
 
 from __future__ import annotations
 

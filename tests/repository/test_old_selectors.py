@@ -1,4 +1,4 @@
-"""Names of selectors that early versions had."""
+"""Older names of the arguments that select a snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damage, wrong credentials and wrong arguments: said in our words, at once, by every call."""
+"""Damaged files, wrong credentials and wrong arguments raise clear errors at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DAMAGE = [
 
 
 def damaged(document: bytes) -> tuple[icechunk.Storage, str]:
-    """A repository whose snapshot file is whole, but the ``zarr.json`` in it is not."""
+    """A repository with an intact snapshot file that contains a damaged ``zarr.json``."""
     storage = icechunk.in_memory_storage()
     _, tip = with_grid(storage)
     key = snapshot_key(parse_object_id(tip))
@@ -64,7 +64,7 @@ def test_damaged_metadata_names_the_node_and_the_snapshot(document: bytes) -> No
         assert caught.value.kind == icechunk.ErrorKind.DESERIALIZATION
         assert "node `/a`" in str(caught.value)
         assert key in str(caught.value)
-    # The way out: it can be written anew.
+    # The error is resolved by writing the metadata again.
     zarr.create_array(writable.store, name="a", shape=(1,), dtype="i1", overwrite=True)
     writable.commit("mended")
     assert zarr.open_array(repo.readonly_session("main").store, path="a", mode="r").shape == (1,)

@@ -1,4 +1,4 @@
-"""Opening, creating, refs, sessions: what works and what a person gets told."""
+"""Creating and opening repositories, refs and sessions: results and error messages."""
 
 from __future__ import annotations
 

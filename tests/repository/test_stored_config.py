@@ -1,4 +1,4 @@
-"""Configurations that early versions stored: read as they are, whatever is refused today."""
+"""Configurations stored by early versions are read, even those that are refused today."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PREFIXES = {"s3://", "s3", "gcs://bucket", "az://container/", "file://"}
 
 
 def stored(spec: int) -> icechunk.Storage:
-    """A repository whose stored configuration has containers that nobody may give today."""
+    """A repository whose stored configuration has containers that are refused today."""
     storage = icechunk.in_memory_storage()
     icechunk.Repository.create(storage, spec_version=1)
     storage.create("config.yaml", OLD.encode())

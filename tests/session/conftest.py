@@ -1,4 +1,4 @@
-"""A server for sessions that travel."""
+"""Fixture of an S3 server for sessions that are sent to other processes."""
 
 from tests.servers.fixtures import moto
 

@@ -1,4 +1,4 @@
-"""A session compared with anything: its base, another branch, another session's changes."""
+"""`Session.diff` with the base, another branch and the changes of another session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session shows of its hierarchy, its repository and its changes."""
+"""`Session.nodes`, `repository`, `revision` and `switch_branch`."""
 
 from __future__ import annotations
 

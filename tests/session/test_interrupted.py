@@ -1,4 +1,4 @@
-"""Calls whose outcome did not reach the caller: interrupted, cancelled, carried out late."""
+"""Calls that were interrupted, cancelled or carried out late, and are repeated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MUTABLE = ("repo", "refs/branch.main/ref.json", "config.yaml")
 
 
 class Interrupting(StorageWrapper):
-    """Does something else, once, around the swap that publishes."""
+    """Calls a function once, around the compare-and-swap that publishes a commit."""
 
     def __init__(self, inner: Storage) -> None:
         super().__init__(inner)
@@ -174,7 +174,7 @@ def test_a_swap_that_is_carried_out_late_is_no_conflict(
 
 
 class Gate:
-    """Holds a swap until it is let through."""
+    """Blocks a compare-and-swap until it is released."""
 
     def __init__(self) -> None:
         self.reached, self.open = threading.Event(), threading.Event()

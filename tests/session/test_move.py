@@ -1,4 +1,4 @@
-"""Rearrange sessions: what may be moved where, and what a commit of moves says."""
+"""Rearrange sessions: allowed moves, refused moves, and commits of moves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Solvers that people write: they decide, and whatever they do wrong, no change is lost."""
+"""Solvers written by users: their decisions are applied, and their faults lose no change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.repositories import edit, read, with_grid
 
 
 class Solver(icechunk.ConflictSolver):
-    """Notes what it is asked, and answers with what a function makes of it."""
+    """Records its arguments, and returns the result of a function."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -43,7 +43,7 @@ def ours(repo) -> icechunk.Session:
 
 
 def replay(session: icechunk.Session, solver: Any, how: str) -> None:
-    """Rebase a session in one of the two ways there are."""
+    """Rebase a session by `rebase` or by `commit`."""
     if how == "rebase":
         session.rebase(solver)
     else:
@@ -56,7 +56,7 @@ def keeps_everything(session: icechunk.Session) -> bool:
 
 
 def yielding(log: Any, repo: Any, changes: Any, own: Any) -> Any:
-    """A policy of somebody's own: drop every chunk of ours that they touched."""
+    """A policy of a user: drop every chunk of ours that the other side wrote."""
     changes = changes.copy()
     for node_id, coords in log.updated_chunks.items():
         if node_id in changes.chunks:
@@ -86,7 +86,7 @@ def test_it_is_asked_about_every_commit(repo, ours):
 
 
 def clumsy(log: Any, repo: Any, changes: Any, own: Any) -> Any:
-    """Edits what it must only look at."""
+    """Changes arguments that it must only read."""
     changes.chunks.clear()
     changes.objects.clear()
     raise RuntimeError("and then it fails")

@@ -16,7 +16,7 @@ from tests.repositories import edit, grid_array, read
 
 pytestmark = pytest.mark.oracle
 
-TELL = """
+SCRIPT = """
 import icechunk as ic, zarr
 repo = ic.Repository.open(ic.local_filesystem_storage(args[0]))
 infos = list(repo.ancestry(branch="main"))
@@ -38,7 +38,7 @@ for name, node in sorted(root.members(max_depth=None)):
 
 
 def told_by_us(path: Path) -> dict[str, Any]:
-    """What `TELL` finds out, by this library."""
+    """The result of the script, computed by this library."""
     repo = icechunk.Repository.open(icechunk.local_filesystem_storage(path, durable=False))
     infos = list(repo.ancestry(branch="main"))
     diffs = []
@@ -87,7 +87,7 @@ def story(ic: Any, path: Path) -> None:
 
 def test_the_reference_reads_what_we_rearranged(tmp_path):
     story(icechunk, tmp_path / "r")
-    assert run_reference(TELL, tmp_path / "r") == told_by_us(tmp_path / "r")
+    assert run_reference(SCRIPT, tmp_path / "r") == told_by_us(tmp_path / "r")
 
 
 def test_we_tell_the_same_story_as_the_reference(tmp_path):

@@ -1,4 +1,4 @@
-"""`Session.chunk_references`: an array's references as columns."""
+"""`Session.chunk_references`: the references of an array as columns."""
 
 from __future__ import annotations
 

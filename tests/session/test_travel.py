@@ -1,4 +1,4 @@
-"""Sessions, stores and arrays sent to other processes, which may not reach the storage."""
+"""Sessions, stores and arrays sent to other processes, also to those without storage access."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_what_cannot_reach_its_server_says_so_on_first_use(moto: S3Place, what: 
 
 
 def _reads(traveller: Any, expected: Any) -> bool:
-    """Use a traveller; False while requests sent before the server recovered still fail.
+    """Use an unpickled object; False while requests sent before the server recovered still fail.
 
     Zarr raises the first error of several reads and leaves the others running. A read that starts
     meanwhile shares their request for the snapshot.

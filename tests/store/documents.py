@@ -1,4 +1,4 @@
-"""What the tests of the store write into it."""
+"""Metadata documents and keys for the tests of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes that lie below an array, or below a path that is no node, are listed and removed."""
+"""Nodes below an array, or below a path without a node, are listed and deleted."""
 
 from __future__ import annotations
 

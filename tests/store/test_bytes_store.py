@@ -1,4 +1,4 @@
-"""`IcechunkStore._store`: the same keys with plain bytes."""
+"""`IcechunkStore._store`: reading and writing keys as `bytes`."""
 
 from __future__ import annotations
 

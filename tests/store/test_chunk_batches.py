@@ -1,4 +1,4 @@
-"""`array_chunk_iterator`: where the chunks of an array are, as columns."""
+"""`array_chunk_iterator`: the chunk references of an array in batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every key, given to every method of the store: an answer, or an error of the library's own."""
+"""Every method of the store accepts any key, or raises an error of this library."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_no_method_of_the_store_is_left_out() -> None:
 
 
 def causes(error: BaseException) -> set[type]:
-    """Class of an error, or of those that a group holds."""
+    """Class of an error, or classes of the errors in a group."""
     if isinstance(error, BaseExceptionGroup):
         return set().union(*map(causes, error.exceptions))
     return {type(error)}
@@ -123,13 +123,13 @@ def allowed(error: BaseException) -> bool:
 
 
 async def called(call, store, key):
-    """What a call gives, awaited where it has to be."""
+    """Result of a call, awaited if it is awaitable."""
     found = call(store, key)
     return await found if inspect.isawaitable(found) else found
 
 
 async def answer(call, store, key):
-    """What a call gives; None for an error that it may raise."""
+    """Result of a call; None for an error that it may raise."""
     try:
         return await called(call, store, key)
     except Exception as error:

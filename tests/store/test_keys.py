@@ -1,4 +1,4 @@
-"""Which keys name what."""
+"""Nodes and chunks that keys refer to."""
 
 from __future__ import annotations
 

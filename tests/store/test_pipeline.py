@@ -1,4 +1,4 @@
-"""The fast pipeline gives what Zarr's own gives: the same arrays, the same stored bytes."""
+"""The fast pipeline reads the same arrays and stores the same bytes as Zarr's pipeline."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ needs_plain_calls = pytest.mark.skipif(
 
 @pytest.fixture(params=["at once", "threads"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Small batches are done on the event loop, others in threads: the same code must be right."""
+    """Run each test with small batches (on the event loop) and with large ones (in threads)."""
     if request.param == "threads":
         for name in ("_AT_ONCE", "INLINE_READ_LIMIT", "_SMALL_CHUNK"):
             monkeypatch.setattr(pipeline, name, -1)
@@ -237,7 +237,7 @@ class TestLikeZarr:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the pipeline left to Zarr's."""
+    """Batches that the pipeline left to Zarr's pipeline."""
     left: list[str] = []
     for name in ("read", "write"):
         real = getattr(pipeline.BatchedCodecPipeline, name)

@@ -1,4 +1,4 @@
-"""What the store keeps, refuses and survives."""
+"""Reading, writing, deleting, refusals and concurrent use of `IcechunkStore`."""
 
 from __future__ import annotations
 
@@ -168,12 +168,12 @@ def test_overwriting_an_array_forgets_its_chunks():
         overwrite=True,
         fill_value=3,
     )
-    session.commit("anew")
+    session.commit("again")
     assert (read(repo.readonly_session("main")) == 3).all()
 
 
 def test_many_loops_and_threads_at_once(tmp_path):
-    """One session written from eight threads that each run their own loop."""
+    """One session is written from eight threads, each with its own event loop."""
     import threading
 
     repo = icechunk.Repository.create(icechunk.local_filesystem_storage(tmp_path / "r"))

@@ -1,4 +1,4 @@
-"""Zarr's own tests of stores."""
+"""Zarr's test suite for stores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TestIcechunkStore(StoreTests[IcechunkStore, cpu.Buffer]):
         return {"store": icechunk.Repository.create(storage).writable_session("main")}
 
     async def set(self, store: IcechunkStore, key: str, value: Buffer) -> None:
-        """Write a key, making the array of a chunk first."""
+        """Write a key; create the array first if the key is a chunk."""
         path, mark, _ = ("/" + key).rpartition("/c/")
         transaction = store._transaction
         if not mark:
