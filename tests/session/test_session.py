@@ -176,6 +176,7 @@ def test_arguments_of_a_commit_are_looked_at_before_anything_is_written(argument
 def test_forks_of_memory_say_why_they_cannot_travel(repo):
     travels = pickle.dumps(repo.writable_session("main").fork())
     arrived = pickle.loads(travels)
-    with pytest.raises(icechunk.StorageError, match="memory is not copied to other processes") as caught:
+    text = "memory is not copied to other processes"
+    with pytest.raises(icechunk.StorageError, match=text) as caught:
         read(arrived)
     assert caught.value.kind == icechunk.ErrorKind.OBJECT_NOT_FOUND
