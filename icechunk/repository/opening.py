@@ -101,5 +101,10 @@ def version_to_write(given: SpecVersion | int | None) -> int:
 
 def _with_storage_defaults(config: RepositoryConfig | None, storage: Storage) -> RepositoryConfig:
     """Fill in the default storage settings of a storage where the configuration has none."""
-    defaults = RepositoryConfig(storage=storage.default_settings())
+    try:
+        defaults = RepositoryConfig(storage=storage.default_settings())
+    except ValueError as error:
+        # A redirect that cannot be followed: the reference raises `ValueError` from
+        # `default_settings`, and the cause from `Repository.open`.
+        raise error.__cause__ or error from None
     return defaults if config is None else defaults.merge(config)
