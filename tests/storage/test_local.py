@@ -332,6 +332,29 @@ def test_a_mutable_file_is_read_again_once_it_changes(tmp_path: Path) -> None:
         assert path.read_bytes() == content
 
 
+def test_a_file_that_may_change_within_one_tick_of_the_clock_is_read_again(tmp_path: Path) -> None:
+    """A change in place that leaves inode, size and times as they were."""
+    storage = LocalStorage(tmp_path, durable=False)
+    storage.create("repo", b"first")
+    path = tmp_path / "repo"
+    still = time.time_ns() + HOUR * 10**9 + 123
+    for content in (b"first", b"other", b"third"):
+        path.write_bytes(content)
+        os.utime(path, ns=(still, still))
+        assert storage.get("repo").data == content
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_an_object_that_cannot_be_looked_at_is_an_error_not_absent(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path, durable=False)
+    storage.put("chunks/A", b"1")
+    (tmp_path / "chunks/B").symlink_to("B")  # a circle
+    for call in (storage.head, storage.get, lambda key: storage.read_range(key, 0, 1)):
+        with pytest.raises(StorageError, match="chunks/B") as caught:
+            call("chunks/B")
+        assert caught.value.kind != "object-not-found"
+
+
 def test_an_old_mutable_file_is_not_read_again(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path, durable=False)
     storage.create("repo", b"first")
