@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from icechunk.merging.blame import Blame
     from icechunk.merging.result import MergeResult
     from icechunk.merging.stash import StashInfo
+    from icechunk.merging.undo import Undo
     from icechunk.repository.commit_table import CommitTable
     from icechunk.repository.transaction_log import TransactionLogInfo
     from icechunk.spec.manifest.file_info import ManifestFileInfo
@@ -1263,6 +1264,35 @@ class Repository(Shown):
         begun = start(graph, find_snapshot(self._ctx, good), find_snapshot(self._ctx, bad))
         return run(graph, begun, lambda one: test(self.readonly_session(snapshot_id=one)))
 
+    def undo(self, *, dry_run: bool = False) -> Undo:
+        """Take back the newest commit, amend, merge, reset, or change of a branch or tag.
+
+        Undoing is an operation itself, so that a second call takes it back. Garbage collections,
+        expirations and snapshots without a branch are passed over.
+
+        Parameters
+        ----------
+        dry_run : bool
+            Change nothing, and return what would be done.
+
+        Returns
+        -------
+        Undo
+            The operation and what undoing it does, in words.
+
+        Raises
+        ------
+        SessionStateError
+            Kind ``not-allowed``: the newest operation cannot be undone, or what it left is not
+            there any more.
+        FormatError
+            Kind ``unsupported-spec-version`` in format version 1, which has no operations log.
+        """
+        from icechunk.merging.undo import undo
+
+        return undo(self._ctx, dry_run=dry_run)
+
+    undo_async = twin(undo)
     merge_async = twin(merge)
     merge_base_async = twin(merge_base)
     cherry_pick_async = twin(cherry_pick)
