@@ -57,6 +57,7 @@ from icechunk.core.errors import InvalidInputError as InvalidInputError
 from icechunk.core.errors import NodeNotFoundError as NodeNotFoundError
 from icechunk.core.errors import NotFoundError as NotFoundError
 from icechunk.core.errors import ReadOnlyError as ReadOnlyError
+from icechunk.core.errors import MergeConflictError as MergeConflictError
 from icechunk.core.errors import RebaseFailedError as RebaseFailedError
 from icechunk.core.errors import RefNotFoundError as RefNotFoundError
 from icechunk.core.errors import RepositoryNotFoundError as RepositoryNotFoundError
@@ -100,6 +101,11 @@ from icechunk.diagnostics import doctor as doctor
 from icechunk.maintenance.gc_summary import GCSummary as GCSummary
 from icechunk.ops import Update as Update
 from icechunk.ops import UpdateType as UpdateType
+from icechunk.merging.bisect import Bisection as Bisection
+from icechunk.merging.blame import Blame as Blame
+from icechunk.merging.result import MergeResult as MergeResult
+from icechunk.merging.stash import StashInfo as StashInfo
+from icechunk.merging.undo import Undo as Undo
 from icechunk.repository import Repository as Repository
 from icechunk.repository.upgrade import upgrade_icechunk_repository as upgrade_icechunk_repository
 from icechunk.session import ForkSession as ForkSession

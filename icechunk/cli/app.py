@@ -9,6 +9,7 @@ from icechunk.cli import (
     config_commands,
     doctor_commands,
     history_commands,
+    merge_commands,
     node_commands,
     ref_commands,
     repo_commands,
@@ -45,8 +46,8 @@ def app(log: str | None) -> None:
 
 
 for _module in (
-    config_commands, repo_commands, history_commands, ref_commands, node_commands, upkeep_commands,
-    doctor_commands,
+    config_commands, repo_commands, history_commands, ref_commands, merge_commands, node_commands,
+    upkeep_commands, doctor_commands,
 ):  # fmt: skip
     _module.register(app)
 

@@ -142,6 +142,12 @@ _SIDES = (
     flag("--ours", about="Keep my version of chunks that both sides wrote."),
     flag("--theirs", about="Keep their version of chunks that both sides wrote."),
 )
+_DECIDED = (
+    option("--prefer", type=click.Choice(["source", "target"]),
+           help="The side to take where both changed the same thing."),
+    option("--decisions", metavar="FILE",
+           help="Decisions about single conflicts, as the conflict resolver saves them."),
+)  # fmt: skip
 _NEEDS_YES = "If commits would become unreachable, they are listed first and --yes is needed."
 
 
@@ -283,6 +289,113 @@ _ALL_VERBS = (
     ),
     Verb("discard", "Discard the session's changes.", (), Needs.SESSION),
     Verb(
+        "merge",
+        "Merge branches, tags or snapshots into a branch.",
+        (
+            word("sources", nargs=-1, required=True),
+            option("--into", metavar="BRANCH", help="Branch to change; main, in a notebook the "
+                   "session's branch, by default."),
+            _MESSAGE,
+            flag("--no-ff", about="Make a commit even where the branch could just move."),
+            flag("--ff-only", about="Only move the branch; refuse to make a commit."),
+            flag("--squash", about="Do not record the sources as parents."),
+            *_DECIDED,
+            flag("--allow-unrelated", about="Merge also histories without a common commit."),
+            _DRY,
+        ),
+        about="Conflicts are an error that lists them, and nothing is changed.",
+        busy="merging",
+    ),
+    Verb(
+        "merge-base",
+        "Show the best common ancestor of two states.",
+        (word("a", required=True), word("b")),
+        about="B defaults to main, in a notebook to the session's branch.",
+    ),
+    Verb(
+        "cherry-pick",
+        "Make the changes of single commits on a branch again.",
+        (
+            word("commits", nargs=-1, required=True),
+            option("--onto", metavar="BRANCH", help="Branch to change; main, in a notebook the "
+                   "session's branch, by default."),
+            *_DECIDED,
+            _DRY,
+        ),
+        about="A..B stands for the commits after A up to B. When one conflicts, none is made.",
+    ),
+    Verb(
+        "revert",
+        "Take back the changes of single commits by new commits.",
+        (
+            word("commits", nargs=-1, required=True),
+            option("--on", metavar="BRANCH", help="Branch to change; main, in a notebook the "
+                   "session's branch, by default."),
+            option("--parent", type=click.IntRange(1), default=1, metavar="N",
+                   help="Of a merge: the parent to go back to, from 1."),
+            *_DECIDED,
+            _DRY,
+        ),
+        about="A..B stands for the commits after A up to B, taken back newest first.",
+    ),
+    Verb(
+        "squash",
+        "Replace the commits of a branch after SINCE by a single commit.",
+        (
+            word("since", required=True),
+            option("--branch", metavar="BRANCH", help="Branch to change; main, in a notebook the "
+                   "session's branch, by default."),
+            option("-m", "--message", "message", metavar="TEXT", required=True,
+                   help="Commit message."),
+            _YES,
+        ),
+        about="Lists the commits first and needs --yes.",
+    ),
+    Verb(
+        "restore",
+        "Give a node the content that it has in another state.",
+        (
+            word("path", required=True),
+            option("--source", "-s", default=None, metavar="REF",
+                   help="The other state; the session's base by default."),
+        ),
+        Needs.SESSION,
+        about="PATH is a node, with everything below it, or a region of an array as in "
+        "/sst[0:10, :]. Nodes that the other state does not have are deleted.",
+    ),
+    Verb(
+        "stash",
+        "Put uncommitted changes aside, or list, show, pop or drop what is put aside.",
+        (word("words", nargs=-1, metavar="[list|show N|pop N|drop N|MESSAGE]"),),
+        Needs.SESSION,
+        about="Stashes survive the kernel. `pop` lays one on the session's changes and removes it.",
+    ),
+    Verb(
+        "undo",
+        "Take back the newest commit, merge, reset, or change of a branch or tag.",
+        (_YES, _DRY),
+        about="Shows the operation first and needs --yes. Undoing again takes it back.",
+    ),
+    Verb(
+        "blame",
+        "Show which commits wrote the chunks of an array.",
+        (word("path", required=True), _STATE),
+        about="PATH may end in a region, as in /sst[0:10, :].",
+    ),
+    Verb(
+        "bisect",
+        "Find the commit that made a test fail.",
+        (
+            word("good", required=True),
+            option("--bad", metavar="REF", help="A state where the test fails; the current one by "
+                   "default."),
+            word("command", nargs=-1, metavar="[-- COMMAND...]"),
+        ),
+        about="In a shell the test is a command: exit status 0 is good, 125 cannot be tested, any "
+        "other is bad; {} in it becomes the snapshot id. In a notebook it is an expression in "
+        "which `session`, `store` and `root` are those of the state.",
+    ),
+    Verb(
         "gc",
         "Delete objects that no branch or tag refers to (garbage collection).",
         (_OLDER, _DRY, _YES),
@@ -376,13 +489,9 @@ FROM_GIT: dict[str, str] = {
     "add": "a commit takes all changes of the session; use `commit`",
     "clone": "`open` works on a repository where it is",
     "fetch": "a repository is read where it is; `log` shows what is new",
-    "merge": "`rebase` brings the session onto the tip of its branch, `reset` moves a branch",
-    "pull": "`rebase` brings the session onto the tip of its branch",
+    "pull": "`rebase` brings the session onto the tip of its branch; `merge` merges branches",
     "push": "a commit is in the repository at once; there is nothing to push",
-    "restore": "`discard` discards the session's changes",
-    "revert": "`reset` points a branch to an earlier snapshot",
     "rm": "delete nodes in Python: `del group[name]`",
-    "stash": "`checkout -b NAME` moves uncommitted changes to a new branch",
     "switch": "`checkout NAME` opens a session on another branch",
 }
 """Commands of git that do not exist here, and what to do instead."""

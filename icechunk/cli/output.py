@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,7 +25,7 @@ class Answer:
     ----------
     data : object
         For ``--json``: anything that `plain` can turn into JSON.
-    lines : list of str or Text
+    lines : sequence of str or Text
         Text output; strings are escaped, a `Text` is printed as it is.
     pending : str
         What was printed and not done, because it needs ``--yes``; empty when nothing is pending.
@@ -34,7 +34,7 @@ class Answer:
     """
 
     data: Any
-    lines: list[str | Text] = field(default_factory=list)
+    lines: Sequence[str | Text] = ()
     pending: str = ""
     bad: bool = False
 

@@ -10,6 +10,7 @@ from icechunk import doctor as examine
 from icechunk.cli import (
     config_commands,
     history_commands,
+    merge_commands,
     node_commands,
     ref_commands,
     upkeep_commands,
@@ -19,8 +20,9 @@ from icechunk.cli.output import Answer
 from icechunk_widgets.diff.states import place_of
 from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.kernel.plain import short
-from icechunk_widgets.magic import committing
+from icechunk_widgets.magic import committing, merging
 from icechunk_widgets.magic.parser import UsageError, help_text
+from icechunk_widgets.magic.reports import reported
 from icechunk_widgets.magic.results import Log, Note, Report, Shown, Status
 from icechunk_widgets.workspace import Workspace
 
@@ -145,7 +147,7 @@ def reset(
     assert branch is not None
     repo = space.repo
     answer = ref_commands.reset(At(repo, space.session, branch), ref, expected, yes, dry_run)
-    report = _report(space, answer)
+    report = reported(space, answer)
     if not dry_run:
         space.bind(repo, repo.writable_session(branch))
     return report
@@ -160,7 +162,7 @@ def gc(space: Workspace, yes: bool, **words: Any) -> Report:
             "`%icechunk commit` or `%icechunk discard` them first",
             ErrorKind.UNCOMMITTED_CHANGES,
         )
-    return _report(space, upkeep_commands.gc(space.at, yes=yes, **words))
+    return reported(space, upkeep_commands.gc(space.at, yes=yes, **words))
 
 
 def discard(space: Workspace) -> Note:
@@ -185,29 +187,9 @@ def _shared(body: Callable[..., Answer]) -> Callable[..., Report]:
     """A verb that is the same in the shell."""
 
     def run(space: Workspace, **words: Any) -> Report:
-        return _report(space, body(space.at, **words))
+        return reported(space, body(space.at, **words))
 
     return run
-
-
-def _report(space: Workspace, answer: Answer) -> Report:
-    """The report of a command.
-
-    Raises
-    ------
-    IcechunkError
-        When ``--yes`` is missing, or the command failed in part.  The report is displayed below.
-    """
-    report = Report(answer)
-    if answer.pending or answer.bad:
-        space.show_below(report)
-    if answer.pending:
-        raise refusal("nothing was done", f"add --yes to {answer.pending}")
-    if answer.bad:
-        raise refusal(
-            "not all of it was done", "correct the errors that the report lists, and run it again"
-        )
-    return report
 
 
 def doctor(space: Workspace, place: str | None, read_only: bool, timeout: float) -> StorageReport:
@@ -236,6 +218,16 @@ VERB: dict[str, Callable[..., Any]] = {
     "solve": committing.solve,
     "reset": reset,
     "discard": discard,
+    "merge": merging.moving(merge_commands.merge),
+    "merge-base": _of_the_shell(merge_commands.merge_base),
+    "cherry-pick": merging.moving(merge_commands.cherry_pick),
+    "revert": merging.moving(merge_commands.revert),
+    "squash": merging.moving(merge_commands.squash),
+    "restore": merging.restore,
+    "stash": merging.stash,
+    "undo": merging.undo,
+    "blame": _of_the_shell(merge_commands.blame),
+    "bisect": merging.bisect,
     "gc": gc,
     "expire": _shared(upkeep_commands.expire),
     "du": _shared(node_commands.du),

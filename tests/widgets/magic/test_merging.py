@@ -1,0 +1,108 @@
+"""Merging and what goes with it in a notebook."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import zarr
+
+from icechunk import ConflictError, ErrorKind, Repository
+from tests.widgets.magic_line import Cell
+from tests.widgets.scenes import array
+
+
+@pytest.fixture
+def merging(cell: Cell) -> Cell:
+    """A session on main, which wrote chunk 1; branch f wrote chunk 0."""
+    cell("init memory")
+    made = zarr.group(cell.names["store"]).create_array("a", shape=(8,), chunks=(2,), dtype="i4")
+    made[:] = 1
+    cell("commit base")
+    cell("checkout -b f")
+    array(cell.session, "a")[0:2] = 5
+    cell('commit "on f"')
+    cell("checkout main")
+    array(cell.session, "a")[2:4] = 7
+    cell('commit "on main"')
+    return cell
+
+
+def values(cell: Cell) -> list[int]:
+    found: list[int] = array(cell.session, "a")[...].tolist()
+    return found
+
+
+def test_merge_moves_the_session(merging: Cell) -> None:
+    assert "would get a commit" in repr(merging("merge f --dry-run"))
+    assert values(merging) == [1, 1, 7, 7, 1, 1, 1, 1]
+    report = merging("merge f")
+    assert report.outcome == "merged"
+    assert merging.session.snapshot_id == report.snapshot_id
+    assert not merging.session.read_only
+    assert values(merging) == [5, 5, 7, 7, 1, 1, 1, 1]
+    assert "already" in repr(merging("merge f"))
+
+
+def test_a_dirty_session_is_not_moved(merging: Cell) -> None:
+    array(merging.session, "a")[6:8] = 9
+    error = merging.raises("merge f")
+    assert getattr(error, "kind", None) == ErrorKind.UNCOMMITTED_CHANGES
+    assert values(merging) == [1, 1, 7, 7, 1, 1, 9, 9]
+    merging("stash mine")
+    merging("merge f")
+    assert "mine" in repr(merging("stash list"))
+    merging("stash pop")
+    assert values(merging) == [5, 5, 7, 7, 1, 1, 9, 9]
+    assert "no stashes" in repr(merging("stash list"))
+
+
+def test_conflicts_are_an_error_with_a_list_below(merging: Cell) -> None:
+    merging("checkout f")
+    array(merging.session, "a")[2:4] = 6
+    merging('commit "conflicting"')
+    merging("checkout main")
+    error = merging.raises("merge f")
+    assert isinstance(error, ConflictError)
+    assert "chunk double update [1]" in repr(merging.below[0])
+    assert values(merging) == [1, 1, 7, 7, 1, 1, 1, 1]
+    merging("merge f --prefer source")
+    assert values(merging) == [5, 5, 6, 6, 1, 1, 1, 1]
+
+
+def test_pick_revert_and_undo(merging: Cell) -> None:
+    repo: Repository = merging.names["repo"]
+    before = repo.lookup_branch("main")
+    merging("cherry-pick f")
+    assert values(merging)[:2] == [5, 5]
+    merging("revert main")
+    assert values(merging)[:2] == [1, 1]
+    merging("undo --yes")
+    assert values(merging)[:2] == [5, 5]
+    assert "nothing was done" in merging.fails("squash main~1 -m one")
+    merging("squash main~1 -m one --yes")
+    assert repo.lookup_snapshot(merging.session.snapshot_id).parent_id == before
+
+
+def test_restore(merging: Cell) -> None:
+    merging("restore /a --source main~1")
+    assert values(merging) == [1] * 8
+    merging("discard")
+    merging("restore /a[2:3] --source main~1")
+    assert values(merging) == [1, 1, 1, 7, 1, 1, 1, 1]
+
+
+def test_blame_and_bisect(merging: Cell) -> None:
+    assert "on main" in repr(merging("blame a"))
+    form = json.loads(json.dumps(merging("blame a[2:3]").data))
+    assert [one["message"] for one in form["commits"]] == ["on main"]
+    found = merging("bisect main~1 -- root['a'][2] < 5")
+    assert found.first_bad == [merging.session.snapshot_id]
+    assert "not a Python expression" in merging.fails("bisect main~1 -- root[")
+    assert "give the test" in merging.fails("bisect main~1")
+
+
+def test_words_of_stash(merging: Cell) -> None:
+    assert "no uncommitted changes" in merging.fails("stash")
+    assert "not the number of a stash" in merging.fails("stash pop newest")
+    assert "no stash 0" in merging.fails("stash drop")
