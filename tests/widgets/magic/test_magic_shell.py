@@ -81,7 +81,7 @@ def test_completion(with_data: Cell) -> None:
     assert complete("%icechunk config provenance ", names) == ["on", "off"]
     assert complete("%icechunk config log d", names) == ["debug"]
     assert complete("%icechunk open re", names) == ["repo"]
-    assert complete("%icechunk help st", names) == ["status", "stats"]
+    assert complete("%icechunk help st", names) == ["status", "stash", "stats"]
     assert complete("%icechunk nope x", names) == []
     assert complete("%icechunk commit ", names) == []
     assert complete("%icechunk log ", {}) == []
