@@ -176,7 +176,7 @@ LOSING = {
     "tag -d v1": ("IcechunkError", "add --yes to delete tag v1"),
     "gc --older-than 0s": ("IcechunkError", "add --yes to delete them"),
     "gc --older-than 0s --yes": ("IcechunkError", "might be collected"),
-    "expire --older-than 0s": ("IcechunkError", "add --yes to cut them off"),
+    "expire --older-than 0s": ("IcechunkError", "add --yes to expire them"),
     "comit mine": ("UsageError", "did you mean `commit`?"),
 }
 
