@@ -55,8 +55,6 @@ NOT_YET = (
     "benchmarks/",
     "examples/",
     "icechunk/testing/",
-    "jupyterlab_extension/",
-    "tests/lab/",
 )
 CHECKED = (".py", ".pyi", ".ts", ".md")
 _TS_TEXT = re.compile(

@@ -399,7 +399,14 @@ def test_a_large_range_that_ends_with_the_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [np.zeros((2, 3), "u1"), np.zeros(3, "i1"), np.zeros((2, 2), "f4"), np.zeros((), "f8")]
+    "data",
+    [
+        np.zeros((2, 3), "u1"),
+        np.zeros((), "u1"),
+        np.zeros(3, "i1"),
+        np.zeros((2, 2), "f4"),
+        np.zeros((), "f8"),
+    ],
 )
 def test_what_is_written_is_a_flat_view_of_bytes(data: Any) -> None:
     view = files.as_bytes_view(data)
