@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ from icechunk.core.folders import local_path
 from icechunk.repository import Repository
 from icechunk.session import Session
 from icechunk.storage import Storage, local_filesystem_storage
-from icechunk.storage.kinds import kind_at
-from icechunk.storage.kinds.kind import BucketKind
+from icechunk.storage.kinds import kind_at, kinds
+from icechunk.storage.kinds.kind import BucketKind, StoreKind
 
 if TYPE_CHECKING:
     from icechunk.cli.progress import Watched
@@ -99,7 +99,7 @@ def entry_of(place: str, config: RepositoryConfig | None = None) -> Entry:
     if not isinstance(kind, BucketKind) or kind.alias is None:
         raise refusal(
             f"the configuration file has no entry for `{place.partition('?')[0]}`",
-            "use a folder, or s3://, gs://, az:// or tigris://; other URLs work without an alias",
+            f"use a folder, or {_schemes(bucket_kinds().values())}; other URLs need no alias",
             ErrorKind.CANNOT_PARSE_URL,
         )
     location, options = kind.located(kind.address(place))
@@ -118,13 +118,17 @@ def _folder_of(place: str) -> str | None:
     return None if mark and scheme.lower() != "file" else local_path(place)
 
 
+def _schemes(among: Iterable[StoreKind]) -> str:
+    """The first scheme of each kind of store, for messages."""
+    return ", ".join(f"{kind.schemes[0]}://" for kind in among if kind.schemes)
+
+
 def _storage_at(url: str) -> Storage:
     kind = kind_at(url.partition("://")[0])
     if kind is None:
         raise refusal(
             f"`{url.partition('?')[0]}` is a URL of a kind that this command cannot open",
-            "use file://, s3://, gs://, az://, r2://, tigris://, http(s)://, a protocol of fsspec, "
-            "or an alias of the configuration file",
+            f"use {_schemes(kinds())}, a protocol of fsspec, or an alias of the configuration file",
             ErrorKind.CANNOT_PARSE_URL,
         )
     return kind.open(url)
