@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,8 +45,11 @@ def starts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         zarr.create_array(store, name="a", shape=(100,), chunks=(10,), dtype="i4")[:] = 7
     command = [sys.executable, "-c", START, str(folder)]
     root = Path(__file__).parents[2]
+    # Installed packages have byte code; without it, icechunk alone would be compiled every time.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env["PYTHONPYCACHEPREFIX"] = str(tmp_path_factory.mktemp("byte_code"))
     done = [
-        subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+        subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, env=env)
         for _ in range(4)  # the first one may have to compile byte code
     ]
     return [json.loads(one.stdout) for one in done]
