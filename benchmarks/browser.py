@@ -1,10 +1,10 @@
-"""A million conflicting chunks in the resolver, in a real browser: how long until it is usable.
+"""Measure the resolver with a million conflicting chunks in a real browser.
 
     python benchmarks/browser.py [--rows 1000] [--columns 1000]
 
-Prints one line a figure: seconds from running the cell to the first painted map, milliseconds per
-rectangle (pointer up to the next painted frame), milliseconds per decision until the kernel has
-taken it, and the memory of the page's JavaScript.
+Prints one line per figure: seconds from running the cell to the first painted map, milliseconds
+per rectangle (pointer up to the next painted frame), milliseconds per decision until the kernel
+has replied, and the memory of the page's JavaScript.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ WATCH = """() => {
 
 
 def measure(lab: Lab, rows: int, columns: int) -> dict[str, float]:
-    """Take the figures in an open notebook of the two cells above."""
+    """Measure in an open notebook with the two cells above."""
     notebook = lab.open("million.ipynb")
     notebook.run(0, timeout=300)
     notebook.run(1, timeout=300)
@@ -96,7 +96,7 @@ def measure(lab: Lab, rows: int, columns: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Run it and print the figures."""
+    """Run the notebook and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--columns", type=int, default=1000)

@@ -1,4 +1,4 @@
-"""What a benchmark case is, and what one run of it reports."""
+"""Benchmark cases, and the samples that their runs report."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 #: ours: this project · ours-fast: with its own codec pipeline switched on · reference: the
-#: Rust-backed library · zarr: zarr's LocalStore, no versions · floor: plain files, the least the
-#: operating system asks for the same bytes
+#: Rust-backed library · zarr: zarr's LocalStore, no versions · floor: plain files of the same
+#: bytes, as a lower limit
 Implementation = Literal["ours", "ours-fast", "reference", "zarr", "floor"]
 
 CHUNK_ITEMS = 16_384  #: float32 values per chunk
@@ -29,11 +29,11 @@ class Sample:
     wall, cpu
         Seconds per operation; CPU is user and system time of all threads of the process.
     operations
-        How many operations were measured.
+        Number of operations measured.
     peak_rss
-        Bytes, the process's high-water mark at the end of the run.
+        Largest memory of the process during the run, in bytes.
     extra
-        Further seconds worth knowing, by name.
+        Further measured seconds, by name.
     """
 
     wall: float
@@ -45,32 +45,33 @@ class Sample:
 
 @dataclass(frozen=True)
 class Case:
-    """A thing to measure.
+    """A benchmark.
 
     Attributes
     ----------
     name, title
-        The word for ``--case`` and the heading of its table.
+        Name for ``--case``, and heading of its table.
     state
-        What is warm, what is synced: without it a figure says nothing.
+        What is cached and what is synced, which a figure depends on.
     place
-        "memory" (tmpfs: the cost of the code) or "disk" (what a person feels).
+        "memory" (tmpfs: the cost of the code) or "disk" (the time that users wait).
     size
         Number of chunks or references at full scale.
     goal
-        How many times faster than the reference it shall be; None where there is no comparison.
+        Required speed relative to the reference; None without a comparison.
     limit
-        Seconds of wall time per operation that ours may take at most.
+        Largest wall time per operation of this project, in seconds.
     implementations
-        Who takes part.
+        Implementations that are measured.
     prepare
-        (implementation, folder, size): runs once, not measured; None where there is nothing to do.
+        (implementation, folder, size): runs once, not measured; None if nothing is to be prepared.
     seed
-        (folder, size): runs once, not measured, by ours; everybody gets a copy of the folder.
+        (folder, size): runs once, not measured, by this project; each implementation gets a copy
+        of the folder.
     measure
         The same arguments as `prepare`: runs once per round, in a process of its own.
     clock
-        Which seconds goal and limit are about: "cpu" where other work would disturb "wall".
+        Time that goal and limit refer to: "cpu" if other work would disturb "wall".
     """
 
     name: str
@@ -108,6 +109,6 @@ def stopwatch() -> Iterator[Stopwatch]:
 
 
 def peak_rss() -> int:
-    """Return the largest memory this process has held, in bytes."""
+    """Return the largest memory of this process, in bytes."""
     unit = 1 if os.uname().sysname == "Darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

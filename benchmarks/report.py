@@ -46,7 +46,7 @@ def verdict(case: Case, samples: Mapping[str, Sequence[Sample]]) -> tuple[str, b
 
 
 def _extra(runs: Sequence[Sample], name: str) -> str:
-    """Return the median of a further figure; not every implementation has it."""
+    """Return the median of a further figure, or None for an implementation without it."""
     found = [run.extra[name] for run in runs if name in run.extra]
     return seconds(statistics.median(found)) if found else ""
 

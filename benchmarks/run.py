@@ -28,7 +28,7 @@ from report import document, table  # noqa: E402
 
 
 class Machine:
-    """Where things run: the interpreters, and the folders on tmpfs and on a disk."""
+    """The interpreters, and the folders on tmpfs and on a disk."""
 
     def __init__(self, ours: Path | None, reference: Path | None, memory: Path, disk: Path) -> None:
         self._ours, self._reference = ours, reference

@@ -1,4 +1,4 @@
-"""The same array behind each implementation; imported in that implementation's own environment."""
+"""Stores with the same array for each implementation, imported in its own environment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _storage(implementation: Implementation, folder: Path, durable: bool) -> Any
 def open_repository(
     implementation: Implementation, folder: Path, config: Any = None, *, create: bool = False
 ) -> Any:
-    """Open, or create, a repository that nobody syncs."""
+    """Open or create a repository whose writes are not synced."""
     import icechunk
 
     make = icechunk.Repository.create if create else icechunk.Repository.open
@@ -41,7 +41,7 @@ def open_repository(
 def new_store(
     implementation: Implementation, folder: Path, durable: bool = False
 ) -> tuple[Store, Callable[[], object]]:
-    """Create an empty store; return it with what makes its contents permanent."""
+    """Create an empty store; return it with a function that commits its content."""
     if implementation == "zarr":
         from zarr.storage import LocalStore
 
@@ -54,7 +54,7 @@ def new_store(
 
 
 def stored(implementation: Implementation, folder: Path) -> Store:
-    """Open what `new_store` left, to read."""
+    """Open a store made by `new_store` for reading."""
     if implementation == "zarr":
         from zarr.storage import LocalStore
 

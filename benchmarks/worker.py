@@ -1,4 +1,4 @@
-"""One step of one case for one implementation, in this process; prints the sample as JSON.
+"""Run one step of one case for one implementation; print the sample as JSON.
 
 Run by path, never with ``-m``: the first entry of ``sys.path`` must be this folder and not the
 project, whose ``icechunk`` would hide the reference's.

@@ -1,10 +1,10 @@
-"""Run the quickstart notebook without a browser, and check what it left on disk.
+"""Run the quickstart notebook without a browser, and check the repository on disk.
 
     python examples/quickstart.py
 
-Executes every cell of `quickstart.ipynb` in a real Jupyter kernel.  Where a person would click in
-the conflict resolver, this script makes the same choices through the widget's Python face.  Then a
-fresh process opens the repository and compares every chunk with what was chosen.
+Executes every cell of `quickstart.ipynb` in a real Jupyter kernel.  Instead of clicks in the
+conflict resolver, this script makes the decisions through the widget's Python interface.  Then a
+new process opens the repository and compares every chunk with the decision.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
 
-# Stands for the person at the widget: keep Ana's version of January, mine of February, and what was
-# there before for one chunk of it.
+# Instead of clicks in the widget: keep Ana's version of January, mine of February, and the former
+# values for one of its chunks.
 CLICKS = """
 resolver.decide("/SST", "theirs", chunks=[(0, 1, 1), (0, 1, 2)])
 resolver.decide("/SST", "ours", chunks=[(1, 1, 1)])
@@ -45,7 +45,7 @@ print(json.dumps({
 
 
 def main() -> None:
-    """Run the story, then read it back in another process."""
+    """Run the notebook, then read the repository in another process."""
     notebook = nbformat.read(HERE / "quickstart.ipynb", as_version=4)
     client = NotebookClient(
         notebook,
@@ -63,7 +63,7 @@ def main() -> None:
                 show(output)
             if cell["id"] == "resolve":
                 run(client, CLICKS)
-                print("    (decided four chunks as a person would, and completed the rebase)")
+                print("    (decided four chunks and completed the rebase)")
         here = json.loads(run(client, SUMS.format(code=READ_BACK)))
     fresh = json.loads(
         subprocess.run(
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def show(output: nbformat.NotebookNode) -> None:
-    """Print what a cell printed or showed, long things cut."""
+    """Print the output of a cell, shortened."""
     text = output.text if output.output_type == "stream" else output.data.get("text/plain", "")
     lines = text.rstrip().splitlines()
     for line in lines[:12]:

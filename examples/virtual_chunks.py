@@ -1,10 +1,10 @@
-"""Version an archive that already exists, without copying it: virtual chunks of a netCDF file.
+"""Version an existing archive without copying it: virtual chunks of a netCDF file.
 
     python examples/virtual_chunks.py
 
-The repository stores where every chunk is: a file, an offset, a length, and what the file looked
-like. Reading goes to the file itself. Chunks that are written are kept by the repository; the file
-never changes.
+The repository stores the location of every chunk: a file, an offset, a length, and the file's
+modification time. Chunks are read from the file. Chunks that are written are stored in the
+repository; the file never changes.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def refer(store: icechunk.IcechunkStore, path: Path, location: str) -> None:
                 checksum=written,
             )
             assert rejected is None
-        del data, whole, variable  # or the file could not be unmapped
+        del data, whole, variable  # release the memory map of the file
 
 
 def main() -> None:
-    """Refer, read, change, and notice a file that was changed behind our back."""
+    """Refer to a file, read and change chunks, and detect a later change of the file."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
     archive = OUTPUT / "archive"
     archive.mkdir(parents=True)
@@ -105,7 +105,7 @@ def main() -> None:
     session.commit("January corrected by half a degree")
     kinds = [repo.readonly_session("main").chunk_type("/SST", [k, 0, 0]).name for k in range(12)]
     ours, theirs = kinds.count("native"), kinds.count("virtual")
-    print(f"SST is now {ours} chunk of ours and {theirs} of theirs.")
+    print(f"SST now has {ours} chunk in the repository and {theirs} in the file.")
 
     stranger = icechunk.Repository.open(storage).readonly_session("main")
     try:
@@ -113,7 +113,7 @@ def main() -> None:
     except icechunk.InvalidInputError as error:
         print(f"Without authorisation: {error.kind}.")
 
-    with path.open("r+b") as file:  # somebody changes the archive
+    with path.open("r+b") as file:  # another program changes the archive
         file.seek(-1000, 2)
         file.write(bytes(1000))
     later = path.stat().st_mtime + 10
@@ -121,7 +121,7 @@ def main() -> None:
     try:
         zarr.open_array(repo.readonly_session("main").store, path="SST")[1]
     except icechunk.StorageError as error:
-        print(f"After a change behind our back: {error.kind}.")
+        print(f"After another program changed the file: {error.kind}.")
 
 
 if __name__ == "__main__":

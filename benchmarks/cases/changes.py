@@ -1,4 +1,4 @@
-"""Many changed chunks: a rebase over them, a diff, a status, and what conflicts with them."""
+"""Many changed chunks: rebase, diff, status, and decisions about conflicts."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def _prepare(implementation: Implementation, folder: Path, chunks: int) -> None:
 
 
 def _rebase(implementation: Implementation, folder: Path, chunks: int) -> Sample:
-    """Rebase one chunk of another array; as extra half of the same chunks, which clash."""
+    """Rebase one chunk of another array; as extra half of the same chunks, which conflict."""
     import icechunk
 
     _new(implementation, folder, chunks)
-    # handles of their own: nobody has the other's files in memory
+    # separate handles, so that none has cached the files of another
     alone, clash, theirs = (
         open_repository(implementation, folder).writable_session("main") for _ in range(3)
     )
@@ -125,7 +125,7 @@ def _references(count: int, where: int) -> Any:
 
 
 def _change_all(repository: Any, where: int, chunks: int) -> Any:
-    """Return a session in which every chunk is another one."""
+    """Return a session that changed every chunk."""
     session = repository.writable_session("main")
     transaction = session._transaction
     transaction.set_references(transaction.node("/a"), _references(chunks, where))
@@ -172,7 +172,7 @@ def _copying(chunks: int) -> Sample:
     return watch.sample()
 
 
-_STATE = "local files on tmpfs, nobody syncs; fresh handles"
+_STATE = "local files on tmpfs, not synced; fresh handles"
 
 CASES = (
     Case(

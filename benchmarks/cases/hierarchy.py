@@ -25,7 +25,7 @@ def _store(implementation: Implementation, folder: Path) -> tuple[Any, Any]:
 
 
 def _make(implementation: Implementation, folder: Path, arrays: int) -> Sample:
-    """Create arrays through Zarr; as extra what committing them takes."""
+    """Create arrays through Zarr; as extra the time of the commit."""
     import zarr
 
     store, commit = _store(implementation, folder)
@@ -78,7 +78,7 @@ def _prepare(implementation: Implementation, folder: Path, arrays: int) -> None:
 
 
 def _opened(implementation: Implementation, folder: Path, arrays: int) -> Any:
-    """Return what `_prepare` left, read by a fresh handle."""
+    """Open the store of `_prepare` with a new handle."""
     if implementation == "zarr":
         return _filled(implementation, folder, arrays)
     return open_repository(implementation, folder).readonly_session("main").store
@@ -179,7 +179,7 @@ def _decode(implementation: Implementation, folder: Path, arrays: int) -> Sample
 
 
 _ALL: tuple[Implementation, ...] = ("ours", "reference", "zarr")
-_STATE = "local files on tmpfs, nobody syncs; zarr = its MemoryStore, no versions"
+_STATE = "local files on tmpfs, not synced; zarr = its MemoryStore, no versions"
 
 CASES = (
     Case(

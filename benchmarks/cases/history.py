@@ -1,4 +1,4 @@
-"""Commits one after the other, and a long history: what a commit costs then, how fast it lists."""
+"""Consecutive commits, and a long history: time of a commit and of listing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _commit(repository: Any, number: int) -> None:
 
 
 def _grow(implementation: Implementation, folder: Path, commits: int) -> Sample:
-    """Commit to the long history; as extras to the short one, and what writing its file takes."""
+    """Commit to the long history; as extras to the short one, and the time of writing its file."""
     walls = {}
     for name in ("short", "long"):
         repository = open_repository(implementation, folder / name)
@@ -112,7 +112,7 @@ CASES = (
         name="commits",
         title="1,000 commits of one small change each",
         state=(
-            "local files on tmpfs, nobody syncs; median of the commits, without the write;"
+            "local files on tmpfs, not synced; median of the commits, without the write;"
             " first and last = means of ten"
         ),
         place="memory",
@@ -134,7 +134,7 @@ CASES = (
     Case(
         name="commits-disk",
         title="100 commits of one small change each, on a disk",
-        state="local files, nobody syncs; median of the commits, without the write",
+        state="local files, not synced; median of the commits, without the write",
         place="disk",
         size=100,
         implementations=("ours", "reference"),
@@ -145,7 +145,7 @@ CASES = (
         name="history-commit",
         title="commit to a history of 10,000",
         state=(
-            "local files on tmpfs, nobody syncs; short = the same with 10 commits; compress ="
+            "local files on tmpfs, not synced; short = the same with 10 commits; compress ="
             " compressing and writing the repo object alone"
         ),
         place="memory",

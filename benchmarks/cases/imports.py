@@ -1,4 +1,4 @@
-"""What icechunk adds to `import zarr` before a program has read its first chunk."""
+"""Time that icechunk adds to `import zarr` until a program has read its first chunk."""
 
 from __future__ import annotations
 

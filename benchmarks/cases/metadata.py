@@ -1,4 +1,4 @@
-"""What a commit, a log, an opening cost where there is much metadata and little change.
+"""Time of a commit, a log and an opening with much metadata and little change.
 
 The repositories are large in one way each (nodes, branches, commits) and are made once, by this
 project's engine, which writes them in one step; every implementation gets a copy of them.
@@ -20,7 +20,7 @@ from stores import open_repository
 
 _COMMITS = 20  # measured in a row
 _OPENINGS = 50
-_FIRST = 10  # commits of a log that somebody looks at
+_FIRST = 10  # commits listed from a log
 
 
 def _document() -> bytes:
@@ -43,7 +43,7 @@ def _document() -> bytes:
 
 
 def _with_nodes(folder: Path, nodes: int, implementation: Implementation = "ours") -> Any:
-    """Create a repository with so many arrays; array 0 has chunks."""
+    """Create a repository with `count` arrays, of which array 0 has chunks."""
     import zarr
     from zarr.core.buffer import default_buffer_prototype
 
@@ -163,7 +163,7 @@ def _reopen(implementation: Implementation, folder: Path, size: int) -> Sample:
 
 
 _SIDES: tuple[Implementation, ...] = ("ours", "reference")
-_WHERE = "local files on tmpfs, nobody syncs"
+_WHERE = "local files on tmpfs, not synced"
 _SAME = f"{_WHERE}; the handle has committed before; the commit alone, median of {_COMMITS}"
 
 CASES = (

@@ -69,7 +69,7 @@ def _prepare(implementation: Implementation, folder: Path, references: int, file
 
 
 def _open(implementation: Implementation, folder: Path, references: int) -> Sample:
-    """Open the repository and look one chunk up; importing is a case of its own."""
+    """Open the repository and look up one chunk; the import is a separate case."""
     from icechunk import IcechunkStore, Repository, local_filesystem_storage  # noqa: F401
 
     middle = _grid(references)[0] // 2
@@ -82,7 +82,7 @@ def _open(implementation: Implementation, folder: Path, references: int) -> Samp
 
 
 def _list(implementation: Implementation, folder: Path, references: int) -> Sample:
-    """Columns of all references; ours as numpy columns, the reference's as its iterator gives."""
+    """Columns of all references; ours as numpy columns, the reference's from its iterator."""
     store = open_repository(implementation, folder).readonly_session("main").store
     with stopwatch() as watch:
         if implementation == "ours":
@@ -130,7 +130,7 @@ def _change(implementation: Implementation, folder: Path, references: int) -> Sa
 
 _SIDES: tuple[Implementation, ...] = ("ours", "reference")
 _FILES = {"": FEW, "-urls": 1_000_000}
-_WHERE = "local files on tmpfs, nobody syncs"
+_WHERE = "local files on tmpfs, not synced"
 
 
 def _words(suffix: str) -> str:

@@ -75,7 +75,7 @@ def _grow(implementation: Implementation, folder: Path, commits: int) -> None:
 
 
 def _collect_nothing(implementation: Implementation, folder: Path, commits: int) -> Sample:
-    """Look for garbage in a copy of a history where there is none."""
+    """Collect garbage in a copy of a history without any."""
     copy = _copied(folder)
     repository = open_repository(implementation, copy)
     with stopwatch() as watch:
@@ -95,7 +95,7 @@ def _copied(folder: Path) -> Path:
 
 
 def _expire(implementation: Implementation, folder: Path, commits: int, collect: bool) -> Sample:
-    """Expire all but the last commit of a copy, and collect what is left; one is measured."""
+    """Expire all but the last commit of a copy, and collect the garbage; one is measured."""
     copy = _copied(folder)
     repository = open_repository(implementation, copy)
     with stopwatch() as expiring:
@@ -112,7 +112,7 @@ CASES = (
     Case(
         name="collect",
         title="garbage_collect over 10,000 dead objects of 1 KiB, tmpfs",
-        state="fresh handle, local files on tmpfs, nobody syncs (ours: durable=False)",
+        state="fresh handle, local files on tmpfs, not synced (ours: durable=False)",
         place="memory",
         size=10_000,
         implementations=("ours", "reference"),
@@ -123,7 +123,7 @@ CASES = (
         Case(
             name=name,
             title=f"{title}, tmpfs",
-            state="local files on tmpfs, nobody syncs (ours: durable=False)",
+            state="local files on tmpfs, not synced (ours: durable=False)",
             place="memory",
             size=500,
             implementations=("ours", "reference"),

@@ -35,7 +35,7 @@ CASES = (
     Case(
         name="write",
         title="arr[:] = data and commit, 10,000 chunks of 64 KiB, tmpfs",
-        state="local files on tmpfs, nobody syncs (ours: durable=False), uncompressed codec",
+        state="local files on tmpfs, not synced (ours: durable=False), uncompressed codec",
         place="memory",
         size=10_000,
         implementations=("ours", "ours-fast", "reference", "zarr", "floor"),

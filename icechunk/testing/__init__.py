@@ -1,7 +1,7 @@
-"""What tests of code on top of Icechunk need: awkward storages, models, strategies, invariants.
+"""Tools for tests of code that uses Icechunk: storages, models, strategies, invariants.
 
-`icechunk.testing.storages` needs nothing else.  The other modules need Hypothesis, and load it only
-when they are imported themselves.
+Importing `icechunk.testing` and `icechunk.testing.storages` needs no further package.  The other
+modules import Hypothesis.
 """
 
 from __future__ import annotations

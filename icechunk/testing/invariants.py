@@ -1,4 +1,4 @@
-"""What must hold for every history and every listing."""
+"""Invariants of histories and listings."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def assert_ancestry_invariants(
 
 
 def assert_moves_sorted_by_final_path(moved_nodes: list[tuple[str, str]]) -> None:
-    """Moves are sorted by where they lead, segment by segment: ``/a``, ``/a/b``, ``/a-b``."""
+    """Moves are sorted by target, segment by segment: ``/a``, ``/a/b``, ``/a-b``."""
     finals = [final for _, final in moved_nodes]
     assert finals == sorted(finals, key=by_segments), f"moves are not sorted: {finals}"
 
 
 def assert_list_dir_equal(path: str, expected: list[str], actual: list[str]) -> None:
-    """Two listings of a folder agree, except that ``c`` of an array without chunks may show."""
+    """Two listings of a folder agree, but ``c`` of an array without chunks may be listed."""
     wanted, found = sorted(set(expected) - {"c"}), sorted(set(actual) - {"c"})
     assert wanted == found, f"listing {path!r}: expected {wanted}, got {found}"
     assert len(set(actual)) == len(actual), f"listing {path!r}: names occur twice in {actual}"

@@ -1,4 +1,4 @@
-"""Models of what a store holds: a plain store that can move nodes, and trees of nodes."""
+"""Models of the content of a store: a memory store that can move nodes, and trees of nodes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class ModelStore(MemoryStore):
-    """Zarr's memory store, taken for perfect, with the operations that only Icechunk has."""
+    """Zarr's memory store, as the expected behaviour, with the operations of Icechunk added."""
 
     async def copy(self) -> ModelStore:
-        """A store with the same content and a life of its own."""
+        """An independent store with the same content."""
         return ModelStore(dict(self._store_dict))
 
     async def move(self, source: str, dest: str) -> None:
@@ -43,7 +43,7 @@ class ModelStore(MemoryStore):
     async def shift_array(
         self, array_path: str, offset: tuple[int, ...], num_chunks: tuple[int, ...]
     ) -> None:
-        """Shift the chunks of an array; what leaves the grid is dropped, what is vacated is empty.
+        """Shift the chunks of an array; chunks that leave the grid are dropped.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class ModelStore(MemoryStore):
 
 
 def _key_prefix(path: str) -> str:
-    """What the keys of a node begin with."""
+    """Common prefix of the keys of a node."""
     inner = path.strip("/")
     return f"{inner}/" if inner else ""
 
@@ -206,4 +206,4 @@ def _node(document: dict[str, Any]) -> Node:
 
 
 Node = ArrayNode | GroupNode
-"""What a tree is made of."""
+"""A node of a tree."""

@@ -1,4 +1,4 @@
-"""Storages around another storage: slow, failing, recording, throttled."""
+"""Wrappers of a storage that are slow, fail, record or throttle calls."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 class LatencyStorage(StorageWrapper):
-    """A storage that takes its time.
+    """A storage with a delay before each call.
 
     Parameters
     ----------
     inner : Storage
-        The storage that keeps the bytes.
+        The wrapped storage.
     write_latency_ms, read_latency_ms : int
         Milliseconds to wait before every call; may be changed at any time.
     """
@@ -54,7 +54,7 @@ class LatencyStorage(StorageWrapper):
         self._read_latency_ms = _milliseconds(value)
 
     def around(self, call: Call, run: Callable[[], T]) -> T:
-        """Wait, then do it."""
+        """Wait, then make the call."""
         delay = self.read_latency_ms if call.verb in READS else self.write_latency_ms
         if delay:
             time.sleep(delay / 1000)
@@ -84,17 +84,17 @@ def _latency(inner: Storage, write: int, read: int) -> LatencyStorage:
 
 
 class RecordingStorage(StorageWrapper):
-    """A storage that remembers what it was asked.
+    """A storage that records its calls.
 
     Parameters
     ----------
     inner : Storage
-        The storage that keeps the bytes.
+        The wrapped storage.
 
     Attributes
     ----------
     calls : list of Call
-        Oldest first; those that failed too.
+        Oldest first, including those that failed.
     """
 
     def __init__(self, inner: Storage) -> None:
@@ -102,16 +102,16 @@ class RecordingStorage(StorageWrapper):
         self.calls: list[Call] = []
 
     def around(self, call: Call, run: Callable[[], T]) -> T:
-        """Note it, then do it."""
+        """Record the call, then make it."""
         self.calls.append(call)  # appending to a list is atomic
         return run()
 
     def count(self, *verbs: str) -> int:
-        """How many calls there were of some verbs, or of all when none is named."""
+        """Number of calls of some verbs, or of all verbs."""
         return sum(not verbs or call.verb in verbs for call in self.calls)
 
     def clear(self) -> None:
-        """Forget the calls."""
+        """Remove the recorded calls."""
         self.calls.clear()
 
 
@@ -121,11 +121,11 @@ class FaultyStorage(StorageWrapper):
     Parameters
     ----------
     inner : Storage
-        The storage that keeps the bytes.
+        The wrapped storage.
     fail_at : int, optional
         Index (from 0) of the call that fails, among those of `verbs`; none when absent.
     after : bool
-        Fail after the call was carried out, as when the answer is lost, instead of before.
+        Fail after the call was made, as when its answer is lost, instead of before.
     dead : bool
         Every later call fails too, as after a crash or a lost connection.
     verbs : iterable of str, optional
@@ -136,7 +136,7 @@ class FaultyStorage(StorageWrapper):
     Attributes
     ----------
     seen : int
-        How many calls counted since the storage was armed.
+        Number of calls counted since `arm`.
     failures : list of Call
         The calls that failed.
     """
@@ -165,14 +165,14 @@ class FaultyStorage(StorageWrapper):
         dead: bool = False,
         verbs: Iterable[str] | None = None,
     ) -> None:
-        """Say anew what fails, and count from 0 again; parameters as for the class."""
+        """Set again which call fails, and count from 0; parameters as for the class."""
         with self._mutex.get():
             self.seen = 0
             self._fail_at, self._after, self._dead = fail_at, after, dead
             self._verbs = None if verbs is None else frozenset(verbs)
 
     def disarm(self) -> None:
-        """Work again."""
+        """Make no further call fail."""
         self.arm(None)
 
     def _is_due(self, call: Call) -> bool:
@@ -189,7 +189,7 @@ class FaultyStorage(StorageWrapper):
             return due
 
     def around(self, call: Call, run: Callable[[], T]) -> T:
-        """Do it, or fail."""
+        """Make the call, or fail."""
         if not self._is_due(call):
             return run()
         if self._after and self.seen - 1 == self._fail_at:
@@ -205,24 +205,24 @@ def _outage(call: Call) -> StorageError:
 
 
 class ThrottledStorage(StorageWrapper):
-    """A storage that serves so many calls a second and no more.
+    """A storage with a limited number of calls per second.
 
     Parameters
     ----------
     inner : Storage
-        The storage that keeps the bytes.
+        The wrapped storage.
     calls_per_second : float
         Sustained rate.
     burst : int
-        Calls that may come at once after a pause.
+        Number of calls without delay after a pause.
     refuse : bool
-        Raise a `StorageError` of kind ``throttled`` for a call too many, instead of letting it
-        wait.
+        Raise a `StorageError` of kind ``throttled`` for a call beyond the limit, instead of
+        delaying it.
 
     Attributes
     ----------
     throttled : int
-        Calls that were refused or had to wait.
+        Number of calls that were refused or delayed.
     """
 
     def __init__(
@@ -243,17 +243,17 @@ class ThrottledStorage(StorageWrapper):
         self.throttled = 0
 
     def around(self, call: Call, run: Callable[[], T]) -> T:
-        """Do it when its turn has come."""
+        """Delay the call to keep the rate, then make it."""
         wait = self._wait(call)
         if wait > 0:
             time.sleep(wait)
         return run()
 
     def _wait(self, call: Call) -> float:
-        """Seconds until a call may be made; takes its turn."""
+        """Seconds to wait before a call, which is counted."""
         with self._mutex.get():
             now = time.monotonic()
-            # the turn of the next call, were there no burst
+            # earliest time of the call, minus the allowance of the burst
             turn = max(self._free_at, now - self._gap * (self._burst - 1))
             if turn > now:
                 self.throttled += 1

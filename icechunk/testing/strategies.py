@@ -40,7 +40,7 @@ __all__ = [
 def splitting_configs(
     draw: st.DrawFn, *, arrays: Iterable[zarr.Array[Any]]
 ) -> ManifestSplittingConfig:
-    """How the manifests of some arrays are split.
+    """Configurations of manifest splitting for some arrays.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def repository_configs(
     splitting: st.SearchStrategy[ManifestSplittingConfig] | None = None,
     ic_module: ModuleType | None = None,
 ) -> RepositoryConfig:
-    """Configurations that make rare things frequent.
+    """Configurations with small limits, which make rare cases frequent.
 
     Parameters
     ----------
@@ -150,12 +150,12 @@ def chunk_slicers(
 
 @st.composite
 def chunk_paths(draw: st.DrawFn, numblocks: tuple[int, ...]) -> str:
-    """What follows ``c/`` in the key of a chunk, such as ``0/1``."""
+    """The part of a chunk's key after ``c/``, such as ``0/1``."""
     return "/".join(map(str, draw(chunk_coordinates(numblocks))))
 
 
 def draw_older_than(data: DataObject, storage: Storage, repo: Repository) -> datetime:
-    """A time to expire or collect up to: just after some snapshot, or before all of them.
+    """A cut-off time for expiration or garbage collection: after some snapshot, or before all.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for trees of nodes, and for moves in them that work or that must not.
+"""Hypothesis strategies for trees of nodes, and for valid and invalid moves in them.
 
 Paths inside of these functions have no leading slash and the root is the empty string; moves, which
 go to `icechunk.Session.move`, are made of absolute paths.
@@ -23,12 +23,12 @@ ERR_SOURCE_MISSING = "node not found|could not create path"
 ERR_PARENT_NOT_GROUP = "is an array, not a group"
 
 MixedMove = tuple[str, str, str | None]
-"""From, to, and the pattern of the error that must follow, None for a move that works."""
+"""Source, target, and the pattern of the expected error, None for a valid move."""
 
 InvalidMoveReason = Literal[
     "self", "descendant", "missing_parent", "parent_not_group", "overwrite", "source_missing"
 ]
-"""Why a move must be refused."""
+"""Why a move is invalid."""
 
 _PATTERNS: dict[InvalidMoveReason, str] = {
     "self": ERR_SELF_OR_DESCENDANT,
@@ -47,14 +47,14 @@ _LEAF = ArrayNode((1,), np.dtype("i4"))
 
 
 def similar_name(non_sibling_names: set[str], sibling_names: set[str]) -> st.SearchStrategy[str]:
-    """A name that is easily taken for one that exists.
+    """A name that resembles an existing one.
 
     Parameters
     ----------
     non_sibling_names : set of str
-        Names elsewhere in the tree; may come out as they are.
+        Names elsewhere in the tree, which may be drawn unchanged.
     sibling_names : set of str
-        Names in the same group; come out with something added in front or behind.
+        Names in the same group, which are drawn with a prefix or suffix.
     """
     ways: list[st.SearchStrategy[str]] = []
     if non_sibling_names:
@@ -70,7 +70,7 @@ def similar_name(non_sibling_names: set[str], sibling_names: set[str]) -> st.Sea
 
 
 def _usable(name: str) -> bool:
-    """Whether a name can be that of a node."""
+    """Whether a name is valid for a node."""
     return name != "" and set(name) != {"."} and not name.startswith("__") and name != "c"
 
 
@@ -181,7 +181,7 @@ def wrap_tolerant(pattern: str) -> str:
 def valid_move(
     draw: st.DrawFn, all_nodes: set[str], all_groups: set[str], name_pool: set[str]
 ) -> tuple[str, str]:
-    """A move that works.
+    """A valid move.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def _join(parent: str, name: str) -> str:
 
 
 def _eligible(all_nodes: set[str], all_arrays: set[str]) -> list[InvalidMoveReason]:
-    """Mistakes that can be made in a tree."""
+    """Kinds of invalid moves that a tree allows."""
     nodes = all_nodes - {""}
     found: list[InvalidMoveReason] = ["source_missing"]
     if nodes:
@@ -217,7 +217,7 @@ def _eligible(all_nodes: set[str], all_arrays: set[str]) -> list[InvalidMoveReas
 
 
 def _occupied(nodes: set[str]) -> list[tuple[str, str]]:
-    """Moves onto a node that is there and not below what is moved."""
+    """Moves onto an existing node outside the moved one."""
     return [
         (source, target)
         for source in sorted(nodes)
@@ -245,7 +245,7 @@ def invalid_move(
     *,
     eligible: list[InvalidMoveReason] | None = None,
 ) -> tuple[str, str, str]:
-    """A move that must be refused: from, to, and the pattern that the error's text matches.
+    """An invalid move: source, target, and a pattern of the error's text.
 
     Parameters
     ----------
@@ -295,7 +295,7 @@ def valid_and_invalid_moves(
     n_moves: st.SearchStrategy[int] = _ONE_TO_TEN,
     p_invalid: st.SearchStrategy[float] = st.floats(0.0, 1.0),  # noqa: B008
 ) -> list[MixedMove]:
-    """Moves one after the other, each in the tree that the valid ones before it left.
+    """Consecutive moves, each in the tree after the valid ones before it.
 
     Parameters
     ----------
@@ -327,7 +327,7 @@ def valid_and_invalid_moves(
 def valid_moves(
     draw: st.DrawFn, tree: GroupNode, n_moves: st.SearchStrategy[int] = _ONE_TO_TEN
 ) -> list[tuple[str, str]]:
-    """Moves that work one after the other; empty for an empty tree."""
+    """Consecutive valid moves; empty for an empty tree."""
     if not tree.children:
         return []
     moves = draw(valid_and_invalid_moves(tree, n_moves, st.just(0.0)))
@@ -338,7 +338,7 @@ def valid_moves(
 def invalid_moves(
     draw: st.DrawFn, tree: GroupNode, n_moves: st.SearchStrategy[int] = _ONE_TO_TEN
 ) -> list[tuple[str, str, str]]:
-    """Moves that must all be refused."""
+    """Invalid moves."""
     moves = draw(valid_and_invalid_moves(tree, n_moves, st.just(1.0)))
     return [(source, target, pattern or "") for source, target, pattern in moves]
 
@@ -357,7 +357,7 @@ def tree_and_valid_moves(
     max_children: st.SearchStrategy[int] | None = None,
     n_moves: st.SearchStrategy[int] = _ONE_TO_TEN,
 ) -> tuple[GroupNode, list[tuple[str, str]]]:
-    """A tree, and moves in it that work."""
+    """A tree, and valid moves in it."""
     tree = draw(_some_trees(max_leaves, max_children))
     return tree, draw(valid_moves(tree, n_moves))
 
@@ -369,7 +369,7 @@ def tree_and_invalid_moves(
     max_children: st.SearchStrategy[int] | None = None,
     n_moves: st.SearchStrategy[int] = _ONE_TO_TEN,
 ) -> tuple[GroupNode, list[tuple[str, str, str]]]:
-    """A tree, and moves in it that must be refused."""
+    """A tree, and invalid moves in it."""
     tree = draw(_some_trees(max_leaves, max_children))
     return tree, draw(invalid_moves(tree, n_moves))
 
@@ -382,6 +382,6 @@ def tree_and_mixed_moves(
     n_moves: st.SearchStrategy[int] = _ONE_TO_TEN,
     p_invalid: st.SearchStrategy[float] = st.floats(0.0, 1.0),  # noqa: B008
 ) -> tuple[GroupNode, list[MixedMove]]:
-    """A tree, and moves in it of both kinds."""
+    """A tree, and valid and invalid moves in it."""
     tree = draw(_some_trees(max_leaves, max_children))
     return tree, draw(valid_and_invalid_moves(tree, n_moves, p_invalid))

@@ -1,4 +1,4 @@
-"""Building a model and a repository side by side, and walking a session through its life."""
+"""Create a model and a repository with the same tree, and commit a session step by step."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from icechunk.testing.models import GroupNode, ModelStore
 def tree_to_model_and_icechunk(
     tree: GroupNode, add_hypothesis_note: bool = True
 ) -> tuple[ModelStore, Session, Repository]:
-    """Make a tree in a model and in a fresh repository in memory.
+    """Create a tree in a model and in a new repository in memory.
 
     Parameters
     ----------
     tree : GroupNode
         The nodes.
     add_hypothesis_note : bool
-        Print the tree with a failing example; only inside of a Hypothesis test.
+        Print the tree with a failing example; only inside a Hypothesis test.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def precommit_postcommit_readonly(
     repo : Repository
         Its repository.
     allow_empty : bool
-        Commit also when nothing changed.
+        Commit even if nothing changed.
 
     Yields
     ------
@@ -60,7 +60,7 @@ def precommit_postcommit_readonly(
         ``pre-commit``, ``post-commit`` and ``readonly``.
     """
     yield "pre-commit", session.store
-    snapshot_id = session.commit("checked on the way", allow_empty=allow_empty)
+    snapshot_id = session.commit("checked between the steps", allow_empty=allow_empty)
     yield "post-commit", session.store
     yield "readonly", repo.readonly_session(snapshot_id=snapshot_id).store
 

@@ -24,9 +24,9 @@ def test_it_tells_its_story(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for line in (
         "All 10 variables read equal to the file.",
-        "SST is now 1 chunk of ours and 11 of theirs.",
+        "SST now has 1 chunk in the repository and 11 in the file.",
         "Without authorisation: unauthorized-virtual-chunk-container.",
-        "After a change behind our back: virtual-chunk-modified.",
+        "After another program changed the file: virtual-chunk-modified.",
     ):
         assert line in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
