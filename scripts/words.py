@@ -2,8 +2,7 @@
 
 Looks at Markdown text outside code, and at the comments and string literals of Python and
 TypeScript. Prints `file:line: "word": what to write instead` and exits 1 when it finds something.
-Without arguments it reads every tracked file of the project except those that `NOT_YET` lists; a
-file that is named is read in any case.
+Without arguments it reads every tracked file of the project.
 """
 
 from __future__ import annotations
@@ -49,9 +48,6 @@ _PATTERN = re.compile(
 _ADVICE = list(WORDS.values())
 #: Files that quote the words.
 EXEMPT = {"scripts/words.py", "tests/architecture/test_words.py"}
-#: Folders and files that were not revised yet. The list only gets shorter: delete an entry once its
-#: files are clean.
-NOT_YET: tuple[str, ...] = ()
 CHECKED = (".py", ".pyi", ".ts", ".md")
 _TS_TEXT = re.compile(
     r"/\*.*?\*/|(?<!:)//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|`(?:\\.|[^`\\])*`", re.DOTALL
@@ -95,8 +91,7 @@ def tracked() -> list[Path]:
     listed = subprocess.run(
         ["git", "ls-files", "-z"], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    names = filter(None, listed.stdout.split("\0"))
-    return [Path(name) for name in names if not name.startswith(NOT_YET)]
+    return [Path(name) for name in listed.stdout.split("\0") if name]
 
 
 def main(names: list[str]) -> int:

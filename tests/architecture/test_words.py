@@ -1,8 +1,4 @@
-"""The word list of `scripts/words.py` holds for every tracked file.
-
-Files that `scripts/words.NOT_YET` lists are not checked yet. A change that revises a package
-deletes its entry.
-"""
+"""The word list of `scripts/words.py` holds for every tracked file."""
 
 from __future__ import annotations
 
