@@ -74,12 +74,12 @@ def test_no_spelling_leads_out_of_the_prefix(place: Place, way: str, start: str)
     )
 
 
-def test_a_location_that_somebody_else_stored_unnormalised_is_refused(place: Place) -> None:
+def test_a_location_stored_unnormalised_by_another_program_is_refused(place: Place) -> None:
     from icechunk.spec.manifest.chunk_table import VIRTUAL, ChunkTable, TextColumn
 
     session = place.repository().writable_session("main")
     new_array(session, 1, 10)
-    store = session.store
+    transaction = session._transaction  # the public methods normalise locations
     table = ChunkTable.from_columns(
         np.zeros((1, 1), np.uint32),
         np.full(1, VIRTUAL, np.uint8),
@@ -88,7 +88,7 @@ def test_a_location_that_somebody_else_stored_unnormalised_is_refused(place: Pla
         np.full(1, 40, np.uint64),
         text=TextColumn.from_strings([place.prefix + "../secret"]),
     )
-    store._record(store._virtual_target("a"), table)
+    transaction.set_references(transaction.array_reader("/a").node, table)
     assert kind_of(session) == "unauthorized-virtual-chunk-container"
 
 
