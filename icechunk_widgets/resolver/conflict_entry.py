@@ -40,6 +40,15 @@ TITLES: Final = {
     ConflictType.DeleteOfUpdatedArray: "I deleted the array; they changed it",
     ConflictType.DeleteOfUpdatedGroup: "I deleted the group; they changed it",
     ConflictType.MoveOperationCannotBeRebased: "They moved nodes; this cannot be rebased",
+    # Only merges report these; they do not say which side did what.
+    ConflictType.AppendDoubleUpdate: "Both sides appended along one axis",
+    ConflictType.ChunksUpdatedBeyondResize: "One side shrank the array; the other wrote beyond",
+    ConflictType.NewNodeInDeletedGroup: "One side deleted the group; the other added nodes to it",
+    ConflictType.NodeMovedTwice: "Both sides moved the node, or one moved what the other deleted",
+    ConflictType.MoveTargetTaken: "The two sides put different nodes at one path",
+    ConflictType.EncodingChanged: "One side changed the encoding; the other wrote chunks",
+    ConflictType.FillValueChanged: "One side changed the fill value; the other left chunks empty",
+    ConflictType.BaseExpired: "Both sides changed the node; the state before both expired",
 }
 
 _BUTTONS = ("ours", "theirs", "base")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from icechunk import ConflictType, ErrorKind, InvalidInputError
 from icechunk.changes.document_merge import MISSING, KeyDifference, differences
@@ -15,6 +15,50 @@ from icechunk_widgets.resolver.conflict_scan import ConflictScan
 MOST_ROWS = 500
 OTHERWISE = "ours"
 """Side of keys that both sides changed in an intermediate commit, but not in the result."""
+
+MEANINGS: Final = {
+    ConflictType.NewNodeConflictsWithExistingNode: (
+        "Theirs discards my node with everything I wrote in it; a new name keeps both."
+    ),
+    ConflictType.NewNodeInInvalidGroup: (
+        "Theirs discards what I created below; another group keeps it."
+    ),
+    ConflictType.DeleteOfUpdatedArray: "Mine deletes it with what they wrote; theirs restores it.",
+    ConflictType.DeleteOfUpdatedGroup: (
+        "Mine deletes it with what they changed; theirs restores it."
+    ),
+    ConflictType.ChunksUpdatedInDeletedArray: (
+        "Theirs discards my chunks; to keep them, cancel and write them to another array."
+    ),
+    ConflictType.ChunksUpdatedInUpdatedArray: (
+        "Mine keeps my chunks with the chosen metadata; theirs discards them."
+    ),
+    ConflictType.AppendDoubleUpdate: (
+        "The chosen side keeps its length and what it appended; the other's appended part is "
+        "discarded."
+    ),
+    ConflictType.ChunksUpdatedBeyondResize: (
+        "The side that shrank the array discards what was written beyond; the other keeps the size."
+    ),
+    ConflictType.NewNodeInDeletedGroup: (
+        "The side that deleted the group discards the new node; the other keeps both."
+    ),
+    ConflictType.NodeMovedTwice: "The chosen side says where the node is, or that it is deleted.",
+    ConflictType.MoveTargetTaken: (
+        "The chosen side keeps its node at this path; the other side's change of it is discarded."
+    ),
+    ConflictType.EncodingChanged: (
+        "The chosen side keeps its encoding with its chunks; the other side's changes of this "
+        "array are discarded."
+    ),
+    ConflictType.FillValueChanged: (
+        "The chosen side keeps its fill value, so empty chunks read as that value."
+    ),
+    ConflictType.BaseExpired: (
+        "What each side changed is not known any more; the chosen side keeps its whole node."
+    ),
+}
+"""What the choices mean, where the buttons do not say."""
 
 
 def describe(scan: ConflictScan, entry: Entry) -> dict[str, Any]:
@@ -130,29 +174,5 @@ def _sentences(scan: ConflictScan, entry: Entry) -> list[str]:
             found.append(f"{name} created it: {kind}.")
         if entry.path in diff.deleted_arrays | diff.deleted_groups:
             found.append(f"{name} deleted it.")
-    found.append(_meaning(entry.key[0]))
+    found.append(MEANINGS.get(entry.key[0], ""))
     return [sentence for sentence in found if sentence]
-
-
-def _meaning(kind: ConflictType) -> str:
-    """What the choices mean, if the buttons do not say."""
-    return {
-        ConflictType.NewNodeConflictsWithExistingNode: (
-            "Theirs discards my node with everything I wrote in it; a new name keeps both."
-        ),
-        ConflictType.NewNodeInInvalidGroup: (
-            "Theirs discards what I created below; another group keeps it."
-        ),
-        ConflictType.DeleteOfUpdatedArray: (
-            "Mine deletes it with what they wrote; theirs restores it."
-        ),
-        ConflictType.DeleteOfUpdatedGroup: (
-            "Mine deletes it with what they changed; theirs restores it."
-        ),
-        ConflictType.ChunksUpdatedInDeletedArray: (
-            "Theirs discards my chunks; to keep them, cancel and write them to another array."
-        ),
-        ConflictType.ChunksUpdatedInUpdatedArray: (
-            "Mine keeps my chunks with the chosen metadata; theirs discards them."
-        ),
-    }.get(kind, "")

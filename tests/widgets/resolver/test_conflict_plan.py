@@ -10,6 +10,7 @@ from icechunk.conflicts import CHOICES
 from icechunk_widgets.arrays.chunk_refs import flat, in_runs, runs_of
 from icechunk_widgets.resolver.conflict_entry import CODE, TITLES, Entry
 from icechunk_widgets.resolver.conflict_plan import ConflictPlan
+from icechunk_widgets.resolver.node_conflict import MEANINGS
 
 GRID = (2, 3)
 COORDS = [[0, 0], [0, 2], [1, 0], [1, 1]]  # positions 0, 2, 3, 4
@@ -118,6 +119,17 @@ def test_decisions_name_their_chunks_and_grid() -> None:
 
 def test_every_kind_has_a_title() -> None:
     assert set(TITLES) == set(ConflictType) == set(CHOICES)
+
+
+def test_kinds_of_merges_explain_their_choices() -> None:
+    merging = {kind for kind in ConflictType if int(kind) > 100}
+    assert len(merging) == 8
+    assert merging <= set(MEANINGS)
+    for kind in merging:
+        row = node(kind).payload(1)
+        assert row["choices"] == ["ours", "theirs"], kind
+        # They have no "I" and "they": a merge does not know which side did what.
+        assert not {"I", "They", "Mine", "Theirs"} & set(f"{row['title']} {MEANINGS[kind]}".split())
 
 
 def test_node_decisions_carry_over_unless_they_were_touched() -> None:
