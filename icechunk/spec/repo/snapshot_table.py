@@ -100,6 +100,22 @@ class PackedItems:
                 found[name] = flex.decode(value, name="repo")
         return found
 
+    def rows_with(self, name: str) -> Ints:
+        """Rows that have a value under a name; nothing is decoded."""
+        raw = np.frombuffer(name.encode(), np.uint8)
+        items = np.flatnonzero(self.names.length == len(raw))
+        if not len(items):
+            return items
+        data = np.frombuffer(self.names.data, np.uint8)
+        spans = self.names.start[items][:, None] + np.arange(len(raw))
+        items = items[(data[spans] == raw).all(axis=1)]
+        owner = np.repeat(np.arange(len(self.count)), self.count)
+        place = np.repeat(self.first, self.count) + _within(self.count)
+        rows = np.full(len(self.names), -1, np.int64)
+        rows[place] = owner
+        found: Ints = np.sort(rows[items])
+        return found[found >= 0]  # items of snapshots that were removed stay behind
+
     def of_rows(self, rows: Ints) -> list[dict[str, Any]]:
         """Metadata of many rows at once."""
         counts = self.count[rows]
@@ -117,6 +133,13 @@ class PackedItems:
             {name: value for name, value in islice(items, count) if name is not None}
             for count in counts.tolist()
         ]
+
+
+def _within(count: Ints) -> Ints:
+    """0, 1, … for the items of each row, one row after the other."""
+    ends = np.cumsum(count)
+    place: Ints = np.arange(int(count.sum())) - np.repeat(ends - count, count)
+    return place
 
 
 def _encoded(metadata: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
