@@ -26,7 +26,11 @@ class TreeView:
 
     def __init__(self, base: NodeTable, changes: ChangeSet) -> None:
         self._former = base
-        self.base = changes.moves.over(base)
+        moves = changes.moves
+        if moves and changes.deleted:
+            # A merge may move a node to the place of one that it deletes.
+            base = base.edited((), changes.deleted)
+        self.base = moves.over(base)
         self.changes = changes
 
     def _seen(self, node: NodeSnapshot | None) -> NodeSnapshot | None:
@@ -36,6 +40,8 @@ class TreeView:
         changed = self.changes.updated.get(node.id)
         if changed is None:
             return node
+        if changed.path != node.path:  # moved by the same changes
+            changed = replace(changed, path=node.path)
         if changed.array is None or node.array is None:
             return changed
         return replace(changed, array=replace(changed.array, manifests=node.array.manifests))

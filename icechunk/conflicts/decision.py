@@ -32,7 +32,19 @@ CHOICES: Final[Mapping[ConflictType, tuple[str, ...]]] = {
     ConflictType.FillValueChanged: ("ours", "theirs"),
     ConflictType.BaseExpired: ("ours", "theirs"),
 }
-"""Possible choices for each kind of conflict."""
+"""Possible choices for each kind of conflict of a rebase, and of those that only merges have."""
+
+_SOURCE_IN_MERGES: Final = (
+    ConflictType.NewNodeConflictsWithExistingNode,
+    ConflictType.ZarrMetadataUpdateOfDeletedArray,
+    ConflictType.ZarrMetadataUpdateOfDeletedGroup,
+    ConflictType.ChunksUpdatedInDeletedArray,
+)
+MERGE_CHOICES: Final[Mapping[ConflictType, tuple[str, ...]]] = {
+    **CHOICES,
+    **{kind: ("ours", *CHOICES[kind]) for kind in _SOURCE_IN_MERGES},
+}
+"""Possible choices for each kind of conflict of a merge, where the source can always be taken."""
 
 _NAMES: Final = dict(ConflictType.__members__)
 _KEYS: Final = {
@@ -95,15 +107,7 @@ class Decision:
     new_path: str | None = None
 
     def __post_init__(self) -> None:
-        allowed = CHOICES[self.type]
-        if not allowed:
-            raise _bad(f"nothing can be decided about {self.type.name}", ErrorKind.NOT_ALLOWED)
-        if self.choice not in allowed:
-            raise _bad(
-                f"`choice` is {self.choice!r}; for {self.type.name} it must be "
-                + " or ".join(map(repr, allowed)),
-                ErrorKind.NOT_ALLOWED,
-            )
+        self.check_choice(MERGE_CHOICES)
         check_path(self.path)
         if self.selection is not None and self.type is not ConflictType.ChunkDoubleUpdate:
             raise _bad(f"{self.type.name} is about the whole node: leave out the chunks")
@@ -121,6 +125,29 @@ class Decision:
             raise _bad("`new_path`, a string, goes with the choice 'rename' and only with it")
         if self.new_path is not None:
             check_path(self.new_path)
+
+    def check_choice(self, choices: Mapping[ConflictType, tuple[str, ...]]) -> None:
+        """Raise unless the choice is possible.
+
+        Parameters
+        ----------
+        choices : mapping
+            `CHOICES` or `MERGE_CHOICES`.
+
+        Raises
+        ------
+        InvalidInputError
+            Kind ``not-allowed``.
+        """
+        allowed = choices[self.type]
+        if not allowed:
+            raise _bad(f"nothing can be decided about {self.type.name}", ErrorKind.NOT_ALLOWED)
+        if self.choice not in allowed:
+            raise _bad(
+                f"`choice` is {self.choice!r}; for {self.type.name} it must be "
+                + " or ".join(map(repr, allowed)),
+                ErrorKind.NOT_ALLOWED,
+            )
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> Decision:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from icechunk.conflicts.decision import Decision
+from icechunk.conflicts.decision import CHOICES, Decision
 from icechunk.conflicts.detector import detect, past
 from icechunk.conflicts.model import ConflictSolver, ConflictType, Patched, Unsolvable
 from icechunk.conflicts.resolution import Draft
@@ -149,9 +149,9 @@ class DecisionSolver(ConflictSolver):
 
 def _numbered(place: int, entry: Decision | Mapping[str, Any]) -> Decision:
     """A decision from its entry; errors name its position in the list."""
-    if isinstance(entry, Decision):
-        return entry
     try:
-        return Decision.from_dict(entry)
+        decision = entry if isinstance(entry, Decision) else Decision.from_dict(entry)
+        decision.check_choice(CHOICES)
+        return decision
     except InvalidInputError as error:
         raise InvalidInputError(f"decisions[{place}]: {error.message}", error.kind) from None

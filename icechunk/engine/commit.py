@@ -123,6 +123,12 @@ def requested(
 ) -> Request:
     """Arguments of a call, with the default metadata of the repository handle merged in."""
     refuse_lineage_key(metadata)
+    if transaction.merging is not None and verb != "commit":
+        raise SessionStateError(
+            f"this session holds a merge, for which there is no {verb}: `commit` it, `stash` it, "
+            "or give it up with `discard_changes`",
+            ErrorKind.NOT_ALLOWED,
+        )
     merged = {**transaction.ctx.default_metadata, **json_object(metadata)}
     return Request(verb, message, merged)
 

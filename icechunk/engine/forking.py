@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from icechunk.changes.change_set import ChangeSet
@@ -12,6 +12,7 @@ from icechunk.core.ids import NodeId, ObjectId, id_text
 from icechunk.core.locks import held
 from icechunk.engine.commit import write_base
 from icechunk.engine.context import RepoContext
+from icechunk.engine.open_merge import OpenMerge
 from icechunk.engine.reader import ArrayReader
 from icechunk.engine.removals import with_removals
 from icechunk.engine.transaction import SessionMode, Transaction
@@ -195,12 +196,14 @@ class SessionRecipe:
     origin: ObjectId | None
     changes: ChangeSet
     may_travel: bool
+    merging: OpenMerge | None = None
 
     @classmethod
     def of(cls, transaction: Transaction) -> SessionRecipe:
         """Recipe of a transaction, whose chunks are made durable first."""
         transaction.seal()
         _, changes = transaction.copied()
+        merging = transaction.merging
         return cls(
             transaction.ctx,
             transaction.base_id,
@@ -209,6 +212,7 @@ class SessionRecipe:
             transaction.origin,
             changes,
             transaction.may_travel > 0,
+            None if merging is None else replace(merging, revision=-1),
         )
 
     def restore(self) -> Transaction:
@@ -217,7 +221,12 @@ class SessionRecipe:
         A copy made under `Session.allow_pickling` may be pickled again, to return its changes.
         """
         again = Transaction(
-            self.ctx, self.base, mode=self.mode, branch=self.branch, changes=self.changes
+            self.ctx,
+            self.base,
+            mode=self.mode,
+            branch=self.branch,
+            changes=self.changes,
+            merging=self.merging,
         )
         again.origin = self.origin
         again.may_travel = int(self.may_travel)

@@ -36,6 +36,8 @@ class Lineage:
         Name of what was merged, for people.
     of : tuple of ObjectId
         Commits that were picked, reverted or squashed.
+    merging : mapping or None
+        Of a stash: the merge that was put aside, see `OpenMerge.to_dict`.
     """
 
     kind: str
@@ -43,6 +45,7 @@ class Lineage:
     base: ObjectId | None = None
     source: str = ""
     of: tuple[ObjectId, ...] = ()
+    merging: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form, as it is stored."""
@@ -56,6 +59,8 @@ class Lineage:
             form["source"] = self.source
         if self.of:
             form["of"] = [id_text(one) for one in self.of]
+        if self.merging is not None:
+            form["merging"] = dict(self.merging)
         return form
 
 
@@ -65,13 +70,14 @@ def lineage_of(metadata: Mapping[str, Any]) -> Lineage | None:
     if not isinstance(form, Mapping) or form.get("kind") not in KINDS:
         return None
     try:
-        base = form.get("base")
+        base, merging = form.get("base"), form.get("merging")
         return Lineage(
             kind=form["kind"],
             parents=tuple(parse_object_id(one) for one in form.get("parents", ())),
             base=None if base is None else parse_object_id(base),
             source=str(form.get("source", "")),
             of=tuple(parse_object_id(one) for one in form.get("of", ())),
+            merging=merging if isinstance(merging, Mapping) else None,
         )
     except (IcechunkError, TypeError, ValueError):
         return None  # written by someone else: the commit is an ordinary one for us

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.tree_view import TreeView
@@ -35,6 +35,9 @@ from icechunk.spec.manifest.coordinates import ChunkIndex
 from icechunk.spec.snapshot.nodes import NodeSnapshot
 from icechunk.spec.snapshot.snapshot import Snapshot
 from icechunk.spec.snapshot.zarr_metadata import parse_node
+
+if TYPE_CHECKING:
+    from icechunk.engine.open_merge import OpenMerge
 
 R = TypeVar("R")
 
@@ -75,6 +78,8 @@ class Transaction(Publishing):
         What it starts with.
     base : Snapshot, optional
         The base when it is known already, or with changes of a merge laid in.
+    merging : OpenMerge, optional
+        The merge that the changes are, for a commit with several parents.
     """
 
     def __init__(
@@ -86,12 +91,14 @@ class Transaction(Publishing):
         branch: str | None = None,
         changes: ChangeSet | None = None,
         base: Snapshot | None = None,
+        merging: OpenMerge | None = None,
     ) -> None:
         super().__init__(ctx)
         self.mode = mode
         self.branch = branch
         self.revision = 0
         self.changes = ChangeSet() if changes is None else changes
+        self.merging = merging
         self.base_id = snapshot_id
         self._base: Snapshot | None = base
         self._opened_at: Snapshot | None = base
@@ -385,7 +392,7 @@ class Transaction(Publishing):
         def go_on() -> None:
             self._check_not_committing()
             moves = self.changes.moves.then(self.tree.base, source, target)
-            self._become(self.base, replace(self.changes, moves=moves))
+            self.become(self.base, replace(self.changes, moves=moves))
 
         held(self.lock, go_on)
 
@@ -395,9 +402,9 @@ class Transaction(Publishing):
         """A copy of the changes, and the revision it was made at."""
         return held(self.lock, lambda: (self.revision, self.changes.copy()))
 
-    def replace_changes(self, changes: ChangeSet) -> None:
-        """Continue with other changes over the same base."""
-        held(self.lock, lambda: self._become(self._base, changes))
+    def replace_changes(self, changes: ChangeSet, **more: Any) -> None:
+        """Continue with other changes, and other attributes, over the same base."""
+        held(self.lock, lambda: self.become(self._base, changes, **more))
 
     def move_base(self, snapshot_id: ObjectId, changes: ChangeSet | None = None) -> None:
         """Replace the base, and the changes where some are given."""
@@ -407,11 +414,11 @@ class Transaction(Publishing):
         def go_on() -> None:
             mine = self.changes if changes is None else changes
             # Nodes that other commits made below a moved group move with it.
-            self._become(base, replace(mine, moves=mine.moves.again(base.nodes)))
+            self.become(base, replace(mine, moves=mine.moves.again(base.nodes)))
 
         held(self.lock, go_on)
 
-    def _become(self, base: Snapshot | None, changes: ChangeSet, **more: Any) -> None:
+    def become(self, base: Snapshot | None, changes: ChangeSet, **more: Any) -> None:
         """Change to another state, with the lock held.
 
         All attributes are replaced by one call into C, so that neither an interrupt nor a reader
@@ -454,11 +461,12 @@ class Transaction(Publishing):
         ending: dict[str, Any] = {
             "mode": SessionMode.readonly,
             "branch": None,
+            "merging": None,
             "published": publication,
             "_attempts": {},
             "_unclear": False,
         }
-        held(self.lock, self._become, base, ChangeSet(), **ending)
+        held(self.lock, self.become, base, ChangeSet(), **ending)
 
     def discard_files(self, keys: Iterable[str]) -> None:
         """Delete the files of a failed commit, but not the session's chunks: a retry needs them."""

@@ -127,16 +127,17 @@ def commit_laid(
         ctx, base.id, mode=SessionMode.writable, branch=branch, changes=laid.changes, base=base
     )
     request = requested(transaction, lineage.kind, message, metadata)
-    register = _registration(ctx, bool(laid.log.moved), sources)
+    register = registration(ctx, bool(laid.log.moved), sources)
     full = with_lineage(request.metadata, lineage)
     return transaction.exclusively(
         lambda: publish(transaction, request, register, full, lambda _: laid.log)
     )
 
 
-def _registration(
+def registration(
     ctx: RepoContext, moves: bool, sources: Iterable[ObjectId]
 ) -> Callable[[str, ObjectId, SnapshotRecord], None]:
+    """Function that moves the branch to a merge while its sources are still in the repository."""
     ref_store = ctx.ref_store
     if Capability.REPO_OBJECT not in ref_store.capabilities:
         if moves:

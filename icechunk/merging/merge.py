@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,8 +12,10 @@ from icechunk.core.errors import ConflictError, ErrorKind, InvalidInputError, Me
 from icechunk.core.ids import ObjectId, id_text
 from icechunk.engine.context import RepoContext
 from icechunk.engine.lineage import Lineage, refuse_lineage_key
+from icechunk.engine.open_merge import merge_message
 from icechunk.merging.graph import CommitGraph
 from icechunk.merging.laying import Laid, commit_laid, result_of, same_content, state_of
+from icechunk.merging.merged import Merged
 from icechunk.merging.result import MergeResult
 from icechunk.merging.state import State
 from icechunk.merging.three_way import three_way
@@ -155,7 +157,7 @@ def _merge(
         ", ".join(one.name for one in news),
         tuple(one.id for one in news) if options.squash else (),
     )
-    text = message if message is not None else _message(news, branch)
+    text = message if message is not None else merge_message([one.name for one in news], branch)
     ids = [one.id for one in news]
     new = commit_laid(ctx, branch, laid, lineage, text, metadata, ids)
     return replace(result, snapshot_id=id_text(new))
@@ -172,11 +174,6 @@ def _fast_forward(
         return result
     ctx.ref_store.reset_branch(branch, source.id, tip)
     return replace(result, snapshot_id=id_text(source.id))
-
-
-def _message(sources: Sequence[Source], branch: str) -> str:
-    names = " and ".join(f"'{one.name}'" for one in sources)
-    return f"Merge {'branch' if len(sources) == 1 else 'branches'} {names} into {branch}"
 
 
 def lay(
@@ -199,27 +196,71 @@ def lay(
         Kind ``unrelated-histories``.
     """
     laid: Laid | None = None
-    target = state_of(ctx, tip)
-    for source in sources:
-        bases = graph.merge_bases(tip, source.id)
-        if not options.allow_unrelated and not bases:
-            raise InvalidInputError(
-                f"{source.name} and the branch have no commit in common: their histories are "
-                "unrelated. Merge with `allow_unrelated=True` if that is wanted",
-                ErrorKind.UNRELATED_HISTORIES,
-            )
-        base = _base_state(ctx, graph, bases)
-        merged = three_way(
-            base, state_of(ctx, source.id), target, options.verdicts, partial(same_content, ctx)
-        )
-        target = result_of(ctx, merged)
-        step = Laid.of(merged, bases[0] if len(bases) == 1 else None)
+    bases = merge_bases(graph, tip, sources, allow_unrelated=options.allow_unrelated)
+    steps = lay_each(
+        ctx, graph, tip, sources, bases, options.verdicts, lambda merged: result_of(ctx, merged)
+    )
+    for merged, its in zip(steps, bases, strict=True):
+        step = Laid.of(merged, its[0] if len(its) == 1 else None)
         laid = step if laid is None else laid.then(step)
     assert laid is not None
     return laid
 
 
-def _base_state(ctx: RepoContext, graph: CommitGraph, bases: list[ObjectId]) -> State | None:
+def merge_bases(
+    graph: CommitGraph, tip: ObjectId, sources: Sequence[Source], *, allow_unrelated: bool
+) -> list[list[ObjectId]]:
+    """Best common ancestors of a commit and each source.
+
+    Raises
+    ------
+    InvalidInputError
+        Kind ``unrelated-histories``.
+    """
+    found = []
+    for source in sources:
+        bases = graph.merge_bases(tip, source.id)
+        if not allow_unrelated and not bases:
+            raise InvalidInputError(
+                f"{source.name} and the branch have no commit in common: their histories are "
+                "unrelated. Merge with `allow_unrelated=True` if that is wanted",
+                ErrorKind.UNRELATED_HISTORIES,
+            )
+        found.append(bases)
+    return found
+
+
+def lay_each(
+    ctx: RepoContext,
+    graph: CommitGraph,
+    tip: ObjectId,
+    sources: Sequence[Source],
+    bases: Sequence[Sequence[ObjectId]],
+    verdicts: Verdicts,
+    after: Callable[[Merged], State],
+) -> Iterator[Merged]:
+    """Lay sources over a state, one after the other.
+
+    Parameters
+    ----------
+    bases : sequence of (sequence of ObjectId)
+        Of each source.
+    verdicts : Verdicts
+        What was decided.
+    after : callable
+        The state that the next source is laid over.
+    """
+    target = state_of(ctx, tip)
+    for source, its in zip(sources, bases, strict=True):
+        base = base_state(ctx, graph, its)
+        merged = three_way(
+            base, state_of(ctx, source.id), target, verdicts, partial(same_content, ctx)
+        )
+        target = after(merged)
+        yield merged
+
+
+def base_state(ctx: RepoContext, graph: CommitGraph, bases: Sequence[ObjectId]) -> State | None:
     """The state that both sides started from; several are merged with each other first."""
     held = [one for one in bases[:MOST_BASES] if one in graph]
     if not held:
@@ -229,7 +270,7 @@ def _base_state(ctx: RepoContext, graph: CommitGraph, bases: list[ObjectId]) -> 
         further = graph.merge_bases(held[0], other_id)
         other = state_of(ctx, other_id)
         merged = three_way(
-            _base_state(ctx, graph, further), other, state, Verdicts(), partial(same_content, ctx)
+            base_state(ctx, graph, further), other, state, Verdicts(), partial(same_content, ctx)
         )
         # Where the bases disagree neither of them is what both sides started from.
         paths = {conflict.path for conflict in merged.conflicts}

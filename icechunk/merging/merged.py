@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.moves import Moves, in_log_order
+from icechunk.core.errors import IcechunkError
 from icechunk.core.ids import NodeId, ObjectId
 from icechunk.merging.array_merge import ArrayResult, taken
 from icechunk.merging.documents import same_document
@@ -143,10 +144,8 @@ class Merged:
     def as_changes(self) -> ChangeSet:
         """The target's changes with those of the merge: what a session goes on with.
 
-        Raises
-        ------
-        IcechunkError
-            When moves of the source cannot be made one after the other.
+        Where the moves cannot be made one after the other, as when two nodes change places, they
+        are right together, and a rebase over another commit refuses to make them again.
         """
         changes = self.target.changes.copy()
         moves = {move.node_id: move for move in self._moves()}
@@ -171,8 +170,25 @@ class Merged:
                     changes.update(replace(present, array=its.array), node.user_data, node.array)
             if edits is not None and len(edits):
                 changes.edits(node).extend(edits)
-        changes.moves = _in_steps(changes.moves, self.target.snapshot.nodes, moves)
+        changes.moves = _with_moves(changes.moves, self.target.snapshot.nodes, moves)
         return changes
+
+
+def _with_moves(done: Moves, nodes: NodeTable, moves: dict[NodeId, Move]) -> Moves:
+    """Moves with further ones, as steps where these can be made one after the other."""
+    if not moves:
+        return done
+    try:
+        return _in_steps(done, nodes, moves)
+    except IcechunkError:
+        # A target is free, or a parent is there, only together with the other changes.
+        steps = tuple((move.source, move.target) for move in moves.values())
+        former = {one.node_id: one for one in done.net.values()}
+        net = dict(done.net)
+        for move in moves.values():
+            begun = former.get(move.node_id, move).source
+            net[move.node_id] = replace(move, source=begun)
+        return Moves((*done.steps, *steps), net)
 
 
 def _in_steps(done: Moves, nodes: NodeTable, moves: dict[NodeId, Move]) -> Moves:

@@ -28,8 +28,10 @@ from icechunk.engine.context import RepoContext
 from icechunk.engine.durability import made_durable
 from icechunk.engine.flush import flush
 from icechunk.engine.lineage import Lineage, lineage_of, with_lineage
+from icechunk.engine.open_merge import OpenMerge
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.merging.laying import same_content, state_of
+from icechunk.merging.merge_session import resume
 from icechunk.merging.state import State
 from icechunk.merging.three_way import three_way
 from icechunk.merging.verdicts import Verdicts
@@ -60,6 +62,8 @@ class StashInfo:
         UTC.
     ref : str
         Name of the branch that holds it.
+    merges : tuple of str
+        Of a merge that was put aside: names of what it merges.
     """
 
     index: int
@@ -69,6 +73,7 @@ class StashInfo:
     base: str
     written_at: datetime
     ref: str
+    merges: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form."""
@@ -80,6 +85,7 @@ class StashInfo:
             "base": self.base,
             "written_at": self.written_at.isoformat(),
             "ref": self.ref,
+            "merges": list(self.merges),
         }
 
 
@@ -102,19 +108,21 @@ def stash(transaction: Transaction, message: str) -> ObjectId:
             "a fork cannot be stashed; merge it into the session it came from, and stash that",
             ErrorKind.NOT_ALLOWED,
         )
-    if transaction.changes.is_empty:
+    if transaction.changes.is_empty and transaction.merging is None:
         raise SessionStateError(
             "there are no uncommitted changes to stash", ErrorKind.NO_CHANGES_TO_COMMIT
         )
 
     def keep() -> ObjectId:
-        ctx, base = transaction.ctx, transaction.base
-        lineage = Lineage("stash", (base.id,), base.id, transaction.branch or "")
+        ctx, base, merging = transaction.ctx, transaction.base, transaction.merging
+        form = None if merging is None else merging.to_dict()
+        branch = transaction.branch or ""
+        lineage = Lineage("stash", (base.id,), base.id, branch, merging=form)
         metadata = with_lineage(ctx.default_metadata, lineage)
         flushed = flush(ctx, base, transaction.changes, message, metadata)
         record = record_of(flushed, base.id)
         made_durable(transaction, flushed, partial(_register, ctx.ref_store, record))
-        transaction.replace_changes(ChangeSet())
+        transaction.replace_changes(ChangeSet(), merging=None)
         return record.id
 
     return transaction.exclusively(keep)
@@ -154,6 +162,7 @@ def _info(ctx: RepoContext, index: int, name: str, snapshot_id: ObjectId) -> Sta
     record = ctx.ref_store.snapshot(snapshot_id)
     lineage = lineage_of(record.metadata)
     base = None if lineage is None else lineage.base
+    merging = None if lineage is None else OpenMerge.from_dict(lineage.merging)
     return StashInfo(
         index=index,
         snapshot_id=id_text(snapshot_id),
@@ -162,6 +171,7 @@ def _info(ctx: RepoContext, index: int, name: str, snapshot_id: ObjectId) -> Sta
         base="" if base is None else id_text(base),
         written_at=to_datetime(record.flushed_at),
         ref=name,
+        merges=() if merging is None else merging.names,
     )
 
 
@@ -197,6 +207,8 @@ def drop_stash(ctx: RepoContext, which: int | str) -> StashInfo:
 def apply_stash(transaction: Transaction, which: int | str, verdicts: Verdicts) -> list[Conflict]:
     """Lay a stash on the changes of a session, whatever its base is by now.
 
+    A merge that was put aside goes on, with its decisions.
+
     Returns
     -------
     list of Conflict
@@ -215,6 +227,12 @@ def apply_stash(transaction: Transaction, which: int | str, verdicts: Verdicts) 
     found = find_stash(ctx, which)
     stashed = ctx.files.snapshot(parse_object_id(found.snapshot_id))
     base = parse_object_id(found.base) if found.base else None
+    lineage = lineage_of(stashed.metadata)
+    merging = None if lineage is None else OpenMerge.from_dict(lineage.merging)
+    if merging is not None and base is not None:
+        state = State(stashed, ChangeSet(), ctx.files)
+        resume(transaction, merging, state, base, verdicts.decisions)
+        return []
     revision, changes = transaction.copied()
     merged = three_way(
         None if base is None else state_of(ctx, base),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from icechunk.conflicts.decision import Decision
-from icechunk.conflicts.model import ConflictType
+from icechunk.conflicts.model import Conflict, ConflictType
+from icechunk.conflicts.selection import ListedChunks
 from icechunk.core.errors import ErrorKind, InvalidInputError
+from icechunk.spec.manifest.coordinates import member, sorted_unique
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +38,38 @@ def decisions_of(entries: Iterable[Decision | Mapping[str, Any]]) -> tuple[Decis
     )
 
 
+def answers_of(conflict: Conflict, answer: object) -> tuple[Decision, ...]:
+    """Decisions from what a function said about a conflict.
+
+    Parameters
+    ----------
+    conflict : Conflict
+        What it was asked about.
+    answer : object
+        None leaves it open; a str is a choice; mappings and decisions, also several, say more, and
+        need neither path nor type.
+
+    Raises
+    ------
+    InvalidInputError
+        When an entry is wrong.
+    TypeError
+        For another answer.
+    """
+    if answer is None:
+        return ()
+    if isinstance(answer, str):
+        answer = {"choice": answer}
+    entries = [answer] if isinstance(answer, Decision | Mapping) else answer
+    if not isinstance(entries, list | tuple):
+        raise TypeError(
+            f"the solver returned {answer!r} for {conflict.conflict_type} at {conflict.path}; it "
+            "must return None, a choice such as 'source', a mapping or a `Decision`"
+        )
+    about = {"path": conflict.path, "type": conflict.conflict_type}
+    return decisions_of({**about, **one} if isinstance(one, Mapping) else one for one in entries)
+
+
 def _in_sides(entry: Mapping[str, Any]) -> dict[str, Any]:
     form = dict(entry)
     form["choice"] = _SIDES.get(form.get("choice", ""), form.get("choice"))
@@ -56,6 +91,11 @@ class Verdicts:
     prefer : str, optional
         ``"source"`` or ``"target"``: the side of conflicts that no decision is about.
 
+    Attributes
+    ----------
+    asked : dict
+        By kind and path the conflicts that a merge met, decided or not; coordinates of chunks.
+
     Raises
     ------
     InvalidInputError
@@ -68,13 +108,17 @@ class Verdicts:
                 f"`prefer` is {prefer!r}; it must be 'source', 'target' or None",
                 ErrorKind.NOT_ALLOWED,
             )
+        self.decisions = tuple(decisions)
+        self.asked: dict[tuple[ConflictType, str], Coords | None] = {}
+        self._grids: dict[str, tuple[int, ...]] = {}
         self._otherwise = _PREFERENCES[prefer]
         self._by_key: dict[tuple[ConflictType, str], list[Decision]] = {}
-        for one in decisions:
+        for one in self.decisions:
             self._by_key.setdefault((one.type, one.path), []).append(one)
 
     def decision(self, kind: ConflictType, path: str) -> Decision | None:
         """The last decision about a conflict of a whole node, or None."""
+        self.asked[kind, path] = None
         found = self._by_key.get((kind, path))
         return found[-1] if found else None
 
@@ -85,6 +129,8 @@ class Verdicts:
 
     def sides(self, path: str, coords: Coords, grid: tuple[int, ...]) -> NDArray[np.uint8]:
         """Side that was chosen for each chunk of an array that both sides wrote; shape ``(n,)``."""
+        if len(coords):
+            self._ask_about(path, coords, grid)
         codes: NDArray[Any] = np.full(len(coords), self._otherwise, np.uint8)
         for one in self._by_key.get((ConflictType.ChunkDoubleUpdate, path), ()):
             code = _CODES.get(one.choice, UNDECIDED)
@@ -93,3 +139,34 @@ class Verdicts:
             else:
                 codes[one.selection.mask(coords, grid)] = code
         return codes
+
+    def _ask_about(self, path: str, coords: Coords, grid: tuple[int, ...]) -> None:
+        key = ConflictType.ChunkDoubleUpdate, path
+        former = self.asked.get(key)
+        if former is not None and former.shape[1] == coords.shape[1]:
+            coords = sorted_unique(np.concatenate((former, coords)))
+        self.asked[key] = coords
+        self._grids[path] = grid
+
+    def in_force(self) -> tuple[Decision, ...]:
+        """The decisions that conflicts were asked about, each about exactly what it decided."""
+        found: list[Decision] = []
+        decided: dict[tuple[ConflictType, str], Coords | None] = {}
+        for one in reversed(self.decisions):
+            key = one.type, one.path
+            if key not in self.asked:
+                continue
+            coords = self.asked[key]
+            if coords is None:
+                if key not in decided:
+                    decided[key] = None
+                    found.append(one)
+                continue
+            before = decided.get(key)
+            mine = coords if before is None else coords[~member(coords, before)]
+            if one.selection is not None:
+                mine = mine[one.selection.mask(mine, self._grids[one.path])]
+            if len(mine):
+                found.append(replace(one, selection=ListedChunks(mine)))
+                decided[key] = mine if before is None else np.concatenate((before, mine))
+        return tuple(reversed(found))

@@ -1019,6 +1019,71 @@ class Repository(Shown):
         sources = [find_source(self._ctx, name) for name in names]
         return merge(self._ctx, sources, into, options, message, metadata)
 
+    def merge_session(
+        self,
+        source: str | Sequence[str],
+        into: str = "main",
+        *,
+        prefer: str | None = None,
+        decisions: Iterable[Decision | Mapping[str, Any]] = (),
+        allow_unrelated: bool = False,
+    ) -> Session:
+        """Open a writable session on a branch that holds a merge as its uncommitted changes.
+
+        Look at the result, decide with `Session.solve` what `Session.conflicts` lists, write to it
+        where needed, and `Session.commit`; others see nothing before. Where conflicts are open the
+        session has the branch's content. A branch that moves meanwhile, a stash and another process
+        (the session can be pickled) keep the decisions.
+
+        Parameters
+        ----------
+        source : str or sequence of str
+            Branch, tag or snapshot id; several are merged into one commit. What it names now is
+            merged, also when a branch moves later.
+        into : str
+            Branch that the result becomes the tip of.
+        prefer : {"source", "target"}, optional
+            The side to take where both changed the same thing and no decision is about it.
+        decisions : iterable of Decision or mapping
+            Decisions about single conflicts.
+        allow_unrelated : bool
+            Also merge histories that have no commit in common.
+
+        Returns
+        -------
+        Session
+            `Session.merging` says what it merges.
+
+        Raises
+        ------
+        RefNotFoundError
+            There is no such branch, tag or snapshot.
+        InvalidInputError
+            Kind ``unrelated-histories``.
+        SessionStateError
+            Kind ``no-changes-to-commit`` when everything is merged already.
+
+        Examples
+        --------
+        >>> session = repo.merge_session("feature", into="main")  # doctest: +SKIP
+        >>> session.solve(prefer="source")  # doctest: +SKIP
+        >>> session.commit("Merge branch 'feature' into main")  # doctest: +SKIP
+        """
+        from icechunk.merging.merge_session import open_merge
+        from icechunk.merging.revisions import find_source
+        from icechunk.merging.verdicts import decisions_of
+
+        names = [source] if isinstance(source, str) else list(source)
+        transaction = open_merge(
+            self._ctx,
+            [find_source(self._ctx, name) for name in names],
+            into,
+            prefer,
+            decisions_of(decisions),
+            allow_unrelated=allow_unrelated,
+        )
+        return Session(transaction, self)
+
     def merge_base(self, a: str, b: str) -> str | None:
         """Best common ancestor of two states, merges included.
 
@@ -1294,6 +1359,7 @@ class Repository(Shown):
 
     undo_async = twin(undo)
     merge_async = twin(merge)
+    merge_session_async = twin(merge_session)
     merge_base_async = twin(merge_base)
     cherry_pick_async = twin(cherry_pick)
     revert_async = twin(revert)

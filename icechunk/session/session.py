@@ -7,7 +7,7 @@ need once, are imported by the methods that use them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,14 +29,20 @@ from icechunk.store.zarr_store import IcechunkStore
 
 if TYPE_CHECKING:
     from icechunk.conflicts.decision import Decision
-    from icechunk.conflicts.model import ConflictReport, ConflictSolver
+    from icechunk.conflicts.decisions import DecisionSolver
+    from icechunk.conflicts.model import Conflict, ConflictReport, ConflictSolver
     from icechunk.engine.forking import SessionRecipe
+    from icechunk.engine.open_merge import OpenMerge
     from icechunk.engine.reindex import Mapped
     from icechunk.merging.stash import StashInfo
     from icechunk.repository import Repository
     from icechunk.session.references import ChunkReferences
     from icechunk.spec.snapshot.nodes import NodeSnapshot
     from icechunk.spec.transaction_log.diff import Diff
+
+    MergeSolver = (
+        Iterable[Decision | Mapping[str, Any]] | DecisionSolver | Callable[[Conflict], object]
+    )
 
 NOT_PICKLABLE = (
     "You must opt-in to pickle writable sessions in a distributed context: use `Session.fork()`, "
@@ -83,6 +89,8 @@ class Session(Shown):
         if not self.read_only:
             entries.append(Entry("branch", None if self.branch is None else Label(self.branch)))
             entries.append(Entry("has_uncommitted_changes", self.has_uncommitted_changes))
+        if self.merging is not None:
+            entries.append(Entry("merging", Label(", ".join(self.merging.names))))
         return entries
 
     def __repr__(self) -> str:
@@ -90,7 +98,8 @@ class Session(Shown):
 
     def __getstate__(self) -> SessionRecipe:
         transaction = self._transaction
-        if transaction.mode is not SessionMode.readonly and not transaction.may_travel:
+        travels = transaction.may_travel or transaction.merging is not None
+        if transaction.mode is not SessionMode.readonly and not travels:
             raise ValueError(NOT_PICKLABLE)
         from icechunk.engine.forking import SessionRecipe
 
@@ -145,6 +154,15 @@ class Session(Shown):
     def has_uncommitted_changes(self) -> bool:
         """Whether there is anything to commit."""
         return not self._transaction.changes.is_empty
+
+    @property
+    def merging(self) -> OpenMerge | None:
+        """The merge that this session holds: sources, decisions and open conflicts.
+
+        None for a session that is not one of `Repository.merge_session`, and after the merge was
+        committed, stashed or discarded.
+        """
+        return self._transaction.merging
 
     @property
     def revision(self) -> int:
@@ -502,6 +520,8 @@ class Session(Shown):
     def discard_changes(self) -> None:
         """Discard all uncommitted changes; stores of this session show the base snapshot at once.
 
+        A merge that the session holds is given up.
+
         Raises
         ------
         ReadOnlyError
@@ -514,7 +534,7 @@ class Session(Shown):
                     "Read only sessions cannot modify the repository, there is nothing to discard",
                     ErrorKind.READ_ONLY_SESSION,
                 )
-            transaction.replace_changes(ChangeSet())
+            transaction.replace_changes(ChangeSet(), merging=None)
 
         transaction = self._transaction
         transaction.exclusively(discard)
@@ -529,6 +549,9 @@ class Session(Shown):
         allow_empty: bool = False,
     ) -> str:
         """Commit the changes as the new tip of the branch.
+
+        A session of `Repository.merge_session` makes a commit with several parents; where the
+        branch moved, the merge is laid again on its tip, and conflicts that this opens are raised.
 
         When this returns, the commit is durable, and sessions opened on the branch afterwards see
         it. This session becomes read-only on the new snapshot.
@@ -563,6 +586,8 @@ class Session(Shown):
             When the branch has moved; the session keeps its changes.
         RebaseFailedError
             When `rebase_with` left conflicts; the session keeps its changes.
+        MergeConflictError
+            When conflicts of a merge are open; nothing was committed.
         SessionStateError
             Kinds ``no-changes-to-commit`` and ``commit-not-allowed``.
         """
@@ -572,6 +597,10 @@ class Session(Shown):
         if rebase_with is not None:
             _check_solver("rebase_with", rebase_with)
         bounded("rebase_tries", rebase_tries, 0, 2**16 - 1)
+        if self._transaction.merging is not None:
+            from icechunk.merging.merge_session import commit_merge
+
+            return id_text(commit_merge(self._transaction, message, metadata, rebase_tries))
         snapshot_id = commit(
             self._transaction,
             message,
@@ -655,7 +684,8 @@ class Session(Shown):
     def rebase(self, solver: ConflictSolver) -> None:
         """Move the base of this session to the tip of its branch, and keep its changes.
 
-        The commits made to the branch since the base are replayed one by one, oldest first.
+        The commits made to the branch since the base are replayed one by one, oldest first. A merge
+        is laid again on the tip: decisions about what did not change stay, others are open again.
 
         Parameters
         ----------
@@ -666,11 +696,19 @@ class Session(Shown):
         ------
         RebaseFailedError
             When conflicts are left; the session keeps its changes over the last commit that passed.
+        MergeConflictError
+            When what was written to a session besides its merge conflicts with new commits; the
+            session is unchanged.
         """
         from icechunk.engine.rebase import rebase
 
         _check_solver("solver", solver)
         transaction = self._transaction
+        if transaction.merging is not None:
+            from icechunk.merging.merge_session import lay_on_tip
+
+            lay_on_tip(transaction, _decisions_in(solver))
+            return
         transaction.exclusively(partial(rebase, transaction, solver))
 
     def conflicts(self) -> ConflictReport:
@@ -679,11 +717,79 @@ class Session(Shown):
         Returns
         -------
         ConflictReport
-            Conflicts with all commits made to the branch since the base, one per kind and path.
+            Conflicts with all commits made to the branch since the base, one per kind and path. Of
+            a merge: its open conflicts, with the merge base as `base`, the commit that it is laid
+            on as `tip`, and the source as `snapshot`.
         """
         from icechunk.engine.rebase import plan
 
-        return plan(self._transaction)
+        transaction = self._transaction
+        merging, branch = transaction.merging, transaction.branch
+        if merging is None or branch is None:
+            return plan(transaction)
+        from icechunk.conflicts.model import ConflictReport
+
+        conflicts = list(merging.conflicts)
+        return ConflictReport(
+            branch=branch,
+            base=merging.base_id or "",
+            tip=self.snapshot_id,
+            snapshot=merging.source_ids[0] if conflicts else None,
+            conflicts=conflicts,
+        )
+
+    def solve(
+        self,
+        how: MergeSolver | None = None,
+        *,
+        prefer: str | None = None,
+        replace: bool = False,
+    ) -> ConflictReport:
+        """Decide conflicts of the merge that this session holds.
+
+        The session shows the decided merge at once. What was written to it besides stays, so values
+        of one's own are given to a chunk by writing it after it is decided for either side.
+
+        Parameters
+        ----------
+        how : iterable of Decision or mapping, DecisionSolver, or callable, optional
+            Decisions, later ones override earlier ones. ``"source"`` and ``"target"`` name sides;
+            a decision about chunks that lists none is about those that are in conflict now. A
+            callable is given each open `Conflict` and returns None, a choice such as ``"source"``,
+            or decisions, in which path and type may be left out.
+        prefer : {"source", "target"}, optional
+            The side of all conflicts that no decision is about, also of later ones.
+        replace : bool
+            Forget the decisions and the preference made before.
+
+        Returns
+        -------
+        ConflictReport
+            What is still open, see `conflicts`.
+
+        Raises
+        ------
+        SessionStateError
+            Kind ``not-allowed`` when the session holds no merge.
+        InvalidInputError
+            When a decision is wrong.
+
+        Examples
+        --------
+        >>> session = repo.merge_session("feature")  # doctest: +SKIP
+        >>> session.solve([  # doctest: +SKIP
+        ...     {"path": "/sst", "type": "ChunkDoubleUpdate", "choice": "source"},
+        ... ])
+        >>> session.solve(  # doctest: +SKIP
+        ...     lambda conflict: "target" if conflict.path.startswith("/raw") else None
+        ... )
+        """
+        from icechunk.merging.merge_session import solve
+
+        solver = how if callable(how) else None
+        decisions = () if how is None or callable(how) else _decisions_in(how)
+        solve(self._transaction, decisions, solver, prefer=prefer, replace_all=replace)
+        return self.conflicts()
 
     @labelled
     def restore(self, path: str, source: str, region: Sequence[slice | int] | None = None) -> None:
@@ -840,6 +946,7 @@ class Session(Shown):
     amend_async = twin(amend)
     flush_async = twin(flush)
     rebase_async = twin(rebase)
+    solve_async = twin(solve)
     merge_async = twin(merge)
 
 
@@ -874,6 +981,24 @@ def _switch_branch(transaction: Transaction, branch: str) -> None:
             ErrorKind.NOT_ALLOWED,
         )
     held(transaction.lock, setattr, transaction, "branch", branch)
+
+
+def _decisions_in(how: object) -> tuple[Decision, ...]:
+    """The decisions that a merge is solved with."""
+    from icechunk.conflicts.decisions import DecisionSolver
+    from icechunk.conflicts.detector import ConflictDetector
+    from icechunk.merging.verdicts import decisions_of
+
+    if isinstance(how, DecisionSolver):
+        return how.decisions
+    if isinstance(how, ConflictDetector):
+        return ()
+    if isinstance(how, Iterable) and not isinstance(how, str | Mapping):
+        return decisions_of(how)
+    raise TypeError(
+        f"{described(how)} does not decide conflicts of a merge; give `Session.solve` a list of "
+        "decisions, a `DecisionSolver`, or a function of a conflict"
+    )
 
 
 def _check_message(message: object) -> None:

@@ -14,9 +14,9 @@ from icechunk import Repository
 Edit = Callable[[zarr.Group], Any]
 
 
-def new_repo(spec_version: int = 2) -> Repository:
-    """An in-memory repository whose root holds array ``a``: eight ones in chunks of two."""
-    repo = Repository.create(icechunk.in_memory_storage(), spec_version=spec_version)
+def new_repo(spec_version: int = 2, storage: icechunk.Storage | None = None) -> Repository:
+    """A repository, in memory by default, whose root holds ``a``: eight ones in chunks of two."""
+    repo = Repository.create(storage or icechunk.in_memory_storage(), spec_version=spec_version)
     commit(repo, "main", _layout, "base")
     return repo
 
