@@ -95,6 +95,7 @@ class AncestryGraph:
     ) -> None:
         self._commits = tuple(commits)
         self._plain = plain
+        self._listed = {commit.id for commit in self._commits}
         ordered = in_order(branches)
         first = () if start is None else (start,)
         tips = [
@@ -136,7 +137,7 @@ class AncestryGraph:
         """Return the lines between a row and the one above."""
         cells = [" "] * self._layout.width
         for number, lane in enumerate(self._layout.lanes):
-            if lane.top < row <= lane.end:
+            if lane.begin < row <= lane.end:
                 cells[lane.column] = self._paint("│", number)
         return "".join(f"{cell} " for cell in cells)
 
@@ -157,6 +158,10 @@ class AncestryGraph:
             labels += [_Label(", " if position else "("), name]
         if names:
             labels.append(_Label(") "))
+        lost = [one for one in commit.others if one not in self._listed]
+        if lost:
+            ids = ", ".join(one[:_ID_LENGTH] for one in lost)
+            labels.append(_Label(f"[merged {ids}, expired] ", dim=True))
         return [*labels, _Label(_first_line(commit.message))]
 
     def _repr_svg_(self) -> str:
@@ -206,11 +211,11 @@ def _y(row: int) -> int:
 
 
 def _lines(layout: Layout) -> list[str]:
-    """Return the lines of the lanes, with a curve into the parent of their last commit."""
+    """Return the lines of the lanes, with curves to the parents of their last commit and merges."""
     found: list[str] = []
     for number, lane in enumerate(layout.lanes):
         style = f'fill="none" stroke="{lane_colour(number)}" stroke-width="2"'
-        x, top = _x(lane), _y(lane.top)
+        x, top = _x(lane), _y(lane.first_row)
         if lane.joins is None:
             path = f"M {x} {top} V {_y(lane.bottom)}"
         else:
@@ -218,4 +223,12 @@ def _lines(layout: Layout) -> list[str]:
             middle, home = target - _ROW // 2, _x(layout.lanes[layout.lane_of_row[lane.joins]])
             path = f"M {x} {top} V {last} C {x} {middle}, {home} {middle}, {home} {target}"
         found.append(f'  <path d="{path}" {style} />')
+    for row, numbers in layout.merges.items():
+        for number in numbers:
+            start, end = _x(layout.lanes[layout.lane_of_row[row]]), _x(layout.lanes[number])
+            middle = _y(row) + _ROW // 2
+            path = f"M {start} {_y(row)} C {start} {middle}, {end} {middle}, {end} {_y(row + 1)}"
+            found.append(
+                f'  <path d="{path}" fill="none" stroke="{lane_colour(number)}" stroke-width="2" />'
+            )
     return found

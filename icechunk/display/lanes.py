@@ -3,49 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class GraphCommit:
-    """A commit to draw: its id and its parent's (None for a root), and the message."""
+    """A commit to draw.
+
+    Attributes
+    ----------
+    id : str
+        Snapshot id.
+    parent_id : str or None
+        First parent; None for a root.
+    message : str
+        Commit message.
+    others : tuple of str
+        Further parents of a merge; those that are not listed have expired.
+    """
 
     id: str
     parent_id: str | None
     message: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
     """A run of commits that descend from one another, drawn as one line.
 
+    A lane may begin above its first commit, at a merge of that commit. A lane without commits leads
+    from a merge to a commit in the middle of another lane.
+
     Attributes
     ----------
     column : int
         Column, counted from the left. Lanes without a common row may share a column.
     top, bottom : int
-        First and last row with a commit of this lane.
+        First and last row with a commit of this lane; both the row of the merge if it has none.
+    begin : int
+        Row where the line begins: `top`, or that of a merge above.
     end : int
         Row where the line ends: that of the parent of its last commit, `bottom` for a root, and
         the number of rows when the parent is not listed.
     joins : int or None
         Row of the commit that the last one descends from, in a lane further left; None when it
         is a root, or its parent is not listed.
+    empty : bool
+        Whether it has no commits.
     """
 
     column: int
+    begin: int
     top: int
     bottom: int
     end: int
     joins: int | None
+    empty: bool = False
+
+    @property
+    def first_row(self) -> int:
+        """First row that the line itself is in, without the curve from a merge."""
+        return self.begin + 1 if self.empty or self.begin < self.top else self.top
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The lanes, in the order of their tips, and the lane of every row."""
+    """The lanes of a graph, and how its rows use them.
+
+    Attributes
+    ----------
+    lanes : tuple of Lane
+        In the order of their tips.
+    lane_of_row : tuple of int
+        Lane of the commit in each row.
+    merges : mapping of int to tuple of int
+        Lanes that lead to the further parents of the merge in a row.
+    cut : frozenset of int
+        Rows of merges with a further parent that is not listed.
+    """
 
     lanes: tuple[Lane, ...]
     lane_of_row: tuple[int, ...]
+    merges: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    cut: frozenset[int] = frozenset()
 
     @property
     def width(self) -> int:
@@ -55,27 +96,45 @@ class Layout:
     def cells(self, row: int) -> list[tuple[str, int]]:
         """Return the characters of a row, two per column, each with the lane that it belongs to.
 
-        ``●`` is the commit, ``│`` a lane that passes, ``╯`` one that ends at this commit.
+        ``●`` is the commit, ``│`` a lane that passes, ``╯`` one that ends at this commit; ``╮`` and
+        ``╭`` begin at this merge, ``┤`` and ``├`` pass and lead to a parent of it.  ``╌`` follows a
+        merge with a parent that is not listed.
         """
         own = self.lane_of_row[row]
         active = {
             lane.column: number
             for number, lane in enumerate(self.lanes)
-            if lane.top < row <= lane.end or number == own
+            if lane.begin < row <= lane.end or number == own
         }
         at = self.lanes[own].column
-        joining = [column for column, lane in active.items() if self.lanes[lane].joins == row]
-        end = max(joining, default=at)
+        # Columns with a bend at this row, and the lane and character of each.
+        bends = {
+            column: (number, "╯")
+            for column, number in active.items()
+            if self.lanes[number].joins == row
+        }
+        for number in self.merges.get(row, ()):
+            lane = self.lanes[number]
+            passes, right = lane.begin < row, lane.column > at
+            bends[lane.column] = number, ("┤" if right else "├") if passes else "╮╭"[not right]
         found: list[tuple[str, int]] = []
         for column in range(self.width):
-            bend = active[min((one for one in joining if one > column), default=at)]
-            line = "─" if at <= column < end else " "
-            if column in active:
-                glyph = "●" if column == at else "╯" if column in joining else "│"
-                found.append((glyph, active[column]))
+            later = [one for one in bends if one > column >= at]
+            before = [one for one in bends if one <= column < at]
+            nearest = min(later) if later else max(before) if before else None
+            line = " " if nearest is None else "─"
+            bend = own if nearest is None else bends[nearest][0]
+            if column == at:
+                found.append(("●", own))
+            elif column in bends:
+                number, glyph = bends[column]
+                found.append((glyph, number))
+            elif column in active:
+                found.append(("│", active[column]))
             else:
                 found.append((line, bend))
-            found.append((line, bend))
+            cut = column == at and row in self.cut and line == " "
+            found.append(("╌" if cut else line, bend))
         return found
 
     def text(self, row: int) -> str:
@@ -100,31 +159,65 @@ def arrange(commits: Sequence[GraphCommit], tips: Iterable[str]) -> Layout:
         whole ancestry; each further lane has the commits that earlier lanes do not have.
     """
     row_of = {commit.id: row for row, commit in enumerate(commits)}
+    edges = [
+        (row, row_of[other])
+        for row, commit in enumerate(commits)
+        for other in commit.others
+        if row_of.get(other, row) > row
+    ]
+    first_merge: dict[int, int] = {}
+    for row, parent in edges:
+        first_merge.setdefault(parent, row)
     lane_of: dict[int, int] = {}
     lanes: list[Lane] = []
-    taken: list[int] = []  # rows in use, as bits, of each column
+    columns = _Columns()
     for tip in (*tips, *(commit.id for commit in commits)):
         rows: list[int] = []
-        row = row_of.get(tip)
-        while row is not None and row not in lane_of:
-            rows.append(row)
-            lane_of[row] = len(lanes)
-            row = _parent_row(commits[row], row_of)
+        at = row_of.get(tip)
+        while at is not None and at not in lane_of:
+            rows.append(at)
+            lane_of[at] = len(lanes)
+            at = _parent_row(commits[at], row_of)
         if not rows:
             continue
         top, bottom = rows[0], rows[-1]
-        first = 0 if row is None else lanes[lane_of[row]].column + 1
-        end = row
+        begin = first_merge.get(top, top)
+        first = 0 if at is None else lanes[lane_of[at]].column + 1
+        end = at
         if end is None:
             end = bottom if commits[bottom].parent_id is None else len(commits)
-        span = ((1 << (end - top + 1)) - 1) << top
-        free = (column for column in range(first, len(taken)) if not taken[column] & span)
-        column = next(free, len(taken))
-        if column == len(taken):
-            taken.append(0)
-        taken[column] |= span
-        lanes.append(Lane(column, top, bottom, end, row))
-    return Layout(tuple(lanes), tuple(lane_of[row] for row in range(len(commits))))
+        lanes.append(Lane(columns.take(first, begin, end), begin, top, bottom, end, at))
+    merges: dict[int, tuple[int, ...]] = {}
+    own = tuple(lane_of[row] for row in range(len(commits)))
+    for row, parent in edges:
+        number = lane_of[parent]
+        if lanes[number].begin > row:
+            # The parent is in the middle of a lane that begins further down.
+            column = columns.take(lanes[number].column + 1, row, parent)
+            number = len(lanes)
+            lanes.append(Lane(column, row, row, row, parent, parent, empty=True))
+        if number != own[row] and number not in merges.get(row, ()):
+            merges[row] = (*merges.get(row, ()), number)
+    cut = (
+        row for row, commit in enumerate(commits) if any(one not in row_of for one in commit.others)
+    )
+    return Layout(tuple(lanes), own, merges, frozenset(cut))
+
+
+class _Columns:
+    """The rows in use of each column."""
+
+    def __init__(self) -> None:
+        self._taken: list[int] = []  # as bits
+
+    def take(self, first: int, begin: int, end: int) -> int:
+        """Reserve some rows of the leftmost column, from `first` on, in which they are free."""
+        span = ((1 << (end - begin + 1)) - 1) << begin
+        free = (one for one in range(first, len(self._taken)) if not self._taken[one] & span)
+        column = next(free, max(first, len(self._taken)))
+        self._taken += [0] * (column + 1 - len(self._taken))
+        self._taken[column] |= span
+        return column
 
 
 def _parent_row(commit: GraphCommit, row_of: Mapping[str, int]) -> int | None:

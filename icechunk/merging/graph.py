@@ -8,9 +8,9 @@ import numpy as np
 
 from icechunk.core.errors import SnapshotNotFoundError
 from icechunk.core.ids import ObjectId
-from icechunk.engine.lineage import LINEAGE_KEY, lineage_of
 from icechunk.refs.base import RefStore
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.repo.lineage import LINEAGE_KEY, lineage_of
 from icechunk.spec.repo.snapshot_table import NO_PARENT, SnapshotRecord, SnapshotTable
 
 

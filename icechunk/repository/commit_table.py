@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from icechunk.core.errors import SnapshotNotFoundError
 from icechunk.core.ids import ObjectId, id_text, parse_object_id
 from icechunk.engine.context import RepoContext
+from icechunk.refs.base import RefStore
 from icechunk.refs.capabilities import Capability
+from icechunk.refs.stash_names import is_stash
 from icechunk.spec.columns.id_columns import texts_of
+from icechunk.spec.repo.lineage import LINEAGE_KEY, further_parents
 from icechunk.spec.repo.snapshot_info import SnapshotInfo
-from icechunk.spec.repo.snapshot_table import SnapshotTable
+from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +42,7 @@ class CommitTable:
     Attributes
     ----------
     branches, tags : mapping of str to str
-        Snapshot id that each name points to.
+        Snapshot id that each name points to; without stashes.
     """
 
     def __init__(
@@ -46,7 +52,9 @@ class CommitTable:
         table: SnapshotTable,
         find_manifests: Callable[[str], list[ManifestFileInfo]],
     ) -> None:
-        self.branches: Mapping[str, str] = {name: id_text(one) for name, one in branches.items()}
+        self.branches: Mapping[str, str] = {
+            name: id_text(one) for name, one in branches.items() if not is_stash(name)
+        }
         self.tags: Mapping[str, str] = {name: id_text(one) for name, one in tags.items()}
         self._table = table
         self._find_manifests = find_manifests
@@ -77,10 +85,21 @@ class CommitTable:
 
     @property
     def parents(self) -> NDArray[np.int64]:
-        """Row of each commit's parent, -1 where it has none, shape ``(n,)``."""
+        """Row of each commit's parent, -1 where it has none, shape ``(n,)``; see also `merges`."""
         parents = self._table.parents.view()
         parents.flags.writeable = False
         return parents
+
+    @cached_property
+    def merges(self) -> Mapping[int, tuple[int, ...]]:
+        """Rows of the further parents of each merge, by its row; -1 for parents that expired."""
+        packed = self._table.packed
+        found = {}
+        for row in packed.rows_with(LINEAGE_KEY).tolist():
+            others = further_parents(packed.of_row(row))
+            if others:
+                found[row] = tuple(self._table.find(one) for one in others)
+        return found
 
     @property
     def written_at(self) -> NDArray[np.datetime64]:
@@ -146,6 +165,48 @@ def _containing(pool: TextPool, raw: bytes) -> NDArray[np.int64]:
     return np.asarray(order[np.isin(start, start[before[inside]])])
 
 
+def with_merged(ref_store: RefStore, records: list[SnapshotRecord]) -> list[SnapshotRecord]:
+    """Commits with those that only their merges reach, newest first.
+
+    Nothing keeps the further parents of a merge alive: expired ones are left out.
+    """
+    listed = {record.id: record for record in records}
+    pending = [record for record in records if further_parents(record.metadata)]
+    if not pending:
+        return records
+    while pending:
+        for parent in further_parents(pending.pop().metadata):
+            try:
+                for record in () if parent in listed else ref_store.ancestry(parent):
+                    if record.id in listed:
+                        break
+                    listed[record.id] = record
+                    pending.append(record)
+            except SnapshotNotFoundError:
+                continue
+    return _children_first(listed)
+
+
+def _children_first(listed: Mapping[ObjectId, SnapshotRecord]) -> list[SnapshotRecord]:
+    """Commits, newest first, but each before its parents, whose clocks may have been ahead."""
+    above: dict[ObjectId, list[ObjectId]] = {}
+    for one, record in listed.items():
+        parents = (record.parent_id, *further_parents(record.metadata))
+        above[one] = [id for id in parents if id is not None and id in listed]
+    waiting = Counter(id for ids in above.values() for id in ids)
+    ready = [(-record.flushed_at, one) for one, record in listed.items() if not waiting[one]]
+    heapify(ready)
+    found: list[SnapshotRecord] = []
+    while ready:
+        record = listed[heappop(ready)[1]]
+        found.append(record)
+        for id in above[record.id]:
+            waiting[id] -= 1
+            if not waiting[id]:
+                heappush(ready, (-listed[id].flushed_at, id))
+    return found
+
+
 def commit_table(
     ctx: RepoContext,
     snapshot_id: ObjectId | None,
@@ -162,4 +223,5 @@ def commit_table(
     if snapshot_id is not None:
         listed = {record.id for record in records}
         records += [one for one in ref_store.ancestry(snapshot_id) if one.id not in listed]
+    records = with_merged(ref_store, records)
     return CommitTable(branches, tags, SnapshotTable.from_records(records), find_manifests)

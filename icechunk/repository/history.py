@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, overload
 
@@ -10,8 +10,10 @@ from icechunk.core.clock import from_datetime
 from icechunk.core.errors import ErrorKind, SnapshotNotFoundError
 from icechunk.core.ids import ObjectId, id_text, parse_object_id
 from icechunk.engine.context import RepoContext
+from icechunk.refs.stash_names import is_stash
 from icechunk.spec.manifest.file_info import ManifestFileInfo
 from icechunk.spec.repo.lazy_record import Walk
+from icechunk.spec.repo.lineage import further_parents
 from icechunk.spec.repo.snapshot_info import SnapshotInfo
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 
@@ -133,18 +135,32 @@ def resolve_at(ctx: RepoContext, branch: str, as_of: datetime) -> ObjectId:
     )
 
 
+def commits(
+    ctx: RepoContext,
+) -> tuple[Mapping[str, ObjectId], Mapping[str, ObjectId], list[SnapshotRecord]]:
+    """Branches, tags and every commit that they and merges reach; without stashes."""
+    from icechunk.repository.commit_table import with_merged
+
+    all_branches, tags, records = ctx.ref_store.commits()
+    branches = {name: tip for name, tip in all_branches.items() if not is_stash(name)}
+    if len(branches) < len(all_branches):
+        records = _reached(records, {*branches.values(), *tags.values()})
+    return branches, tags, with_merged(ctx.ref_store, records)
+
+
 def ancestry_graph(
     ctx: RepoContext, branch: str | None, tag: str | None, snapshot_id: str | None, *, plain: bool
 ) -> AncestryGraph:
     """Draw the commits that all refs reach, or those of one branch, tag or snapshot."""
     from icechunk.display.graph import AncestryGraph
     from icechunk.display.lanes import GraphCommit
+    from icechunk.repository.commit_table import with_merged
 
-    branches, tags, records = ctx.ref_store.commits()
+    branches, tags, records = commits(ctx)
     start = None
     if (branch, tag, snapshot_id) != (None, None, None):
         start = resolve(ctx, branch, tag, snapshot_id)
-        records = list(ctx.ref_store.ancestry(start))
+        records = with_merged(ctx.ref_store, list(ctx.ref_store.ancestry(start)))
     drawn = {record.id for record in records}
     return AncestryGraph(
         [
@@ -152,6 +168,7 @@ def ancestry_graph(
                 id_text(record.id),
                 None if record.parent_id is None else id_text(record.parent_id),
                 record.message,
+                tuple(map(id_text, further_parents(record.metadata))),
             )
             for record in records
         ],
@@ -160,3 +177,15 @@ def ancestry_graph(
         plain=plain,
         start=None if start is None else id_text(start),
     )
+
+
+def _reached(records: list[SnapshotRecord], tips: set[ObjectId]) -> list[SnapshotRecord]:
+    """The commits that some commits descend from, in the same order."""
+    by_id = {record.id: record for record in records}
+    found: set[ObjectId] = set()
+    for tip in tips:
+        at: ObjectId | None = tip
+        while at is not None and at not in found:
+            found.add(at)
+            at = by_id[at].parent_id
+    return [record for record in records if record.id in found]

@@ -808,7 +808,7 @@ class Repository(Shown):
         return diff(self._ctx, before, after, any_states=any_states)
 
     def history(self) -> dict[str, Any]:
-        """Branches, tags and every commit they reach, read at one instant.
+        """Branches, tags and every commit they and merges reach, read at one instant.
 
         Returns
         -------
@@ -816,10 +816,9 @@ class Repository(Shown):
             ``branches`` and ``tags`` (dict of name to snapshot id) and ``commits`` (list of
             `SnapshotInfo`, newest first).
         """
-        branches, tags, records = self._ctx.ref_store.commits()
-        shown = {name: tip for name, tip in branches.items() if not is_stash(name)}
+        branches, tags, records = histories.commits(self._ctx)
         return {
-            "branches": {name: id_text(target) for name, target in shown.items()},
+            "branches": {name: id_text(target) for name, target in branches.items()},
             "tags": {name: id_text(target) for name, target in tags.items()},
             "commits": [self._info(record) for record in records],
         }

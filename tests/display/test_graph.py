@@ -18,10 +18,10 @@ from icechunk.display.lanes import GraphCommit, arrange
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def drawn(*commits: tuple[str, str | None], branches=(), tags=(), plain=True) -> AncestryGraph:
-    """A graph of (id, parent) pairs; the message is the id."""
+def drawn(*commits, branches=(), tags=(), plain=True) -> AncestryGraph:
+    """A graph of (id, parent, further parents...); the message is the id."""
     return AncestryGraph(
-        [GraphCommit(one, parent, one) for one, parent in commits],
+        [GraphCommit(one, parent, one, tuple(others)) for one, parent, *others in commits],
         dict(branches),
         dict(tags),
         plain=plain,
@@ -77,6 +77,55 @@ def test_lanes_without_a_common_row_share_a_column():
         "●─╯ ",
         "│ ● ",
         "●─╯ ",
+    ]
+
+
+def graph_of(*commits, **refs) -> list[str]:
+    """The characters before the ids, one line per commit."""
+    held = drawn(*commits, **refs)
+    width = 2 * held._layout.width
+    return [line[:width].rstrip() for line in str(held).splitlines()[::2]]
+
+
+def test_a_merge_has_a_line_to_each_parent():
+    history = [("f1", "r"), ("m1", "r"), ("r", None)]
+    merged = [("M", "m1", "f1"), *history]
+    assert graph_of(*merged, branches={"main": "M"}) == ["●─╮", "│ ●", "● │", "●─╯"]
+    # The branch went on since: its line passes the merge.
+    later = [("f2", "f1"), *merged]
+    rows = ["  ●", "●─┤", "│ ●", "● │", "●─╯"]
+    assert graph_of(*later, branches={"main": "M", "f": "f2"}) == rows
+    # The other way round: main, further left, is merged into a branch.
+    back = [("F", "f1", "m1"), *history]
+    assert graph_of(*back, branches={"main": "m1", "f": "F"}) == ["╭─●", "│ ●", "● │", "●─╯"]
+
+
+def test_a_merge_of_a_commit_in_the_middle_of_a_line_below_has_a_line_of_its_own():
+    commits = [("F", "f1", "m1"), ("m2", "m1"), ("f1", "r"), ("m1", "r"), ("r", None)]
+    assert graph_of(*commits, branches={"main": "m2", "f": "F"}) == [
+        "  ●─╮",
+        "● │ │",
+        "│ ● │",
+        "●─│─╯",
+        "●─╯",
+    ]
+
+
+def test_a_merge_of_several_branches_and_an_expired_one():
+    commits = [("M", "m", "a", "b", "GONE56789"), ("a", "m"), ("b", "m"), ("m", None)]
+    assert graph_of(*commits, branches={"main": "M"}) == ["●─╮─╮", "│ ● │", "│ │ ●", "●─╯─╯"]
+    assert "M (main) [merged GONE5678, expired] M" in str(drawn(*commits, branches={"main": "M"}))
+    assert graph_of(("M", "m", "GONE"), ("m", None), branches={"main": "M"}) == ["●╌", "●"]
+
+
+def test_the_picture_has_a_curve_for_every_parent_of_a_merge():
+    commits = [("M", "m1", "f1"), ("f1", "r"), ("m1", "r"), ("r", None)]
+    root = xml.fromstring(drawn(*commits, branches={"main": "M"})._repr_svg_())
+    paths = [path.get("d") for path in root.iter(f"{SVG}path")]
+    assert paths == [
+        "M 15 15 V 99",
+        "M 35 43 V 71 C 35 85, 15 85, 15 99",
+        "M 15 15 C 15 29, 35 29, 35 43",
     ]
 
 
@@ -143,6 +192,29 @@ def test_no_text_is_markup_or_a_terminal_command(message, branch, tag):
     }
     (text,) = root.iter(f"{SVG}text")
     assert "".join(text.itertext()) == str(graph)[2:-1]
+
+
+@given(st.data())
+def test_lines_of_merges_share_no_column_with_others(data):
+    count = data.draw(st.integers(2, 12))
+    ids = [f"{number:020d}" for number in range(count)]
+    older = [st.sampled_from(ids[:n] or [None]) for n in range(count)]
+    commits = [GraphCommit(ids[0], None, "m")]
+    for n in range(1, count):
+        others = data.draw(st.sets(older[n], max_size=2))
+        commits.insert(0, GraphCommit(ids[n], data.draw(older[n]), "m", tuple(others)))
+    layout = arrange(commits, data.draw(st.lists(st.sampled_from(ids), max_size=4)))
+    rows = {commit.id: row for row, commit in enumerate(commits)}
+    for row in range(count):
+        columns = [lane.column for lane in layout.lanes if lane.begin <= row <= lane.end]
+        assert len(columns) == len(set(columns))
+        assert layout.text(row).count("●") == 1
+        for other in commits[row].others:
+            own = layout.lane_of_row[row]
+            leading = {layout.lanes[number] for number in (own, *layout.merges.get(row, ()))}
+            parent = layout.lanes[layout.lane_of_row[rows[other]]]
+            assert any(lane == parent or lane.joins == rows[other] for lane in leading)
+            assert all(lane.begin <= row < lane.end for lane in leading - {layout.lanes[own]})
 
 
 @given(st.data())

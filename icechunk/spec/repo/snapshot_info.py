@@ -13,6 +13,7 @@ from icechunk.core.clock import to_datetime
 from icechunk.core.ids import id_text
 from icechunk.spec.manifest.file_info import ManifestFileInfo
 from icechunk.spec.repo.lazy_record import Walk
+from icechunk.spec.repo.lineage import further_parents
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 
 
@@ -87,6 +88,16 @@ class SnapshotInfo(Shown):
         source, make = reading
         value = content[name] = make(listing.records.value(content["_at"], source))
         return value
+
+    @property
+    def parents(self) -> list[str]:
+        """Ids of all parents: `parent_id` first, then the others of a merge.
+
+        A further parent is not in the repository any more when it expired after its branch was
+        deleted.
+        """
+        first = [] if self.parent_id is None else [self.parent_id]
+        return first + [id_text(one) for one in further_parents(self.metadata)]
 
     @property
     def manifests(self) -> list[ManifestFileInfo]:
