@@ -228,7 +228,9 @@ def merge_chunks(
     source_written, target_written = sides.source_written(), sides.target_written()
     if not source_written and not shrinks:
         return result
-    if not target_written and array.shape == _array(sides.source).shape:
+    # A manifest names references by the id of their array.
+    same_id = sides.source.id == sides.target.id
+    if same_id and not target_written and array.shape == _array(sides.source).shape:
         # Nothing of this array has to be decoded to be written: only the log needs the coordinates.
         result.adopted = sides.states[1].manifests(sides.source)
         if result.adopted is not None:

@@ -62,11 +62,18 @@ class Hierarchy:
     # -- nodes made on both sides ----------------------------------------------------------------
 
     def match_created(self) -> None:
-        """Match nodes that both sides made at one path and that can be one node."""
-        made = [node for node in self._source if self._is_new(node)]
-        for node in sorted(made, key=lambda node: node.path):
+        """Match nodes at one path, of which each side made or made again one, as a single node.
+
+        That holds for groups, and for arrays with one document: what they contain is compared as
+        if it had been written to one node.
+        """
+        target_ids, source_ids = self._target.ids, self._source.ids
+        alone = [node for node in self._source if node.id not in target_ids]
+        for node in sorted(alone, key=lambda node: node.path):
             its = self._target.get(node.path)
-            if its is None or its.id == node.id or not self._is_new(its):
+            if its is None or its.id in source_ids:
+                continue
+            if not (self._is_new(node) or self._is_new(its)):
                 continue
             if node.path != ROOT:
                 parents = self._source.place(node)[0], self._target.place(its)[0]
@@ -74,6 +81,10 @@ class Hierarchy:
                     continue
             if _one_node(node, its):
                 self._alike[node.id] = its.id
+
+    def is_matched(self, target_id: NodeId) -> bool:
+        """Whether a node of the target stands for one of the source with another id."""
+        return target_id in self._alike.values()
 
     def _is_new(self, node: NodeSnapshot) -> bool:
         return self._base is None or self._base.by_id(node.id) is None

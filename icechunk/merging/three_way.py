@@ -90,7 +90,9 @@ class _ThreeWay:
         for node in filter(selected, list(self.source)):
             target_id = self.hierarchy.matched(node.id)
             its = self.target.by_id(target_id)
-            former = None if self.base is None else self.base.by_id(node.id)
+            former = None
+            if self.base is not None:
+                former = self.base.by_id(node.id) or self.base.by_id(target_id)
             if its is not None:
                 self._both(former, node, its)
             elif former is None:
@@ -99,7 +101,9 @@ class _ThreeWay:
                 self._deleted_by_target(former, node)
         for former in () if self.base is None else filter(selected, self.base):
             its = self.target.by_id(former.id)
-            if its is not None and self.source.by_id(former.id) is None:
+            if its is None or self.hierarchy.is_matched(its.id):
+                continue
+            if self.source.by_id(former.id) is None:
                 self._deleted_by_source(former, its)
         placed, removed = self.hierarchy.place(self.nodes)
         return self._merged(placed, removed)

@@ -122,7 +122,7 @@ class History:
 
 
 @pytest.mark.parametrize("spec_version", [1, 2])
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", [*range(40), 1110, 1425])
 def test_laws(seed: int, spec_version: int) -> None:
     history = History(seed, spec_version)
     one = history.merge(history.f, history.main, "into-main")

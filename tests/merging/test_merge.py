@@ -203,6 +203,20 @@ class TestWithoutAQuestion:
         repo.merge("f")
         assert values(repo, "g/b") == [5, 5, 7, 7]
 
+    def test_an_array_made_again_is_the_same_array(self, repo: Repository) -> None:
+        def again(root: zarr.Group) -> None:
+            del root["a"]
+            made = root.create_array("a", shape=(8,), chunks=(2,), dtype="i4", fill_value=0)
+            made[0:4] = 3
+
+        branches(repo, again, attribute("x", 1, "/"))
+        expected = values(repo, branch="f")
+        repo.create_branch("other", repo.lookup_branch("f"))
+        repo.merge("f")
+        assert values(repo) == expected == [3, 3, 3, 3, 0, 0, 0, 0]
+        repo.merge("main", into="other")
+        assert values(repo, branch="other") == expected
+
     def test_grown_along_different_axes(self, repo: Repository) -> None:
         def layout(root: zarr.Group) -> None:
             root.create_array("m", shape=(2, 2), chunks=(2, 2), dtype="i4", fill_value=0)[:] = 1
