@@ -160,12 +160,12 @@ class Workspace:
                 ErrorKind.UNCOMMITTED_CHANGES,
             )
 
-    def locate(self, place: str) -> tuple[Storage, RepositoryConfig | None]:
-        """Storage and settings for a place on the command line.
+    def locate(self, address: str) -> tuple[Storage, RepositoryConfig | None]:
+        """Storage and settings for an address on the command line.
 
         Parameters
         ----------
-        place : str
+        address : str
             Name of a variable holding a `Storage`, ``memory``, an alias of the shell command, a
             URL (credentials from the environment), or a folder.
 
@@ -176,9 +176,9 @@ class Workspace:
         """
         from icechunk.cli.addresses import locate
 
-        held = self.names.get(place) if place.isidentifier() else None
+        held = self.names.get(address) if address.isidentifier() else None
         if isinstance(held, Storage):
             return held, None
-        if place in ("memory", "memory:", "memory://"):
+        if address in ("memory", "memory:", "memory://"):
             return icechunk.in_memory_storage(), None
-        return locate(place)
+        return locate(address)

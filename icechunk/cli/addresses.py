@@ -1,4 +1,4 @@
-"""Which repository, and which of its states, a word of the command line means."""
+"""Resolve the addresses of repositories and the refs given on the command line."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ HEAD = "HEAD"
 
 
 class At:
-    """Where a verb works.
+    """The repository, session and branch that a verb works on.
 
     Parameters
     ----------
     source : Repository or callable
-        The repository, or what opens it when it is asked for.
+        The repository, or a function that opens it.
     session : Session, optional
-        The open session of a notebook: states that are not named are its own.
+        The open session of a notebook, used where the command names no state.
     branch : str, optional
-        For verbs that work on a branch: which.
+        The branch, for verbs that need one.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class At:
         return self._source if isinstance(self._source, Repository) else self._source()
 
     def named(self, ref: str | None) -> str:
-        """Id of the snapshot with a name; without one, of where one is."""
+        """Resolve a ref to a snapshot id; by default, to that of the session, else of main."""
         base, mark, steps = (HEAD if ref is None else ref).partition("~")
         if base != HEAD or (ref is not None and HEAD in self.repo.list_branches()):
             return snapshot_named(self.repo, base + mark + steps)
@@ -61,7 +61,7 @@ class At:
         return snapshot_named(self.repo, here + mark + steps)
 
     def reading(self, ref: str | None) -> Session:
-        """A session that sees a state; without a name, the open one with its changes."""
+        """Open a read-only session on a ref; by default, return the open session."""
         if ref is None and self.session is not None:
             return self.session
         return self.repo.readonly_session(snapshot_id=self.named(ref))
@@ -89,20 +89,20 @@ def _credentials(held: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in rest.items() if value is not None}
 
 
-def entry_of(place: str, config: RepositoryConfig | None = None) -> Entry:
+def entry_of(address: str, config: RepositoryConfig | None = None) -> Entry:
     """The entry of the configuration file for a folder or a URL."""
     settings = config or RepositoryConfig()
-    folder = _folder_of(place)
+    folder = _folder_of(address)
     if folder is not None:
         return Entry(LOCAL, {"path": folder}, settings)
-    kind = kind_at(place.partition("://")[0])
+    kind = kind_at(address.partition("://")[0])
     if not isinstance(kind, BucketKind) or kind.alias is None:
         raise refusal(
-            f"the configuration file has no entry for `{place.partition('?')[0]}`",
+            f"the configuration file has no entry for `{address.partition('?')[0]}`",
             f"use a folder, or {_schemes(bucket_kinds().values())}; other URLs need no alias",
             ErrorKind.CANNOT_PARSE_URL,
         )
-    location, options = kind.located(kind.address(place))
+    location, options = kind.located(kind.address(address))
     how = "anonymous" if options.pop("anonymous", False) else "from_env"
     fields = {
         "location": location,
@@ -112,10 +112,10 @@ def entry_of(place: str, config: RepositoryConfig | None = None) -> Entry:
     return Entry(kind.name, fields, settings)
 
 
-def _folder_of(place: str) -> str | None:
+def _folder_of(address: str) -> str | None:
     """The absolute path of a folder, given as a path or a file URL; None for other URLs."""
-    scheme, mark, _ = place.partition("://")
-    return None if mark and scheme.lower() != "file" else local_path(place)
+    scheme, mark, _ = address.partition("://")
+    return None if mark and scheme.lower() != "file" else local_path(address)
 
 
 def _schemes(among: Iterable[StoreKind]) -> str:
@@ -134,63 +134,63 @@ def _storage_at(url: str) -> Storage:
     return kind.open(url)
 
 
-def locate(place: str) -> tuple[Storage, RepositoryConfig | None]:
-    """Storage and settings of a place.
+def locate(address: str) -> tuple[Storage, RepositoryConfig | None]:
+    """Storage and settings of an address.
 
     Parameters
     ----------
-    place : str
+    address : str
         An alias of the configuration file, else a folder or a URL such as
         ``s3://bucket/prefix?region=eu-west-1&endpoint_url=https://host``. URLs have no credentials:
         those come from the environment, or from an alias.
     """
     aliases = Aliases()
-    if place in aliases:
-        entry = aliases[place]
+    if address in aliases:
+        entry = aliases[address]
         return storage_of(entry), entry.config
-    folder = _folder_of(place)
-    return (_storage_at(place) if folder is None else local_filesystem_storage(folder)), None
+    folder = _folder_of(address)
+    return (_storage_at(address) if folder is None else local_filesystem_storage(folder)), None
 
 
-def open_place(place: str, watched: Watched | None = None) -> Repository:
-    """Open the repository at a place.
+def open_address(address: str, watched: Watched | None = None) -> Repository:
+    """Open the repository at an address.
 
     Parameters
     ----------
-    place : str
+    address : str
         Alias, folder or URL.
     watched : Watched, optional
-        What counts the calls of its storage.
+        Counts the calls of the storage, for the progress bar.
     """
-    storage, config = locate(place)
+    storage, config = locate(address)
     try:
         return Repository.open(storage if watched is None else watched.around(storage), config)
     except NotFoundError as error:
         if error.kind != ErrorKind.REPOSITORY_NOT_FOUND:
             raise
         raise type(error)(
-            f"the repository doesn't exist: `{place}` is no alias of the configuration file, and "
-            f"there is no repository at {storage.identity}; `icechunk config list` shows the "
+            f"the repository doesn't exist: `{address}` is not an alias in the configuration file, "
+            f"and there is no repository at {storage.identity}; `icechunk config list` shows the "
             "aliases, `icechunk repo create` makes a repository",
             ErrorKind.REPOSITORY_NOT_FOUND,
         ) from None
 
 
 def snapshot_named(repo: Repository, ref: str) -> str:
-    """Id of a snapshot by any of its names.
+    """Resolve a ref to a snapshot id.
 
     Parameters
     ----------
     repo : Repository
         Where to look.
     ref : str
-        A snapshot id, else a branch, a tag, or the unique beginning of a snapshot id; with ``~N``
-        behind it the ancestor so many steps up.
+        A snapshot id, else a branch, a tag, or a unique prefix of a snapshot id. The suffix ``~N``
+        means the N-th ancestor.
 
     Raises
     ------
     RefNotFoundError
-        When nothing has this name.
+        When there is no such snapshot, branch or tag.
     """
     found = _named(repo, ref)
     base, mark, steps = ref.rpartition("~")

@@ -27,14 +27,14 @@ from icechunk.config.logs import read_filter, set_logs_filter
 def app(log: str | None) -> None:
     """Inspect and maintain Icechunk repositories.
 
-    PLACE is an alias of the configuration file (icechunk config list), a folder or a URL. REF is a
-    branch, a tag, or a snapshot id or its beginning; REF~2 is its second ancestor.
+    REPO is an alias of the configuration file (icechunk config list), a folder or a URL. REF is a
+    branch, a tag, a snapshot id or a prefix of one; REF~2 is its second ancestor.
 
     URLs: s3://bucket/prefix, gs://, az://, r2://, tigris://, http(s)://, memory:// and protocols
-    of fsspec, with options behind a question mark: 's3://bucket/prefix?region=auto&anonymous'
+    of fsspec, with options after a question mark: 's3://bucket/prefix?region=auto&anonymous'
     (endpoint_url, allow_http, ...). Credentials come from the environment, or from an alias.
 
-    The same verbs, without PLACE, work in notebooks: %icechunk help.
+    The same verbs, without REPO, work in notebooks: %icechunk help.
     """
     if log is None:
         Settings().apply_log()

@@ -20,21 +20,23 @@ from icechunk.storage.kinds.s3 import S3Protocol
 
 def register(app: click.Group) -> None:
     """Add the commands."""
-    group = Verbs("config", help="Show or set settings, and manage the file of aliases.")
+    summary = "Show or set settings, and manage the file of aliases."
+    usage = "`icechunk config` shows the settings, `icechunk config KEY VALUE` sets one."
+    group = Verbs("config", help=f"{summary}\n\n{usage} {VERBS['config'].about}")
     group.bare = "setting"
     app.add_command(group)
     force = flag("-f", "--force", about="Overwrite an existing entry or file.")
-    alias, place = word("alias", required=True), word("place")
+    alias, address = word("alias", required=True), word("address", metavar="[REPO]")
     none = Needs.NOTHING
     offer(
         group,
         Verb("init", "Create the file of aliases, asking for a first one.", (force,), none),
         init,
     )
-    about = "PLACE is a folder or a URL; without it, the location is asked for."
+    about = "REPO is a folder or a URL; without it, the command asks for the location."
     offer(
         group,
-        Verb("add", "Add an alias for a repository.", (alias, place, force), none, about=about),
+        Verb("add", "Add an alias for a repository.", (alias, address, force), none, about=about),
         add,
     )
     offer(group, Verb("list", "Show the aliases; secrets are masked.", (), none), list_)
@@ -82,8 +84,8 @@ def init(force: bool) -> Answer:
     return Answer({"path": str(aliases.path), "aliases": list(aliases)}, [f"wrote {aliases.path}"])
 
 
-def add(alias: str, force: bool, place: str | None = None) -> Answer:
-    """Add a repository; without a place, ask for it."""
+def add(alias: str, force: bool, address: str | None = None) -> Answer:
+    """Add a repository; without an address, ask for it."""
     aliases = Aliases()
     if alias in aliases and not force:
         raise refusal(
@@ -91,7 +93,7 @@ def add(alias: str, force: bool, place: str | None = None) -> Answer:
             "choose another, or overwrite it with --force",
             ErrorKind.NOT_ALLOWED,
         )
-    entry = _ask() if place is None else entry_of(place)
+    entry = _ask() if address is None else entry_of(address)
     aliases.add(alias, entry)
     return Answer(
         {"path": str(aliases.path), "alias": alias, **entry.public()},

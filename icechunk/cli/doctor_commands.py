@@ -19,11 +19,11 @@ def register(app: click.Group) -> None:
     offer(app, VERBS["doctor"], doctor)
 
 
-def doctor(place: str | None, read_only: bool, timeout: float) -> Answer:
+def doctor(address: str | None, read_only: bool, timeout: float) -> Answer:
     """Test what a storage supports."""
-    if place is None:
-        raise click.UsageError("Missing argument 'PLACE'.", click.get_current_context(silent=True))
-    storage, config = locate(place)
+    if address is None:
+        raise click.UsageError("Missing argument 'REPO'.", click.get_current_context(silent=True))
+    storage, config = locate(address)
     settings = None if config is None else config.storage
     report = examine(storage, read_only=read_only, settings=settings, timeout=timeout)
     return as_answer(report)

@@ -1,8 +1,8 @@
 """Every verb with its arguments, options and help, for the shell and for notebooks.
 
-A verb is the same in ``icechunk VERB ...`` and ``%icechunk VERB ...`` except for its address: in a
-shell the repository, and where needed the branch, come before the verb's own arguments; a notebook
-has them open.
+A verb has the same arguments in ``icechunk VERB ...`` and ``%icechunk VERB ...``, except that a
+shell command first names the repository and, where needed, the branch. A notebook uses those that
+are open.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Needs(StrEnum):
     """What a verb works on."""
 
     NOTHING = "nothing"
-    PLACE = "a repository"
+    REPOSITORY = "a repository"
     BRANCH = "a branch of a repository"
     SESSION = "a session, which only notebooks have"
 
@@ -58,7 +58,7 @@ class Verb:
     name: str
     summary: str
     words: tuple[click.Parameter, ...] = ()
-    needs: Needs = Needs.PLACE
+    needs: Needs = Needs.REPOSITORY
     session_words: tuple[click.Parameter, ...] = ()
     about: str = ""
     busy: str = ""
@@ -116,26 +116,28 @@ def flag(*names: str, about: str, **settings: Any) -> click.Option:
     return click.Option(list(names), is_flag=True, help=about, **settings)
 
 
-PLACE = word("place", required=True)
+REPO = word("address", metavar="REPO", required=True)
 BRANCH = word("branch", required=True)
 REF = word("ref")
 COUNT = option("-n", "count", type=click.IntRange(1), help="Show at most N.", metavar="N")
-_YES = flag("-y", "--yes", about="Do it without asking, even if it cannot be undone.")
+_YES = flag("-y", "--yes", about="Do not ask for confirmation.")
 _DRY = flag("--dry-run", about="Show what would be done; change nothing.")
 _OLDER = option(
     "--older-than",
     type=Moment(),
     required=True,
-    help="Only what is older: an age such as 7d, or an ISO 8601 time.",
+    help="Age such as 7d, or ISO 8601 time; only what is older is affected.",
 )
-_STATE = option("--ref", metavar="REF", help="Look at this state instead of the current one.")
+_STATE = option(
+    "--ref", metavar="REF", help="State to read; main, in a notebook the session, by default."
+)
 _DISCARD = flag("--discard", "-f", "discard", about="Discard uncommitted changes.")
 _MESSAGE = option("-m", "--message", "message", metavar="TEXT", help="Commit message, as in git.")
 _ALL = flag(
     "-a",
     "--all",
     "everything",
-    about="Accepted for git's sake; a commit takes all changes.",
+    about="Accepted as in git; a commit always contains all changes.",
     hidden=True,
 )
 _SIDES = (
@@ -171,21 +173,21 @@ _ALL_VERBS = (
         "init",
         "Create a repository.",
         (
-            PLACE,
+            REPO,
             option("--spec-version", type=click.IntRange(1, 2), help="Format; 2 by default."),
         ),
         Needs.NOTHING,
         (_DISCARD,),
-        "PLACE is a folder or a URL; in a notebook also `memory`, or a variable that holds a "
+        "REPO is a folder or a URL; in a notebook also `memory`, or a variable that holds a "
         "storage. A notebook opens a session on main and sets `repo`, `session` and `store`.",
     ),
     Verb(
         "open",
         "Open a repository and a session on main.",
-        (PLACE,),
+        (REPO,),
         Needs.SESSION,
         (_DISCARD,),
-        "PLACE is an alias (icechunk config list), a folder, a URL, or a variable that holds a "
+        "REPO is an alias (icechunk config list), a folder, a URL, or a variable that holds a "
         "storage or a repository. Sets `repo`, `session` and `store`.",
     ),
     Verb("status", "Show the state of a repository; in a notebook, the uncommitted changes."),
@@ -210,7 +212,8 @@ _ALL_VERBS = (
         "START defaults to main, in a notebook to the session's base. Deleting a branch whose "
         "commits no other branch or tag contains lists them first and needs --yes.",
         (
-            option("-D", "force_delete", metavar="NAME", help="Delete a branch even so."),
+            option("-D", "force_delete", metavar="NAME",
+                   help="Delete a branch also if commits become unreachable."),
             _YES,
         ),
     ),
@@ -279,7 +282,8 @@ _ALL_VERBS = (
         "Point a branch to another snapshot.",
         (
             word("ref", required=True),
-            option("--from", "expected", metavar="REF", help="Only if it points to REF now."),
+            option("--from", "expected", metavar="REF",
+                   help="Fail unless the branch points to REF now."),
             _YES,
             _DRY,
         ),
@@ -296,11 +300,11 @@ _ALL_VERBS = (
             option("--into", metavar="BRANCH", help="Branch to change; main, in a notebook the "
                    "session's branch, by default."),
             _MESSAGE,
-            flag("--no-ff", about="Make a commit even where the branch could just move."),
-            flag("--ff-only", about="Only move the branch; refuse to make a commit."),
-            flag("--squash", about="Do not record the sources as parents."),
+            flag("--no-ff", about="Make a merge commit even where a fast-forward is possible."),
+            flag("--ff-only", about="Fail unless a fast-forward is possible."),
+            flag("--squash", about="Make a commit with one parent; the sources are not recorded."),
             *_DECIDED,
-            flag("--allow-unrelated", about="Merge also histories without a common commit."),
+            flag("--allow-unrelated", about="Allow histories without a common commit."),
             _DRY,
         ),
         about="Conflicts are an error that lists them, and nothing is changed.",
@@ -314,7 +318,7 @@ _ALL_VERBS = (
     ),
     Verb(
         "cherry-pick",
-        "Make the changes of single commits on a branch again.",
+        "Apply the changes of single commits to a branch.",
         (
             word("commits", nargs=-1, required=True),
             option("--onto", metavar="BRANCH", help="Branch to change; main, in a notebook the "
@@ -322,21 +326,23 @@ _ALL_VERBS = (
             *_DECIDED,
             _DRY,
         ),
-        about="A..B stands for the commits after A up to B. When one conflicts, none is made.",
+        about="A..B means the commits after A, up to and including B. If one conflicts, no commit "
+        "is made.",
     ),
     Verb(
         "revert",
-        "Take back the changes of single commits by new commits.",
+        "Undo the changes of single commits by new commits.",
         (
             word("commits", nargs=-1, required=True),
             option("--on", metavar="BRANCH", help="Branch to change; main, in a notebook the "
                    "session's branch, by default."),
             option("--parent", type=click.IntRange(1), default=1, metavar="N",
-                   help="Of a merge: the parent to go back to, from 1."),
+                   help="For a merge commit: the parent to go back to, from 1."),
             *_DECIDED,
             _DRY,
         ),
-        about="A..B stands for the commits after A up to B, taken back newest first.",
+        about="A..B means the commits after A, up to and including B; the newest is reverted "
+        "first.",
     ),
     Verb(
         "squash",
@@ -353,7 +359,7 @@ _ALL_VERBS = (
     ),
     Verb(
         "restore",
-        "Give a node the content that it has in another state.",
+        "Restore a node to its content in another state.",
         (
             word("path", required=True),
             option("--source", "-s", default=None, metavar="REF",
@@ -365,16 +371,17 @@ _ALL_VERBS = (
     ),
     Verb(
         "stash",
-        "Put uncommitted changes aside, or list, show, pop or drop what is put aside.",
+        "Stash uncommitted changes, or list, show, pop or drop stashes.",
         (word("words", nargs=-1, metavar="[list|show N|pop N|drop N|MESSAGE]"),),
         Needs.SESSION,
-        about="Stashes survive the kernel. `pop` lays one on the session's changes and removes it.",
+        about="Stashes are kept in the repository, so they survive a restart of the kernel. `pop` "
+        "applies one to the session and removes it.",
     ),
     Verb(
         "undo",
-        "Take back the newest commit, merge, reset, or change of a branch or tag.",
+        "Undo the newest commit, merge, reset, or change of a branch or tag.",
         (_YES, _DRY),
-        about="Shows the operation first and needs --yes. Undoing again takes it back.",
+        about="Prints the operation first and needs --yes. A second `undo` restores it.",
     ),
     Verb(
         "blame",
@@ -387,8 +394,8 @@ _ALL_VERBS = (
         "Find the commit that made a test fail.",
         (
             word("good", required=True),
-            option("--bad", metavar="REF", help="A state where the test fails; the current one by "
-                   "default."),
+            option("--bad", metavar="REF", help="A state where the test fails; main, in a "
+                   "notebook the session's base, by default."),
             word("command", nargs=-1, metavar="[-- COMMAND...]"),
         ),
         about="In a shell the test is a command: exit status 0 is good, 125 cannot be tested, any "
@@ -399,8 +406,8 @@ _ALL_VERBS = (
         "gc",
         "Delete objects that no branch or tag refers to (garbage collection).",
         (_OLDER, _DRY, _YES),
-        about="Choose a time before every open session started. Prints the counts first and needs "
-        "--yes.",
+        about="Choose a time before the start of every session that is still writing. Prints the "
+        "counts first and needs --yes.",
         busy="collecting garbage",
     ),
     Verb(
@@ -441,17 +448,18 @@ _ALL_VERBS = (
         "doctor",
         "Test what a storage supports, and whether commits are safe on it.",
         (
-            word("place"),
+            word("address", metavar="[REPO]"),
             flag("--read-only", about="Write nothing; test only what can be read."),
             option(
                 "--timeout", type=click.FloatRange(0, min_open=True), default=10.0,
-                metavar="SECONDS", help="Limit per step (10 by default); six times it for all.",
+                metavar="SECONDS", help="Time limit of each check (10 by default); all checks "
+                "together have six times as long.",
             ),
         ),
         Needs.NOTHING,
-        about="PLACE is an alias, a folder or a URL, with or without a repository; in a notebook "
-        "it defaults to that of the open repository. Small objects are written below a prefix of "
-        "their own and removed. The exit status is 1 when something that commits need is missing.",
+        about="REPO is an alias, a folder or a URL, with or without a repository; in a notebook "
+        "it defaults to that of the open repository. Test objects are written below a new "
+        "prefix and removed. The exit status is 1 when a check fails that commits depend on.",
     ),
     Verb("ops", "Show the operations log of the repository, newest first.", (COUNT,)),
     Verb(

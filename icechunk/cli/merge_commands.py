@@ -1,4 +1,4 @@
-"""Commands that lay changes of other states on a branch, and that ask who changed what."""
+"""Commands that apply changes of other states to a branch, and that find who changed what."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def cherry_pick(
     decisions: str | None,
     dry_run: bool,
 ) -> Answer:
-    """Make the changes of single commits on a branch again."""
+    """Apply the changes of single commits to a branch."""
     branch = _branch(at, onto)
     results = at.repo.cherry_pick(
         _commits(at, commits),
@@ -127,7 +127,7 @@ def revert(
     decisions: str | None,
     dry_run: bool,
 ) -> Answer:
-    """Take back the changes of single commits by new commits."""
+    """Undo the changes of single commits by new commits."""
     branch = _branch(at, on)
     results = at.repo.revert(
         _commits(at, commits)[::-1]
@@ -169,7 +169,7 @@ def squash(at: At, since: str, branch: str | None, message: str, yes: bool) -> A
 
 
 def undo(at: At, yes: bool, dry_run: bool) -> Answer:
-    """Take back the newest operation of the repository."""
+    """Undo the newest operation of the repository."""
     found = at.repo.undo(dry_run=dry_run or not yes)
     at_time = f"{found.updated_at:%Y-%m-%d %H:%M:%S} UTC"
     lines = [f"{found.operation} ({at_time})", f"{'' if found.done else 'would '}{found.action}"]
@@ -267,7 +267,7 @@ def stash_drop(at: At, number: int) -> Answer:
 
 
 def source_name(at: At, name: str) -> str:
-    """A branch or tag as it is, so that messages name it; else the id that a word stands for."""
+    """A branch or tag by its name, for messages; any other ref as a snapshot id."""
     if name in at.repo.list_branches() or name in at.repo.list_tags():
         return name
     return at.named(name)
@@ -349,7 +349,9 @@ def _decisions(path: str | None) -> list[dict[str, Any]]:
         ) from error
     entries = document.get("decisions") if isinstance(document, dict) else document
     if not isinstance(entries, list):
-        raise InvalidInputError(f"{path} holds no list of decisions", ErrorKind.DESERIALIZATION)
+        raise InvalidInputError(
+            f"{path} does not hold a list of decisions", ErrorKind.DESERIALIZATION
+        )
     return entries
 
 

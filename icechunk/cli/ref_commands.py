@@ -20,7 +20,13 @@ _MOST_LOST = 10
 def register(app: click.Group) -> None:
     """Add the commands: ``branch NAME``, and ``branch create NAME``."""
     for kind, kinds, short in (("branch", "branches", branch), ("tag", "tags", tag)):
-        group = Verbs(kind, help=f"List, create or delete {kinds}.", no_args_is_help=True)
+        about = (
+            f"`icechunk {kind} REPO` lists them, `icechunk {kind} REPO NAME [START]` creates one, "
+            f"and `icechunk {kind} REPO -d NAME` deletes one. {VERBS[kind].about}"
+        )
+        group = Verbs(
+            kind, help=f"List, create or delete {kinds}.\n\n{about}", no_args_is_help=True
+        )
         group.bare = "at"
         app.add_command(group)
         name, start = word("name", required=True), word("start", required=True)

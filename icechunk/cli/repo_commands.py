@@ -34,9 +34,9 @@ def register(app: click.Group) -> None:
     offer(app, _UPGRADE, upgrade)
 
 
-def create(place: str, spec_version: int | None) -> Answer:
+def create(address: str, spec_version: int | None) -> Answer:
     """Create a repository."""
-    storage, config = locate(place)
+    storage, config = locate(address)
     repo = Repository.create(storage, config, spec_version=spec_version)
     return Answer(
         {"storage": storage.identity, "spec_version": int(repo.spec_version)},

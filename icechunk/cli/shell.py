@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
-from icechunk.cli.addresses import At, open_place
+from icechunk.cli.addresses import At, open_address
 from icechunk.cli.failures import refusal, reported_failures
-from icechunk.cli.grammar import BRANCH, FROM_GIT, PLACE, VERBS, Needs, Verb, flag
+from icechunk.cli.grammar import BRANCH, FROM_GIT, REPO, VERBS, Needs, Verb, flag
 from icechunk.cli.output import Answer, show
 from icechunk.cli.progress import progress
 from icechunk.core.errors import ErrorKind
 
 HELP = {"help_option_names": ["-h", "--help"]}
 _ADDRESS: dict[Needs, tuple[click.Parameter, ...]] = {
-    Needs.PLACE: (PLACE,),
-    Needs.BRANCH: (PLACE, BRANCH),
+    Needs.REPOSITORY: (REPO,),
+    Needs.BRANCH: (REPO, BRANCH),
 }
 
 
@@ -43,7 +43,7 @@ class Commands(click.Group):
 class Verbs(click.Group):
     """A group of commands with a default command.
 
-    ``icechunk branch list PLACE`` and ``icechunk branch PLACE`` are then the same, the second as
+    ``icechunk branch list REPO`` and ``icechunk branch REPO`` are then the same, the second as
     in a notebook's ``%icechunk branch``.
     """
 
@@ -93,13 +93,13 @@ def offer(
     """
 
     def run(*, as_json: bool, **words: Any) -> None:
-        address = {word.name: words.pop(word.name) for word in _ADDRESS.get(verb.needs, ())}
+        named = {word.name: words.pop(word.name) for word in _ADDRESS.get(verb.needs, ())}
 
         def answer(**more: Any) -> Answer:
             with progress(verb.busy, quiet=not verb.busy) as watched:
-                if not address:
+                if not named:
                     return body(**{**words, **more})
-                at = At(lambda: open_place(address["place"], watched), None, address.get("branch"))
+                at = At(lambda: open_address(named["address"], watched), None, named.get("branch"))
                 return body(at, **{**words, **more})
 
         with reported_failures(as_json):
@@ -130,6 +130,6 @@ def _confirm(what: str, as_json: bool) -> None:
         return
     raise refusal(
         "nothing was done",
-        f"add --yes to {what}, or --dry-run to look only",
+        f"add --yes to {what}, or --dry-run to see what would change",
         ErrorKind.NOT_ALLOWED,
     )

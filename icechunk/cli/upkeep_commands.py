@@ -154,7 +154,7 @@ def inspect(at: At, kind: str, target: str | None) -> Answer:
     """
     if kind == "manifest" and target is None:
         raise click.UsageError(
-            "TARGET is missing: a manifest id; `inspect PLACE manifests` lists them"
+            "TARGET is missing: a manifest id; `inspect REPO manifests` lists them"
         )
     if kind == "repo" and target is not None:
         raise click.UsageError("there is only one repo object; omit TARGET")

@@ -96,7 +96,7 @@ def _offered(
         if place.name != "value":
             return _beginning(typed, DEFAULTS)
         return _beginning(typed, LEVELS if finished[1:2] == ["log"] else ("on", "off"))
-    if place.name == "place":
+    if place.name == "address":
         return _beginning(typed, _places(space))
     if place.name in ("path", "where"):
         return _beginning(typed, _paths(space))

@@ -110,7 +110,7 @@ def bisect(space: Workspace, good: str, bad: str | None, command: tuple[str, ...
 
 
 def undo(space: Workspace, yes: bool, dry_run: bool) -> Report:
-    """Take back the newest operation; the session follows its branch."""
+    """Undo the newest operation; the session follows its branch."""
     held = space.held_session
     if yes and held is not None and held.has_uncommitted_changes:
         raise refusal(

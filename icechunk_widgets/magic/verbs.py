@@ -27,20 +27,20 @@ from icechunk_widgets.magic.results import Log, Note, Report, Shown, Status
 from icechunk_widgets.workspace import Workspace
 
 
-def init(space: Workspace, place: str, spec_version: int | None, discard: bool) -> Note:
+def init(space: Workspace, address: str, spec_version: int | None, discard: bool) -> Note:
     """Create a repository."""
     space.check_clean(discard)
-    storage, config = space.locate(place)
+    storage, config = space.locate(address)
     return _opened(space, Repository.create(storage, config, spec_version=spec_version), "created")
 
 
-def open_(space: Workspace, place: str, discard: bool) -> Note:
+def open_(space: Workspace, address: str, discard: bool) -> Note:
     """Open a repository."""
     space.check_clean(discard)
-    held = space.names.get(place) if place.isidentifier() else None
+    held = space.names.get(address) if address.isidentifier() else None
     if isinstance(held, Repository):
         return _opened(space, held, "opened")
-    return _opened(space, Repository.open(*space.locate(place)), "opened")
+    return _opened(space, Repository.open(*space.locate(address)), "opened")
 
 
 def _opened(space: Workspace, repo: Repository, how: str) -> Note:
@@ -192,12 +192,12 @@ def _shared(body: Callable[..., Answer]) -> Callable[..., Report]:
     return run
 
 
-def doctor(space: Workspace, place: str | None, read_only: bool, timeout: float) -> StorageReport:
-    """Test the storage of the open repository, or of a place."""
-    if place is None:
+def doctor(space: Workspace, address: str | None, read_only: bool, timeout: float) -> StorageReport:
+    """Test the storage of the open repository, or of an address."""
+    if address is None:
         storage, settings = space.repo.storage, space.repo.config.storage
     else:
-        storage, config = space.locate(place)
+        storage, config = space.locate(address)
         settings = None if config is None else config.storage
     return examine(storage, read_only=read_only, settings=settings, timeout=timeout)
 
