@@ -827,7 +827,7 @@ class Repository(Shown):
         """Nodes and chunks that a commit touched, by node id.
 
         Where expiration removed ancestors of the snapshot, what they touched is included. `diff`
-        tells changes by path instead; `inspect_transaction_log` shows the file as JSON.
+        reports changes by path instead; `inspect_transaction_log` shows the file as JSON.
 
         Parameters
         ----------
@@ -950,7 +950,7 @@ class Repository(Shown):
         """Merge branches, tags or snapshots into a branch.
 
         What both sides changed since their merge base is compared node by node (by id), key by key
-        and chunk by chunk; equal changes are no conflicts. Nothing is changed when conflicts are
+        and chunk by chunk; equal changes do not conflict. Nothing is changed when conflicts are
         left. Chunks are not copied. Open sessions are not touched.
 
         Parameters
@@ -960,20 +960,20 @@ class Repository(Shown):
         into : str
             Branch that the result becomes the tip of.
         message : str, optional
-            Of the merge commit; "Merge branch 'f' into main" by default.
+            Message of the merge commit; "Merge branch 'f' into main" by default.
         metadata : dict, optional
-            Of the merge commit.
+            Metadata of the merge commit.
         fast_forward : {"auto", "never", "only"}
-            ``"auto"`` only moves the branch where it has no commits of its own, ``"never"`` makes
-            a commit in any case, ``"only"`` refuses to make one.
+            ``"auto"`` moves the branch without a commit where it has no commits of its own;
+            ``"never"`` always makes a commit; ``"only"`` raises where a commit is needed.
         squash : bool
             Do not record the source as a parent.
         prefer : {"source", "target"}, optional
-            The side to take where both changed the same thing and no decision is about it.
+            The side to take where both changed the same thing and no decision covers it.
         decisions : iterable of Decision or mapping
             Decisions about single conflicts; ``"ours"`` is the source, ``"theirs"`` the target.
         allow_unrelated : bool
-            Also merge histories that have no commit in common.
+            Allow histories that have no commit in common.
         dry_run : bool
             Change nothing, and return what a merge would do, conflicts included.
         rebase_tries : int
@@ -1114,18 +1114,18 @@ class Repository(Shown):
         decisions: Iterable[Decision | Mapping[str, Any]] = (),
         dry_run: bool = False,
     ) -> list[MergeResult]:
-        """Make the changes of single commits on a branch again.
+        """Apply the changes of single commits to a branch.
 
         Parameters
         ----------
         snapshots : str or sequence of str
-            Commits (snapshot ids, branches or tags for their tips), in the order to be made.
+            Commits (snapshot ids, or branches or tags for their tips), in the order to apply.
         onto : str
             The branch.
         message : str, optional
-            Of the new commit, when there is one; that of the picked commit by default.
+            Message of the new commit, for a single one; that of the picked commit by default.
         metadata : dict, optional
-            Of the new commits.
+            Metadata of the new commits.
         prefer, decisions
             As in `merge`; the source is the picked commit.
         dry_run : bool
@@ -1163,16 +1163,16 @@ class Repository(Shown):
         decisions: Iterable[Decision | Mapping[str, Any]] = (),
         dry_run: bool = False,
     ) -> list[MergeResult]:
-        """Take back the changes of single commits by new commits on a branch.
+        """Undo the changes of single commits by new commits on a branch.
 
         Parameters
         ----------
         snapshots : str or sequence of str
-            Commits, in the order to be taken back: the newest first.
+            Commits, in the order to undo: the newest first.
         on : str
             The branch.
         parent : int
-            Of a merge: which parent to go back to, from 1.
+            For a merge commit: the parent to go back to, from 1.
         message, metadata, prefer, decisions, dry_run
             As in `cherry_pick`; the source is the state before the commit.
 
@@ -1213,9 +1213,9 @@ class Repository(Shown):
         since : str
             Branch, tag or snapshot id of the ancestor, which stays.
         message : str
-            Of the new commit.
+            Message of the new commit.
         metadata : dict, optional
-            Of the new commit.
+            Metadata of the new commit.
 
         Returns
         -------
@@ -1300,15 +1300,15 @@ class Repository(Shown):
         return blame(self._ctx, find_snapshot(self._ctx, ref), path, region)
 
     def bisect(self, good: str, bad: str, test: Callable[[Session], bool | None]) -> Bisection:
-        """Find the commit that made a test fail, with the logarithm of as many tests.
+        """Find the commit that made a test fail, by binary search over the commits.
 
         Parameters
         ----------
         good, bad : str
             Branches, tags or snapshot ids of a state where the test passes and one where it fails.
         test : callable
-            Given a read-only session: True when the state is good, False when it is bad, None when
-            it cannot be tested.
+            Takes a read-only session; returns True when the state is good, False when it is bad,
+            None when it cannot be tested.
 
         Returns
         -------
@@ -1329,10 +1329,10 @@ class Repository(Shown):
         return run(graph, begun, lambda one: test(self.readonly_session(snapshot_id=one)))
 
     def undo(self, *, dry_run: bool = False) -> Undo:
-        """Take back the newest commit, amend, merge, reset, or change of a branch or tag.
+        """Undo the newest commit, amend, merge, reset, or change of a branch or tag.
 
-        Undoing is an operation itself, so that a second call takes it back. Garbage collections,
-        expirations and snapshots without a branch are passed over.
+        Undoing is an operation itself, so a second call restores what the first undid. Garbage
+        collections, expirations and snapshots without a branch are skipped.
 
         Parameters
         ----------
@@ -1347,8 +1347,8 @@ class Repository(Shown):
         Raises
         ------
         SessionStateError
-            Kind ``not-allowed``: the newest operation cannot be undone, or what it left is not
-            there any more.
+            Kind ``not-allowed``: the newest operation cannot be undone, or the repository changed
+            since.
         FormatError
             Kind ``unsupported-spec-version`` in format version 1, which has no operations log.
         """

@@ -21,7 +21,7 @@ class TransactionLogInfo:
     """Nodes and chunks that a commit touched.
 
     Made by `Repository.transaction_log`. Nodes are named by their ids, which they keep when they
-    are moved; `Session.nodes` and `Session.get_node_id` tell the id of a path.
+    are moved; `Session.nodes` and `Session.get_node_id` return the id of a path.
 
     Attributes
     ----------

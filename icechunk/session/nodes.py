@@ -84,7 +84,7 @@ class NodeInfo:
     def manifest_ids(self) -> tuple[str, ...]:
         """Ids of the manifests with the committed chunks of an array; empty for a group.
 
-        `Repository.list_manifest_files` tells their size.
+        `Repository.list_manifest_files` lists their sizes.
         """
         array = self._node.array
         return () if array is None else tuple(id_text(ref.object_id) for ref in array.manifests)

@@ -824,7 +824,7 @@ class Session(Shown):
         copy_region(Session(other).store, self.store, path, region)
 
     def stash(self, message: str = "") -> str:
-        """Put the uncommitted changes aside, and leave the session without any.
+        """Store the uncommitted changes as a stash, and discard them from the session.
 
         They survive the process, are safe from garbage collection, and come back with `pop_stash`
         in any session. Other libraries list the branch that holds them.
@@ -859,7 +859,7 @@ class Session(Shown):
         decisions: Iterable[Decision | Mapping[str, Any]] = (),
         keep: bool = False,
     ) -> StashInfo:
-        """Lay a stash on this session's changes, and remove the stash.
+        """Apply a stash to this session, and remove the stash.
 
         Parameters
         ----------
