@@ -7,21 +7,13 @@ are open.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-_UNITS = {
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-}
+from icechunk.cli.moment import Moment
 
 
 class Needs(StrEnum):
@@ -67,38 +59,6 @@ class Verb:
     def help(self) -> str:
         """Summary and further sentences."""
         return f"{self.summary}\n\n{self.about}".strip()
-
-
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[datetime]
-else:
-    _ParamType = click.ParamType  # older releases take no type parameter
-
-
-class Moment(_ParamType):
-    """A time: ISO 8601 (UTC unless an offset is given), or an age such as ``7d``."""
-
-    name = "TIME"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Read the text of an option."""
-        if isinstance(value, datetime):
-            return value
-        match = re.fullmatch(r"(\d+)([smhdw])", value)
-        try:
-            if match:
-                return datetime.now(UTC) - int(match[1]) * _UNITS[match[2]]
-            when = datetime.fromisoformat(value)
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is not a time; write 7d (also s, m, h, w) for an age, or "
-                "2025-01-31 or 2025-01-31T12:00:00+01:00",
-                param,
-                ctx,
-            )
-        return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
 
 
 def word(name: str, *, required: bool = False, **settings: Any) -> click.Argument:
@@ -149,6 +109,10 @@ _DECIDED = (
            help="The side to take where both changed the same thing."),
     option("--decisions", metavar="FILE",
            help="Decisions about single conflicts, as the conflict resolver saves them."),
+    option("--cells", type=click.Choice(["never", "auto"]), default="never",
+           help="Whether chunks that both sides wrote are merged cell by cell."),
+    option("--tolerance", metavar="ABS[,REL]",
+           help="How near cells that both changed count as equal, e.g. 1e-6 or 0,1e-9."),
 )  # fmt: skip
 _NEEDS_YES = "If commits would become unreachable, they are listed first and --yes is needed."
 

@@ -68,6 +68,8 @@ def merge(
     squash: bool,
     prefer: str | None,
     decisions: str | None,
+    cells: str,
+    tolerance: str | None,
     allow_unrelated: bool,
     dry_run: bool,
 ) -> Answer:
@@ -83,6 +85,8 @@ def merge(
         squash=squash,
         prefer=prefer,
         decisions=_decisions(decisions),
+        cells=cells,
+        tolerance=_tolerance(tolerance),
         allow_unrelated=allow_unrelated,
         dry_run=dry_run,
     )
@@ -104,6 +108,8 @@ def cherry_pick(
     onto: str | None,
     prefer: str | None,
     decisions: str | None,
+    cells: str,
+    tolerance: str | None,
     dry_run: bool,
 ) -> Answer:
     """Apply the changes of single commits to a branch."""
@@ -113,6 +119,8 @@ def cherry_pick(
         onto=branch,
         prefer=prefer,
         decisions=_decisions(decisions),
+        cells=cells,
+        tolerance=_tolerance(tolerance),
         dry_run=dry_run,
     )
     return _several(results)
@@ -125,6 +133,8 @@ def revert(
     parent: int,
     prefer: str | None,
     decisions: str | None,
+    cells: str,
+    tolerance: str | None,
     dry_run: bool,
 ) -> Answer:
     """Undo the changes of single commits by new commits."""
@@ -137,6 +147,8 @@ def revert(
         parent=parent,
         prefer=prefer,
         decisions=_decisions(decisions),
+        cells=cells,
+        tolerance=_tolerance(tolerance),
         dry_run=dry_run,
     )
     return _several(results)
@@ -355,6 +367,20 @@ def _decisions(path: str | None) -> list[dict[str, Any]]:
     return entries
 
 
+def _tolerance(text: str | None) -> dict[str, float] | None:
+    """Limits from ``ABS`` or ``ABS,REL``."""
+    if text is None:
+        return None
+    try:
+        limits = [float(part) for part in text.split(",")]
+        return dict(zip(("abs", "rel"), limits, strict=len(limits) > 2))
+    except ValueError:
+        raise click.UsageError(
+            f"--tolerance {text} is not a limit; write --tolerance 1e-6, or --tolerance 1e-6,1e-9 "
+            "for an absolute and a relative one"
+        ) from None
+
+
 # -- answers -------------------------------------------------------------------------------------
 
 
@@ -371,6 +397,11 @@ def conflict_answer(error: MergeConflictError) -> Answer:
         f"cannot merge {', '.join(error.sources)} into {error.branch}; nothing was changed:",
         *conflict_lines(error.conflicts),
         "take one side with --prefer source or --prefer target, or give --decisions FILE",
+        *(
+            ["--cells auto merges the chunks in which both sides changed different cells"]
+            if any(one.num_chunks for one in error.conflicts)
+            else []
+        ),
     ]
     return Answer(data, lines, bad=True)
 

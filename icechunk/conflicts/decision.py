@@ -17,7 +17,7 @@ CHOICES: Final[Mapping[ConflictType, tuple[str, ...]]] = {
     ConflictType.ZarrMetadataDoubleUpdate: ("ours", "theirs", "merge", "custom"),
     ConflictType.ZarrMetadataUpdateOfDeletedArray: ("theirs",),
     ConflictType.ZarrMetadataUpdateOfDeletedGroup: ("theirs",),
-    ConflictType.ChunkDoubleUpdate: ("ours", "theirs", "base"),
+    ConflictType.ChunkDoubleUpdate: ("ours", "theirs", "base", "cells"),
     ConflictType.ChunksUpdatedInDeletedArray: ("theirs",),
     ConflictType.ChunksUpdatedInUpdatedArray: ("ours", "theirs"),
     ConflictType.DeleteOfUpdatedArray: ("ours", "theirs"),
@@ -76,8 +76,9 @@ class Decision:
     choice : str
         ``"ours"`` keeps our change, ``"theirs"`` drops it, ``"base"`` puts back what both sides
         started from, ``"merge"`` takes every key of the metadata from the side that changed it,
-        ``"custom"`` takes `metadata`, ``"rename"`` moves our node to `new_path`; `CHOICES` lists
-        which are possible.
+        ``"custom"`` takes `metadata`, ``"rename"`` moves our node to `new_path`, ``"cells"`` takes
+        every cell of a chunk from the side that changed it; `CHOICES` lists which are possible.
+        ``"cells"`` is for merges; a rebase, which reads no values, leaves such conflicts open.
     selection : ChunkSelection, optional
         The chunks it is about, all by default; only for ``ChunkDoubleUpdate``.
     keys : mapping of str to str, optional
@@ -85,7 +86,8 @@ class Decision:
         JSON Pointer (RFC 6901) such as ``/attributes/units``.
     otherwise : str, optional
         For ``"merge"``: the side of keys that both changed and `keys` does not name; without it
-        such a key is still a conflict.
+        such a key is still a conflict. For ``"cells"``: the side of cells that both changed to
+        different values; without it a chunk with such cells is still a conflict.
     metadata : mapping, optional
         The ``zarr.json`` document of ``"custom"``.
     new_path : str, optional
@@ -111,8 +113,10 @@ class Decision:
         check_path(self.path)
         if self.selection is not None and self.type is not ConflictType.ChunkDoubleUpdate:
             raise _bad(f"{self.type.name} is about the whole node: leave out the chunks")
-        if self.choice != "merge" and (self.keys is not None or self.otherwise is not None):
-            raise _bad("`keys` and `otherwise` go with the choice 'merge' and only with it")
+        if self.choice != "merge" and self.keys is not None:
+            raise _bad("`keys` go with the choice 'merge' and only with it")
+        if self.choice not in ("merge", "cells") and self.otherwise is not None:
+            raise _bad("`otherwise` goes with the choices 'merge' and 'cells' and only with them")
         for side in (*(self.keys or {}).values(), self.otherwise or "ours"):
             if side not in _SIDES:
                 raise _bad(f"a key is taken from one of {', '.join(_SIDES)}, not {side!r}")

@@ -277,7 +277,7 @@ class Draft:
             return
         codes = np.zeros(len(coords), np.uint8)
         for decision in decided:
-            code = _CODES[decision.choice]
+            code = _CODES.get(decision.choice, 0)  # a rebase does not merge cells
             if decision.selection is None:
                 codes[:] = code
             else:

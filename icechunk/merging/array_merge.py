@@ -10,7 +10,9 @@ import numpy as np
 from icechunk.changes.cut_chunks import cut_off, whole_chunks
 from icechunk.changes.merge import SameBytes
 from icechunk.conflicts.model import Conflict, ConflictType
-from icechunk.merging.verdicts import BASE, SOURCE, TARGET, UNDECIDED, Verdicts
+from icechunk.merging.cell_merge import merge_cells
+from icechunk.merging.sides import Sides, array_of
+from icechunk.merging.verdicts import BASE, CELLS, SOURCE, TARGET, UNDECIDED, Verdicts
 from icechunk.spec.manifest.chunk_table import ChunkTable
 from icechunk.spec.manifest.coordinates import common, inside, member, sorted_unique
 from icechunk.spec.manifest.references import changed, deletions, same
@@ -20,7 +22,8 @@ from icechunk.spec.snapshot.zarr_metadata import parse_node
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from icechunk.merging.state import State
+    from icechunk.core.ids import ObjectId
+    from icechunk.merging.chunk_values import ChunkValues
     from icechunk.spec.manifest.coordinates import Coords
 
 _FREE = ("attributes", "dimension_names", "shape", "fill_value")
@@ -41,63 +44,15 @@ class ArrayResult:
         Coordinates whose reference is not that of the target, uint32 of shape ``(n, d)``.
     conflicts : list of Conflict
         What is not decided.
+    objects : set of ObjectId
+        Chunk objects that were written for it.
     """
 
     adopted: tuple[ManifestRef, ...] | None = None
     edits: ChunkTable | None = None
     touched: Coords | None = None
     conflicts: list[Conflict] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """One array in three states.
-
-    Attributes
-    ----------
-    base, source, target : NodeSnapshot
-        `base` is None for arrays that both sides made.
-    states : tuple of State
-        Of base (or None), source and target.
-    """
-
-    base: NodeSnapshot | None
-    source: NodeSnapshot
-    target: NodeSnapshot
-    states: tuple[State | None, State, State]
-
-    @property
-    def path(self) -> str:
-        """Path of the array in the target."""
-        return self.target.path
-
-    def former(self) -> ChunkTable:
-        """References of the base."""
-        state = self.states[0]
-        if self.base is None or self.base.array is None or state is None:
-            return ChunkTable.empty(len(_array(self.target).shape))
-        return state.table(self.base)
-
-    def source_table(self) -> ChunkTable:
-        """References of the source."""
-        return self.states[1].table(self.source)
-
-    def target_table(self) -> ChunkTable:
-        """References of the target."""
-        return self.states[2].table(self.target)
-
-    def source_written(self) -> bool:
-        """Whether the source changed references, or may have."""
-        return self._written(self.states[1], self.source)
-
-    def target_written(self) -> bool:
-        """Whether the target changed references, or may have."""
-        return self._written(self.states[2], self.target)
-
-    def _written(self, state: State, node: NodeSnapshot) -> bool:
-        if self.base is None or self.base.array is None:
-            return True
-        return state.manifests(node) != self.base.array.manifests
+    objects: set[ObjectId] = field(default_factory=set)
 
 
 def encoding(document: dict[str, Any]) -> dict[str, Any]:
@@ -151,8 +106,8 @@ class MergedShape:
 
 def merged_shape(sides: Sides, verdicts: Verdicts) -> MergedShape:
     """Merge the shapes of an array axis by axis."""
-    source, target = _array(sides.source).shape, _array(sides.target).shape
-    base = target if sides.base is None else _array(sides.base).shape
+    source, target = array_of(sides.source).shape, array_of(sides.target).shape
+    base = target if sides.base is None else array_of(sides.base).shape
     result = MergedShape(())
     for axis, (was, mine, its) in enumerate(zip(base, source, target, strict=True)):
         length = its if mine in (was, its) else mine
@@ -174,13 +129,13 @@ def _settle_cuts(sides: Sides, result: MergedShape, verdicts: Verdicts) -> None:
     """Settle what one side wrote where the array, made smaller by the other, has no room."""
     if sides.base is None:
         return
-    before = _array(sides.base).shape
+    before = array_of(sides.base).shape
     former = None
     for writer, other, writes in (
         (sides.source, sides.target, sides.source_table),
         (sides.target, sides.source, sides.target_table),
     ):
-        cut = [axis for axis, length in enumerate(_array(other).shape) if length < before[axis]]
+        cut = [axis for axis, length in enumerate(array_of(other).shape) if length < before[axis]]
         written = sides.source_written() if writer is sides.source else sides.target_written()
         if not cut or not written:
             continue
@@ -196,7 +151,7 @@ def _settle_cuts(sides: Sides, result: MergedShape, verdicts: Verdicts) -> None:
             result.contest(axis, sides)
         lengths = list(result.shape)
         for axis in cut:
-            lengths[axis] = _array(kept).shape[axis]
+            lengths[axis] = array_of(kept).shape[axis]
         result.shape = tuple(lengths)
 
 
@@ -206,6 +161,7 @@ def merge_chunks(
     resized: MergedShape,
     verdicts: Verdicts,
     same_bytes: SameBytes,
+    values: ChunkValues | None = None,
 ) -> ArrayResult:
     """Merge the references of an array whose encoding is the same on both sides.
 
@@ -221,16 +177,18 @@ def merge_chunks(
         What was decided.
     same_bytes : callable
         Asked about the chunks that both wrote differently.
+    values : ChunkValues, optional
+        Reads and stores chunks whose cells are merged; without it none are.
     """
     result = ArrayResult()
-    array = _array(merged)
-    shrinks = _shrinks(array, _array(sides.target))
+    array = array_of(merged)
+    shrinks = _shrinks(array, array_of(sides.target))
     source_written, target_written = sides.source_written(), sides.target_written()
     if not source_written and not shrinks:
         return result
     # A manifest names references by the id of their array.
     same_id = sides.source.id == sides.target.id
-    if same_id and not target_written and array.shape == _array(sides.source).shape:
+    if same_id and not target_written and array.shape == array_of(sides.source).shape:
         # Nothing of this array has to be decoded to be written: only the log needs the coordinates.
         result.adopted = sides.states[1].manifests(sides.source)
         if result.adopted is not None:
@@ -250,11 +208,19 @@ def merge_chunks(
     else:
         laid = laid[~resized.within(laid)]
     codes = verdicts.sides(sides.path, contested, array.num_chunks)
+    celled = codes >= CELLS
+    pieces = []
+    if celled.any() and values is None:
+        codes[celled] -= CELLS
+    elif celled.any() and values is not None:
+        written = merge_cells(sides, merged, contested, codes, values, verdicts.tolerance)
+        result.objects |= written.objects
+        pieces.append(written.table(len(array.shape)))
     open_ = contested[codes == UNDECIDED]
     if len(open_):
         result.conflicts.append(Conflict.of_chunks(sides.path, open_))
     laid = sorted_unique(np.concatenate((laid, contested[codes == SOURCE])))
-    pieces = [taken(source, laid), taken(former, contested[codes == BASE])]
+    pieces += [taken(source, laid), taken(former, contested[codes == BASE])]
     edits = ChunkTable.concat(pieces, ndim=len(array.shape))
     edits = edits.within(tuple((0, max(n, 1)) for n in array.num_chunks))
     touched = edits.coords()
@@ -267,11 +233,6 @@ def merge_chunks(
     if len(touched):
         result.touched = touched
     return result
-
-
-def _array(node: NodeSnapshot) -> ArrayData:
-    assert node.array is not None
-    return node.array
 
 
 def _shrinks(array: ArrayData, target: ArrayData) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from icechunk.core.ids import ObjectId, id_text
 from icechunk.engine.context import RepoContext
 from icechunk.engine.lineage import Lineage, refuse_lineage_key
 from icechunk.engine.open_merge import merge_message
+from icechunk.merging.chunk_values import ChunkValues
 from icechunk.merging.graph import CommitGraph
 from icechunk.merging.laying import Laid, commit_laid, result_of, same_content, state_of
 from icechunk.merging.merged import Merged
@@ -49,6 +50,8 @@ class MergeOptions:
         ``"source"`` or ``"target"``: the side of conflicts that no decision is about.
     decisions : tuple of Decision
         What was decided about single conflicts.
+    cells, tolerance
+        See `Verdicts`.
     allow_unrelated : bool
         Also merge histories that have nothing in common.
     dry_run : bool
@@ -61,6 +64,8 @@ class MergeOptions:
     squash: bool = False
     prefer: str | None = None
     decisions: tuple[Decision, ...] = ()
+    cells: str = "never"
+    tolerance: Mapping[str, float] | None = None
     allow_unrelated: bool = False
     dry_run: bool = False
     tries: int = 1000
@@ -76,7 +81,7 @@ class MergeOptions:
     @property
     def verdicts(self) -> Verdicts:
         """The decisions, for a merge."""
-        return Verdicts(self.decisions, self.prefer)
+        return Verdicts(self.decisions, self.prefer, self.cells, self.tolerance)
 
 
 def merge(
@@ -99,6 +104,7 @@ def merge(
         There is no such branch.
     """
     refuse_lineage_key(metadata)
+    values = ChunkValues(ctx, dry=options.dry_run)
     for attempt in range(options.tries + 1):
         tip = (
             ctx.ref_store.branch_tip(branch)
@@ -106,10 +112,11 @@ def merge(
             else ctx.ref_store.writable_tip(branch)
         )
         try:
-            return _merge(ctx, sources, branch, tip, options, message, metadata)
+            return _merge(ctx, sources, branch, tip, options, message, metadata, values)
         except ConflictError as error:
             moved = error.kind in (ErrorKind.COMMIT_CONFLICT, ErrorKind.BRANCH_UPDATE_CONFLICT)
             if not moved or error.actual_parent is None or attempt == options.tries:
+                values.discard()
                 raise
     raise AssertionError("unreachable")
 
@@ -122,6 +129,7 @@ def _merge(
     options: MergeOptions,
     message: str | None,
     metadata: dict[str, Any] | None,
+    values: ChunkValues,
 ) -> MergeResult:
     graph = CommitGraph(ctx.ref_store)
     known = graph.ancestors([tip])
@@ -138,7 +146,7 @@ def _merge(
             "Merge with `fast_forward='auto'`, which makes a merge commit",
             ErrorKind.FAST_FORWARD_ONLY,
         )
-    laid = lay(ctx, graph, tip, news, options)
+    laid = lay(ctx, graph, tip, news, options, values)
     result = replace(
         result,
         base=None if laid.base is None else id_text(laid.base),
@@ -149,6 +157,7 @@ def _merge(
     if options.dry_run:
         return result
     if laid.conflicts:
+        values.discard()
         raise MergeConflictError(branch, [one.name for one in news], laid.conflicts)
     lineage = Lineage(
         "squash" if options.squash else "merge",
@@ -182,13 +191,16 @@ def lay(
     tip: ObjectId,
     sources: Sequence[Source],
     options: MergeOptions,
+    values: ChunkValues | None = None,
 ) -> Laid:
-    """Lay sources over a state, one after the other; nothing is written.
+    """Lay sources over a state, one after the other; only merged cells are written.
 
     Parameters
     ----------
     sources : sequence of Source
         At least one.
+    values : ChunkValues, optional
+        Reads and stores chunks whose cells are merged; without it none are.
 
     Raises
     ------
@@ -198,12 +210,21 @@ def lay(
     laid: Laid | None = None
     bases = merge_bases(graph, tip, sources, allow_unrelated=options.allow_unrelated)
     steps = lay_each(
-        ctx, graph, tip, sources, bases, options.verdicts, lambda merged: result_of(ctx, merged)
+        ctx,
+        graph,
+        tip,
+        sources,
+        bases,
+        options.verdicts,
+        lambda merged: result_of(ctx, merged),
+        values,
     )
     for merged, its in zip(steps, bases, strict=True):
         step = Laid.of(merged, its[0] if len(its) == 1 else None)
         laid = step if laid is None else laid.then(step)
     assert laid is not None
+    if values is not None:
+        values.close()
     return laid
 
 
@@ -238,6 +259,7 @@ def lay_each(
     bases: Sequence[Sequence[ObjectId]],
     verdicts: Verdicts,
     after: Callable[[Merged], State],
+    values: ChunkValues | None = None,
 ) -> Iterator[Merged]:
     """Lay sources over a state, one after the other.
 
@@ -249,12 +271,19 @@ def lay_each(
         What was decided.
     after : callable
         The state that the next source is laid over.
+    values : ChunkValues, optional
+        Reads and stores chunks whose cells are merged; without it none are.
     """
     target = state_of(ctx, tip)
     for source, its in zip(sources, bases, strict=True):
         base = base_state(ctx, graph, its)
         merged = three_way(
-            base, state_of(ctx, source.id), target, verdicts, partial(same_content, ctx)
+            base,
+            state_of(ctx, source.id),
+            target,
+            verdicts,
+            partial(same_content, ctx),
+            values=values,
         )
         target = after(merged)
         yield merged

@@ -30,6 +30,7 @@ from icechunk.engine.lineage import Lineage, with_lineage
 from icechunk.engine.open_merge import OpenMerge
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.merging.carried import carried
+from icechunk.merging.chunk_values import ChunkValues
 from icechunk.merging.graph import CommitGraph
 from icechunk.merging.laying import registration, same_content, state_of
 from icechunk.merging.merge import Source, base_state, lay_each, merge_bases
@@ -106,8 +107,10 @@ def _lay(ctx: RepoContext, tip: ObjectId, merging: OpenMerge) -> OpenMerge | Non
         return State(snapshot, changes, ctx.files)
 
     bases = merge_bases(graph, tip, news, allow_unrelated=merging.allow_unrelated)
-    for _ in lay_each(ctx, graph, tip, news, bases, verdicts, after):
+    values = ChunkValues(ctx)
+    for _ in lay_each(ctx, graph, tip, news, bases, verdicts, after, values):
         pass
+    values.close()
     return replace(
         merging,
         names=tuple(one.name for one in news),

@@ -131,6 +131,7 @@ class Merged:
             nodes.append(laid)
             if result.edits is not None and len(result.edits):
                 changes.edits(changes.updated.get(node.id, laid)).extend(result.edits)
+                changes.objects |= result.objects
         former = self.target.snapshot
         known: dict[ObjectId, ManifestInfo] = {**self.source.snapshot.manifests}
         known.update(former.manifests)
@@ -170,6 +171,7 @@ class Merged:
                     changes.update(replace(present, array=its.array), node.user_data, node.array)
             if edits is not None and len(edits):
                 changes.edits(node).extend(edits)
+                changes.objects |= result.objects
         changes.moves = _with_moves(changes.moves, self.target.snapshot.nodes, moves)
         return changes
 

@@ -17,6 +17,7 @@ from icechunk.core.errors import (
 from icechunk.core.ids import ObjectId, id_text, parse_object_id
 from icechunk.engine.context import RepoContext
 from icechunk.engine.lineage import Lineage, refuse_lineage_key
+from icechunk.merging.chunk_values import ChunkValues
 from icechunk.merging.graph import CommitGraph
 from icechunk.merging.laying import Laid, commit_laid, result_of, same_content, state_of
 from icechunk.merging.merge import MergeOptions
@@ -131,20 +132,22 @@ def replay(
         The branch moved after a part of several commits was laid; the message names them.
     """
     refuse_lineage_key(metadata)
+    values = ChunkValues(ctx, dry=options.dry_run)
     for attempt in range(options.tries + 1):
         tip = ctx.ref_store.branch_tip(branch)
-        dry = _dry(ctx, steps, branch, tip, options)
+        dry = _dry(ctx, steps, branch, tip, options, values)
         if options.dry_run:
             return dry
         ctx.ref_store.writable_tip(branch)
         for step, found in zip(steps, dry, strict=True):
             if found.conflicts:
+                values.discard()
                 raise MergeConflictError(branch, [id_text(step.commit)], found.conflicts)
         done: list[MergeResult] = []
         try:
             for step in steps:
                 text = message if message is not None and len(steps) == 1 else None
-                done.append(_lay(ctx, step, branch, tip, options, text, metadata))
+                done.append(_lay(ctx, step, branch, tip, options, text, metadata, values))
                 tip = _after(done[-1])
         except ConflictError as error:
             stale = error.kind == ErrorKind.COMMIT_CONFLICT and error.actual_parent is not None
@@ -157,6 +160,7 @@ def replay(
                     f"commits were laid ({', '.join(made)}); call again with the rest",
                 ) from error
             if not stale or attempt == options.tries:
+                values.discard()
                 raise
         else:
             return done
@@ -167,18 +171,26 @@ def _after(result: MergeResult) -> ObjectId:
     return parse_object_id(result.snapshot_id)
 
 
-def _three_way(ctx: RepoContext, step: Step, target: State, options: MergeOptions) -> Merged:
+def _three_way(
+    ctx: RepoContext, step: Step, target: State, options: MergeOptions, values: ChunkValues
+) -> Merged:
     before, after = state_of(ctx, step.before), state_of(ctx, step.after)
-    return three_way(before, after, target, options.verdicts, partial(same_content, ctx))
+    same = partial(same_content, ctx)
+    return three_way(before, after, target, options.verdicts, same, values=values)
 
 
 def _dry(
-    ctx: RepoContext, steps: Sequence[Step], branch: str, tip: ObjectId, options: MergeOptions
+    ctx: RepoContext,
+    steps: Sequence[Step],
+    branch: str,
+    tip: ObjectId,
+    options: MergeOptions,
+    values: ChunkValues,
 ) -> list[MergeResult]:
     target = state_of(ctx, tip)
     found = []
     for step in steps:
-        merged = _three_way(ctx, step, target, options)
+        merged = _three_way(ctx, step, target, options, values)
         laid = Laid.of(merged, step.before)
         outcome = "conflicts" if merged.conflicts else "merged"
         found.append(
@@ -204,9 +216,11 @@ def _lay(
     options: MergeOptions,
     message: str | None,
     metadata: dict[str, Any] | None,
+    values: ChunkValues,
 ) -> MergeResult:
     target = state_of(ctx, tip)
-    merged = _three_way(ctx, step, target, options)
+    merged = _three_way(ctx, step, target, options, values)
+    values.close()
     if merged.conflicts:
         raise MergeConflictError(branch, [id_text(step.commit)], merged.conflicts)
     result = MergeResult("up-to-date", branch, id_text(tip), id_text(step.before))

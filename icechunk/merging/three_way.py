@@ -13,7 +13,6 @@ from icechunk.conflicts.model import Conflict, ConflictType
 from icechunk.core.ids import NodeId
 from icechunk.merging.array_merge import (
     ArrayResult,
-    Sides,
     encoding,
     merge_chunks,
     merged_shape,
@@ -22,6 +21,7 @@ from icechunk.merging.array_merge import (
 from icechunk.merging.documents import DERIVED, encoding_keys, same_document
 from icechunk.merging.hierarchy_merge import Hierarchy
 from icechunk.merging.merged import Changed, Merged
+from icechunk.merging.sides import Sides
 from icechunk.merging.verdicts import SOURCE, TARGET, UNDECIDED, Verdicts
 from icechunk.spec.manifest.references import changed
 from icechunk.spec.snapshot.nodes import NodeSnapshot
@@ -29,6 +29,7 @@ from icechunk.spec.snapshot.nodes import NodeSnapshot
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from icechunk.merging.chunk_values import ChunkValues
     from icechunk.merging.state import State
 
 _K = ConflictType
@@ -41,6 +42,7 @@ def three_way(
     verdicts: Verdicts,
     same_bytes: SameBytes,
     *,
+    values: ChunkValues | None = None,
     selected: Callable[[NodeSnapshot], bool] | None = None,
 ) -> Merged:
     """Merge two states that started from a third.
@@ -59,10 +61,12 @@ def three_way(
         What was decided about conflicts.
     same_bytes : callable
         Asked about chunks that both sides wrote differently.
+    values : ChunkValues, optional
+        Reads and stores chunks whose cells are merged; without it none are.
     selected : callable, optional
         Which nodes to look at; all by default.
     """
-    return _ThreeWay(base, source, target, verdicts, same_bytes).run(selected)
+    return _ThreeWay(base, source, target, verdicts, same_bytes, values).run(selected)
 
 
 class _ThreeWay:
@@ -75,10 +79,12 @@ class _ThreeWay:
         target: State,
         verdicts: Verdicts,
         same_bytes: SameBytes,
+        values: ChunkValues | None,
     ) -> None:
         self.base, self.source, self.target = base, source, target
         self.verdicts = verdicts
         self.same_bytes = same_bytes
+        self.values = values
         self.conflicts: list[Conflict] = []
         self.hierarchy = Hierarchy(base, source, target, verdicts, self.conflicts)
         self.nodes: dict[NodeId, NodeSnapshot] = {}  # made, or different from the target's
@@ -233,7 +239,7 @@ class _ThreeWay:
         document = self._document(former, mine, its, {"shape": list(resized.shape)})
         merged = with_document(its, document)
         self._fill_value(sides, merged)
-        result = merge_chunks(sides, merged, resized, self.verdicts, self.same_bytes)
+        result = merge_chunks(sides, merged, resized, self.verdicts, self.same_bytes, self.values)
         self.conflicts += result.conflicts
         self.results[its.id] = result
         if result.adopted is not None and merged.array is not None:

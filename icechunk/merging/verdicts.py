@@ -12,6 +12,8 @@ from icechunk.conflicts.decision import Decision
 from icechunk.conflicts.model import Conflict, ConflictType
 from icechunk.conflicts.selection import ListedChunks
 from icechunk.core.errors import ErrorKind, InvalidInputError
+from icechunk.merging.cells import CELLS as POLICIES
+from icechunk.merging.cells import Tolerance
 from icechunk.spec.manifest.coordinates import member, sorted_unique
 
 if TYPE_CHECKING:
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from icechunk.spec.manifest.coordinates import Coords
 
 UNDECIDED, SOURCE, TARGET, BASE = range(4)
+CELLS = 4
+"""Plus a side: merge the cells of a chunk, and take that side of those both sides changed."""
+MERGED = 8
+"""Code of a chunk with merged cells, which is neither side's."""
 _CODES: Final = {"ours": SOURCE, "theirs": TARGET, "base": BASE}
 _SIDES: Final = {"source": "ours", "target": "theirs"}
 _PREFERENCES: Final = {None: UNDECIDED, "source": SOURCE, "target": TARGET}
@@ -90,6 +96,11 @@ class Verdicts:
         source, whose changes are laid, ``"theirs"`` the target.
     prefer : str, optional
         ``"source"`` or ``"target"``: the side of conflicts that no decision is about.
+    cells : {"never", "auto"}
+        Whether the cells of chunks that both sides wrote are merged without a decision. `prefer` is
+        about the cells that both changed then.
+    tolerance : mapping, optional
+        See `Tolerance`.
 
     Attributes
     ----------
@@ -99,19 +110,31 @@ class Verdicts:
     Raises
     ------
     InvalidInputError
-        Kind ``not-allowed`` for another preference.
+        Kind ``not-allowed`` for another preference, policy or tolerance.
     """
 
-    def __init__(self, decisions: Iterable[Decision] = (), prefer: str | None = None) -> None:
+    def __init__(
+        self,
+        decisions: Iterable[Decision] = (),
+        prefer: str | None = None,
+        cells: str = "never",
+        tolerance: Mapping[str, float] | None = None,
+    ) -> None:
         if prefer not in _PREFERENCES:
             raise InvalidInputError(
                 f"`prefer` is {prefer!r}; it must be 'source', 'target' or None",
                 ErrorKind.NOT_ALLOWED,
             )
+        if cells not in POLICIES:
+            raise InvalidInputError(
+                f"`cells` is {cells!r}; it must be 'never' or 'auto'", ErrorKind.NOT_ALLOWED
+            )
         self.decisions = tuple(decisions)
         self.asked: dict[tuple[ConflictType, str], Coords | None] = {}
         self._grids: dict[str, tuple[int, ...]] = {}
         self._otherwise = _PREFERENCES[prefer]
+        self._chunks = self._otherwise + (CELLS if cells == "auto" else 0)
+        self.tolerance = Tolerance.of(tolerance)
         self._by_key: dict[tuple[ConflictType, str], list[Decision]] = {}
         for one in self.decisions:
             self._by_key.setdefault((one.type, one.path), []).append(one)
@@ -128,12 +151,17 @@ class Verdicts:
         return self._otherwise if decision is None else _CODES.get(decision.choice, UNDECIDED)
 
     def sides(self, path: str, coords: Coords, grid: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Side that was chosen for each chunk of an array that both sides wrote; shape ``(n,)``."""
+        """Code of each chunk of an array that both sides wrote: a side, or `CELLS` plus a side.
+
+        Shape ``(n,)``.
+        """
         if len(coords):
             self._ask_about(path, coords, grid)
-        codes: NDArray[Any] = np.full(len(coords), self._otherwise, np.uint8)
+        codes: NDArray[Any] = np.full(len(coords), self._chunks, np.uint8)
         for one in self._by_key.get((ConflictType.ChunkDoubleUpdate, path), ()):
             code = _CODES.get(one.choice, UNDECIDED)
+            if one.choice == "cells":
+                code = CELLS + _CODES.get(one.otherwise or "", UNDECIDED)
             if one.selection is None:
                 codes[:] = code
             else:

@@ -943,6 +943,8 @@ class Repository(Shown):
         squash: bool = False,
         prefer: str | None = None,
         decisions: Iterable[Decision | Mapping[str, Any]] = (),
+        cells: str = "never",
+        tolerance: Mapping[str, float] | None = None,
         allow_unrelated: bool = False,
         dry_run: bool = False,
         rebase_tries: int = 1000,
@@ -972,6 +974,13 @@ class Repository(Shown):
             The side to take where both changed the same thing and no decision covers it.
         decisions : iterable of Decision or mapping
             Decisions about single conflicts; ``"ours"`` is the source, ``"theirs"`` the target.
+        cells : {"never", "auto"}
+            ``"auto"`` merges chunks that both sides wrote cell by cell, compared by bit pattern;
+            `prefer` is about the cells then that both changed to different values. Such chunks are
+            read and written; a virtual one becomes a chunk of the repository.
+        tolerance : mapping, optional
+            ``{"abs": 1e-6, "rel": 1e-9}``: of cells that both changed, those that are as near each
+            other as this keep the value of the target.
         allow_unrelated : bool
             Allow histories that have no commit in common.
         dry_run : bool
@@ -1011,6 +1020,8 @@ class Repository(Shown):
             squash=squash,
             prefer=prefer,
             decisions=decisions_of(decisions),
+            cells=cells,
+            tolerance=tolerance,
             allow_unrelated=allow_unrelated,
             dry_run=dry_run,
             tries=rebase_tries,
@@ -1112,6 +1123,8 @@ class Repository(Shown):
         metadata: dict[str, Any] | None = None,
         prefer: str | None = None,
         decisions: Iterable[Decision | Mapping[str, Any]] = (),
+        cells: str = "never",
+        tolerance: Mapping[str, float] | None = None,
         dry_run: bool = False,
     ) -> list[MergeResult]:
         """Apply the changes of single commits to a branch.
@@ -1126,7 +1139,7 @@ class Repository(Shown):
             Message of the new commit, for a single one; that of the picked commit by default.
         metadata : dict, optional
             Metadata of the new commits.
-        prefer, decisions
+        prefer, decisions, cells, tolerance
             As in `merge`; the source is the picked commit.
         dry_run : bool
             Change nothing, and return what would be done.
@@ -1147,7 +1160,13 @@ class Repository(Shown):
         from icechunk.merging.picks import picks, replay
         from icechunk.merging.verdicts import decisions_of
 
-        options = MergeOptions(prefer=prefer, decisions=decisions_of(decisions), dry_run=dry_run)
+        options = MergeOptions(
+            prefer=prefer,
+            decisions=decisions_of(decisions),
+            cells=cells,
+            tolerance=tolerance,
+            dry_run=dry_run,
+        )
         steps = picks(self._ctx, self._snapshots(snapshots))
         return replay(self._ctx, steps, onto, options, message, metadata)
 
@@ -1161,6 +1180,8 @@ class Repository(Shown):
         metadata: dict[str, Any] | None = None,
         prefer: str | None = None,
         decisions: Iterable[Decision | Mapping[str, Any]] = (),
+        cells: str = "never",
+        tolerance: Mapping[str, float] | None = None,
         dry_run: bool = False,
     ) -> list[MergeResult]:
         """Undo the changes of single commits by new commits on a branch.
@@ -1173,7 +1194,7 @@ class Repository(Shown):
             The branch.
         parent : int
             For a merge commit: the parent to go back to, from 1.
-        message, metadata, prefer, decisions, dry_run
+        message, metadata, prefer, decisions, cells, tolerance, dry_run
             As in `cherry_pick`; the source is the state before the commit.
 
         Returns
@@ -1192,7 +1213,13 @@ class Repository(Shown):
         from icechunk.merging.picks import replay, reversals
         from icechunk.merging.verdicts import decisions_of
 
-        options = MergeOptions(prefer=prefer, decisions=decisions_of(decisions), dry_run=dry_run)
+        options = MergeOptions(
+            prefer=prefer,
+            decisions=decisions_of(decisions),
+            cells=cells,
+            tolerance=tolerance,
+            dry_run=dry_run,
+        )
         steps = reversals(self._ctx, self._snapshots(snapshots), parent)
         return replay(self._ctx, steps, on, options, message, metadata)
 

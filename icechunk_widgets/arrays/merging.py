@@ -1,8 +1,4 @@
-"""Three-way merge of the cells of a chunk.
-
-A cell that only one side changed since the base is taken from that side; a cell that both changed
-to different values is taken from the side chosen for such cells.
-"""
+"""Merge chunks cell by cell for the views, which read values through sessions."""
 
 from __future__ import annotations
 
@@ -15,30 +11,11 @@ import zarr
 from numpy.typing import NDArray
 
 from icechunk import ErrorKind, Session
+from icechunk.merging.cells import CellCounts, merge
 from icechunk_widgets.arrays.nodes import ArrayShape, array_shape
 from icechunk_widgets.kernel.failures import reading, refusal
 
 Region = list[tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class Cells:
-    """How many cells of a chunk each side changed since the base.
-
-    Attributes
-    ----------
-    ours, theirs : int
-        Changed by one side only.
-    both : int
-        Changed by both, to different values.
-    alike : int
-        Changed by both, to the same value.
-    """
-
-    ours: int
-    theirs: int
-    both: int
-    alike: int
 
 
 @dataclass(frozen=True)
@@ -58,48 +35,6 @@ class Merged:
     path: str
     region: Region
     values: NDArray[Any]
-
-
-def differs(one: NDArray[Any], two: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where two blocks have different values; missing ones (NaN, NaT) count as equal."""
-    unequal: NDArray[np.bool_] = np.asarray(one != two, dtype=bool)
-    if one.dtype.kind in "fcmM":
-        missing = np.isnat if one.dtype.kind in "mM" else np.isnan
-        unequal &= ~(missing(one) & missing(two))
-    return unequal
-
-
-def merge(
-    base: NDArray[Any],
-    ours: NDArray[Any],
-    theirs: NDArray[Any],
-    side: Literal["ours", "theirs"] = "ours",
-) -> tuple[NDArray[Any], Cells]:
-    """Merge three blocks of one shape and data type.
-
-    Parameters
-    ----------
-    base, ours, theirs : ndarray
-        The values of the common ancestor and of both sides.
-    side : str
-        Side of the cells that both changed to different values.
-
-    Returns
-    -------
-    ndarray, Cells
-        The merged values, and how many cells each side changed.
-    """
-    mine, its, apart = differs(ours, base), differs(theirs, base), differs(ours, theirs)
-    both = mine & its & apart
-    take = mine & (~its | (both if side == "ours" else False))
-    merged = np.where(take, ours, theirs).astype(theirs.dtype, copy=False)
-    count = np.count_nonzero
-    return merged, Cells(
-        ours=int(count(mine & ~its)),
-        theirs=int(count(its & ~mine)),
-        both=int(count(both)),
-        alike=int(count(mine & its & ~apart)),
-    )
 
 
 class Chunks:
@@ -154,13 +89,13 @@ class Chunks:
 
     def merged(
         self, chunk: Sequence[int], side: Literal["ours", "theirs"] = "ours"
-    ) -> tuple[NDArray[Any], Cells]:
+    ) -> tuple[NDArray[Any], CellCounts]:
         """The merged values of a chunk, and how many cells each side changed."""
         return self.merged_at(tuple(slice(*span) for span in self.region(chunk)), side)
 
     def merged_at(
         self, where: tuple[slice, ...], side: Literal["ours", "theirs"] = "ours"
-    ) -> tuple[NDArray[Any], Cells]:
+    ) -> tuple[NDArray[Any], CellCounts]:
         """The merged values of a region, and how many of its cells each side changed."""
         base, ours, theirs = (self._at(name, where) for name in ("base", "ours", "theirs"))
         return merge(base, ours, theirs, side)

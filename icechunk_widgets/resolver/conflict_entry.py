@@ -129,7 +129,8 @@ class Entry:
     @property
     def choices(self) -> tuple[str, ...]:
         """The possible choices."""
-        offered = CHOICES[self.conflict.conflict_type]
+        # Instead of "cells", which a rebase cannot carry out, the resolver merges cells itself.
+        offered = tuple(one for one in CHOICES[self.conflict.conflict_type] if one != "cells")
         merged = tuple(str(NAME[code]) for code in MERGES) if self.is_chunks else ()
         return (*offered, *merged)
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icechunk import IcechunkError, InvalidInputError, Repository, Session
+from icechunk.merging.cells import differs, merge
 from icechunk_widgets import ConflictResolver
-from icechunk_widgets.arrays.merging import differs, merge
 from tests.widgets.scenes import array, clash, climate, values
 
 
