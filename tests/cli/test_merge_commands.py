@@ -101,3 +101,14 @@ def test_stashes(icechunk_command: Commands, place: str, repo: Repository) -> No
     assert "Chunks updated" in run(icechunk_command, "stash", "show", place, "0")
     assert "dropped stash 0" in run(icechunk_command, "stash", "drop", place)
     assert "no stash 3" in run(icechunk_command, "stash", "show", place, "3", status=1)
+
+
+def test_cells(icechunk_command: Commands, place: str, repo: Repository) -> None:
+    conflict(repo)
+    shown = run(icechunk_command, "merge", place, "dev", status=1)
+    assert "--cells auto" in shown
+    assert "write --tolerance 1e-6" in run(
+        icechunk_command, "merge", place, "dev", "--tolerance", "x", status=2
+    )
+    run(icechunk_command, "merge", place, "dev", "--cells", "auto", "--tolerance", "100,0")
+    assert "main has these changes already" in run(icechunk_command, "merge", place, "dev")
