@@ -13,7 +13,7 @@ from icechunk.conflicts.model import Conflict, ConflictType
 from icechunk.merging.cell_merge import merge_cells
 from icechunk.merging.sides import Sides, array_of
 from icechunk.merging.verdicts import BASE, CELLS, SOURCE, TARGET, UNDECIDED, Verdicts
-from icechunk.spec.manifest.chunk_table import ChunkTable
+from icechunk.spec.manifest.chunk_table import TOMBSTONE, ChunkTable
 from icechunk.spec.manifest.coordinates import common, inside, member, sorted_unique
 from icechunk.spec.manifest.references import changed, deletions, same
 from icechunk.spec.snapshot.nodes import ArrayData, ManifestRef, NodeSnapshot
@@ -208,6 +208,10 @@ def merge_chunks(
     else:
         laid = laid[~resized.within(laid)]
     codes = verdicts.sides(sides.path, contested, array.num_chunks)
+    # What an expired base held is not known: its cells cannot be compared, nor itself be taken.
+    lost = unknown(former, contested)
+    codes[lost & (codes >= CELLS)] -= CELLS
+    codes[lost & (codes == BASE)] = UNDECIDED
     celled = codes >= CELLS
     pieces = []
     if celled.any() and values is None:
@@ -237,6 +241,14 @@ def merge_chunks(
 
 def _shrinks(array: ArrayData, target: ArrayData) -> bool:
     return any(new < old for new, old in zip(array.shape, target.shape, strict=True))
+
+
+def unknown(former: ChunkTable, coords: Coords) -> NDArray[np.bool_]:
+    """Which chunks of a base are not known, since it expired and both sides changed them."""
+    rows = former.find_many(coords)
+    found = rows >= 0
+    found[found] = former.kind[rows[found]] == TOMBSTONE
+    return found
 
 
 def taken(table: ChunkTable, coords: Coords) -> ChunkTable:

@@ -13,6 +13,7 @@ from icechunk.core.ids import ObjectId, id_text
 from icechunk.engine.context import RepoContext
 from icechunk.engine.lineage import Lineage, refuse_lineage_key
 from icechunk.engine.open_merge import merge_message
+from icechunk.merging.bases import Sides, base_of
 from icechunk.merging.chunk_values import ChunkValues
 from icechunk.merging.graph import CommitGraph
 from icechunk.merging.laying import Laid, commit_laid, result_of, same_content, state_of
@@ -23,8 +24,6 @@ from icechunk.merging.three_way import three_way
 from icechunk.merging.verdicts import Verdicts
 
 FAST_FORWARD = ("auto", "only", "never")
-MOST_BASES = 8
-"""Merge bases of a criss-cross history that are merged with each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,35 +274,14 @@ def lay_each(
         Reads and stores chunks whose cells are merged; without it none are.
     """
     target = state_of(ctx, tip)
+    done: list[Merged] = []
     for source, its in zip(sources, bases, strict=True):
-        base = base_state(ctx, graph, its)
+        sides = Sides(source.id, state_of(ctx, source.id), tip, target, done)
+        base, unclear = base_of(ctx, graph, its, sides, verdicts)
         merged = three_way(
-            base,
-            state_of(ctx, source.id),
-            target,
-            verdicts,
-            partial(same_content, ctx),
-            values=values,
+            base, sides.source, target, verdicts, partial(same_content, ctx), values=values
         )
+        merged.conflicts.extend(unclear)
+        done.append(merged)
         target = after(merged)
         yield merged
-
-
-def base_state(ctx: RepoContext, graph: CommitGraph, bases: Sequence[ObjectId]) -> State | None:
-    """The state that both sides started from; several are merged with each other first."""
-    held = [one for one in bases[:MOST_BASES] if one in graph]
-    if not held:
-        return None
-    state = state_of(ctx, held[0])
-    for other_id in held[1:]:
-        further = graph.merge_bases(held[0], other_id)
-        other = state_of(ctx, other_id)
-        merged = three_way(
-            base_state(ctx, graph, further), other, state, Verdicts(), partial(same_content, ctx)
-        )
-        # Where the bases disagree neither of them is what both sides started from.
-        paths = {conflict.path for conflict in merged.conflicts}
-        nodes = result_of(ctx, merged)
-        unknown = [node.id for node in (*nodes, *other) if node.path in paths]
-        state = State(*merged.laid, ctx.files, unknown)
-    return state

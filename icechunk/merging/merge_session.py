@@ -29,11 +29,12 @@ from icechunk.engine.context import RepoContext
 from icechunk.engine.lineage import Lineage, with_lineage
 from icechunk.engine.open_merge import OpenMerge
 from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.merging.bases import base_state
 from icechunk.merging.carried import carried
 from icechunk.merging.chunk_values import ChunkValues
 from icechunk.merging.graph import CommitGraph
 from icechunk.merging.laying import registration, same_content, state_of
-from icechunk.merging.merge import Source, base_state, lay_each, merge_bases
+from icechunk.merging.merge import Source, lay_each, merge_bases
 from icechunk.merging.merged import Merged
 from icechunk.merging.state import State
 from icechunk.merging.three_way import three_way

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from icechunk.changes.change_set import ChangeSet
+from icechunk.changes.to_log import transaction_log
 from icechunk.conflicts.model import Conflict
 from icechunk.core.clock import to_datetime
 from icechunk.core.errors import (
@@ -24,12 +25,15 @@ from icechunk.core.errors import (
 from icechunk.core.ids import ObjectId, id_text, parse_object_id
 from icechunk.core.locks import held
 from icechunk.engine.commit import record_of
+from icechunk.engine.commit_logs import united
 from icechunk.engine.context import RepoContext
 from icechunk.engine.durability import made_durable
 from icechunk.engine.flush import flush
 from icechunk.engine.lineage import Lineage, lineage_of, with_lineage
 from icechunk.engine.open_merge import OpenMerge
 from icechunk.engine.transaction import SessionMode, Transaction
+from icechunk.merging.expired_base import expired_base, logs_of
+from icechunk.merging.graph import CommitGraph
 from icechunk.merging.laying import same_content, state_of
 from icechunk.merging.merge_session import resume
 from icechunk.merging.state import State
@@ -234,13 +238,11 @@ def apply_stash(transaction: Transaction, which: int | str, verdicts: Verdicts) 
         resume(transaction, merging, state, base, verdicts.decisions)
         return []
     revision, changes = transaction.copied()
-    merged = three_way(
-        None if base is None else state_of(ctx, base),
-        State(stashed, ChangeSet(), ctx.files),
-        State(transaction.base, changes, ctx.files),
-        verdicts,
-        partial(same_content, ctx),
-    )
+    source = State(stashed, ChangeSet(), ctx.files)
+    target = State(transaction.base, changes, ctx.files)
+    before, unclear = _base_of(ctx, base, source, target, verdicts)
+    merged = three_way(before, source, target, verdicts, partial(same_content, ctx))
+    merged.conflicts.extend(unclear)
     if merged.conflicts:
         return merged.conflicts
     after = merged.as_changes()
@@ -255,6 +257,22 @@ def apply_stash(transaction: Transaction, which: int | str, verdicts: Verdicts) 
 
     held(transaction.lock, take_over)
     return []
+
+
+def _base_of(
+    ctx: RepoContext, base: ObjectId | None, source: State, target: State, verdicts: Verdicts
+) -> tuple[State | None, list[Conflict]]:
+    """The state that was stashed over, rebuilt from logs where it expired."""
+    if base is None:
+        return None, []
+    graph = CommitGraph(ctx.ref_store)
+    if base in graph:
+        return state_of(ctx, base), []
+    known = graph.is_ancestor(base, target.snapshot.id)
+    log = logs_of(ctx, graph.way(base, target.snapshot.id)) if known else None
+    if log is not None:
+        log = united([log, transaction_log(log.id, target.changes)])
+    return expired_base(source, target, logs_of(ctx, [source.snapshot.id]), log, verdicts)
 
 
 def pop_stash(

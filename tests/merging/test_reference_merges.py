@@ -215,7 +215,7 @@ except icechunk.RebaseFailedError as error:
 @BOTH
 def test_the_reference_rebases_over_a_merge(shared: Shared) -> None:
     _, target, merge = shared.merged()
-    # Chunk 0 came by the merge; chunk 2 was the target's before it, chunk 3 is nobody's.
+    # Chunk 0 came by the merge; chunk 2 was the target's before it, neither wrote chunk 3.
     refused = shared.reference(REBASE, target, merge, 0)
     assert refused == [["/a", True, [[0]]]]
     assert shared.again().lookup_branch("main") == merge
