@@ -153,7 +153,10 @@ class Workspace:
             Kind ``uncommitted-changes``.
         """
         held = self.names.get("session")
-        if isinstance(held, Session) and held.has_uncommitted_changes and not discard:
+        if discard or not isinstance(held, Session):
+            return
+        # A merge with every conflict open has not changed anything yet.
+        if held.has_uncommitted_changes or held.merging is not None:
             raise refusal(
                 "the session has uncommitted changes",
                 "commit them first (`%icechunk commit MESSAGE`), or add --discard to discard them",

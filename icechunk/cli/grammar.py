@@ -271,6 +271,9 @@ _ALL_VERBS = (
             flag("--allow-unrelated", about="Allow histories without a common commit."),
             _DRY,
         ),
+        session_words=(
+            flag("--solve", about="Open a session that holds the merge, to look at it and decide."),
+        ),
         about="Conflicts are an error that lists them, and nothing is changed.",
         busy="merging",
     ),

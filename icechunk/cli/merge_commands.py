@@ -18,6 +18,7 @@ from icechunk.cli.shell import Verbs, offer
 from icechunk.core.errors import ErrorKind, InvalidInputError, MergeConflictError
 from icechunk.merging.bisect import Bisection
 from icechunk.merging.result import MergeResult
+from icechunk.session.session import Session
 
 _CHUNKS_SHOWN = 5
 _CANNOT_TEST = 125
@@ -91,6 +92,24 @@ def merge(
         dry_run=dry_run,
     )
     return Answer(result.to_dict(), _lines(result))
+
+
+def opened_merge(
+    at: At,
+    sources: tuple[str, ...],
+    into: str | None,
+    prefer: str | None,
+    decisions: str | None,
+    allow_unrelated: bool,
+) -> Session:
+    """A session that holds a merge, for notebooks."""
+    return at.repo.merge_session(
+        [source_name(at, one) for one in sources],
+        into=_branch(at, into),
+        prefer=prefer,
+        decisions=_decisions(decisions),
+        allow_unrelated=allow_unrelated,
+    )
 
 
 def merge_base(at: At, a: str, b: str | None) -> Answer:

@@ -11,15 +11,18 @@ from icechunk import (
     ConflictSolver,
     ConflictType,
     ErrorKind,
+    MergeConflictError,
     RebaseFailedError,
     Session,
     SessionStateError,
     VersionSelection,
 )
+from icechunk.cli.merge_commands import conflict_answer
 from icechunk.cli.output import Answer, Cell, table
 from icechunk.cli.settings import Settings
 from icechunk_widgets.kernel.plain import plural, short
 from icechunk_widgets.magic import open_conflicts
+from icechunk_widgets.magic.merging import lay_again
 from icechunk_widgets.magic.parser import UsageError, message_and_metadata
 from icechunk_widgets.magic.results import Note, Report
 from icechunk_widgets.magic.sided_solver import Sided, below
@@ -47,9 +50,13 @@ def commit(
     solver = solver_of(ours, theirs, rebase=rebase)
     if amend:
         return _amend(space, space.writable, words, message)
-    text, given = message_and_metadata(words, message)
+    session = space.writable
+    merging, branch = session.merging, session.branch
+    text, given = message_and_metadata(words, message, optional=merging is not None)
+    if text is None and merging is not None and branch is not None:
+        text = merging.message(branch)
     assert text is not None
-    return store(space, space.writable, text, given, solver, solve)
+    return store(space, session, text, given, solver, solve)
 
 
 def store(
@@ -93,6 +100,9 @@ def store(
     metadata = space.metadata(given)
     try:
         snapshot_id = session.commit(message, metadata, rebase_with=solver)
+    except MergeConflictError as error:
+        space.show_below(Report(conflict_answer(error)))
+        raise
     except ConflictError as error:
         if error.kind not in (ErrorKind.COMMIT_CONFLICT, ErrorKind.REBASE_FAILED):
             raise
@@ -196,6 +206,8 @@ def rebase(
     """Rebase the session onto the tip of its branch."""
     solver = solver_of(ours, theirs, where)
     session = space.writable
+    if session.merging is not None:
+        return lay_again(session, sided=solver is not None, dry_run=dry_run)
     if dry_run:
         return _dry_run(space, session, "ours" if ours else "theirs" if theirs else "", where)
     before = session.snapshot_id

@@ -11,11 +11,11 @@ from typing import Any
 
 import zarr
 
-from icechunk import ErrorKind, MergeConflictError, Session
+from icechunk import ConflictDetector, ErrorKind, MergeConflictError, Session, SessionStateError
 from icechunk.cli import merge_commands
 from icechunk.cli.output import Answer
 from icechunk_widgets.kernel.failures import refusal
-from icechunk_widgets.kernel.plain import short
+from icechunk_widgets.kernel.plain import plural, short
 from icechunk_widgets.magic.parser import UsageError
 from icechunk_widgets.magic.reports import reported
 from icechunk_widgets.magic.results import Note, Report
@@ -45,6 +45,75 @@ def moving(body: Callable[..., Answer]) -> Callable[..., Report]:
         return report
 
     return run
+
+
+def merge(space: Workspace, solve: bool, **words: Any) -> Report | Note:
+    """Merge into a branch, or open a session that holds the merge."""
+    if not solve:
+        return moving(merge_commands.merge)(space, **words)
+    for name in ("no_ff", "ff_only", "squash", "dry_run", "message"):
+        if words[name]:
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"--solve only opens the merge, `commit` makes it: leave out {flag}")
+    space.check_clean(discard=False)
+    try:
+        session = merge_commands.opened_merge(
+            space.at,
+            words["sources"],
+            words["into"],
+            words["prefer"],
+            words["decisions"],
+            words["allow_unrelated"],
+        )
+    except SessionStateError as error:
+        if error.kind != ErrorKind.NO_CHANGES_TO_COMMIT:
+            raise
+        return Note(error.message)  # merged already: not a failure of the cell
+    space.bind(space.repo, session)
+    return _held_merge(session)
+
+
+def _held_merge(session: Session) -> Note:
+    """What a session merges, and what is open."""
+    report = session.conflicts()
+    merging = session.merging
+    assert merging is not None
+    head = f"`session` merges {', '.join(merging.names)} into {report.branch}"
+    if not report.conflicts:
+        text = f"{head} without conflicts; `%icechunk commit` makes the merge"
+    else:
+        lines = merge_commands.conflict_lines(report.conflicts)
+        text = "\n".join(
+            [
+                f"{head}; {plural(len(report), 'conflict')} to decide:",
+                *lines,
+                "decide with `session.solve(...)`, then `%icechunk commit`; `%icechunk discard` "
+                "gives the merge up",
+            ]
+        )
+    return Note(text, session=session, conflicts=report.conflicts)
+
+
+def lay_again(session: Session, *, sided: bool, dry_run: bool) -> Note:
+    """Lay the merge that a session holds on the tip of its branch.
+
+    Parameters
+    ----------
+    sided : bool
+        Whether --ours or --theirs was given.
+    dry_run : bool
+        Only show what is open.
+    """
+    if sided:
+        raise UsageError(
+            "--ours and --theirs have no meaning in a merge: decide with "
+            "`session.solve(prefer='source')` or `'target'`"
+        )
+    if not dry_run:
+        session.rebase(ConflictDetector())
+    if session.merging is None:
+        return Note(f"the merge is in {session.branch} already: nothing is left to do")
+    return _held_merge(session)
 
 
 def restore(space: Workspace, path: str, source: str | None) -> Note:
@@ -81,6 +150,8 @@ def _number(word: str) -> int:
 def _pop(space: Workspace, number: int) -> Note:
     session = space.writable
     found = session.pop_stash(number)
+    if session.merging is not None:
+        return _held_merge(session)
     return Note(f"applied stash {number} ({short(found.snapshot_id)}) to the session on "
                 f"{session.branch}")  # fmt: skip
 

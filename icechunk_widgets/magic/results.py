@@ -11,7 +11,7 @@ from icechunk import Repository, Session, SnapshotInfo
 from icechunk.cli.addresses import At
 from icechunk.cli.history_commands import log as commit_lines
 from icechunk.cli.output import Answer
-from icechunk_widgets.kernel.plain import plain, short
+from icechunk_widgets.kernel.plain import plain, plural, short
 from icechunk_widgets.static_html import tables
 
 
@@ -230,6 +230,8 @@ class Status:
         self.read_only: bool = session.read_only
         self.diff = session.status()
         self.moved = tip is not None and tip != session.snapshot_id
+        self.merges = () if session.merging is None else session.merging.names
+        self.open = 0 if session.merging is None else len(session.merging.conflicts)
 
     @property
     def clean(self) -> bool:
@@ -240,8 +242,12 @@ class Status:
     def headline(self) -> str:
         """Branch and base of the session."""
         where = f"on {self.branch}" if self.branch else "read-only"
-        moved = f"; {self.branch} moved on since: `%icechunk rebase --dry-run`" * self.moved
-        return f"{where}, based on {self.snapshot_id}{moved}"
+        merging = ""
+        if self.merges:
+            merging = f", merging {', '.join(self.merges)} ({plural(self.open, 'conflict')} open)"
+        look = "rebase" if self.merges else "rebase --dry-run"
+        moved = f"; {self.branch} moved on since: `%icechunk {look}`" * self.moved
+        return f"{where}, based on {self.snapshot_id}{merging}{moved}"
 
     def __repr__(self) -> str:
         return f"{self.headline}\n{self.diff if not self.clean else 'nothing to commit'}"

@@ -168,7 +168,7 @@ def gc(space: Workspace, yes: bool, **words: Any) -> Report:
 def discard(space: Workspace) -> Note:
     """Discard uncommitted changes."""
     session = space.writable
-    if not session.has_uncommitted_changes:
+    if not session.has_uncommitted_changes and session.merging is None:
         return Note("there is nothing to discard")
     session.discard_changes()
     return Note(f"discarded; {session.branch} is at {short(session.snapshot_id)}")
@@ -218,7 +218,7 @@ VERB: dict[str, Callable[..., Any]] = {
     "solve": committing.solve,
     "reset": reset,
     "discard": discard,
-    "merge": merging.moving(merge_commands.merge),
+    "merge": merging.merge,
     "merge-base": _shared(merge_commands.merge_base),
     "cherry-pick": merging.moving(merge_commands.cherry_pick),
     "revert": merging.moving(merge_commands.revert),

@@ -106,3 +106,75 @@ def test_words_of_stash(merging: Cell) -> None:
     assert "no uncommitted changes" in merging.fails("stash")
     assert "not the number of a stash" in merging.fails("stash pop newest")
     assert "no stash 0" in merging.fails("stash drop")
+
+
+class TestSolve:
+    @pytest.fixture
+    def contested(self, merging: Cell) -> Cell:
+        """Both branches wrote chunk 1 as well."""
+        merging("checkout f")
+        array(merging.session, "a")[2:4] = 6
+        merging('commit "same chunk"')
+        merging("checkout main")
+        return merging
+
+    def test_the_session_holds_the_merge(self, contested: Cell) -> None:
+        cell = contested
+        note = cell("merge f --solve")
+        assert note.session is cell.session
+        assert "`session` merges f into main; 1 conflict to decide:" in repr(note)
+        assert "/a: chunk double update [1]" in repr(note)
+        assert values(cell) == [5, 5, 7, 7, 1, 1, 1, 1]
+        assert "on main" in repr(cell("status"))
+        assert "merging f (1 conflict open)" in repr(cell("status"))
+        error = cell.raises("commit")
+        assert getattr(error, "kind", None) == ErrorKind.MERGE_CONFLICT
+        assert cell.raises("checkout f")
+        cell.session.solve(prefer="source")
+        note = cell("commit")
+        assert "Merge branch 'f' into main" in repr(note)
+        assert cell.session.merging is None
+        assert not cell.session.read_only
+        assert values(cell) == [5, 5, 6, 6, 1, 1, 1, 1]
+        assert "is merged into main already" in repr(cell("merge f --solve"))
+
+    def test_stashed_moved_and_given_up(self, contested: Cell) -> None:
+        cell = contested
+        tip = cell.session.snapshot_id
+        cell("merge f --solve")
+        cell.session.solve(prefer="source")
+        cell("stash half a merge")
+        assert values(cell) == [1, 1, 7, 7, 1, 1, 1, 1]
+        array(cell.session, "a")[6:8] = 9
+        cell("commit meanwhile")
+        assert "merges f into main without conflicts" in repr(cell("stash pop"))
+        assert values(cell) == [5, 5, 6, 6, 1, 1, 9, 9]
+        assert "without conflicts" in repr(cell("rebase"))
+        assert cell.raises("rebase --ours")
+        cell("discard")
+        assert cell.session.merging is None
+        assert values(cell) == [1, 1, 7, 7, 1, 1, 9, 9]
+        assert cell.session.snapshot_id != tip
+
+    def test_a_merge_without_changes_is_not_dropped(self, cell: Cell) -> None:
+        cell("init memory")
+        made = zarr.group(cell.names["store"]).create_array(
+            "a", shape=(2,), chunks=(2,), dtype="i4"
+        )
+        made[:] = 1
+        cell("commit base")
+        cell("checkout -b f")
+        array(cell.session, "a")[:] = 5
+        cell('commit "on f"')
+        cell("checkout main")
+        array(cell.session, "a")[:] = 7
+        cell('commit "on main"')
+        cell("merge f --solve")
+        assert not cell.session.has_uncommitted_changes
+        error = cell.raises("checkout f")
+        assert getattr(error, "kind", None) == ErrorKind.UNCOMMITTED_CHANGES
+        cell("discard")
+        cell("checkout f")
+
+    def test_options_that_do_not_fit(self, contested: Cell) -> None:
+        assert "leave out --no-ff" in str(contested.raises("merge f --solve --no-ff"))
