@@ -82,12 +82,8 @@ REF = word("ref")
 COUNT = option("-n", "count", type=click.IntRange(1), help="Show at most N.", metavar="N")
 _YES = flag("-y", "--yes", about="Do not ask for confirmation.")
 _DRY = flag("--dry-run", about="Show what would be done; change nothing.")
-_OLDER = option(
-    "--older-than",
-    type=Moment(),
-    required=True,
-    help="Age such as 7d, or ISO 8601 time; only what is older is affected.",
-)
+_OLDER = option("--older-than", type=Moment(), required=True,
+                help="Age such as 7d, or ISO 8601 time; selects what is older.")  # fmt: skip
 _STATE = option(
     "--ref", metavar="REF", help="State to read; main, in a notebook the session, by default."
 )
@@ -114,6 +110,7 @@ _DECIDED = (
     option("--tolerance", metavar="ABS[,REL]",
            help="How near cells that both changed count as equal, e.g. 1e-6 or 0,1e-9."),
 )  # fmt: skip
+_CHANGED = "Branch to change; main, in a notebook the session's branch, by default."
 _NEEDS_YES = "If commits would become unreachable, they are listed first and --yes is needed."
 
 
@@ -261,8 +258,7 @@ _ALL_VERBS = (
         "Merge branches, tags or snapshots into a branch.",
         (
             word("sources", nargs=-1, required=True),
-            option("--into", metavar="BRANCH", help="Branch to change; main, in a notebook the "
-                   "session's branch, by default."),
+            option("--into", metavar="BRANCH", help=_CHANGED),
             _MESSAGE,
             flag("--no-ff", about="Make a merge commit even where a fast-forward is possible."),
             flag("--ff-only", about="Fail unless a fast-forward is possible."),
@@ -288,8 +284,7 @@ _ALL_VERBS = (
         "Apply the changes of single commits to a branch.",
         (
             word("commits", nargs=-1, required=True),
-            option("--onto", metavar="BRANCH", help="Branch to change; main, in a notebook the "
-                   "session's branch, by default."),
+            option("--onto", metavar="BRANCH", help=_CHANGED),
             *_DECIDED,
             _DRY,
         ),
@@ -301,8 +296,7 @@ _ALL_VERBS = (
         "Undo the changes of single commits by new commits.",
         (
             word("commits", nargs=-1, required=True),
-            option("--on", metavar="BRANCH", help="Branch to change; main, in a notebook the "
-                   "session's branch, by default."),
+            option("--on", metavar="BRANCH", help=_CHANGED),
             option("--parent", type=click.IntRange(1), default=1, metavar="N",
                    help="For a merge commit: the parent to go back to, from 1."),
             *_DECIDED,
@@ -316,8 +310,7 @@ _ALL_VERBS = (
         "Replace the commits of a branch after SINCE by a single commit.",
         (
             word("since", required=True),
-            option("--branch", metavar="BRANCH", help="Branch to change; main, in a notebook the "
-                   "session's branch, by default."),
+            option("--branch", metavar="BRANCH", help=_CHANGED),
             option("-m", "--message", "message", metavar="TEXT", required=True,
                    help="Commit message."),
             _YES,
