@@ -100,6 +100,8 @@ def opened_merge(
     into: str | None,
     prefer: str | None,
     decisions: str | None,
+    cells: str,
+    tolerance: str | None,
     allow_unrelated: bool,
 ) -> Session:
     """A session that holds a merge, for notebooks."""
@@ -108,6 +110,8 @@ def opened_merge(
         into=_branch(at, into),
         prefer=prefer,
         decisions=_decisions(decisions),
+        cells=cells,
+        tolerance=_tolerance(tolerance),
         allow_unrelated=allow_unrelated,
     )
 

@@ -38,6 +38,10 @@ class OpenMerge:
         conflicts that exist.
     conflicts : tuple of Conflict
         What is not decided; the session holds the branch's content there.
+    cells : str
+        ``"auto"`` merges the cells of chunks that both sides wrote, ``"never"`` leaves them open.
+    tolerance : mapping or None
+        How near cells that both changed count as equal.
     allow_unrelated : bool
         Whether histories without a common commit may be merged.
     laid : ChangeSet
@@ -52,6 +56,8 @@ class OpenMerge:
     prefer: str | None = None
     decisions: tuple[Decision, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    cells: str = "never"
+    tolerance: Mapping[str, float] | None = None
     allow_unrelated: bool = False
     laid: ChangeSet = field(default_factory=ChangeSet, repr=False)
     revision: int = -1
@@ -82,6 +88,8 @@ class OpenMerge:
             "sources": list(self.source_ids),
             "prefer": self.prefer,
             "decisions": [decision.to_dict() for decision in self.decisions],
+            "cells": self.cells,
+            "tolerance": None if self.tolerance is None else dict(self.tolerance),
             "allow_unrelated": self.allow_unrelated,
         }
 
@@ -96,6 +104,8 @@ class OpenMerge:
                 sources=tuple(parse_object_id(one) for one in form["sources"]),
                 prefer=form["prefer"],
                 decisions=tuple(Decision.from_dict(one) for one in form["decisions"]),
+                cells=form["cells"],
+                tolerance=form["tolerance"],
                 allow_unrelated=bool(form["allow_unrelated"]),
             )
         except (IcechunkError, KeyError, TypeError, ValueError):

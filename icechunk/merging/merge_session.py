@@ -34,7 +34,7 @@ from icechunk.merging.carried import carried
 from icechunk.merging.chunk_values import ChunkValues
 from icechunk.merging.graph import CommitGraph
 from icechunk.merging.laying import registration, same_content, state_of
-from icechunk.merging.merge import Source, lay_each, merge_bases
+from icechunk.merging.merge import MergeOptions, Source, lay_each, merge_bases
 from icechunk.merging.merged import Merged
 from icechunk.merging.state import State
 from icechunk.merging.three_way import three_way
@@ -49,12 +49,18 @@ def open_merge(
     ctx: RepoContext,
     sources: Sequence[Source],
     branch: str,
-    prefer: str | None,
-    decisions: Iterable[Decision],
-    *,
-    allow_unrelated: bool,
+    options: MergeOptions,
 ) -> Transaction:
     """A transaction that holds a merge as its changes.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        At least one.
+    branch : str
+        Branch that the merge is to change.
+    options : MergeOptions
+        Those about conflicts and unrelated histories count.
 
     Raises
     ------
@@ -69,9 +75,11 @@ def open_merge(
     merging = OpenMerge(
         names=tuple(one.name for one in sources),
         sources=tuple(one.id for one in sources),
-        prefer=prefer,
-        decisions=tuple(decisions),
-        allow_unrelated=allow_unrelated,
+        prefer=options.prefer,
+        decisions=options.decisions,
+        cells=options.cells,
+        tolerance=options.tolerance,
+        allow_unrelated=options.allow_unrelated,
     )
     laid = _lay(ctx, tip, merging)
     if laid is None:
@@ -96,7 +104,7 @@ def _lay(ctx: RepoContext, tip: ObjectId, merging: OpenMerge) -> OpenMerge | Non
     news = [Source(one, name) for one, name in pairs if one not in known]
     if not news:
         return None
-    verdicts = Verdicts(merging.decisions, merging.prefer)
+    verdicts = Verdicts(merging.decisions, merging.prefer, merging.cells, merging.tolerance)
     snapshot = ctx.files.snapshot(tip)
     changes = ChangeSet()
     conflicts: list[Conflict] = []

@@ -1036,6 +1036,8 @@ class Repository(Shown):
         *,
         prefer: str | None = None,
         decisions: Iterable[Decision | Mapping[str, Any]] = (),
+        cells: str = "never",
+        tolerance: Mapping[str, float] | None = None,
         allow_unrelated: bool = False,
     ) -> Session:
         """Open a writable session on a branch that holds a merge as its uncommitted changes.
@@ -1056,6 +1058,10 @@ class Repository(Shown):
             The side to take where both changed the same thing and no decision is about it.
         decisions : iterable of Decision or mapping
             Decisions about single conflicts.
+        cells : {"never", "auto"}
+            ``"auto"`` merges chunks that both sides wrote cell by cell, see `merge`.
+        tolerance : mapping, optional
+            How near cells that both changed count as equal, see `merge`.
         allow_unrelated : bool
             Also merge histories that have no commit in common.
 
@@ -1079,20 +1085,21 @@ class Repository(Shown):
         >>> session.solve(prefer="source")  # doctest: +SKIP
         >>> session.commit("Merge branch 'feature' into main")  # doctest: +SKIP
         """
+        from icechunk.merging.merge import MergeOptions
         from icechunk.merging.merge_session import open_merge
         from icechunk.merging.revisions import find_source
         from icechunk.merging.verdicts import decisions_of
 
         names = [source] if isinstance(source, str) else list(source)
-        transaction = open_merge(
-            self._ctx,
-            [find_source(self._ctx, name) for name in names],
-            into,
-            prefer,
-            decisions_of(decisions),
+        options = MergeOptions(
+            prefer=prefer,
+            decisions=decisions_of(decisions),
+            cells=cells,
+            tolerance=tolerance,
             allow_unrelated=allow_unrelated,
         )
-        return Session(transaction, self)
+        sources = [find_source(self._ctx, name) for name in names]
+        return Session(open_merge(self._ctx, sources, into, options), self)
 
     def merge_base(self, a: str, b: str) -> str | None:
         """Best common ancestor of two states, merges included.

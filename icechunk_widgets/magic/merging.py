@@ -63,6 +63,8 @@ def merge(space: Workspace, solve: bool, **words: Any) -> Report | Note:
             words["into"],
             words["prefer"],
             words["decisions"],
+            words["cells"],
+            words["tolerance"],
             words["allow_unrelated"],
         )
     except SessionStateError as error:

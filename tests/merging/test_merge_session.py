@@ -487,3 +487,32 @@ class TestTravel:
 
         assert asyncio.run(run()) == repo.lookup_branch("main")
         assert values(repo) == [5, 5, 5, 5, 5, 5, 7, 7]
+
+
+class TestCells:
+    """Chunks whose cells are merged, at the opening or by a decision."""
+
+    @pytest.fixture
+    def cells(self, repo: Repository) -> Repository:
+        branches(repo, write(0, 1, 5), write(1, 2, 7))
+        return repo
+
+    def test_merged_at_the_opening(self, cells: Repository) -> None:
+        assert len(cells.merge_session("f").conflicts()) == 1
+        session = cells.merge_session("f", cells="auto", tolerance={"abs": 0.0})
+        assert len(session.conflicts()) == 0
+        session.stash()
+        commit(cells, "main", write(4, 6, 9))
+        session = cells.writable_session("main")
+        session.pop_stash()
+        assert shown(session) == [5, 7, 1, 1, 9, 9, 1, 1]
+        session.commit("merge")
+        assert values(cells) == [5, 7, 1, 1, 9, 9, 1, 1]
+
+    def test_decided(self, cells: Repository) -> None:
+        session = cells.merge_session("f")
+        session.solve(lambda _: "cells")
+        put(session, 6, 8, 3)
+        commit(cells, "main", write(4, 6, 9))
+        session.commit("merge")
+        assert values(cells) == [5, 7, 1, 1, 9, 9, 3, 3]
