@@ -16,8 +16,11 @@ from icechunk_widgets.kernel.plain import iso, plain
 
 ID_WIDTH = 20
 """Characters of a snapshot id."""
-ROOT, NOT_LISTED = -1, -2
+ROOT, NOT_LISTED, EXPIRED = -1, -2, -3
 """Parents that have no place in a listing."""
+_LINEAGE_KEY = "__icechunk_lineage"
+"""Metadata that `SnapshotInfo.lineage` shows."""
+Edges = Mapping[int, tuple[int, ...]]
 AUTHOR_KEYS = ("author", "author_name", "user", "username", "committer")
 
 
@@ -32,7 +35,10 @@ class Listing:
     rows : int64 array, shape (n,)
         The listed rows of `table`.
     parents : int32 array, shape (n,)
-        Place of each parent in this listing, `ROOT` for none, `NOT_LISTED` for one left out.
+        Place of each first parent in this listing, `ROOT` for none, `NOT_LISTED` for one left out.
+    merges : int32 array, shape (k, 2)
+        Place of a merge and of a further parent, `NOT_LISTED` for one left out, `EXPIRED` for one
+        that is gone; one row per edge.
     version : str
         Equal for equal content.
     truncated : bool
@@ -42,6 +48,7 @@ class Listing:
     table: CommitTable
     rows: NDArray[np.int64]
     parents: NDArray[np.int32]
+    merges: NDArray[np.int32]
     version: str
     truncated: bool
 
@@ -108,14 +115,20 @@ def author_of(info: SnapshotInfo) -> str | None:
 
 def commit_row(info: SnapshotInfo) -> dict[str, Any]:
     """One commit as the views show it."""
-    return {
+    metadata = {key: value for key, value in info.metadata.items() if key != _LINEAGE_KEY}
+    row = {
         "id": info.id,
         "parent": info.parent_id,
         "message": info.message,
         "time": iso(info.written_at),
         "author": author_of(info),
-        "metadata": plain(info.metadata),
+        "metadata": plain(metadata),
     }
+    lineage = info.lineage
+    if lineage is not None:
+        row["others"] = info.parents[1:]
+        row["origin"] = {"kind": lineage["kind"], "of": lineage.get("of", [])}
+    return row
 
 
 def listing(repo: Repository, ref: str | None = None, limit: int = 100_000) -> Listing:
@@ -132,14 +145,23 @@ def listing(repo: Repository, ref: str | None = None, limit: int = 100_000) -> L
     """
     table = repo.commit_table(ref)
     starts = [*table.branches.values(), *table.tags.values()] if ref is None else [ref]
-    reached = _reached(table.parents, map(table.find, starts))
+    edges = table.merges
+    reached = _reached(table.parents, map(table.find, starts), edges)
     order = np.argsort(-table.written_at[reached].view(np.int64), kind="stable")
-    rows = _children_first(reached[order], table.parents)
+    rows = _children_first(reached[order], table.parents, edges)
     places = np.full(len(table) + 1, NOT_LISTED, np.int32)
     places[-1] = ROOT  # the parent of a root is row -1
     places[rows[:limit]] = np.arange(min(len(rows), limit), dtype=np.int32)
     parents = places[table.parents[rows[:limit]]]
-    return Listing(table, rows[:limit], parents, _version(table, ref), len(rows) > limit)
+    pairs = [
+        (places[row], EXPIRED if parent < 0 else places[parent])
+        for row, others in edges.items()
+        for parent in others
+        if places[row] >= 0
+    ]
+    merges = np.array(sorted(pairs), np.int32).reshape(-1, 2)
+    more = len(rows) > limit
+    return Listing(table, rows[:limit], parents, merges, _version(table, ref), more)
 
 
 def version(repo: Repository, ref: str | None = None) -> str:
@@ -153,38 +175,53 @@ def _version(table: CommitTable, ref: str | None) -> str:
     return f"{len(table)}-{hashlib.blake2b(names, digest_size=8).hexdigest()}"
 
 
-def _reached(parents: NDArray[np.int64], starts: Iterable[int]) -> NDArray[np.int64]:
+def _reached(parents: NDArray[np.int64], starts: Iterable[int], merges: Edges) -> NDArray[np.int64]:
     """Rows of some commits and all their ancestors."""
     above = parents.tolist()
     seen = bytearray(len(above))
-    for row in starts:
+    pending = list(starts)
+    while pending:
+        row = pending.pop()
         while row >= 0 and not seen[row]:
             seen[row] = 1
+            pending += merges.get(row, ())
             row = above[row]
     return np.flatnonzero(np.frombuffer(seen, np.uint8))
 
 
-def _children_first(rows: NDArray[np.int64], parents: NDArray[np.int64]) -> NDArray[np.int64]:
+def _children_first(
+    rows: NDArray[np.int64], parents: NDArray[np.int64], merges: Edges
+) -> NDArray[np.int64]:
     """The same order, with parents whose clock was ahead moved below their children."""
     place = np.full(len(parents) + 1, len(rows), np.int64)
     place[rows] = np.arange(len(rows))
     place[-1] = len(rows)
-    if (place[parents[rows]] > np.arange(len(rows))).all():
+    edges = [(row, one) for row, others in merges.items() for one in others if one >= 0]
+    later, earlier = np.array(edges, np.int64).reshape(-1, 2).T
+    listed_edges = place[later] < len(rows)
+    if (place[parents[rows]] > np.arange(len(rows))).all() and (place[later] < place[earlier])[
+        listed_edges
+    ].all():
         return rows
     above = parents.tolist()
-    waiting = np.bincount(parents[rows][parents[rows] >= 0], minlength=len(parents)).tolist()
+    children = np.concatenate([parents[rows][parents[rows] >= 0], earlier[listed_edges]])
+    waiting = np.bincount(children, minlength=len(parents)).tolist()
     listed = rows.tolist()
     at = place.tolist()
     done = bytearray(len(parents))
     ordered = []
     for number, start in enumerate(listed):
-        row = start
         # A parent that had to wait for a child further down follows that child directly.
-        while row >= 0 and at[row] <= number and not done[row] and not waiting[row]:
+        pending = [start]
+        while pending:
+            row = pending.pop()
+            if at[row] > number or done[row] or waiting[row]:
+                continue
             done[row] = 1
             ordered.append(row)
-            row = above[row]
-            if row >= 0:
-                waiting[row] -= 1
+            for parent in (*merges.get(row, ()), above[row]):
+                if parent >= 0:
+                    waiting[parent] -= 1
+                    pending.append(parent)
     ordered += [row for row in listed if not done[row]]  # a damaged, cyclic history
     return np.array(ordered, np.int64)

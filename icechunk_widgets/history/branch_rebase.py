@@ -41,14 +41,14 @@ def of_branch(
         ``chunks`` and ``nodes`` (path, title and chunks of each conflict, at most 50).  None once
         cancelled.
     """
-    ours, theirs = _apart(held, held.branches[branch], held.branches[onto])
+    ours, theirs, shared = _apart(held, held.branches[branch], held.branches[onto])
     if not ours:
         state = "behind" if theirs else "same"
         text = f"{onto} has all of it" if theirs else f"the same commit as {onto}"
         return _verdict(state, text, ours, theirs)
     if not theirs:
         return _verdict("ahead", f"{plural(len(ours), 'commit')} ahead of {onto}", ours, theirs)
-    if held.parents[ours[-1]] < 0:
+    if not shared:
         return _verdict("unknown", f"it shares no commit with {onto}", ours, theirs)
     if max(len(ours), len(theirs)) > MOST_COMMITS:
         many = f"more than {MOST_COMMITS} commits since it left {onto}: not tried"
@@ -102,15 +102,28 @@ def _judged(
     return {**verdict, "chunks": chunks, "nodes": nodes[:_MOST_NODES]}
 
 
-def _apart(held: Listing, one: str, two: str) -> tuple[list[int], list[int]]:
-    """Places of the commits that only one of two snapshots has in its ancestry, newest first."""
+def _apart(held: Listing, one: str, two: str) -> tuple[list[int], list[int], bool]:
+    """Places of the commits that only one of two snapshots descends from, newest first.
+
+    Returns
+    -------
+    list of int, list of int, bool
+        Those of either side, and whether both descend from any commit.
+    """
     parents = held.parents.tolist()
-    sides: list[list[int]] = []
+    others: dict[int, list[int]] = {}
+    for merge, parent in held.merges.tolist():
+        others.setdefault(merge, []).append(parent)
+    sides: list[set[int]] = []
     for start in (held.place(one), held.place(two)):
-        sides.append([])
-        while start >= 0:
-            sides[-1].append(start)
-            start = parents[start]
-    shared = set(sides[0]) & set(sides[1])
-    ours, theirs = ([place for place in side if place not in shared] for side in sides)
-    return ours, theirs
+        seen: set[int] = set()
+        pending = [start]
+        while pending:
+            place = pending.pop()
+            while place >= 0 and place not in seen:
+                seen.add(place)
+                pending += others.get(place, ())
+                place = parents[place]
+        sides.append(seen)
+    ours, theirs = sides
+    return sorted(ours - theirs), sorted(theirs - ours), bool(ours & theirs)

@@ -107,13 +107,14 @@ class History(BaseWidget):
         dict, list of ndarray
             ``commits`` (the first `rows`), ``count``, ``refs`` (with their places), ``session``,
             ``truncated``, ``version``; and the ids as ASCII (uint8, 20 per commit), places of the
-            parents (int32; -1 none, -2 not listed) and times (float64, ms since 1970).
+            first parents (int32; -1 none, -2 not listed), times (float64, ms since 1970), and
+            pairs of a merge and a further parent (int32; -3 expired).
         """
         held = self._listing(max(1, min(int(limit), details.MOST_COMMITS)))
         result = details.summary(held, self._session, max(0, min(int(rows), MOST_ROWS)))
         self._seen = self._token(held.version)
         result["version"] = held.version
-        return result, [held.ids(), held.parents, held.times()]
+        return result, [held.ids(), held.parents, held.times(), held.merges]
 
     @answers("rows")
     def rows(self, ids: list[str]) -> list[dict[str, Any]]:
@@ -282,27 +283,30 @@ class History(BaseWidget):
         return tree_at(self._repo, id)
 
     @answers("action")
-    def action(self, action: str, id: str, name: str = "", run: bool = False) -> dict[str, str]:
+    def action(self, action: str, id: str, name: str = "", run: bool = False) -> dict[str, Any]:
         """Plan an action on a commit, and run it if `run` is set.
 
         Parameters
         ----------
         action : str
-            ``branch``, ``tag``, ``checkout`` or ``reset``.
+            ``branch``, ``tag``, ``checkout``, ``reset``, ``merge``, ``pick`` or ``revert``.
         id : str
             Snapshot id.
         name : str
-            Name of the branch or tag.
+            Name of the branch or tag; of the last three, the branch that gets a commit.
         run : bool
             Run the action.
 
         Returns
         -------
         dict
-            ``python``, ``warning`` and, once it ran, ``done``.
+            ``python``, ``warning`` and, once it ran, ``done``; of the last three also
+            ``outcome``: what a dry run found.
         """
-        planned = plan(self._repo, action, id, name.strip(), notebook_variables())
-        result = {"python": planned.python, "warning": planned.warning}
+        planned = plan(self._repo, action, id, name.strip(), notebook_variables(), self._session)
+        result: dict[str, Any] = {"python": planned.python, "warning": planned.warning}
+        if planned.outcome is not None:
+            result["outcome"] = planned.outcome
         if not run:
             return result
         planned.run()

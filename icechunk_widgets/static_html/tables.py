@@ -57,7 +57,10 @@ def graph_lines(commits: Sequence[dict[str, Any]], refs: Iterable[dict[str, Any]
     refs : iterable of dict
         With the ``id`` they point to; the first one's ancestry is the leftmost line.
     """
-    listed = [GraphCommit(commit["id"], commit["parent"], "") for commit in commits]
+    listed = [
+        GraphCommit(commit["id"], commit["parent"], "", tuple(commit.get("others", ())))
+        for commit in commits
+    ]
     layout = arrange(listed, (ref["id"] for ref in refs))
     return [layout.text(row)[: 2 * MOST_COLUMNS] for row in range(len(listed))]
 

@@ -18,6 +18,9 @@ export function columns(plain: PlainHistory, rows: number): { result: HistoryRep
   const ids = new Uint8Array(n * LETTERS);
   commits.forEach((row, i) => [...row.id].forEach((letter, k) => (ids[i * LETTERS + k] = letter.charCodeAt(0))));
   const parents = Int32Array.from(commits, (row) => (row.parent === null ? -1 : (places.get(row.parent) ?? -2)));
+  const merges = Int32Array.from(
+    commits.flatMap((row, i) => (row.others ?? []).flatMap((id) => [i, places.get(id) ?? -3])),
+  );
   const times = Float64Array.from(commits, (row) => Date.parse(row.time));
   return {
     result: {
@@ -27,7 +30,7 @@ export function columns(plain: PlainHistory, rows: number): { result: HistoryRep
       count: n,
       version: "1",
     },
-    buffers: [ids, parents, times].map((column) => new DataView(column.buffer)),
+    buffers: [ids, parents, times, merges].map((column) => new DataView(column.buffer)),
   };
 }
 

@@ -34,9 +34,12 @@ def test_all_parents_are_listed_first_parent_first(spec_version: int) -> None:
     repo, first, second = merged(spec_version)
     tip, before, *_ = repo.ancestry(branch="main")
     assert tip.parents == [first, second]
+    assert tip.lineage is not None
+    assert (tip.lineage["kind"], tip.lineage["source"]) == ("merge", "f")
     assert pickle.loads(pickle.dumps(tip)).parents == [first, second]
     assert before.id == first
     assert before.parents == [before.parent_id]
+    assert before.lineage is None
     assert [*repo.ancestry(branch="main")][-1].parents == []
 
     table = repo.commit_table()

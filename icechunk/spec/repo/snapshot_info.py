@@ -13,7 +13,7 @@ from icechunk.core.clock import to_datetime
 from icechunk.core.ids import id_text
 from icechunk.spec.manifest.file_info import ManifestFileInfo
 from icechunk.spec.repo.lazy_record import Walk
-from icechunk.spec.repo.lineage import further_parents
+from icechunk.spec.repo.lineage import further_parents, lineage_of
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 
 
@@ -98,6 +98,16 @@ class SnapshotInfo(Shown):
         """
         first = [] if self.parent_id is None else [self.parent_id]
         return first + [id_text(one) for one in further_parents(self.metadata)]
+
+    @property
+    def lineage(self) -> dict[str, Any] | None:
+        """What a merge, cherry-pick, revert, squash or stash recorded; None for other commits.
+
+        ``kind``, ``parents``, and where they apply ``base`` (the merge base), ``source`` (its name)
+        and ``of`` (ids of the commits that were picked, reverted or squashed).
+        """
+        lineage = lineage_of(self.metadata)
+        return None if lineage is None else lineage.to_dict()
 
     @property
     def manifests(self) -> list[ManifestFileInfo]:

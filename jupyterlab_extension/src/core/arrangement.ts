@@ -20,9 +20,16 @@ export interface Arrangement {
  * @param parents index of every commit's parent; children come before parents
  * @param kept 1 for commits that must not be folded; null folds nothing
  * @param main index of the newest commit of the main line, -1 for none
+ * @param merges pairs of a merge and a further parent, in the order of the merges; these are not folded
  */
-export function arrange(parents: Int32Array, kept: Uint8Array | null, main: number): Arrangement {
+export function arrange(
+  parents: Int32Array,
+  kept: Uint8Array | null,
+  main: number,
+  merges: Int32Array = new Int32Array(0),
+): Arrangement {
   const n = parents.length;
+  if (kept) for (const at of merges) if (at >= 0) kept[at] = 1;
   const found = kept ? straightRuns(parents, kept) : new Map<number, Run>();
   const runOf = new Int32Array(found.size ? n : 0);
   const runs: Run[] = [];
@@ -49,5 +56,6 @@ export function arrange(parents: Int32Array, kept: Uint8Array | null, main: numb
     const parent = at >= 0 ? parents[at]! : parents[runs[-at - 1]!.hidden.at(-1)!]!;
     return parent < 0 ? parent : rowOf[parent]!;
   });
-  return { rows, rowOf, runs, hidden, layout: assignLanes(above, main < 0 ? -1 : rowOf[main]!) };
+  const edges = merges.map((at) => (at < 0 ? at : rowOf[at]!));
+  return { rows, rowOf, runs, hidden, layout: assignLanes(above, main < 0 ? -1 : rowOf[main]!, edges) };
 }

@@ -15,8 +15,10 @@ const LETTERS = 20;
 
 export class Commits {
   readonly count: number;
-  /** Index of every commit's parent, `ROOT` for none, `NOT_LISTED` for a parent outside the list. */
+  /** Index of every commit's first parent, `ROOT` for none, `NOT_LISTED` for a parent outside the list. */
   readonly parents: Int32Array;
+  /** Pairs of a merge and a further parent, which may be `NOT_LISTED` or `EXPIRED`; in the order of the merges. */
+  readonly merges: Int32Array;
   private readonly ids: Uint8Array;
   private readonly times: Float64Array;
   private readonly texts = new Map<number, CommitRow>();
@@ -38,6 +40,8 @@ export class Commits {
     if (this.shift) this.parents[0] = base < 0 ? NOT_LISTED : base + 1;
     for (let i = 0; i < parents.length; i++)
       this.parents[i + this.shift] = parents[i]! < 0 ? parents[i]! : parents[i]! + this.shift;
+    const merges = new Int32Array(bytesOf(buffers[3]).buffer);
+    this.merges = merges.map((at) => (at < 0 ? at : at + this.shift));
     reply.commits.forEach((row, i) => this.texts.set(i + this.shift, row));
     if (this.shift)
       this.texts.set(0, { id: SESSION_ROW, parent: session!.base, message: "Uncommitted changes", time: "", author: null });

@@ -1,14 +1,19 @@
-/** Assigns lanes of the commit graph, for a history in which every commit has at most one parent. */
+/** Assigns lanes of the commit graph. */
 
-/** Parent index of a commit without a parent, and of a commit whose parent is not listed. */
+/** Parent index of a commit without a parent, of a commit whose parent is not listed, or whose parent expired. */
 export const ROOT = -1;
 export const NOT_LISTED = -2;
+export const EXPIRED = -3;
+
+const NONE = new Int32Array(0);
 
 export interface LaneLayout {
   /** Lane of every row; 0 is the main line. */
   lane: Int32Array;
-  /** Row of the parent; -1 for a root, -2 for a parent outside the list. */
+  /** Row of the first parent; -1 for a root, -2 for a parent outside the list. */
   parent: Int32Array;
+  /** Pairs of rows: a merge and a further parent, which may be -2 or -3. */
+  merges: Int32Array;
   /** Number of the line a row belongs to (a line is a run of commits down one lane). */
   line: Int32Array;
   /** Top row of every line; line 0 is the main line when there is one. */
@@ -49,10 +54,13 @@ class FreeLanes {
 /**
  * Give every commit a lane, in time linear in the number of commits.
  *
- * @param parent index of every commit's parent, greater than its own; or `ROOT` or `NOT_LISTED`
+ * The lane of a further parent is reserved from the merge on, so that the edge has it to itself.
+ *
+ * @param parent index of every commit's first parent, greater than its own; or `ROOT` or `NOT_LISTED`
  * @param main index of the newest commit of the line that has the leftmost lane to itself, -1 for none
+ * @param merges pairs of a merge and a further parent, in the order of the merges
  */
-export function assignLanes(parent: Int32Array, main: number): LaneLayout {
+export function assignLanes(parent: Int32Array, main: number, merges: Int32Array = NONE): LaneLayout {
   const n = parent.length;
   const lane = new Int32Array(n).fill(-1);
   const line = new Int32Array(n).fill(-1);
@@ -67,6 +75,7 @@ export function assignLanes(parent: Int32Array, main: number): LaneLayout {
   const free = new FreeLanes(main < 0 ? 0 : 1);
   // Lanes that end at a row: those of all its children except the one that it continues.
   const ending: (number[] | undefined)[] = new Array<number[] | undefined>(n);
+  let edge = 0;
   for (let i = 0; i < n; i++) {
     if (lane[i]! < 0) {
       lane[i] = free.take();
@@ -84,6 +93,13 @@ export function assignLanes(parent: Int32Array, main: number): LaneLayout {
     } else if (up === -1 && own !== 0) {
       free.release(own);
     }
+    for (; edge < merges.length && merges[edge] === i; edge += 2) {
+      const other = merges[edge + 1]!;
+      if (other <= i || lane[other]! >= 0) continue;
+      lane[other] = free.take();
+      line[other] = lineTop.length;
+      lineTop.push(other);
+    }
   }
   const rows: number[][] = [];
   for (let i = 0; i < n; i++) {
@@ -91,7 +107,7 @@ export function assignLanes(parent: Int32Array, main: number): LaneLayout {
     while (rows.length <= own) rows.push([]);
     rows[own]!.push(i);
   }
-  return { lane, parent, line, lineTop, width: rows.length, rows };
+  return { lane, parent, merges, line, lineTop, width: rows.length, rows };
 }
 
 /** Rows whose dot or whose line down to the parent meets the rows `from..to` (inclusive). */
@@ -112,6 +128,16 @@ export function rowsTouching(layout: LaneLayout, from: number, to: number): numb
       if (end >= from || end === -2) hits.push(above);
     }
     for (let k = low; k < rows.length && rows[k]! <= to; k++) hits.push(rows[k]!);
+  }
+  return hits;
+}
+
+/** Pairs of a merge and a further parent whose edge meets the rows `from..to` (inclusive). */
+export function mergesTouching({ merges }: LaneLayout, from: number, to: number): [number, number][] {
+  const hits: [number, number][] = [];
+  for (let k = 0; k < merges.length && merges[k]! <= to; k += 2) {
+    const end = merges[k + 1]!;
+    if (end >= from || (end < 0 && merges[k]! + 1 >= from)) hits.push([merges[k]!, end]);
   }
   return hits;
 }

@@ -14,6 +14,10 @@ export interface Ref {
 export interface CommitRow {
   id: string;
   parent: string | null;
+  /** Further parents of a merge; expired ones are not listed. */
+  others?: string[];
+  /** Where the changes come from. */
+  origin?: { kind: "merge" | "pick" | "revert" | "squash" | "stash"; of: string[] };
   message: string;
   /** ISO 8601, UTC. */
   time: string;
@@ -28,7 +32,10 @@ export interface SessionState {
   changes: number;
 }
 
-/** Buffers: ids (20 ASCII characters per commit), indices of the parents (int32), times (float64, ms). */
+/**
+ * Buffers: ids (20 ASCII characters per commit), indices of the first parents (int32), times (float64, ms), and
+ * pairs of the indices of a merge and a further parent (int32).
+ */
 export interface HistoryReply {
   /** Rows of the newest commits, as many as were requested. */
   commits: CommitRow[];
@@ -45,6 +52,15 @@ export interface Verdict {
   text: string;
   ours?: number;
   theirs?: number;
+  chunks: number;
+  nodes: { path: string; title: string; chunks: number }[];
+}
+
+/** What the dry run of a merge, cherry-pick or revert found. */
+export interface MergeOutcome {
+  state: "clean" | "forward" | "same" | "conflicts" | "blocked";
+  /** Whether running the action opens a merge session, in which the conflicts are decided. */
+  session?: boolean;
   chunks: number;
   nodes: { path: string; title: string; chunks: number }[];
 }

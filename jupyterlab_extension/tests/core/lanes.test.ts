@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { arrange } from "../../src/core/arrangement";
-import { assignLanes, NOT_LISTED, ROOT, rowsTouching } from "../../src/core/lanes";
+import { assignLanes, EXPIRED, mergesTouching, NOT_LISTED, ROOT, rowsTouching } from "../../src/core/lanes";
 
 interface Linked {
   id: string;
@@ -77,6 +77,46 @@ describe("assignLanes", () => {
     });
   });
 
+  it("reserves the lane of a further parent from the merge on", () => {
+    //            0 M (1, 3)  1 m1 (4)  2 x1 (4)  3 f1 (4)  4 root
+    const above = Int32Array.from([1, 4, 4, 4, ROOT]);
+    const layout = assignLanes(above, 0, Int32Array.from([0, 3]));
+    expect([...layout.lane]).toEqual([0, 0, 2, 1, 0]);
+    expect(layout.line[3]).not.toBe(layout.line[2]);
+  });
+
+  it("leads a merge to the lane in which the branch goes on", () => {
+    //            0 f2 (2)  1 M (3, 2)  2 f1 (3)  3 root
+    const layout = assignLanes(Int32Array.from([2, 3, 3, ROOT]), 1, Int32Array.from([1, 2]));
+    expect([...layout.lane]).toEqual([1, 0, 1, 0]);
+  });
+
+  it("lets no line of another branch into the lane of a merge's edge", () => {
+    let seed = 11;
+    const random = (n: number) => ((seed = (seed * 1103515245 + 12345) & 0x7fffffff) >> 8) % n;
+    const n = 300;
+    const above = Int32Array.from({ length: n }, (_, i) => (i + 1 < n ? Math.min(n - 1, i + 1 + random(9)) : ROOT));
+    const edges: number[] = [];
+    for (let i = 0; i < n - 20; i += 1 + random(6)) edges.push(i, i + 1 + random(18));
+    const layout = assignLanes(above, 0, Int32Array.from(edges));
+    const line = new Map<string, number>();
+    for (let i = 0; i < n; i++)
+      for (let row = i; row < Math.max(above[i]!, i + 1); row++) line.set(`${layout.lane[i]}@${row}`, layout.line[i]!);
+    for (let k = 0; k < edges.length; k += 2)
+      for (let row = edges[k]! + 1; row < edges[k + 1]!; row++) {
+        const other = line.get(`${layout.lane[edges[k + 1]!]}@${row}`);
+        expect(other === undefined || other === layout.line[edges[k + 1]!]).toBe(true);
+      }
+  });
+
+  it("finds the merges whose edges are in view", () => {
+    const edges = Int32Array.from([0, 9, 2, 3, 4, EXPIRED]);
+    const layout = assignLanes(Int32Array.from({ length: 10 }, (_, i) => (i < 9 ? i + 1 : ROOT)), 0, edges);
+    expect(mergesTouching(layout, 4, 5)).toEqual([[0, 9], [4, EXPIRED]]);
+    expect(mergesTouching(layout, 6, 9)).toEqual([[0, 9]]);
+    expect(mergesTouching(layout, 0, 1)).toEqual([[0, 9]]);
+  });
+
   it("finds the rows whose lines are in view", () => {
     const layout = layoutOf(commits, "m3");
     expect(rowsTouching(layout, 3, 3).sort((a, b) => a - b)).toEqual([1, 2, 3]);
@@ -113,5 +153,13 @@ describe("arrange", () => {
     expect([...held.layout.lane].every((lane) => lane === 0)).toBe(true);
     expect(held.layout.parent[held.rowOf[31]!]).toBe(held.rowOf[44]);
     expect(arrange(above, null, 0).rows).toHaveLength(n);
+  });
+
+  it("folds neither merges nor their parents", () => {
+    const n = 80;
+    const above = Int32Array.from({ length: n }, (_, i) => (i + 1 < n ? i + 1 : ROOT));
+    const held = arrange(above, new Uint8Array(n), 0, Int32Array.from([50, 65, 60, EXPIRED]));
+    for (const at of [50, 60, 65]) expect(held.rows[held.rowOf[at]!]).toBe(at);
+    expect([...held.layout.merges]).toEqual([held.rowOf[50], held.rowOf[65], held.rowOf[60], EXPIRED]);
   });
 });

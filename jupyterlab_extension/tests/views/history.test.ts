@@ -33,6 +33,26 @@ describe("history", () => {
     expect(el.querySelector("svg.icechunk-graph path.icechunk-dashed")).not.toBeNull();
   });
 
+  it("draws merges with an edge to each parent, and a cut one to an expired parent", async () => {
+    const commits = [
+      { ...commit(0, "C2"), others: ["C1", "GONE"], origin: { kind: "merge" as const, of: [] } },
+      commit(1, "C3"),
+      { ...commit(2, "C3"), origin: { kind: "pick" as const, of: ["C1"] } },
+      commit(3, null),
+    ];
+    const history = { commits, refs: [{ name: "main", id: "C0", kind: "branch" as const }], session: null, truncated: false };
+    const { el, rows } = await open({ history: () => history });
+    const edges = [...el.querySelectorAll("svg.icechunk-graph path.icechunk-merge")];
+    expect(edges.map((edge) => edge.classList.contains("icechunk-dashed"))).toEqual([false, true]);
+    const pane = el.querySelector(".icechunk-pane")!;
+    expect(pane.textContent).toContain("Parents");
+    expect([...pane.querySelectorAll("[data-goto]")].map((link) => (link as HTMLElement).dataset.goto)).toEqual(["C2", "C1"]);
+    expect(pane.textContent).toContain("GONE expired");
+    rows()[2]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    await settle();
+    expect(pane.textContent).toContain("Picked from");
+  });
+
   it("selects by click and shows the changes of a commit", async () => {
     const { host, el, rows } = await open();
     rows()[3]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
@@ -209,6 +229,42 @@ describe("history", () => {
     expect(el.querySelector(".icechunk-actwarning")!.textContent).toContain("There is a tag of that name. Choose another");
     expect((byId(el, "icechunk-act-run") as HTMLButtonElement).disabled).toBe(true);
     expect(host.calls.filter((c) => c.params.run)).toHaveLength(0);
+  });
+
+  it.each([
+    ["clean", "Clean: no conflicts, 3 changes in main.", [], false],
+    ["same", "Nothing to do.", [], true],
+    ["blocked", "The session on main has uncommitted changes.", [], true],
+    ["conflicts", "2 conflicts.", [{ path: "/sst", title: "Chunk double update", chunks: 4 }], true],
+  ])("shows the dry run of a merge before the click: %s", async (state, warning, nodes, disabled) => {
+    const action = () => ({ python: "repo.merge('x', into='main')", warning, outcome: { state, chunks: 0, nodes } });
+    const { el, host, rows } = await open({ action });
+    rows()[5]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    await settle();
+    byId(el, "icechunk-act-merge").click();
+    await settle();
+    const asked = host.calls.filter((c) => c.method === "action").at(-1)!.params;
+    expect(asked).toMatchObject({ action: "merge", name: "main" });
+    expect(asked.run).toBeUndefined();
+    expect(el.querySelector(".icechunk-actwarning")!.textContent).toBe(warning);
+    expect((byId(el, "icechunk-act-run") as HTMLButtonElement).disabled).toBe(disabled);
+    const listed = byId(el, "icechunk-act-conflicts");
+    expect(listed.hidden).toBe(!nodes.length);
+    if (nodes.length) expect(listed.textContent).toBe("/sstChunk double update, 4 chunks");
+  });
+
+  it("opens a merge session for conflicts where the kernel offers one", async () => {
+    const nodes = [{ path: "/sst", title: "Chunk double update", chunks: 4 }];
+    const outcome = { state: "conflicts", session: true, chunks: 4, nodes };
+    const action = () => ({ python: "session = repo.merge_session('x')", warning: "1 conflict.", outcome });
+    const { el, rows } = await open({ action });
+    rows()[5]!.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    await settle();
+    byId(el, "icechunk-act-merge").click();
+    await settle();
+    const run = byId(el, "icechunk-act-run") as HTMLButtonElement;
+    expect(run.textContent).toBe("Open a merge session");
+    expect(run.disabled).toBe(false);
   });
 
   it("compares two commits below the history, with map and values", async () => {

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from icechunk.core.ids import new_object_id
 from icechunk.spec.repo.codec import encode_repo
 from icechunk.spec.repo.refs import Refs
 from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
-from icechunk_widgets.commits.columns import NOT_LISTED, ROOT, commit_row, listing
+from icechunk_widgets.commits.columns import EXPIRED, NOT_LISTED, ROOT, commit_row, listing
 from icechunk_widgets.history.widget import History
-from tests.widgets.scenes import climate, commit_value
+from tests.widgets.scenes import array, climate, commit_value
 
 HOUR = 3_600_000_000
 
@@ -74,7 +75,7 @@ def test_a_parent_with_a_clock_ahead_stands_below_its_child() -> None:
 
     table = SnapshotTable.from_records(records)
     rows = np.argsort(-table.flushed_at, kind="stable")
-    ordered = [table.message_of(int(row)) for row in _children_first(rows, table.parents)]
+    ordered = [table.message_of(int(row)) for row in _children_first(rows, table.parents, {})]
     assert ordered == ["other child", "child", "root, by a clock ahead"]
 
 
@@ -119,3 +120,53 @@ def test_a_hundred_thousand_commits(tmp_path: Path) -> None:
     reply, buffers = widget.respond({"id": 4, "method": "search", "params": stale})
     assert reply["result"] == {"current": False}
     assert len(buffers[0]) == 0
+
+
+def merged() -> tuple[icechunk.Repository, str, str]:
+    """A merge whose source branch is deleted, and both of its parents."""
+    repo = climate()
+    repo.create_branch("side", repo.lookup_branch("main"))
+    session = repo.writable_session("side")
+    array(session)[0] = 1.0
+    side = session.commit("on side")
+    main = commit_value(repo, -1, 2.0, "on main")
+    repo.merge("side")
+    repo.delete_branch("side")
+    return repo, main, side
+
+
+def test_merges_have_an_edge_to_every_parent() -> None:
+    repo, main, side = merged()
+    held = listing(repo)
+    assert held[0].message == "Merge branch 'side' into main"
+    assert held.merges.tolist() == [[0, held.place(side)]]
+    assert held.parents[0] == held.place(main)
+    row = commit_row(held[0])
+    assert row["others"] == [side]
+    assert row["origin"] == {"kind": "merge", "of": []}
+    assert row["metadata"] == {}
+    assert "others" not in commit_row(held[1])
+    assert len(listing(repo, repo.lookup_branch("main"))) == len(held)
+    assert listing(repo, limit=1).merges.tolist() == [[0, NOT_LISTED]]
+    repo.garbage_collect(datetime.now(UTC) + timedelta(days=1))
+    assert listing(repo).merges.tolist() == [[0, EXPIRED]]
+    assert repr(History(repo)).startswith("●╌")
+
+
+def test_a_further_parent_with_a_clock_ahead_stands_below_the_merge() -> None:
+    root, main, side, merge = (new_object_id() for _ in range(4))
+    records = [
+        SnapshotRecord(root, None, 1 * HOUR, "root"),
+        SnapshotRecord(main, root, 2 * HOUR, "main"),
+        SnapshotRecord(side, root, 9 * HOUR, "side, by a clock ahead"),
+        SnapshotRecord(merge, main, 3 * HOUR, "merge"),
+    ]
+    from icechunk_widgets.commits.columns import _children_first
+
+    table = SnapshotTable.from_records(records)
+    rows = np.argsort(-table.flushed_at, kind="stable")
+    edges = {table.find(merge): (table.find(side), -1)}
+    ordered = [table.message_of(int(row)) for row in _children_first(rows, table.parents, edges)]
+    assert ordered[0] == "merge"
+    assert sorted(ordered[1:3]) == ["main", "side, by a clock ahead"]
+    assert ordered[3] == "root"

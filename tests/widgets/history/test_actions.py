@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from icechunk import IcechunkError, InvalidInputError, Repository, Session
@@ -123,3 +124,122 @@ def test_two_commits_are_compared_like_a_diff() -> None:
     )
     assert not reply["ok"]
     assert values(repo)[0].max() == 5.0
+
+
+def two_branches(clash: bool) -> tuple[Repository, str, str]:
+    """``side`` and ``main`` with a commit each, of different chunks or of the same one."""
+    repo, _, tip = scene()
+    repo.create_branch("side", tip)
+    session = repo.writable_session("side")
+    array(session)[0, 0] = 7.0
+    side = session.commit("on side")
+    return repo, side, commit_value(repo, np.s_[0, 0] if clash else np.s_[-1, -1], 9.0, "on main")
+
+
+@pytest.mark.parametrize("action", ["merge", "pick"])
+def test_a_merge_says_what_it_would_do_and_does_it(action: str) -> None:
+    repo, side, tip = two_branches(clash=False)
+    view = History(repo)
+    found = ask(view, "action", action=action, id=side, name="main")
+    assert found["outcome"] == {"state": "clean", "chunks": 0, "nodes": []}
+    assert found["warning"] == "Clean: no conflicts, 2 changes in main."
+    assert repo.lookup_branch("main") == tip
+    other, other_side, _ = two_branches(clash=False)
+    exec(found["python"].replace(side, other_side), {"repo": other})
+    done = ask(view, "action", action=action, id=side, name="main", run=True)
+    assert done["done"].endswith(" main.")
+    assert values(repo).tolist() == values(other).tolist()
+    parents = repo.lookup_snapshot(repo.lookup_branch("main")).parents
+    assert parents == ([tip, side] if action == "merge" else [tip])
+    again = ask(view, "action", action=action, id=side, name="main")
+    assert again["outcome"]["state"] == "same"
+    assert again["warning"].startswith("Nothing to do: main has ")
+
+
+def test_a_revert_takes_back_a_commit() -> None:
+    repo, _, tip = scene()
+    before = values(repo, branch="main").tolist()
+    commit_value(repo, 0, 8.0, "mistake")
+    view = History(repo)
+    assert tip != repo.lookup_branch("main")
+    found = ask(view, "action", action="revert", id=repo.lookup_branch("main"), name="main")
+    assert found["outcome"]["state"] == "clean"
+    ask(view, "action", action="revert", id=repo.lookup_branch("main"), name="main", run=True)
+    assert values(repo).tolist() == before
+
+
+def test_a_fast_forward_is_announced() -> None:
+    repo, side, tip = two_branches(clash=False)
+    repo.create_branch("behind", repo.lookup_snapshot(tip).parent_id)
+    found = ask(History(repo), "action", action="merge", id=side, name="behind")
+    assert found["outcome"]["state"] == "forward"
+    assert found["warning"].startswith("Fast-forward: behind moves to side, ")
+
+
+@pytest.mark.parametrize("action", ["merge", "pick"])
+def test_conflicts_are_listed_by_kind_and_nothing_runs(action: str) -> None:
+    repo, side, tip = two_branches(clash=True)
+    view = History(repo)
+    found = ask(view, "action", action=action, id=side, name="main")
+    assert found["warning"] == "1 conflict (1 × chunk double update) with main."
+    assert found["outcome"] == {
+        "state": "conflicts",
+        "chunks": 2,
+        "nodes": [{"path": "/SST", "title": "Chunk double update", "chunks": 2}],
+    }
+    reply, _ = view.respond(
+        {
+            "id": 1,
+            "method": "action",
+            "params": {"action": action, "id": side, "name": "main", "run": True},
+        }
+    )
+    assert not reply["ok"]
+    assert "1 conflict" in reply["error"]["message"]
+    assert repo.lookup_branch("main") == tip
+
+
+def test_conflicts_open_a_merge_session_in_a_notebook() -> None:
+    repo, side, tip = two_branches(clash=True)
+    names: dict[str, Any] = {"repo": repo}
+    planned = plan(repo, "merge", side, "main", names)
+    assert planned.outcome is not None
+    assert planned.outcome["session"]
+    assert planned.python == "session = repo.merge_session('side', into='main')"
+    planned.run()
+    assert names["session"].merging.names == ("side",)
+    assert repo.lookup_branch("main") == tip
+
+
+def test_the_session_of_the_branch_goes_on_from_the_merge() -> None:
+    repo, side, _ = two_branches(clash=False)
+    names: dict[str, Any] = {"repo": repo, "session": repo.writable_session("main")}
+    plan(repo, "merge", side, "main", names).run()
+    assert names["session"].snapshot_id == repo.lookup_branch("main")
+    assert names["session"].branch == "main"
+
+
+def test_uncommitted_changes_on_the_branch_block_a_merge() -> None:
+    repo, side, tip = two_branches(clash=False)
+    session = repo.writable_session("main")
+    array(session)[0, 0] = 1.0
+    for names, own in (({"repo": repo, "session": session}, None), (None, session)):
+        planned = plan(repo, "merge", side, "main", names, own)
+        assert planned.outcome is not None
+        assert planned.outcome["state"] == "blocked"
+        assert "commit, stash or discard them" in planned.warning
+        with pytest.raises(IcechunkError, match="uncommitted changes"):
+            planned.run()
+    assert repo.lookup_branch("main") == tip
+    assert plan(repo, "merge", tip, "side", {"repo": repo, "session": session}).outcome == {
+        "state": "clean",
+        "chunks": 0,
+        "nodes": [],
+    }
+
+
+def test_the_root_cannot_be_reverted() -> None:
+    repo, _, _ = scene()
+    root = [*repo.ancestry(branch="main")][-1].id
+    with pytest.raises(InvalidInputError, match="first commit"):
+        plan(repo, "revert", root, "main", None)

@@ -133,3 +133,14 @@ def test_the_widget_finds_out_in_the_background(repo: Repository) -> None:
     }
     assert widget.rebases("main", ["dev", "same", ""])["verdicts"] == found
     assert widget.rebases("missing", ["dev"])["verdicts"] == {}
+
+
+def test_a_merged_branch_is_behind() -> None:
+    repo = climate()
+    repo.create_branch("side", repo.lookup_branch("main"))
+    write(repo, "side", 0, 1.0)
+    write(repo, "main", -1, 2.0)
+    repo.merge("side")
+    found = verdict(repo, "side")
+    assert (found["state"], found["text"]) == ("behind", "main has all of it")
+    assert (found["ours"], found["theirs"]) == (0, 2)

@@ -40,6 +40,7 @@ export class CommitDetails {
   constructor(
     pane: HTMLElement,
     private readonly refs: () => Ref[],
+    private readonly listed: (id: string) => boolean,
     extras: (HTMLElement | null)[],
   ) {
     fill(pane, this.head, ...extras, this.changes);
@@ -63,6 +64,14 @@ export class CommitDetails {
     );
   }
 
+  /** Links to the parents; of one that expired only its id is known. */
+  private parents(commit: CommitRow): HTMLElement[] {
+    const others = (commit.others ?? []).map((id) =>
+      this.listed(id) ? link(id) : h("span", { class: "icechunk-muted" }, h("code", null, shortId(id)), " expired"),
+    );
+    return [link(commit.parent!), ...others];
+  }
+
   private describe(commit: CommitRow, provenance: [string, string][]): Child[] {
     const [title, ...rest] = commit.message.split("\n");
     const body = rest.join("\n").trim();
@@ -76,14 +85,27 @@ export class CommitDetails {
       fields([
         ["Snapshot", h("span", { class: "icechunk-idline" }, h("code", { "data-id": true }, commit.id), copy)],
         commit.parent
-          ? ["Parent", button(shortId(commit.parent), { class: "icechunk-link", "data-goto": commit.parent })]
+          ? [commit.others?.length ? "Parents" : "Parent", h("span", { class: "icechunk-parents" }, ...this.parents(commit))]
           : ["Parent", "none – the first snapshot"],
+        origin(commit),
         ["Written", h("span", { title: absoluteTime(commit.time) }, time)],
         commit.author ? ["Author", commit.author] : null,
         ...provenance,
       ]),
     ];
   }
+}
+
+/** The commits that were picked, reverted or squashed; null for others. */
+function origin(commit: CommitRow): [string, Child] | null {
+  const { kind, of } = commit.origin ?? { kind: "merge", of: [] };
+  const names: Record<string, string> = { pick: "Picked from", revert: "Reverts", squash: "Squash of" };
+  const name = names[kind];
+  return name && of.length ? [name, h("span", { class: "icechunk-parents" }, ...of.map(link))] : null;
+}
+
+function link(id: string): HTMLElement {
+  return button(shortId(id), { class: "icechunk-link", "data-goto": id });
 }
 
 export function showSession(pane: HTMLElement, session: SessionState, refs: Ref[], more: HTMLElement | null = null): void {

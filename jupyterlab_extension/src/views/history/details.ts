@@ -62,10 +62,10 @@ export class DetailsPane {
 
   private async showCommit(row: CommitRow, reply: HistoryReply | undefined, signal: AbortSignal, again: () => void): Promise<void> {
     const { frame, host } = this;
-    const options = { refs: reply?.refs ?? [], onDone: this.onDone };
+    const options = { refs: reply?.refs ?? [], target: reply?.session?.branch ?? "main", onDone: this.onDone };
     const actions = savedAt(host) ? null : commitActions(frame, host, row.id, options);
     const extras = [actions, this.dryRuns, commitTree(host, row.id, signal)];
-    const details = new CommitDetails(this.element, () => this.list.refsOf(row.id), extras);
+    const details = new CommitDetails(this.element, () => this.list.refsOf(row.id), (id) => this.list.has(id), extras);
     details.show(row, null);
     try {
       const { result } = await host.request<CommitReply>("commit", { id: row.id }, { signal });

@@ -6,13 +6,13 @@ import { Commits, SESSION_ROW } from "../../core/commits";
 import { closest, fill, h, listen, s } from "../../core/dom";
 import type { Run } from "../../core/folding";
 import type { Host } from "../../core/host";
-import { NOT_LISTED, rowsTouching } from "../../core/lanes";
+import { mergesTouching, NOT_LISTED, rowsTouching } from "../../core/lanes";
 import type { CommitRow, Ref } from "../../core/protocol";
 import { plural } from "../../core/text";
 import { Activity } from "./activity";
 import { CommitTexts } from "./committexts";
 import { type Frame, onWidth, uid } from "../common/frame";
-import { dotsOf, edgePath, ROW } from "./graphedge";
+import { dotsOf, edgePath, mergePath, ROW } from "./graphedge";
 import { Rebases, SESSION } from "./rebases";
 import { commitRow, runRow, sessionRow } from "./rows";
 import { refLabel } from "./reflabel";
@@ -144,7 +144,7 @@ export class HistoryList {
       const at = base === undefined ? -1 : commits.shift ? commits.parents[0]! : commits.find(base);
       if (at >= 0) kept[at] = 1;
     }
-    this.places = arrange(commits.parents, kept, this.main);
+    this.places = arrange(commits.parents, kept, this.main, commits.merges);
     this.colours = this.pickColours();
     const { length } = this.places.rows;
     this.spacer.style.height = `${length * ROW}px`;
@@ -455,6 +455,12 @@ export class HistoryList {
     this.graph.setAttribute("height", String(Math.max(0, height)));
     this.graph.replaceChildren();
     const dots: SVGElement[] = [];
+    for (const edge of mergesTouching(layout, from, to)) {
+      const cut = edge[1] < 0;
+      const stroke = this.colours[layout.line[cut ? edge[0] : edge[1]]!]!;
+      const style = `icechunk-edge icechunk-merge${cut ? " icechunk-dashed" : ""}`;
+      this.graph.append(s("path", { d: mergePath(layout, edge, x, y, height), stroke, class: style }));
+    }
     for (const i of rowsTouching(layout, from, to)) {
       const lane = layout.lane[i]!;
       const colour = this.colours[layout.line[i]!]!;
