@@ -1,4 +1,4 @@
-"""Where icechunk 2 keeps its exceptions."""
+"""The exceptions under the module name that icechunk 2 has for them."""
 
 from icechunk.core.errors import (
     AlreadyExistsError,

@@ -1,4 +1,4 @@
-"""The ``icechunk`` command (layer 11).
+"""The ``icechunk`` command (layer 12).
 
 `grammar` declares the verbs and options, also those of a notebook's ``%icechunk``; `shell` turns
 them into commands. Repositories are named by an alias of the configuration file, by a folder or by

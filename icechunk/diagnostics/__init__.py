@@ -1,4 +1,4 @@
-"""Experiments that show what a storage supports, and whether commits are safe there (layer 7)."""
+"""Experiments that show what a storage supports, and whether commits are safe there (layer 8)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Garbage collection, expiration, migration, rewriting and statistics (layer 7)."""
+"""Garbage collection, expiration, migration, rewriting and statistics (layer 8)."""

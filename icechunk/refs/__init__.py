@@ -1,4 +1,4 @@
 """Branches, tags, ancestry and configuration, and the compare-and-swap that changes them (layer 5).
 
-The only package that distinguishes spec versions.
+There is one `RefStore` per spec version, so that the layers above rarely ask for the version.
 """

@@ -1,9 +1,11 @@
-"""ARCHITECTURE.md names modules and folders that exist."""
+"""ARCHITECTURE.md and package docstrings name modules and layers that exist."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+
+from tests.architecture.test_layers import LAYER_OF
 
 #: Where a path that a document names may start.
 STARTS = ("", "icechunk", "icechunk/spec", "icechunk_widgets", "jupyterlab_extension")
@@ -32,3 +34,17 @@ def test_every_package_of_the_engine_has_its_layer(root: Path) -> None:
     table = (root / "ARCHITECTURE.md").read_text()
     packages = {p.parent.name for p in (root / "icechunk").glob("*/__init__.py")}
     assert sorted(p for p in packages - {"vendor"} if f"`{p}/`" not in table) == []
+
+
+def test_documents_number_the_layers_as_imports_are_checked(root: Path) -> None:
+    table = (root / "ARCHITECTURE.md").read_text().partition("## Merging")[0]
+    said = [
+        (package, int(number))
+        for number, cell in re.findall(r"^\| (\d+) \| ([^|]+) \|", table, re.MULTILINE)
+        for package in re.findall(r"`(\w+)/`", cell)
+    ]
+    for file in (root / "icechunk").glob("*/__init__.py"):
+        docstring = file.read_text()
+        said += [(file.parent.name, int(n)) for n in re.findall(r"\(layer (\d+)\)", docstring)]
+    assert len(said) > 25
+    assert sorted((name, layer) for name, layer in said if LAYER_OF[name] != layer) == []
