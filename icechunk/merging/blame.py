@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Region = tuple[slice, ...]
 
 NOT_FOUND = -1
+_NO_ROWS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -227,51 +228,52 @@ class _Search:
         self._commits: dict[ObjectId, int] = {}
 
     def run(self, tip: ObjectId) -> None:
-        pending = [(tip, np.arange(len(self._coords)))]
+        pending = [(tip, np.ones(len(self._coords), np.bool_))]
         while pending:
-            start, rows = pending.pop()
+            start, left = pending.pop()
+            count = int(left.sum())
             current: ObjectId | None = start
-            while current is not None and len(rows):
+            # A commit costs what its log names, not the number of chunks that are left.
+            while current is not None and count:
                 parents = self._graph.parents(current)
-                hit = self._written_by(current, rows) if parents else rows[:0]
+                hit = self._written_by(current, left) if parents else _NO_ROWS
+                left[hit] = False
+                count -= len(hit)
                 for parent in parents[1:]:
                     if parent in self._graph and len(hit):
                         taken = self._equal_in(parent, hit)
                         if len(taken):
-                            pending.append((parent, taken))
-                            hit = np.setdiff1d(hit, taken)
+                            mask = np.zeros(len(left), np.bool_)
+                            mask[taken] = True
+                            pending.append((parent, mask))
+                            hit = hit[~mask[hit]]
                 if len(hit):
                     self._owner[hit] = self._commits.setdefault(current, len(self._commits))
-                rows = np.setdiff1d(rows, hit, assume_unique=True)
-                for other, taken in pending:
-                    if other in parents[1:]:
-                        rows = np.setdiff1d(rows, taken, assume_unique=True)
                 current = parents[0] if parents else None
 
-    def _written_by(self, snapshot_id: ObjectId, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows that a commit wrote: its log names them, or it made the array."""
+    def _written_by(self, snapshot_id: ObjectId, left: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Rows still left that a commit wrote: its log names them, or it made the array."""
         try:
             log = self._ctx.files.log(snapshot_id)
         except StorageError as error:
             if error.kind != ErrorKind.OBJECT_NOT_FOUND:
                 raise
-            return rows[:0]
+            return _NO_ROWS
         theirs = log.updated_chunks.get(self._node_id)
         if self._node_id in log.new_arrays:
-            return rows
+            return np.flatnonzero(left)
         if theirs is None or theirs.shape[1] != self._coords.shape[1]:
-            return rows[:0]
+            return _NO_ROWS
         where = self._table.find_many(theirs)
-        named = np.zeros(len(self._table), np.bool_)
-        named[where[where >= 0]] = True
-        return rows[named[rows]]
+        where = where[where >= 0]
+        return where[left[where]]
 
     def _equal_in(self, snapshot_id: ObjectId, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows whose reference is the same in another state."""
         state = state_of(self._ctx, snapshot_id)
         node = state.by_id(self._node_id)
         if node is None or node.array is None:
-            return rows[:0]
+            return _NO_ROWS
         other = state.table(node)
         found = other.find_many(self._coords[rows])
         held = np.flatnonzero(found >= 0)

@@ -52,6 +52,32 @@ def copy_spans(
             windows_out[start_out[part]] = windows_in[start_in[part]]
 
 
+def equal_spans(
+    one: NDArray[np.uint8],
+    one_start: NDArray[np.int64],
+    two: NDArray[np.uint8],
+    two_start: NDArray[np.int64],
+    length: NDArray[Any],
+) -> NDArray[np.bool_]:
+    """Compare many byte ranges of two arrays at once; bool of shape ``(n,)``.
+
+    Parameters are those of `copy_spans`.
+    """
+    equal = np.ones(len(length), np.bool_)
+    for size, rows in _by_length(length):
+        item = f"V{size}"
+        windows_one = np.ndarray((len(one) - size + 1,), item, one.data, 0, (1,))
+        windows_two = np.ndarray((len(two) - size + 1,), item, two.data, 0, (1,))
+        start_one, start_two = one_start[rows], two_start[rows]
+        found = np.empty(len(start_one), np.bool_)
+        step = max(_BLOCK_BYTES // size, 1)
+        for low in range(0, len(found), step):
+            part = slice(low, low + step)
+            found[part] = windows_one[start_one[part]] == windows_two[start_two[part]]
+        equal[rows] = found
+    return equal
+
+
 def _by_length(length: NDArray[Any]) -> Iterable[tuple[int, Any]]:
     """Yield (length, rows having it) for every non-zero length."""
     if not len(length):

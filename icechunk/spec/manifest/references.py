@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icechunk.spec.columns.text_column import TextColumn, equal_spans
 from icechunk.spec.manifest.chunk_table import INLINE, TOMBSTONE, VIRTUAL, ChunkTable
 from icechunk.spec.manifest.coordinates import Coords
 
@@ -25,10 +26,8 @@ def same(
     ids = (_ids(one, one_rows) == _ids(two, two_rows)).all(axis=1)
     inline, dead = kind == INLINE, kind == TOMBSTONE
     equal &= dead | (length & ids & (offset | inline))
-    told = equal & (inline | (kind == VIRTUAL))
-    told &= ~_same_spans(one, one_rows, two, two_rows)
-    for row in np.flatnonzero(told).tolist():
-        equal[row] = _text(one, int(one_rows[row])) == _text(two, int(two_rows[row]))
+    texts = np.flatnonzero(equal & (inline | (kind == VIRTUAL)))
+    equal[texts] = _same_texts(one, one_rows[texts], two, two_rows[texts])
     return equal
 
 
@@ -72,17 +71,20 @@ def _ids(table: ChunkTable, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     return np.zeros((len(rows), 12), np.uint8) if table.id is None else table.id[rows]
 
 
-def _same_spans(
+def _same_texts(
     one: ChunkTable, one_rows: NDArray[np.int64], two: ChunkTable, two_rows: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Rows whose text needs no comparison: the same span of equal pools."""
-    alike = np.zeros(len(one_rows), np.bool_)
-    mine, its = one.text, two.text
-    if mine is not None and its is not None and np.array_equal(mine.pool_array, its.pool_array):
-        alike |= mine.start[one_rows] == its.start[two_rows]
-        alike &= mine.length[one_rows] == its.length[two_rows]
-    return alike
-
-
-def _text(table: ChunkTable, row: int) -> bytes:
-    return b"" if table.text is None else table.text.bytes_at(row)
+    """Which pairs of rows have equal payloads or locations, bool of shape ``(n,)``."""
+    mine, its = (
+        (TextColumn.blank(len(table)) if table.text is None else table.text).take(rows)
+        for table, rows in ((one, one_rows), (two, two_rows))
+    )
+    equal: NDArray[np.bool_] = mine.length == its.length
+    rows = np.flatnonzero(equal)
+    pools = mine.pool_array, its.pool_array
+    if np.array_equal(*pools):
+        rows = rows[mine.start[rows] != its.start[rows]]
+    equal[rows] = equal_spans(
+        pools[0], mine.start[rows], pools[1], its.start[rows], mine.length[rows]
+    )
+    return equal

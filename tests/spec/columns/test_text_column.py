@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icechunk.spec.columns import text_column as columns
-from icechunk.spec.columns.text_column import TextColumn, copy_spans
+from icechunk.spec.columns.text_column import TextColumn, copy_spans, equal_spans
 
 texts = st.lists(st.one_of(st.none(), st.binary(max_size=20), st.sampled_from([b"ab", b"abc"])))
 
@@ -111,3 +111,17 @@ def test_texts_are_those_of_the_rows(values: list[bytes | None], shared: bool, s
     column = TextColumn.from_bytes(values) if shared else spread(present)
     for part in (column, column.take(some)):
         assert part.texts() == [part.text_at(row) for row in range(len(part))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_spans(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    # Few letters, the NUL among them: many spans are equal, and some differ in a NUL at their end.
+    one, two = (chance.integers(0, 2, 300).astype(np.uint8) for _ in range(2))
+    length = chance.integers(0, 6, 2000).astype(np.uint32)
+    starts = [chance.integers(0, 294, 2000) for _ in range(2)]
+    found = equal_spans(one, starts[0], two, starts[1], length)
+    rows = zip(starts[0].tolist(), starts[1].tolist(), length.tolist(), strict=True)
+    expected = [bytes(one[a : a + n]) == bytes(two[b : b + n]) for a, b, n in rows]
+    assert found.tolist() == expected
+    assert 0 < sum(expected) < 2000
