@@ -17,6 +17,7 @@ from icechunk.engine.context import RepoContext
 from icechunk.engine.lineage import Lineage, with_lineage
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.engine.unchanged import equal_bytes
+from icechunk.files.layout import snapshot_key
 from icechunk.merging.merged import Merged
 from icechunk.merging.state import State
 from icechunk.refs.capabilities import Capability
@@ -142,7 +143,15 @@ def registration(
     if Capability.REPO_OBJECT not in ref_store.capabilities:
         if moves:
             ref_store.require(Capability.REPO_OBJECT)
-        return ref_store.commit
+
+        def register_ref(branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
+            for source in sources:
+                # Asks the storage: the file may be in memory although it was collected.
+                if ctx.storage.head(snapshot_key(source)) is None:
+                    raise _expired(source)
+            ref_store.commit(branch, expected, record)
+
+        return register_ref
 
     def register(branch: str, expected: ObjectId, record: SnapshotRecord) -> None:
         def change(state: RepoState, stamp: Stamp) -> RepoState:
@@ -150,13 +159,17 @@ def registration(
                 state.require_flag("move_node", "merge branches of which one moved nodes")
             for source in sources:
                 if source not in state.snapshots:
-                    raise SnapshotNotFoundError(
-                        f"snapshot {id_text(source)} was expired while it was merged; nothing "
-                        "was committed",
-                        ErrorKind.SNAPSHOT_NOT_FOUND,
-                    )
+                    raise _expired(source)
             return state.with_commit(branch, expected, record, stamp)
 
         ref_store.update(change)
 
     return register
+
+
+def _expired(source: ObjectId) -> SnapshotNotFoundError:
+    return SnapshotNotFoundError(
+        f"snapshot {id_text(source)} expired, or was collected, while it was merged; nothing was "
+        "committed",
+        ErrorKind.SNAPSHOT_NOT_FOUND,
+    )

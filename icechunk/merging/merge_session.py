@@ -21,8 +21,9 @@ from icechunk.core.errors import (
     MergeConflictError,
     RefNotFoundError,
     SessionStateError,
+    SnapshotNotFoundError,
 )
-from icechunk.core.ids import ObjectId
+from icechunk.core.ids import ObjectId, id_text
 from icechunk.core.locks import held
 from icechunk.engine.commit import check_committable, publish, requested
 from icechunk.engine.context import RepoContext
@@ -104,6 +105,14 @@ def _lay(ctx: RepoContext, tip: ObjectId, merging: OpenMerge) -> OpenMerge | Non
     news = [Source(one, name) for one, name in pairs if one not in known]
     if not news:
         return None
+    for one in news:
+        if one.id not in graph:
+            raise SnapshotNotFoundError(
+                f"{one.name}, which is merged, is not in the repository any more: snapshot "
+                f"{id_text(one.id)} expired, or its branch was deleted and it was garbage "
+                "collected. Give the merge up with `discard_changes`",
+                ErrorKind.SNAPSHOT_NOT_FOUND,
+            )
     verdicts = Verdicts(merging.decisions, merging.prefer, merging.cells, merging.tolerance)
     snapshot = ctx.files.snapshot(tip)
     changes = ChangeSet()

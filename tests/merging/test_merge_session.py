@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import random
+import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,17 @@ import zarr
 import icechunk
 from icechunk import Conflict, ConflictDetector, ConflictType, DecisionSolver, Repository, Session
 from icechunk.core.errors import (
-    IcechunkError,
+    ConflictError,
     InvalidInputError,
     MergeConflictError,
     RefNotFoundError,
     SessionStateError,
+    SnapshotNotFoundError,
 )
 from icechunk.engine.lineage import LINEAGE_KEY
-from tests.merging.test_laws import History, check_log
+from tests.merging.test_laws import History, check_log, commits
 from tests.merging.worlds import array, branches, commit, new_repo, tree, values, write
+from tests.session.test_interrupted import Interrupting, then_stop
 
 BOTH = pytest.mark.parametrize("spec_version", [1, 2])
 CHUNKS = "ChunkDoubleUpdate"
@@ -368,25 +372,91 @@ class TestMovedBranch:
         session.commit("merge")
         assert values(repo, branch="other") == [5, 5, 5, 5, 1, 1, 1, 1]
 
-    def test_a_commit_that_loses_the_race(
-        self, repo: Repository, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @BOTH
+    def test_a_commit_that_loses_the_race(self, spec_version: int) -> None:
+        storage = Interrupting(icechunk.in_memory_storage())
+        repo = new_repo(spec_version, storage)
         branches(repo, write(0, 2, 5), write(4, 6, 7))
         session = repo.merge_session("f")
-        from icechunk.merging import merge_session
-
-        publish, rivals = merge_session.publish, [8, 9]
-
-        def late(*args: Any, **kwargs: Any) -> Any:
-            if rivals:
-                commit(repo, "main", write(6, 8, rivals.pop(0)))
-            return publish(*args, **kwargs)
-
-        monkeypatch.setattr(merge_session, "publish", late)
-        with pytest.raises(IcechunkError):
+        storage.before_snapshot = lambda: commit(repo, "main", write(6, 8, 8))
+        with pytest.raises(ConflictError):
             session.commit("merge", rebase_tries=0)
+        storage.before_snapshot = lambda: commit(repo, "main", write(6, 8, 9))
         session.commit("merge", rebase_tries=1)
         assert values(repo) == [5, 5, 1, 1, 7, 7, 9, 9]
+
+    @BOTH
+    def test_a_commit_that_is_interrupted_after_it_was_carried_out(self, spec_version: int) -> None:
+        storage = Interrupting(icechunk.in_memory_storage())
+        repo = new_repo(spec_version, storage)
+        branches(repo, write(0, 2, 5), write(4, 6, 7))
+        session = repo.merge_session("f")
+        storage.once = then_stop
+        with pytest.raises(KeyboardInterrupt):
+            session.commit("merge")
+        tip = repo.lookup_branch("main")
+        assert session.read_only
+        assert session.merging is None
+        assert session.commit("merge") == tip == repo.lookup_branch("main")
+
+    @BOTH
+    def test_a_source_that_was_collected(self, spec_version: int, tmp_path: Path) -> None:
+        repo = new_repo(spec_version, icechunk.local_filesystem_storage(str(tmp_path)))
+        branches(repo, write(0, 2, 5), write(4, 6, 7))
+        session = repo.merge_session("f")
+        repo.delete_branch("f")
+        repo.garbage_collect(datetime.now(UTC) + timedelta(days=1))
+        tip = repo.lookup_branch("main")
+        with pytest.raises(SnapshotNotFoundError):
+            session.commit("merge")
+        tip = commit(repo, "main", write(6, 8, 8))
+        session = pickle.loads(pickle.dumps(session))
+        with pytest.raises(SnapshotNotFoundError, match="f, which is merged, is not in the repo"):
+            session.commit("merge")
+        assert session.merging is not None
+        assert repo.lookup_branch("main") == tip
+
+    @pytest.mark.parametrize("seed", range(300, 330))
+    def test_kept_decisions_on_random_histories(self, seed: int) -> None:
+        history = History(seed, 2)
+        repo = history.repo
+        for branch in ("moved", "afresh"):
+            repo.create_branch(branch, history.main)
+        try:
+            session = repo.merge_session("f", "moved")
+        except SessionStateError:
+            pytest.skip("nothing to merge")
+        session.solve(by_its_name)
+        commits(repo, "moved", random.Random(seed), 2)
+        repo.reset_branch("afresh", repo.lookup_branch("moved"))
+        afresh = repo.merge_session("f", "afresh")
+        afresh.solve(by_its_name)
+        session.rebase(ConflictDetector())
+        kept = session.merging
+        session.solve(by_its_name)
+        assert kept is not None
+        assert session.conflicts().conflicts == afresh.conflicts().conflicts
+        if not session.conflicts().conflicts:
+            session.commit("merge")
+            afresh.commit("merge")
+            assert history.tree("moved") == history.tree("afresh")
+
+
+def by_its_name(conflict: Conflict) -> Any:
+    """A choice that depends on nothing but the kind, the path and the chunk."""
+
+    def side(*what: object) -> str:
+        return ("source", "target")[zlib.crc32(repr(what).encode()) % 2]
+
+    kind = conflict.conflict_type
+    if conflict.conflicted_chunks is not None:
+        return [
+            {"choice": side(conflict.path, chunk), "chunks": [chunk]}
+            for chunk in conflict.conflicted_chunks
+        ]
+    if kind is ConflictType.NewNodeInInvalidGroup:
+        return "target"
+    return side(kind.name, conflict.path)
 
 
 class TestTravel:

@@ -24,6 +24,7 @@ BOTH = pytest.mark.parametrize(
         pytest.param(1, LAST_V1, marks=pytest.mark.oracle_v1, id="1.1.21"),
     ],
 )
+WAYS = pytest.mark.parametrize("way", ["at once", "session"])
 LATER = "datetime.datetime(2900, 1, 1, tzinfo=datetime.timezone.utc)"
 
 TOOLS = """
@@ -83,10 +84,16 @@ class Shared:
             TOOLS + textwrap.dedent(code), self.folder, *args, library=self.library
         )
 
-    def merged(self) -> tuple[str, str, str]:
+    def merge(self, way: str = "at once") -> str:
+        """Merge branch f, at once or through a session; the merge."""
+        if way == "session":
+            return self.repo.merge_session("f").commit("merge")
+        return self.repo.merge("f").snapshot_id
+
+    def merged(self, way: str = "at once") -> tuple[str, str, str]:
         """Merge a branch; the tips of source and target before, and the merge."""
         source, target = branches(self.repo, _source, _target)
-        return source, target, self.repo.merge("f").snapshot_id
+        return source, target, self.merge(way)
 
 
 def _layout(root: zarr.Group) -> None:
@@ -149,9 +156,10 @@ def shared(tmp_path: Path, spec: int, library: str) -> Shared:
     return Shared(tmp_path / "repo", spec, library)
 
 
+@WAYS
 @BOTH
-def test_a_merge_is_read_equal(shared: Shared) -> None:
-    _, target, merge = shared.merged()
+def test_a_merge_is_read_equal(shared: Shared, way: str) -> None:
+    _, target, merge = shared.merged(way)
     found = shared.reference(
         "result = [tree(branch='main'), difference(args[1], args[2]),"
         " [[c.id, c.parent_id, c.metadata] for c in repo.ancestry(branch='main')][0]]",
@@ -169,7 +177,8 @@ def test_a_merge_is_read_equal(shared: Shared) -> None:
 @pytest.mark.parametrize("spec", [2])
 @pytest.mark.parametrize("library", [LATEST])
 @pytest.mark.oracle
-def test_moves_and_writes_in_one_snapshot(shared: Shared) -> None:
+@WAYS
+def test_moves_and_writes_in_one_snapshot(shared: Shared, way: str) -> None:
     repo = shared.repo
     repo.create_branch("f", repo.lookup_branch("main"))
     session = repo.rearrange_session("f")
@@ -178,7 +187,7 @@ def test_moves_and_writes_in_one_snapshot(shared: Shared) -> None:
     session.commit("moves")
     commit(repo, "f", write(0, 2, 5, "h/b"), "write after the move")
     target = commit(repo, "main", _target, "target")
-    merge = repo.merge("f").snapshot_id
+    merge = shared.merge(way)
     found = shared.reference(
         "result = [tree(branch='main'), difference(args[1], args[2])]", target, merge
     )
