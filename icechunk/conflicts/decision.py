@@ -23,7 +23,13 @@ CHOICES: Final[Mapping[ConflictType, tuple[str, ...]]] = {
     ConflictType.DeleteOfUpdatedArray: ("ours", "theirs"),
     ConflictType.DeleteOfUpdatedGroup: ("ours", "theirs"),
     ConflictType.MoveOperationCannotBeRebased: (),
-    ConflictType.AppendDoubleUpdate: ("ours", "theirs"),
+    ConflictType.AppendDoubleUpdate: (
+        "ours",
+        "theirs",
+        "ours then theirs",
+        "theirs then ours",
+        "by coordinate",
+    ),
     ConflictType.ChunksUpdatedBeyondResize: ("ours", "theirs"),
     ConflictType.NewNodeInDeletedGroup: ("ours", "theirs"),
     ConflictType.NodeMovedTwice: ("ours", "theirs"),
@@ -78,6 +84,9 @@ class Decision:
         started from, ``"merge"`` takes every key of the metadata from the side that changed it,
         ``"custom"`` takes `metadata`, ``"rename"`` moves our node to `new_path`, ``"cells"`` takes
         every cell of a chunk from the side that changed it; `CHOICES` lists which are possible.
+        ``"ours then theirs"`` and the reverse place the rows that one side appended after those of
+        the other, ``"by coordinate"`` in the order of a coordinate; about one array, they hold for
+        all arrays of its group with that dimension.
         ``"cells"`` is for merges; a rebase, which reads no values, leaves such conflicts open.
     selection : ChunkSelection, optional
         The chunks it is about, all by default; only for ``ChunkDoubleUpdate``.

@@ -10,12 +10,14 @@ import numpy as np
 from icechunk.changes.cut_chunks import cut_off, whole_chunks
 from icechunk.changes.merge import SameBytes
 from icechunk.conflicts.model import Conflict, ConflictType
+from icechunk.merging.append_chunks import joined
+from icechunk.merging.appends import Append, Appends
 from icechunk.merging.cell_merge import merge_cells
-from icechunk.merging.sides import Sides, array_of
+from icechunk.merging.sides import Sides, alike, array_of
 from icechunk.merging.verdicts import BASE, CELLS, SOURCE, TARGET, UNDECIDED, Verdicts
 from icechunk.spec.manifest.chunk_table import TOMBSTONE, ChunkTable
 from icechunk.spec.manifest.coordinates import common, inside, member, sorted_unique
-from icechunk.spec.manifest.references import changed, deletions, same
+from icechunk.spec.manifest.references import changed, deletions
 from icechunk.spec.snapshot.nodes import ArrayData, ManifestRef, NodeSnapshot
 from icechunk.spec.snapshot.zarr_metadata import parse_node
 
@@ -74,6 +76,10 @@ class MergedShape:
         Side that stands where both sides resized an axis, or one wrote what the other cut off.
     contested : dict of int to int
         Axes of which that is so, and the first chunk along them that it is about.
+    grown : dict of int to int
+        Axes along which both sides appended equally much, and the first chunk with new rows.
+    append : Append or None
+        The rows that both sides appended, where all of them are taken.
     conflicts : list of Conflict
         What is not decided; the target stands then.
     """
@@ -81,6 +87,8 @@ class MergedShape:
     shape: tuple[int, ...]
     side: int = TARGET
     contested: dict[int, int] = field(default_factory=dict)
+    grown: dict[int, int] = field(default_factory=dict)
+    append: Append | None = None
     conflicts: list[Conflict] = field(default_factory=list)
 
     def decide(self, kind: ConflictType, sides: Sides, verdicts: Verdicts) -> None:
@@ -98,19 +106,36 @@ class MergedShape:
 
     def within(self, coords: Coords) -> NDArray[np.bool_]:
         """Which chunks one side decides as a whole; shape ``(n,)``."""
-        found = np.zeros(len(coords), np.bool_)
-        for axis, first in self.contested.items():
-            found |= coords[:, axis] >= first
-        return found
+        return _from(coords, self.contested)
+
+    def appended(self, coords: Coords) -> NDArray[np.bool_]:
+        """Which chunks have rows that both sides appended; shape ``(n,)``."""
+        return _from(coords, self.grown)
 
 
-def merged_shape(sides: Sides, verdicts: Verdicts) -> MergedShape:
+def _from(coords: Coords, firsts: dict[int, int]) -> NDArray[np.bool_]:
+    """Which chunks are at or beyond the given places of some axes; shape ``(n,)``."""
+    found = np.zeros(len(coords), np.bool_)
+    for axis, first in firsts.items():
+        found |= coords[:, axis] >= first
+    return found
+
+
+def merged_shape(sides: Sides, verdicts: Verdicts, appends: Appends | None = None) -> MergedShape:
     """Merge the shapes of an array axis by axis."""
     source, target = array_of(sides.source).shape, array_of(sides.target).shape
     base = target if sides.base is None else array_of(sides.base).shape
     result = MergedShape(())
     for axis, (was, mine, its) in enumerate(zip(base, source, target, strict=True)):
         length = its if mine in (was, its) else mine
+        if appends is not None and was < min(mine, its) and result.append is None:
+            result.append = appends.along(sides, axis)
+            if result.append is not None:
+                result.shape += (result.append.total,)
+                result.contested[axis] = result.append.base // result.append.chunk
+                continue
+        if was < mine == its and sides.base is not None:
+            result.grown[axis] = whole_chunks(sides.base, axis)
         if was not in (mine, its) and mine != its:
             grew = mine > was and its > was
             kind = (
@@ -184,7 +209,7 @@ def merge_chunks(
     array = array_of(merged)
     shrinks = _shrinks(array, array_of(sides.target))
     source_written, target_written = sides.source_written(), sides.target_written()
-    if not source_written and not shrinks:
+    if not source_written and not shrinks and resized.append is None:
         return result
     # A manifest names references by the id of their array.
     same_id = sides.source.id == sides.target.id
@@ -197,30 +222,24 @@ def merge_chunks(
     source, target, former = sides.source_table(), sides.target_table(), sides.former()
     ours, theirs = changed(former, source), changed(former, target)
     both = common(ours, theirs)
-    contested = both[~_alike(source, target, both, same_bytes)]
+    contested = both[~alike(source, target, both, same_bytes)]
     laid = ours[~member(ours, both)]
     # Where one side stands as a whole, chunks are not decided one by one.
     whole = contested[resized.within(contested)]
     contested = contested[~resized.within(contested)]
-    if resized.contested and resized.side == SOURCE:
+    if resized.append is None and resized.contested and resized.side == SOURCE:
         its = theirs[~member(theirs, both)]
         laid = sorted_unique(np.concatenate((laid, whole, its[resized.within(its)])))
     else:
         laid = laid[~resized.within(laid)]
-    codes = verdicts.sides(sides.path, contested, array.num_chunks)
-    # What an expired base held is not known: its cells cannot be compared, nor itself be taken.
-    lost = unknown(former, contested)
-    codes[lost & (codes >= CELLS)] -= CELLS
-    codes[lost & (codes == BASE)] = UNDECIDED
-    celled = codes >= CELLS
-    pieces = []
-    if celled.any() and values is None:
-        codes[celled] -= CELLS
-    elif celled.any() and values is not None:
-        written = merge_cells(sides, merged, contested, codes, values, verdicts.tolerance)
-        result.objects |= written.objects
-        pieces.append(written.table(len(array.shape)))
+    codes, pieces = _decided(sides, merged, contested, resized, verdicts, values, result)
     open_ = contested[codes == UNDECIDED]
+    if resized.append is not None:
+        ends = joined(sides, merged, resized.append, verdicts, values)
+        result.objects |= ends.written.objects
+        open_ = sorted_unique(np.concatenate((open_, ends.conflicts)))
+        former_ends = target.select(resized.within(target.coords()))
+        pieces.append(taken(ends.table, changed(former_ends, ends.table)))
     if len(open_):
         result.conflicts.append(Conflict.of_chunks(sides.path, open_))
     laid = sorted_unique(np.concatenate((laid, contested[codes == SOURCE])))
@@ -237,6 +256,41 @@ def merge_chunks(
     if len(touched):
         result.touched = touched
     return result
+
+
+def _decided(
+    sides: Sides,
+    merged: NodeSnapshot,
+    contested: Coords,
+    resized: MergedShape,
+    verdicts: Verdicts,
+    values: ChunkValues | None,
+    result: ArrayResult,
+) -> tuple[NDArray[np.uint8], list[ChunkTable]]:
+    """Code of each chunk that both sides wrote, and references of those with merged cells."""
+    array = array_of(merged)
+    codes = verdicts.sides(sides.path, contested, array.num_chunks)
+    # What an expired base held is not known: its cells cannot be compared, nor itself be taken.
+    lost = unknown(sides.former(), contested)
+    codes[lost & (codes >= CELLS)] -= CELLS
+    codes[lost & (codes == BASE)] = UNDECIDED
+    celled = codes >= CELLS
+    written = []
+    if celled.any() and values is None:
+        codes[celled] -= CELLS
+    elif celled.any() and values is not None:
+        found = merge_cells(sides, merged, contested, codes, values, verdicts.tolerance)
+        result.objects |= found.objects
+        written.append(found.table(len(array.shape)))
+    appended = (codes == UNDECIDED) & resized.appended(contested)
+    if appended.any():
+        kind = ConflictType.AppendDoubleUpdate
+        side = verdicts.side(kind, sides.path)
+        if side not in (SOURCE, TARGET):
+            result.conflicts.append(Conflict(kind, sides.path))
+            side = TARGET
+        codes[appended] = side
+    return codes, written
 
 
 def _shrinks(array: ArrayData, target: ArrayData) -> bool:
@@ -256,20 +310,6 @@ def taken(table: ChunkTable, coords: Coords) -> ChunkTable:
     rows = table.find_many(coords)
     held = table.select(np.sort(rows[rows >= 0]))
     return ChunkTable.merge(deletions(coords[rows < 0]), held)
-
-
-def _alike(
-    source: ChunkTable, target: ChunkTable, coords: Coords, same_bytes: SameBytes
-) -> NDArray[np.bool_]:
-    """Which chunks are equal in both states, by reference or by content; shape ``(n,)``."""
-    mine, its = source.find_many(coords), target.find_many(coords)
-    equal: NDArray[np.bool_] = (mine < 0) & (its < 0)
-    both = np.flatnonzero((mine >= 0) & (its >= 0))
-    equal[both] = same(source, mine[both], target, its[both])
-    rest = both[~equal[both]]
-    if len(rest):
-        equal[rest] = same_bytes(source.select(mine[rest]), target.select(its[rest]))
-    return equal
 
 
 def with_document(node: NodeSnapshot, document: bytes) -> NodeSnapshot:

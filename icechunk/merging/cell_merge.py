@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from icechunk.spec.manifest.coordinates import ChunkIndex, Coords
     from icechunk.spec.snapshot.nodes import NodeSnapshot
 
-_BATCH = 64 * 1024 * 1024
+BATCH = 64 * 1024 * 1024
 """Decoded bytes of one state that are held at a time."""
 
-_SIDES = {UNDECIDED: "theirs", SOURCE: "ours", TARGET: "theirs", BASE: "base"}
+SIDES = {UNDECIDED: "theirs", SOURCE: "ours", TARGET: "theirs", BASE: "base"}
 _DELETED = Location(TOMBSTONE, None, 0, 0, None, None, None, 0)
 
 _log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class _Work:
 
     def batches(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
         size = prod(self._merged.chunk) * max(self._merged.empty.dtype.itemsize, 1)
-        step = max(_BATCH // max(size, 1), 1)
+        step = max(BATCH // max(size, 1), 1)
         for start in range(0, len(rows), step):
             yield rows[start : start + step]
 
@@ -171,7 +171,7 @@ class _Work:
         ours = self._ours.decode(mine, coords)[part]
         theirs = self._theirs.decode(its, coords)[part]
         base = None if self._base is None else self._base.decode(before, coords)[part]
-        block, count = cells.merge(base, ours, theirs, _SIDES[side], self._tolerance)
+        block, count = cells.merge(base, ours, theirs, SIDES[side], self._tolerance)
         if count.both and side == UNDECIDED:
             return UNDECIDED, None
         # A side's chunk stands as it is, unless the merged array shows more of it than that side.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from icechunk.core.ids import ObjectId
+    from icechunk.spec.manifest.chunk_table import ChunkTable
+    from icechunk.spec.manifest.coordinates import ChunkIndex
     from icechunk.spec.snapshot.nodes import NodeSnapshot
 
 Payload = bytes | memoryview | None
@@ -134,6 +136,25 @@ class ChunkValues:
                 return error
 
         return map_parallel(one, places)
+
+    def blocks(
+        self, form: ChunkFormat, table: ChunkTable, places: Sequence[ChunkIndex]
+    ) -> list[NDArray[Any]]:
+        """Values of chunks of one state.
+
+        Raises
+        ------
+        IcechunkError
+            When a chunk cannot be read.
+        """
+        rows = [table.find(one) for one in places]
+        data = self.fetch([None if row < 0 else table.location(row) for row in rows])
+        found = []
+        for one, payload in zip(places, data, strict=True):
+            if isinstance(payload, IcechunkError):
+                raise payload
+            found.append(form.decode(payload, one))
+        return found
 
     def store(self, payloads: Sequence[bytes | None]) -> list[Location | None]:
         """Store chunks: a small one inline, others as objects; None for a chunk that is empty."""

@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from icechunk.spec.manifest.chunk_table import ChunkTable
+from icechunk.spec.manifest.references import same
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from icechunk.changes.merge import SameBytes
     from icechunk.merging.state import State
+    from icechunk.spec.manifest.coordinates import Coords
     from icechunk.spec.snapshot.nodes import ArrayData, NodeSnapshot
 
 
@@ -67,3 +74,17 @@ class Sides:
         if self.base is None or self.base.array is None:
             return True
         return state.manifests(node) != self.base.array.manifests
+
+
+def alike(
+    source: ChunkTable, target: ChunkTable, coords: Coords, same_bytes: SameBytes
+) -> NDArray[np.bool_]:
+    """Which chunks are equal in both states, by reference or by content; shape ``(n,)``."""
+    mine, its = source.find_many(coords), target.find_many(coords)
+    equal: NDArray[np.bool_] = (mine < 0) & (its < 0)
+    both = np.flatnonzero((mine >= 0) & (its >= 0))
+    equal[both] = same(source, mine[both], target, its[both])
+    rest = both[~equal[both]]
+    if len(rest):
+        equal[rest] = same_bytes(source.select(mine[rest]), target.select(its[rest]))
+    return equal

@@ -11,6 +11,7 @@ from icechunk.changes.document_merge import merge as merge_documents
 from icechunk.changes.merge import SameBytes
 from icechunk.conflicts.model import Conflict, ConflictType
 from icechunk.core.ids import NodeId
+from icechunk.merging.appends import Appends
 from icechunk.merging.array_merge import (
     ArrayResult,
     encoding,
@@ -85,6 +86,7 @@ class _ThreeWay:
         self.verdicts = verdicts
         self.same_bytes = same_bytes
         self.values = values
+        self.appends = Appends(base, source, target, verdicts, values, same_bytes)
         self.conflicts: list[Conflict] = []
         self.hierarchy = Hierarchy(base, source, target, verdicts, self.conflicts)
         self.nodes: dict[NodeId, NodeSnapshot] = {}  # made, or different from the target's
@@ -173,9 +175,13 @@ class _ThreeWay:
 
     def _both(self, former: NodeSnapshot | None, mine: NodeSnapshot, its: NodeSnapshot) -> None:
         """A node that both sides have."""
-        if mine.user_data == its.user_data and (
-            mine.array is None
-            or (its.array is not None and mine.array.manifests == self.target.manifests(its))
+        if (
+            mine.user_data == its.user_data
+            and (
+                mine.array is None
+                or (its.array is not None and mine.array.manifests == self.target.manifests(its))
+            )
+            and not self._appended(former, mine, its)
         ):
             return
         if mine.array is None or its.array is None:
@@ -185,6 +191,18 @@ class _ThreeWay:
             merged = self._array(Sides(former, mine, its, (self.base, self.source, self.target)))
         if merged != its:
             self.nodes[its.id] = merged
+
+    def _appended(self, former: NodeSnapshot | None, mine: NodeSnapshot, its: NodeSnapshot) -> bool:
+        """Whether the rows that both sides appended to a dimension are all taken.
+
+        Also an array that only became longer has to follow then.
+        """
+        if former is None or former.array is None or mine.array is None:
+            return False
+        sides = Sides(former, mine, its, (self.base, self.source, self.target))
+        pairs = enumerate(zip(former.array.shape, mine.array.shape, strict=True))
+        grown = [axis for axis, (was, now) in pairs if now > was]
+        return any(self.appends.along(sides, axis) is not None for axis in grown)
 
     # -- metadata --------------------------------------------------------------------------------
 
@@ -234,7 +252,7 @@ class _ThreeWay:
             return its
         if whole == SOURCE:
             return self._source_whole(sides)
-        resized = merged_shape(sides, self.verdicts)
+        resized = merged_shape(sides, self.verdicts, self.appends)
         self.conflicts += resized.conflicts
         document = self._document(former, mine, its, {"shape": list(resized.shape)})
         merged = with_document(its, document)

@@ -27,7 +27,12 @@ CELLS = 4
 MERGED = 8
 """Code of a chunk with merged cells, which is neither side's."""
 _CODES: Final = {"ours": SOURCE, "theirs": TARGET, "base": BASE}
-_SIDES: Final = {"source": "ours", "target": "theirs"}
+_SIDES: Final = {
+    "source": "ours",
+    "target": "theirs",
+    "source then target": "ours then theirs",
+    "target then source": "theirs then ours",
+}
 _PREFERENCES: Final = {None: UNDECIDED, "source": SOURCE, "target": TARGET}
 
 
