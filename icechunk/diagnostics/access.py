@@ -12,33 +12,33 @@ from icechunk.refs.open import detect, ref_store_of
 from icechunk.storage.objects import ObjectStorage
 
 _GRANT = (
-    "check the credentials, and that they may list, get, put and delete here; for a public place "
-    "say anonymous"
+    "check the credentials, and that they may list, get, put and delete here; for public data "
+    "choose anonymous access"
 )
 
 
 def reached(area: ScratchArea) -> list[Check]:
-    """Read a missing object: the answer shows whether the place can be reached and read."""
+    """Read a missing object: the answer shows whether the storage can be reached and read."""
     _, failure = area.tried(lambda: area.storage.get(area.absent()))
     if failure is None or failure.cause is Cause.MISSING:
         return [
-            passed("connection", "it answers"),
+            passed("connection", "the storage answers"),
             passed("credentials", "accepted, or not needed"),
-            passed("place", "it is there, or is made with the first object"),
+            passed("place", "exists, or is created with the first object"),
         ]
     if failure.cause is Cause.DENIED and area.tried(lambda: area.storage.head(REPO)).value:
         # Stores that allow reading but not listing answer missing objects with "denied".
         return [
-            passed("connection", "it answers"),
-            passed("credentials", "may read; what is not there is answered as denied"),
-            passed("place", "it is there"),
+            passed("connection", "the storage answers"),
+            passed("credentials", "may read; missing objects are answered as denied"),
+            passed("place", "exists"),
         ]
     return _unreachable(area, failure)
 
 
 def _unreachable(area: ScratchArea, failure: Failure) -> list[Check]:
     """Report which of the first three checks failed, and skip all others."""
-    answers = passed("connection", "it answers")
+    answers = passed("connection", "the storage answers")
     if failure.text.startswith("no credentials"):
         answers = not_applicable("connection", "not known without credentials")
     later = not_applicable("place", "not known without access")
@@ -46,9 +46,9 @@ def _unreachable(area: ScratchArea, failure: Failure) -> list[Check]:
         area.bounds.stopped = WITHOUT_ACCESS
         return [answers, failed("credentials", failure.text, _GRANT), later]
     if failure.cause is Cause.NO_PLACE:
-        area.bounds.stopped = "there is no such place"
-        known = not_applicable("credentials", "not known without a place")
-        advice = "check the name, the region and the endpoint, or make the bucket"
+        area.bounds.stopped = "the bucket or folder does not exist"
+        known = not_applicable("credentials", "not known without a bucket or folder")
+        advice = "check the name, the region and the endpoint, or create the bucket"
         return [answers, known, failed("place", failure.text, advice)]
     area.bounds.stopped = "there is no connection"
     unknown = not_applicable("credentials", "not known without a connection")
@@ -61,7 +61,7 @@ def contents(area: ScratchArea) -> Check:
     name, storage = "repository", area.storage
     version, failure = area.tried(lambda: detect(storage))
     if failure is not None and failure.cause is not Cause.DENIED:
-        return judged(name, failure, "without a look at it nothing can be opened")
+        return judged(name, failure, "a repository cannot be opened without reading it")
     if version is None:
         return _no_repository(area)
 
@@ -89,23 +89,25 @@ def _tags(count: int) -> str:
 
 
 def _no_repository(area: ScratchArea) -> Check:
-    """Distinguish an empty place from one with other data."""
+    """Distinguish an empty prefix from one with other data."""
     name, storage = "repository", area.storage
     found, failure = area.bounds.tried(lambda: next(iter(storage.list("")), None), go_on=True)
     if storage.read_only:
         advice = "check the address: it is that of the folder that holds the file `repo`"
         return failed(name, "no repository can be read here", advice, needed=True)
     if failure is not None:
-        return judged(name, failure, "listing is how a repository is made only in an empty place")
+        return judged(
+            name, failure, "a repository is created only in an empty prefix, which listing shows"
+        )
     if found is None and _at_the_top(area):
-        advice = "add a prefix, so that the bucket can hold other things too"
-        return failed(name, "the top of a bucket, where no repository can be made", advice)
+        advice = "add a prefix, so that the bucket can hold other data too"
+        return failed(name, "the root of a bucket, where no repository can be created", advice)
     if found is None:
-        return passed(name, "nothing: a repository can be made here")
+        return passed(name, "nothing: a repository can be created here")
     return failed(
         name,
         f"no repository, but other data: `{found.key}`",
-        "make the repository below a prefix of its own",
+        "create the repository below a new prefix",
     )
 
 
@@ -125,7 +127,7 @@ def listing(area: ScratchArea) -> Check:
     listed, failure = area.tried(found)
     if failure is None and listed != expected:
         said = f"{len(listed or {})} objects were listed right after {len(expected)} were written"
-        return failed("list", said, "do not make repositories or collect garbage here")
+        return failed("list", said, "do not create repositories or collect garbage here")
     if failure is None:
         return passed("list", "a fresh object is listed" if expected else "works")
     if failure.cause is Cause.CANNOT_LIST:

@@ -21,7 +21,7 @@ def clock(area: ScratchArea) -> Check:
     """Compare with the time of a fresh object, else with the date of a web server's answer."""
     skew, resolution = _of_an_object(area) or _of_an_answer(area) or (None, 0.0)
     if skew is None:
-        return not_applicable("clock", area.bounds.why_not or "the storage tells no time")
+        return not_applicable("clock", area.bounds.why_not or "the storage reports no time")
     area.clock_skew_s = round(skew, 3)
     side = "ahead of" if skew > 0 else "behind"
     said = f"the storage's clock is {abs(skew):.1f} s {side} this machine's"

@@ -80,7 +80,7 @@ def _raising(call: Callable[[], T], what: str) -> Callable[[], T]:
 def _file_system(area: ScratchArea, root: str) -> Check:
     mount, _ = area.tried(lambda: mount_of(root))
     if mount is None:
-        return not_applicable("filesystem", area.bounds.why_not or "this system does not tell")
+        return not_applicable("filesystem", area.bounds.why_not or "this system does not report it")
     return judged_mount(mount)
 
 

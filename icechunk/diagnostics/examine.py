@@ -50,7 +50,7 @@ def doctor(
     Raises
     ------
     InvalidInputError
-        For an argument that is no storage, or a time that is not positive.
+        For an argument that is not a storage, or a time limit that is not positive.
     """
     if not isinstance(storage, Storage):
         raise InvalidInputError(

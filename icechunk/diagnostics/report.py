@@ -26,20 +26,22 @@ class _About(NamedTuple):
 
 
 _ABOUT = {
-    "connection": _About("connection", "Without an answer nothing works.", True),
-    "credentials": _About("credentials", "Reading and committing need the permission to.", True),
+    "connection": _About("connection", "Every check needs an answer from the storage.", True),
+    "credentials": _About("credentials", "Reads and commits need permissions.", True),
     "place": _About("bucket or folder", "Repositories live in a bucket or folder.", True),
-    "repository": _About("what is there", "A repository is made in an empty place.", False),
+    "repository": _About(
+        "existing content",
+        "A repository can be created only in an empty prefix.",
+        False,
+    ),
     "list": _About(
         "listing",
-        "Making a repository and collecting garbage list the place; commits do not.",
+        "Creating a repository and garbage collection list objects; commits do not.",
         False,
     ),
     "write": _About("writing", "Commits write chunks and metadata as new objects.", True),
-    "read": _About("reading back", "Data must come back as it was written, at once.", True),
-    "range": _About(
-        "byte ranges", "Chunks are parts of objects; a wrong range would be wrong data.", True
-    ),
+    "read": _About("reading back", "Written data must be readable unchanged, at once.", True),
+    "range": _About("byte ranges", "Chunks are read as byte ranges of objects.", True),
     "create": _About(
         "conditional create",
         "Two processes that create the same repository must not overwrite each other.",
@@ -54,15 +56,17 @@ _ABOUT = {
         True,
     ),
     "missing-update": _About(
-        "update of what is gone refused",
+        "update of a deleted object refused",
         "A commit must not bring back a repository that was deleted.",
         True,
     ),
     "delete": _About("deleting", "Garbage collection deletes objects; commits do not.", False),
     "filesystem": _About(
-        "file system", "Locks and flushes of network file systems are not always real.", False
+        "file system",
+        "Some network file systems acknowledge locks and flushes without doing them.",
+        False,
     ),
-    "rename": _About("atomic rename", "A new state appears whole or not at all.", True),
+    "rename": _About("atomic rename", "Readers see the old state or the new one.", True),
     "flush": _About("flushing", "A commit that was acknowledged survives a power cut.", True),
     "lock": _About("file locks", "Commits of several processes take turns.", True),
     "clock": _About(

@@ -172,7 +172,7 @@ def _missing(area: ScratchArea, key: str) -> Check:
     if failure is not None:
         return judged("missing-update", failure, _UNSAFE)
     if not refused:
-        return failed("missing-update", "an object that was not there was made", _UNSAFE)
+        return failed("missing-update", "an object that did not exist was created", _UNSAFE)
     return passed("missing-update", "refused")
 
 

@@ -109,7 +109,7 @@ class TestGoodStorages:
         assert report.can_commit is True
         assert "other data: `probes/of-others`" in report["repository"].found
         assert report["repository"].failed
-        assert report.verdict == "commits are safe here; look at: what is there"
+        assert report.verdict == "commits are safe here; look at: existing content"
         assert moto.storage(prefix).list_objects() == [("probes/of-others", 1)]
         assert all("/probes/" in path for path in written)
         assert len({path.split("/probes/")[1].split("/")[0] for path in written}) == 1
@@ -204,7 +204,7 @@ class TestIllStorages:
         report = icechunk.doctor(moto.storage(bucket="no-such-bucket"))
         assert states(report, "place") == {"failed"}
         assert states(report, "connection") == {"passed"}
-        assert "make the bucket" in report["place"].advice
+        assert "create the bucket" in report["place"].advice
 
     def test_nobody_listens(self, moto: S3Place) -> None:
         began = time.monotonic()
@@ -426,7 +426,7 @@ def test_the_top_of_a_bucket(moto: S3Place) -> None:
     request(f"{moto.url}/all-ours", "PUT")
     storage = moto.storage("", bucket="all-ours")
     report = icechunk.doctor(storage)
-    assert report["repository"].found.startswith("the top of a bucket")
+    assert report["repository"].found.startswith("the root of a bucket")
     assert report.can_commit is True
     assert storage.list_objects() == []
 
