@@ -18,11 +18,11 @@ def user_agent() -> str:
 
 def print_debug_info() -> None:
     """Print the platform and the versions that a bug report needs."""
-    facts = {"platform": platform.platform(), "python": platform.python_version()}
-    facts["icechunk"] = __version__
+    versions = {"platform": platform.platform(), "python": platform.python_version()}
+    versions["icechunk"] = __version__
     for package in _PACKAGES:
         try:
-            facts[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    sys.stdout.writelines(f"{name}:  {value}\n" for name, value in facts.items())
+    sys.stdout.writelines(f"{name}:  {value}\n" for name, value in versions.items())

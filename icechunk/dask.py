@@ -89,7 +89,7 @@ def session_merge_reduction(
     Raises
     ------
     TypeError
-        When one is no dask array, or its blocks are not Zarr arrays of Icechunk sessions.
+        When one is not a dask array, or its blocks are not Zarr arrays of Icechunk sessions.
     """
     stored = list(arrays) if isinstance(arrays, (list, tuple)) else [arrays]
     for array in stored:

@@ -352,7 +352,7 @@ def to_icechunk(
         A ``ValueError``, of kind ``shared-chunk`` for dask chunks as above; ``encoding-mismatch``
         when the values would be read back as others, because the encoding of the existing arrays
         cannot hold them (hourly times where days are stored as integers), or when the arrays that
-        are appended to differ in length.  Dask arrays are judged by their type alone.
+        are appended to differ in length.  Of dask arrays only the data type is checked.
     TypeError
         When `obj` is neither a Dataset nor a DataArray.
 
@@ -373,7 +373,7 @@ def to_icechunk(
         writer._check_blocks(options)
         return writer
 
-    # What is refused half way must not leave arrays resized or a group emptied: the hierarchy is
+    # A refused call must not leave arrays resized or a group emptied: the hierarchy is
     # changed in a draft, which the session takes over when all checks have passed.
     transaction = store.session._transaction
     drafted, revision = draft(transaction)

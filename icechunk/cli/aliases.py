@@ -130,7 +130,7 @@ class Aliases:
         try:
             known = [LOCAL, *bucket_kinds()]
             if kind not in known:
-                raise ValueError(f"`{kind}` is none of {', '.join(known)}")
+                raise ValueError(f"`{kind}` is not one of {', '.join(known)}")
             parts = _children(node)
             config = from_yaml(yaml.serialize(parts.pop("config", _NULL)))
             fields = {name: yaml.safe_load(yaml.serialize(part)) for name, part in parts.items()}

@@ -171,7 +171,7 @@ class Variant(Shown):
     They have the interface of the enumerations with data of the Rust library. A family is a direct
     subclass with a `path`; it cannot be instantiated. Its variants subclass the family under a
     `variant` name and become its attributes; `call` is the name of the function that displays
-    show, `by_name` lets `match` patterns use the field names. Variants are no dataclasses: there
+    show, `by_name` lets `match` patterns use the field names. Variants are not dataclasses: there
     are fifty of them, and creating a dataclass takes ten times as long.
     """
 

@@ -131,7 +131,7 @@ class Decision:
                 raise _bad(f"a key is taken from one of {', '.join(_SIDES)}, not {side!r}")
         for pointer in self.keys or {}:
             if not isinstance(pointer, str) or not pointer.startswith("/"):
-                raise _bad(f"{pointer!r} is no JSON Pointer; write keys as '/attributes/units'")
+                raise _bad(f"{pointer!r} is not a JSON Pointer; write keys as '/attributes/units'")
         if (self.metadata is not None) != (self.choice == "custom"):
             raise _bad("`metadata`, an object, goes with the choice 'custom' and only with it")
         if (self.new_path is not None) != (self.choice == "rename"):

@@ -229,7 +229,7 @@ class Conflict(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Patched:
-    """A solver's answer: the changes to go on with after the commit."""
+    """A solver's answer: the changes to continue with after the commit."""
 
     changes: ChangeSet
 
@@ -279,7 +279,7 @@ class ConflictSolver(ABC):
         Returns
         -------
         Patched or Unsolvable
-            The changes to go on with, or the conflicts that stop the rebase.
+            The changes to continue with, or the conflicts that stop the rebase.
         """
 
 

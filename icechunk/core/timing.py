@@ -17,9 +17,9 @@ def outcome_of(error: BaseException) -> str:
     return str(getattr(error, "kind", None) or type(error).__name__)
 
 
-def pairs(facts: dict[str, Any]) -> str:
-    """Format facts as ``name=value``; values with spaces or control characters are quoted."""
-    return " ".join(f"{name}={_plain(value)}" for name, value in facts.items())
+def pairs(fields: dict[str, Any]) -> str:
+    """Format fields as ``name=value``; values with spaces or control characters are quoted."""
+    return " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
 
 
 def _plain(value: Any) -> str:
@@ -28,7 +28,7 @@ def _plain(value: Any) -> str:
 
 
 @contextmanager
-def timed(log: logging.Logger, operation: str, **facts: Any) -> Iterator[dict[str, Any]]:
+def timed(log: logging.Logger, operation: str, **fields: Any) -> Iterator[dict[str, Any]]:
     """Log an operation when it ends, with milliseconds and outcome, at level INFO.
 
     Parameters
@@ -37,24 +37,24 @@ def timed(log: logging.Logger, operation: str, **facts: Any) -> Iterator[dict[st
         The logger.
     operation : str
         First word of the line.
-    **facts
+    **fields
         Further content of the line, as ``name=value``.
 
     Yields
     ------
     dict
-        The facts; more can be added while the operation runs.
+        The fields; more can be added while the operation runs.
     """
     if not log.isEnabledFor(logging.INFO):
-        yield facts
+        yield fields
         return
     began = perf_counter()
     outcome = "ok"
     try:
-        yield facts
+        yield fields
     except BaseException as error:
         outcome = outcome_of(error)
         raise
     finally:
-        facts |= {"ms": f"{(perf_counter() - began) * 1000:.3f}", "outcome": outcome}
-        log.info("%s %s", operation, pairs(facts))
+        fields |= {"ms": f"{(perf_counter() - began) * 1000:.3f}", "outcome": outcome}
+        log.info("%s %s", operation, pairs(fields))

@@ -1,4 +1,4 @@
-"""Find what a rebase of a branch onto another would conflict with; nothing is written."""
+"""Find the conflicts of a rebase of one branch onto another; nothing is written."""
 
 from __future__ import annotations
 

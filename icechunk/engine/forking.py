@@ -52,7 +52,7 @@ def fork(transaction: Transaction) -> Transaction:
 def draft(transaction: Transaction) -> tuple[Transaction, int]:
     """Copy a transaction to change the hierarchy in; also return the revision of the copy.
 
-    A failure half way leaves the transaction as it was; `adopt` takes over a success.
+    A failure leaves the transaction unchanged; after success, `adopt` installs the draft.
     """
     revision, changes = transaction.copied()
     copy = Transaction(

@@ -175,7 +175,7 @@ class ChunkWriter:
             self._pack_size = 0
         self._pack_size += length
         if self._pack_id is None:
-            raise InternalError("a pack without an id", ErrorKind.CONCURRENCY)
+            raise InternalError("the storage opened a pack without an id", ErrorKind.CONCURRENCY)
         return self._pack, self._pack_id
 
     def close(self) -> None:

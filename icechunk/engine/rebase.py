@@ -1,7 +1,7 @@
 """Rebase: bring a session's changes past the commits that other writers made, oldest first.
 
 For every commit the solver gets its transaction log, its hierarchy, and our changes.  It returns
-the changes to go on with, or the conflicts that stop the rebase.
+the changes to continue with, or the conflicts that stop the rebase.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def rebase(transaction: Transaction, solver: ConflictSolver) -> None:
             if not isinstance(outcome, Patched):
                 raise TypeError(
                     f"{type(solver).__qualname__}.solve returned {outcome!r}; it must return "
-                    "`icechunk.conflicts.Patched(changes)` to go on with these changes, or "
+                    "`icechunk.conflicts.Patched(changes)` to continue with these changes, or "
                     "`icechunk.conflicts.Unsolvable(conflicts)` to stop. The session is unchanged"
                 )
             changes = outcome.changes

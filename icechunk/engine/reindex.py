@@ -145,7 +145,7 @@ def _offsets(offset: Iterable[int]) -> list[int]:
     for step in steps:
         if not -(2**63) <= step < 2**63:
             raise OverflowError(
-                f"Python int too large to convert to C long: {step} is no chunk offset"
+                f"Python int too large to convert to C long: {step} is not a chunk offset"
             )
     return steps
 

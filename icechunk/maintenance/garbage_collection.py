@@ -13,7 +13,7 @@ Writers may commit at the same time, so the order of the steps matters:
 4. Files are deleted in batches, first those that refer to others: a crash in between leaves files
    without references to them, which the next collection deletes, and never references to missing
    files.  Before every batch the repository is read again under the lock that commits take, and
-   what was committed meanwhile is spared.
+   what was committed meanwhile is kept.
 
 The cut-off must be older than the start of every session that is being written.  A commit whose
 objects were deleted fails; see `icechunk.engine.durability`.

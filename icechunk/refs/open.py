@@ -147,9 +147,9 @@ def _nothing(storage: Storage) -> RepositoryNotFoundError:
     if found is not None:
         return RepositoryNotFoundError(
             f"the repository doesn't exist: {storage.identity} has refs (`{found.key}`), but "
-            f"neither `{V1_MARK}` nor `{REPO}`, without which it is no repository. Restore one of "
-            "them from a backup: an upgrade to format version 2 removes the former only once the "
-            "latter is in place",
+            f"neither `{V1_MARK}` nor `{REPO}`, without which it is not a repository. Restore one "
+            "of them from a backup: an upgrade to format version 2 writes the latter before it "
+            "removes the former",
             ErrorKind.REPOSITORY_NOT_FOUND,
         )
     return RepositoryNotFoundError(

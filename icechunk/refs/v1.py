@@ -96,7 +96,7 @@ class FileRefStore(RefStore):
         return {name: target for name, target in named if target is not None}
 
     def _check_not_upgraded(self) -> None:
-        """Refuse to go on in a repository whose truth is in a repo object by now.
+        """Refuse to continue in a repository that was upgraded: its state is in a `repo` object.
 
         Raises
         ------
@@ -381,7 +381,7 @@ class FileRefStore(RefStore):
         self._check_not_upgraded()
         former = self._get(CONFIG)
         expected = None if former is None else former.version
-        # The same text is no conflict: an interrupted call of this handle may have written it.
+        # The same text is not a conflict: an interrupted call of this handle may have written it.
         is_ours = former is not None and former.data == data
         if self._config_version not in (_UNREAD, expected) and not is_ours:
             raise _config_updated()

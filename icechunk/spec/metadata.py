@@ -1,4 +1,4 @@
-"""Metadata that users attach to snapshots and repositories, made JSON-able before it is stored.
+"""Convert metadata of snapshots and repositories to the JSON values that are stored.
 
 Accepted values and their stored form follow the reference library 2.3.0: JSON types as they are;
 tuples, ranges and arrays as lists; numpy scalars as numbers; bytes as lists of integers; integers

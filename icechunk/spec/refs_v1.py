@@ -110,17 +110,17 @@ def tombstone_key(name: str) -> str:
 
 
 def branch_of(key: str) -> str | None:
-    """Name of the branch that an object name stands for, None when it is no branch."""
+    """Name of the branch that an object name stands for, None for other objects."""
     return _middle(key, _BRANCH, _REF)
 
 
 def tag_of(key: str) -> str | None:
-    """Name of the tag that an object name stands for, None when it is no tag."""
+    """Name of the tag that an object name stands for, None for other objects."""
     return _middle(key, _TAG, _REF)
 
 
 def deleted_tag_of(key: str) -> str | None:
-    """Name of the tag whose tombstone an object name stands for, None when it is none."""
+    """Name of the tag whose tombstone an object name stands for, None for other objects."""
     return _middle(key, _TAG, _TOMBSTONE)
 
 

@@ -358,7 +358,7 @@ class Storage(Shown, ABC):
         Returns
         -------
         int
-            How many were there, as far as the storage can tell.
+            How many existed, as far as the storage reports it.
         """
 
     def sync(self, keys: Iterable[str]) -> None:

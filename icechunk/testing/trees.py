@@ -75,7 +75,7 @@ def _usable(name: str) -> bool:
 
 
 def fresh_name(pool: set[str], exclude: set[str]) -> st.SearchStrategy[str]:
-    """A name that resembles those of a pool and is none of those excluded."""
+    """A name that resembles those of a pool, and is not excluded."""
     if not pool and not exclude:
         return node_names.filter(_usable)
     return similar_name(pool - exclude, pool & exclude or exclude).filter(

@@ -272,7 +272,7 @@ class WebObject(VirtualObject):
             if got < size:
                 raise too_short(self.url, offset, size, got)
         except ProtocolError:
-            raise _Again("the answer broke off") from None
+            raise _Again("the response ended early") from None
         finally:
             _release(answer)
 

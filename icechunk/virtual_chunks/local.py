@@ -176,7 +176,7 @@ class LocalFile(VirtualObject):
                 self._real = real
                 return file, found
             self._files.forget(real)
-        raise fetch_failed(self.url, "it is being replaced all the time", "Try again")
+        raise fetch_failed(self.url, "it keeps being replaced", "Try again")
 
     def _failed(self, error: OSError) -> StorageError:
         return fetch_failed(

@@ -90,7 +90,7 @@ def test_entries_of_others_survive_and_secrets_do_not_show(
     assert "hush" in path.read_text()
     listed = icechunk_command("config", "list")
     assert listed.status == 1
-    assert "`Carrier` is none of" in listed.err
+    assert "`Carrier` is not one of" in listed.err
     assert "hush" not in listed.err
 
 

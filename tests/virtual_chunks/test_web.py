@@ -148,7 +148,7 @@ def test_failures_that_pass_are_tried_again(place: Place, web: WebServer, fault:
     [
         (500, "500"),
         ("reset", "connection failed"),
-        ("half", "broke off"),
+        ("half", "ended early"),
         (403, "refuses access"),
         (401, "http_credentials(headers=...)"),
         (410, "not found"),

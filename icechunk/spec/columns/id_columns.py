@@ -1,4 +1,4 @@
-"""Many object ids as one sorted column, and the texts of ids turned into such columns."""
+"""Many object ids as one sorted column, and conversion of their texts to such columns."""
 
 from __future__ import annotations
 

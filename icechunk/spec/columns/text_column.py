@@ -1,6 +1,6 @@
-"""Row storage of chunk references: plain numpy columns and text spans.
+"""Columns of chunk references without their coordinates, and texts as spans of bytes.
 
-Nothing here knows coordinates; `ChunkTable` pairs these columns with keys.
+`icechunk.spec.manifest.chunk_table.ChunkTable` adds the coordinates.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A history of 100,000 snapshots has as many messages: as Python strings they woul
 than everything else in the file.  Here they stay bytes until one is read.
 
 Every text that this module adds to a pool is *framed*: its length as u32 in front, a NUL behind,
-the length aligned to 4 bytes.  A pool that holds little but framed texts is *dense*, and a writer
+the length aligned to 4 bytes.  A pool that consists mostly of framed texts is *dense*, and a writer
 may copy it in one piece.
 """
 

@@ -2,12 +2,12 @@
 
 Every `BLOCK` tables of equal shape (a `Records` group) lie one after the other behind a copy of
 their vtable, followed by the texts they refer to. Offsets inside a block are then the same in every
-block, so that zstd finds little else than what the caller gave: files are a third smaller than with
+block, so that zstd compresses only what the caller gave: files are a third smaller than with
 one vtable and one pool of texts for all tables, and compress in half the time. Each field is still
 one strided numpy assignment.
 
 A vector may mix groups; its distances put the tables in order. The result is a self-contained
-`Block` for `flat_write.Builder.block`.
+`Block` for `icechunk.spec.flatbuffers.write.Builder.block`.
 
 Example
 -------

@@ -8,7 +8,7 @@ Example
 -------
 ::
 
-    refs = TableColumn.of_vector(table, slot=1)        # of a flat_read.Table
+    refs = TableColumn.of_vector(table, slot=1)        # of a read.Table
     lengths = refs.u64(3)                              # uint64, shape (n,)
     ids = refs.structs(4, 12)                          # uint8, shape (n, 12)
     native = refs.has(4)                               # bool, shape (n,)

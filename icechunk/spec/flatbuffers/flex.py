@@ -171,7 +171,7 @@ def _damaged(what: str) -> NoReturn:
 
 
 class _Reader:
-    """Bounds-checked view of one buffer; `budget` stops values that share parts to explode."""
+    """Bounds-checked view of one buffer; `budget` limits the expansion of shared values."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data

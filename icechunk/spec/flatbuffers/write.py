@@ -236,7 +236,7 @@ class Builder:
         return raw
 
     def block(self, raw: Raw, entry: int, align: int = 8) -> int:
-        """Add a self-contained block made elsewhere (`flat_bulk`).
+        """Add a self-contained block made by `bulk.table_vector`.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Chunk manifests: files whose references are decoded as far as they are asked for.
+"""Decode chunk manifests; the references of an array are decoded when first used.
 
 Icechunk spec, "Manifests". `encode_manifest` writes them.
 """
@@ -81,7 +81,7 @@ class Manifest:
         return table.location(row) if row >= 0 else None
 
     def peek(self, node: NodeId, coords: Sequence[int]) -> Location | None:
-        """Where one chunk is, if a look into the file itself tells; None asks for the table.
+        """Where one chunk is, found in the encoded file; None when the decoded table is needed.
 
         Only the first few looks into a large array that was not decoded yet may succeed.
         """
@@ -134,7 +134,7 @@ class Manifest:
 
 
 class _LazyArrays(Mapping[NodeId, ChunkTable]):
-    """Tables decoded on first access; the payload is let go when all of them are."""
+    """Tables decoded on first access; the payload is released when all of them are."""
 
     def __init__(self, root: Table) -> None:
         self._body: Body | None = root.body

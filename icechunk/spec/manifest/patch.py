@@ -1,4 +1,4 @@
-"""A few references of a large manifest replaced in the bytes of its file.
+"""Replace a few references of a large manifest in the bytes of its file.
 
 Decoding a million references to change one costs many times more than the change. In a flatbuffer
 the new references can go behind everything else: only the distances that pointed to the old ones,
@@ -31,7 +31,7 @@ SMALLEST = 20_000
 """Manifests with fewer references are written in full: that costs little."""
 
 _MOST_EDITS = 1000
-_WASTE = 8  # the payload may hold one part in so many that is no longer in use
+_WASTE = 8  # at most 1/8 of the payload may be unused
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 A location is a URL.  Its scheme is stored in lower case; ``file:`` URLs are stored as the WHATWG
 URL standard serialises them (dot segments resolved, spaces and the like percent-encoded), all
 others verbatim.  ``vcc://name/rest`` is relative to a named container.  A million locations are
-judged by their prefixes in a few numpy operations; only those that need a closer look become
+checked by their prefixes in a few numpy operations; only those that prefixes do not decide become
 Python strings.
 """
 
@@ -149,7 +149,7 @@ def canonical(prefix: str) -> str:
 
 
 def fits(container: VirtualChunkContainer) -> bool:
-    """Whether a container can be used: stored ones that no store can serve are passed over."""
+    """Whether a container can be used: stored ones that no store can serve are ignored."""
     return container.store._serves(container.url_prefix.partition(":")[0].lower())
 
 
@@ -229,7 +229,7 @@ _PLAIN[np.frombuffer(b"/" + b"".join(_NO_CHANGE.findall(bytes(range(256)))), np.
 
 
 def _plain_paths(texts: TextColumn) -> NDArray[np.bool_]:
-    """Which ``file:`` URLs serialise as themselves, as far as a look at their bytes can tell."""
+    """Which ``file:`` URLs serialise as themselves, as far as their bytes show."""
     pool = texts.pool_array
     odd = ~_PLAIN[pool]
     odd[1:] |= (pool[1:] == ord(".")) & (pool[:-1] == ord("/"))

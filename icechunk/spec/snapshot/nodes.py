@@ -91,7 +91,7 @@ class NodeSnapshot:
         except (ValueError, RecursionError) as error:
             raise self._damaged(str(error)) from None
         if not isinstance(found, dict):
-            raise self._damaged("it is no JSON object")
+            raise self._damaged("it is not a JSON object")
         if found.get("zarr_format") != 3 or found.get("node_type") != wanted:
             raise self._damaged(
                 f"it does not describe {'a' if wanted == 'group' else 'an'} {wanted}"
@@ -122,7 +122,7 @@ class NodeSnapshot:
 def add_to_parents(children: dict[str, dict[str, None]], path: str) -> None:
     """Enter a path into the names below its parent, and the parent below its own, up to the root.
 
-    Nodes do not need a parent: a path that is none itself may lead to one.
+    A node need not have a parent node: `/a/b` may exist without `/a`.
     """
     while path != "/":
         parent, name = parent_and_name(path)

@@ -168,6 +168,6 @@ def _dimension_names(names: object, rank: int) -> tuple[str | None, ...] | None:
     if len(names) > rank:
         raise _bad_array(f"{len(names)} dimension names for an array of {rank} dimensions")
     if not all(name is None or is_unicode(name) for name in names):
-        raise _bad_array("`dimension_names` holds half of a surrogate pair, which is no text")
+        raise _bad_array("`dimension_names` contain half of a surrogate pair, which is not text")
     # The format has no empty name (format: "null and the empty string give a table without name").
     return tuple(name or None for name in names)

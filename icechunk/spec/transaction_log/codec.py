@@ -32,7 +32,8 @@ _UPDATED_ARRAYS, _UPDATED_GROUPS, _UPDATED_CHUNKS, _MOVED = range(5, 9)
 # distinct indices cannot share their distance, table and count: a bound on what gets allocated
 _SMALLEST_INDEX = 16
 
-# How lists of indices are written here: blocks of tables behind their vtable, see `flat_bulk`.
+# Lists of indices are written as blocks of tables behind their vtable, see
+# `icechunk.spec.flatbuffers.bulk`.
 _VTABLE = (6, 8, 4)
 _HEAD = 8
 _RANKS = "the chunks of an array have indices of different ranks"

@@ -63,7 +63,7 @@ def kind_of(store: ObjectStoreConfig) -> StoreKind:
         if isinstance(store, kind.configs):
             return kind
     raise StorageError(
-        f"storage configuration error: {type(store).__qualname__} is no known kind of store; "
+        f"storage configuration error: {type(store).__qualname__} is not a known kind of store; "
         "register it with icechunk.storage.kinds.register",
         ErrorKind.STORAGE_CONFIG,
     )

@@ -225,7 +225,7 @@ class BucketKind(StoreKind):
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in self.options:
                 raise unreadable(
-                    f"`{name}` is no option of {self.name} URLs",
+                    f"`{name}` is not an option of {self.name} URLs",
                     f"one of {', '.join(self.options)}; credentials belong into the environment "
                     "or an alias (icechunk config add)",
                 )

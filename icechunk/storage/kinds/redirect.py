@@ -145,8 +145,8 @@ def redirect_of(url: str) -> str:
     Raises
     ------
     StorageError
-        Kind ``bad-redirect`` when it is no redirect, ``cannot-parse-url``, or ``object-store`` when
-        there is no answer.
+        Kind ``bad-redirect`` when the answer is not a redirect, ``cannot-parse-url``, or
+        ``object-store`` when there is no answer.
     """
     parts = urlsplit(url)
     shown = url.partition("?")[0]
@@ -164,7 +164,7 @@ def redirect_of(url: str) -> str:
             ErrorKind.OBJECT_STORE,
         ) from None
     if status not in (301, 302, 303, 307, 308) or not location:
-        raise _bad(f"{shown} answered {status}, which is no redirect")
+        raise _bad(f"{shown} answered {status}, which is not a redirect")
     return location
 
 
