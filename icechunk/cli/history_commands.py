@@ -15,8 +15,10 @@ from icechunk.cli.grammar import VERBS, Verb, option, word
 from icechunk.cli.output import Answer, first_line, joined, moment, plain, plural, styled, visible
 from icechunk.cli.shell import offer
 from icechunk.core.errors import ErrorKind, InvalidInputError
+from icechunk.core.ids import id_text
 from icechunk.repository import Repository
 from icechunk.snapshots import Diff, SnapshotInfo
+from icechunk.spec.repo.lineage import further_parents
 
 _CHUNKS_SHOWN = 20
 
@@ -38,10 +40,23 @@ def _plain(info: SnapshotInfo) -> dict[str, Any]:
     return {
         "id": info.id,
         "parent_id": info.parent_id,
+        "parents": _parents(info),
         "written_at": info.written_at,
         "message": info.message,
         "metadata": info.metadata,
     }
+
+
+def _parents(info: SnapshotInfo) -> list[str]:
+    """All parents of a commit, the first one first; expired ones too."""
+    first = [] if info.parent_id is None else [info.parent_id]
+    return [*first, *map(id_text, further_parents(info.metadata))]
+
+
+def _merge_line(info: SnapshotInfo) -> list[str | Text]:
+    """The parents of a merge, as git shows them; nothing for other commits."""
+    parents = _parents(info)
+    return [f"Merge: {' '.join(parents)}"] if len(parents) > 1 else []
 
 
 def ancestry(at: At, reference: str, count: int) -> Answer:
@@ -56,6 +71,7 @@ def ancestry(at: At, reference: str, count: int) -> Answer:
 def _head(info: SnapshotInfo) -> list[str | Text]:
     return [
         joined("Snapshot: ", styled(info.id, "yellow")),
+        *_merge_line(info),
         f"Date: {moment(info.written_at)}",
         "",
         *(f"  {text}" for text in info.message.splitlines() or [""]),
@@ -74,7 +90,11 @@ def log(at: At, ref: str | None, graph: bool, count: int | None) -> Answer:
     ]
     if graph:
         return Answer(data, _drawn(at.repo, start))
-    return Answer(data, [_commit_line(info, *named[info.id]) for info in infos])
+    lines: list[str | Text] = []
+    for info in infos:
+        lines.append(_commit_line(info, *named[info.id]))
+        lines += [f"  {line}" for line in _merge_line(info)]
+    return Answer(data, lines)
 
 
 def show(at: At, ref: str | None) -> Answer:

@@ -100,6 +100,16 @@ class Blame:
         """One row per chunk as a `pandas.DataFrame`, for which pandas must be installed."""
         import pandas as pd  # an optional dependency
 
+        return pd.DataFrame(self._columns())
+
+    def to_arrow(self) -> Any:
+        """One row per chunk as a `pyarrow.Table`, for which pyarrow must be installed."""
+        import pyarrow as pa  # an optional dependency
+
+        return pa.table(self._columns())
+
+    def _columns(self) -> dict[str, Any]:
+        """Columns of a table with one row per chunk."""
         rank = self.chunks.shape[1]
         columns: dict[str, Any] = {f"chunk_{axis}": self.chunks[:, axis] for axis in range(rank)}
         for name, values in (
@@ -110,7 +120,7 @@ class Blame:
         ):
             table = np.array([*values, None], object)
             columns[name] = table[self.commit]
-        return pd.DataFrame(columns)
+        return columns
 
     def __str__(self) -> str:
         lines = [f"{self.path}: {len(self)} chunks"]

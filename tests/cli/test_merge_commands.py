@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from icechunk import Repository
@@ -39,6 +40,23 @@ def test_merge(icechunk_command: Commands, place: str, repo: Repository) -> None
     assert run(icechunk_command, "merge-base", place, "main", "dev").strip() == repo.lookup_branch(
         "dev"
     )
+
+
+def test_history_shows_the_parents_of_merges(
+    icechunk_command: Commands, place: str, repo: Repository
+) -> None:
+    parents = [repo.lookup_branch("main"), repo.lookup_branch("dev")]
+    assert "Merge: " not in run(icechunk_command, "log", place)
+    run(icechunk_command, "merge", place, "dev")
+    line = f"Merge: {' '.join(parents)}\n"
+    for words in (("log", place), ("show", place), ("ancestry", place)):
+        assert run(icechunk_command, *words).count(line) == 1
+    assert json.loads(run(icechunk_command, "show", place, "--json"))["parents"] == parents
+    # The second parent can be collected; the merge is still one.
+    repo.delete_branch("dev")
+    repo.garbage_collect(datetime(2900, 1, 1, tzinfo=UTC))
+    assert run(icechunk_command, "log", place).count(line) == 1
+    assert "error" not in run(icechunk_command, "doctor", place).lower()
 
 
 def test_conflicts_are_listed_and_change_nothing(

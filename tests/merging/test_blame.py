@@ -80,6 +80,21 @@ def test_forms(repo: Repository) -> None:
     assert "base" in str(found)
 
 
+def test_tables(repo: Repository) -> None:
+    commit(repo, "main", write(0, 2, 5), "first")
+    found = repo.blame("/a")
+    expected = ["first", "base", "base", "base"]
+    frame = found.to_pandas()
+    assert frame["chunk_0"].tolist() == [0, 1, 2, 3]
+    assert frame["message"].tolist() == expected
+    pytest.importorskip("pyarrow")
+    table = found.to_arrow()
+    assert table.column("message").to_pylist() == expected
+    assert table.column("chunk_0").to_pylist() == [0, 1, 2, 3]
+    assert table.column("snapshot_id").to_pylist() == frame["snapshot_id"].tolist()
+    assert table.column("written_at").to_pylist()[0] == found.written_at[0]
+
+
 def test_refused(repo: Repository) -> None:
     with pytest.raises(NodeNotFoundError):
         repo.blame("/nowhere")
