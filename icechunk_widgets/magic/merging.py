@@ -21,6 +21,8 @@ from icechunk_widgets.magic.reports import reported
 from icechunk_widgets.magic.results import Note, Report
 from icechunk_widgets.workspace import Workspace
 
+_MOST_READ = 1000
+"""Chunks that are read to say how many of them can be merged cell by cell."""
 _BRANCH_WORDS = ("into", "onto", "on", "branch")
 
 
@@ -37,7 +39,9 @@ def moving(body: Callable[..., Answer]) -> Callable[..., Report]:
         try:
             answer = body(space.at, **words)
         except MergeConflictError as error:
-            space.show_below(Report(merge_commands.conflict_answer(error)))
+            answer = merge_commands.conflict_answer(error)
+            answer.lines = [*answer.lines, *_by_cells(space, body, words, error)]
+            space.show_below(Report(answer))
             raise
         report = reported(space, answer)
         if moves and branch is not None and branch in space.repo.list_branches():
@@ -45,6 +49,22 @@ def moving(body: Callable[..., Answer]) -> Callable[..., Report]:
         return report
 
     return run
+
+
+def _by_cells(
+    space: Workspace,
+    body: Callable[..., Answer],
+    words: dict[str, Any],
+    error: MergeConflictError,
+) -> list[str]:
+    """How many of the conflicting chunks could be merged cell by cell; nothing for many chunks."""
+    chunks = sum(conflict.num_chunks for conflict in error.conflicts)
+    if words.get("cells") != "never" or not 0 < chunks <= _MOST_READ:
+        return []
+    found = body(space.at, **{**words, "cells": "auto", "dry_run": True}).data
+    entries = found if isinstance(found, list) else [found]
+    left = sum(len(one.get("chunks", ())) for entry in entries for one in entry["conflicts"])
+    return [f"--cells auto would settle {chunks - left} of {plural(chunks, 'chunk')}"]
 
 
 def merge(space: Workspace, solve: bool, **words: Any) -> Report | Note:

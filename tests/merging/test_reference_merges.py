@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import zarr
 
@@ -326,3 +327,37 @@ def test_stashes_survive_garbage_collection(shared: Shared) -> None:
     session.commit("popped")
     assert values(again) == [5, 5, 1, 1, 1, 1, 3, 3]
     assert again.stashes() == []
+
+
+@WAYS
+@BOTH
+def test_merged_cells_and_rows_of_both_are_read_equal(shared: Shared, way: str) -> None:
+    def edit(cell: int, value: int, rows: list[int]) -> Any:
+        def change(root: zarr.Group) -> None:
+            array(root)[cell] = value
+            array(root, "g/x").append(np.array(rows, "i4"))
+
+        return change
+
+    # The new rows of the source are moved by reference, those of the target are read and written.
+    _, target = branches(shared.repo, edit(0, 5, [5, 5, 6]), edit(1, 7, [7, 8]))
+    given: dict[str, Any] = {
+        "cells": "auto",
+        "decisions": [
+            {"path": "/g/x", "type": "AppendDoubleUpdate", "choice": "source then target"}
+        ],
+    }
+    if way == "session":
+        merge = shared.repo.merge_session("f", **given).commit("merge")
+    else:
+        merge = shared.repo.merge("f", **given).snapshot_id
+    assert values(shared.repo)[:3] == [5, 7, 1]
+    assert values(shared.repo, "g/x") == [2, 2, 2, 2, 5, 5, 6, 7, 8]
+    found = shared.reference(
+        "result = [tree(branch='main'), difference(args[1], args[2])]", target, merge
+    )
+    assert found[0] == as_json(tree(shared.repo, branch="main"))
+    assert found[1] == difference(shared.repo, target, merge)
+    shared.repo.delete_branch("f")
+    with unchanged(shared, branch="main"):
+        shared.reference(f"repo.garbage_collect({LATER}); result = None")

@@ -66,8 +66,22 @@ def test_conflicts_are_an_error_with_a_list_below(merging: Cell) -> None:
     assert isinstance(error, ConflictError)
     assert "chunk double update [1]" in repr(merging.below[0])
     assert values(merging) == [1, 1, 7, 7, 1, 1, 1, 1]
+    assert "--cells auto would settle 0 of 1 chunk" in repr(merging.below[0])
     merging("merge f --prefer source")
     assert values(merging) == [5, 5, 6, 6, 1, 1, 1, 1]
+
+
+def test_cells_are_offered_before_they_are_merged(merging: Cell) -> None:
+    merging("checkout f")
+    array(merging.session, "a")[2] = 6
+    merging('commit "other cells"')
+    merging("checkout main")
+    array(merging.session, "a")[2] = 1
+    merging('commit "back"')
+    merging.raises("merge f")
+    assert "--cells auto would settle 1 of 1 chunk" in repr(merging.below[0])
+    merging("merge f --cells auto")
+    assert values(merging) == [5, 5, 6, 7, 1, 1, 1, 1]
 
 
 def test_pick_revert_and_undo(merging: Cell) -> None:
