@@ -83,7 +83,8 @@ class Decision:
         ``"ours"`` keeps our change, ``"theirs"`` drops it, ``"base"`` puts back what both sides
         started from, ``"merge"`` takes every key of the metadata from the side that changed it,
         ``"custom"`` takes `metadata`, ``"rename"`` moves our node to `new_path`, ``"cells"`` takes
-        every cell of a chunk from the side that changed it; `CHOICES` lists which are possible.
+        every cell of a chunk from the side that changed it; `CHOICES` lists which are possible in
+        a rebase, `MERGE_CHOICES` in a merge.
         ``"ours then theirs"`` and the reverse place the rows that one side appended after those of
         the other, ``"by coordinate"`` in the order of a coordinate; about one array, they hold for
         all arrays of its group with that dimension.

@@ -202,8 +202,9 @@ class SessionRecipe:
     def of(cls, transaction: Transaction) -> SessionRecipe:
         """Recipe of a transaction, whose chunks are made durable first."""
         transaction.seal()
-        _, changes = transaction.copied()
-        merging = transaction.merging
+        changes, merging = held(
+            transaction.lock, lambda: (transaction.changes.copy(), transaction.merging)
+        )
         return cls(
             transaction.ctx,
             transaction.base_id,

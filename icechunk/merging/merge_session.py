@@ -341,9 +341,20 @@ def _tip(transaction: Transaction) -> ObjectId:
 
 
 def commit_merge(
-    transaction: Transaction, message: str, metadata: dict[str, Any] | None, tries: int
+    transaction: Transaction,
+    message: str,
+    metadata: dict[str, Any] | None,
+    tries: int,
+    given: Iterable[Decision] = (),
 ) -> ObjectId:
     """Commit the merge that a transaction holds; it is laid again while the branch moves.
+
+    Parameters
+    ----------
+    tries : int
+        How often it is laid again at most.
+    given : iterable of Decision
+        Decisions to add before.
 
     Raises
     ------
@@ -359,7 +370,7 @@ def commit_merge(
     request = requested(transaction, "commit", message, metadata)
 
     def attempt() -> ObjectId:
-        left = tries
+        left, more = tries, tuple(given)
         while True:
             done = transaction.answer(request)
             if done is not None:
@@ -367,7 +378,8 @@ def commit_merge(
             check_committable(transaction, allow_empty=True)
             merging, branch = _merge_of(transaction), transaction.branch
             assert branch is not None
-            lay_on_tip(transaction)
+            lay_on_tip(transaction, more)
+            more = ()
             if transaction.merging is None:
                 raise _merged_already(merging, branch)
             merging = transaction.merging

@@ -569,7 +569,8 @@ class Session(Shown):
             JSON values stored with the snapshot; they override the default commit metadata of the
             repository.
         rebase_with : ConflictSolver, optional
-            When the branch has moved, rebase with this solver and try again.
+            When the branch has moved, rebase with this solver and try again. For a merge, its
+            decisions count as those of `solve`.
         rebase_tries : int
             Maximum number of rebases, up to 65535.
         allow_empty : bool
@@ -600,7 +601,9 @@ class Session(Shown):
         if self._transaction.merging is not None:
             from icechunk.merging.merge_session import commit_merge
 
-            return id_text(commit_merge(self._transaction, message, metadata, rebase_tries))
+            given = () if rebase_with is None else _decisions_in(rebase_with)
+            new = commit_merge(self._transaction, message, metadata, rebase_tries, given)
+            return id_text(new)
         snapshot_id = commit(
             self._transaction,
             message,

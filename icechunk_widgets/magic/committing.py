@@ -22,7 +22,7 @@ from icechunk.cli.output import Answer, Cell, table
 from icechunk.cli.settings import Settings
 from icechunk_widgets.kernel.plain import plural, short
 from icechunk_widgets.magic import open_conflicts
-from icechunk_widgets.magic.merging import lay_again
+from icechunk_widgets.magic.merging import lay_again, no_sides
 from icechunk_widgets.magic.parser import UsageError, message_and_metadata
 from icechunk_widgets.magic.results import Note, Report
 from icechunk_widgets.magic.sided_solver import Sided, below
@@ -52,6 +52,8 @@ def commit(
         return _amend(space, space.writable, words, message)
     session = space.writable
     merging, branch = session.merging, session.branch
+    if merging is not None and (ours or theirs):
+        raise no_sides()
     text, given = message_and_metadata(words, message, optional=merging is not None)
     if text is None and merging is not None and branch is not None:
         text = merging.message(branch)

@@ -116,6 +116,14 @@ def _held_merge(session: Session) -> Note:
     return Note(text, session=session, conflicts=report.conflicts)
 
 
+def no_sides() -> UsageError:
+    """The error for --ours or --theirs in a merge."""
+    return UsageError(
+        "--ours and --theirs have no meaning in a merge: decide with "
+        "`session.solve(prefer='source')` or `'target'`"
+    )
+
+
 def lay_again(session: Session, *, sided: bool, dry_run: bool) -> Note:
     """Lay the merge that a session holds on the tip of its branch.
 
@@ -127,10 +135,7 @@ def lay_again(session: Session, *, sided: bool, dry_run: bool) -> Note:
         Only show what is open.
     """
     if sided:
-        raise UsageError(
-            "--ours and --theirs have no meaning in a merge: decide with "
-            "`session.solve(prefer='source')` or `'target'`"
-        )
+        raise no_sides()
     if not dry_run:
         session.rebase(ConflictDetector())
     if session.merging is None:

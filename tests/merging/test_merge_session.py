@@ -14,7 +14,15 @@ import pytest
 import zarr
 
 import icechunk
-from icechunk import Conflict, ConflictDetector, ConflictType, DecisionSolver, Repository, Session
+from icechunk import (
+    BasicConflictSolver,
+    Conflict,
+    ConflictDetector,
+    ConflictType,
+    DecisionSolver,
+    Repository,
+    Session,
+)
 from icechunk.core.errors import (
     ConflictError,
     InvalidInputError,
@@ -242,6 +250,15 @@ class TestDeciding:
         assert shown(session)[0] == 5
         with pytest.raises(TypeError, match="the solver returned 7"):
             repo.merge_session("f").solve(lambda _: 7)
+
+    def test_decided_by_the_solver_of_a_commit(self, repo: Repository) -> None:
+        contested(repo)
+        session = repo.merge_session("f")
+        with pytest.raises(TypeError, match="does not decide conflicts of a merge"):
+            session.commit("merge", rebase_with=BasicConflictSolver())
+        decisions = [{"path": "/a", "type": CHUNKS, "choice": "ours"}]
+        session.commit("merge", rebase_with=DecisionSolver(decisions))
+        assert values(repo) == [5, 5, 5, 5, 5, 5, 7, 7]
 
     def test_the_source_of_a_deletion(self, repo: Repository) -> None:
         branches(repo, write(0, 2, 5), lambda root: root.__delitem__("a"))

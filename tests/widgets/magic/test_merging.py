@@ -141,6 +141,7 @@ class TestSolve:
         assert values(cell) == [5, 5, 7, 7, 1, 1, 1, 1]
         assert "on main" in repr(cell("status"))
         assert "merging f (1 conflict open)" in repr(cell("status"))
+        assert "have no meaning in a merge" in str(cell.raises("commit --ours"))
         error = cell.raises("commit")
         assert getattr(error, "kind", None) == ErrorKind.MERGE_CONFLICT
         assert cell.raises("checkout f")
