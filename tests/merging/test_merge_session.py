@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import zarr
 
@@ -603,3 +604,25 @@ class TestCells:
         commit(cells, "main", write(4, 6, 9))
         session.commit("merge")
         assert values(cells) == [5, 7, 1, 1, 9, 9, 3, 3]
+
+    @BOTH
+    def test_rows_that_both_appended(self, spec_version: int) -> None:
+        repo = new_repo(spec_version)
+
+        def append(value: int, count: int) -> Any:
+            return lambda root: array(root).append(np.full(count, value, "i4"))
+
+        branches(repo, append(5, 4), append(7, 3))
+        session = repo.merge_session("f")
+        (conflict,) = session.conflicts().conflicts
+        assert conflict.conflict_type is ConflictType.AppendDoubleUpdate
+        assert shown(session) == [1] * 8 + [7] * 3
+        assert len(session.solve(lambda _: "source then target")) == 0
+        put(session, 0, 2, 3)
+        session.stash()
+        commit(repo, "main", lambda root: root.attrs.update({"moved": 1}))
+        session = repo.writable_session("main")
+        session.pop_stash()
+        assert len(session.conflicts()) == 0
+        session.commit("merge")
+        assert values(repo) == [3] * 2 + [1] * 6 + [5] * 4 + [7] * 3
