@@ -322,8 +322,8 @@ def to_icechunk(
     group : str, optional
         Path of the group in the store; its root by default.
     mode : {"w", "w-", "a", "a-", "r+"}, optional
-        ``"w"`` replaces what is there, ``"w-"`` fails when something is there, ``"a"`` writes over
-        existing variables, ``"a-"`` only over those with `append_dim`, ``"r+"`` writes values of
+        ``"w"`` replaces an existing node at the path, ``"w-"`` refuses one, ``"a"`` overwrites
+        existing variables, ``"a-"`` only those with `append_dim`, ``"r+"`` writes values of
         existing variables only.  By default ``"a"`` with `append_dim`, ``"r+"`` with `region`,
         otherwise ``"w-"``.
     safe_chunks : bool

@@ -182,7 +182,7 @@ def snapshot_named(repo: Repository, ref: str) -> str:
     Parameters
     ----------
     repo : Repository
-        Where to look.
+        The repository with the ref.
     ref : str
         A snapshot id, else a branch, a tag, or a unique prefix of a snapshot id. The suffix ``~N``
         means the N-th ancestor.

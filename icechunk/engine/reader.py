@@ -124,7 +124,7 @@ class ArrayReader:
         place = manifest.peek(self.node.id, coords)
         if place is not None:
             if not contains(ref.extents, coords):
-                raise self._strays(part)
+                raise self._unexpected_references(part)
             return place
         table = manifest.decoded(self.node.id)
         if table is None:
@@ -171,14 +171,14 @@ class ArrayReader:
 
     def _hold(self, part: int, table: ChunkTable) -> None:
         if not covers(self._refs[part].extents, table.extents()):
-            raise self._strays(part)
+            raise self._unexpected_references(part)
         self._tables[part] = table
         self._manifests[part] = None
         grid = tuple((0, bound) for bound in self._bounds)
         if len(self._refs) == 1 and self._kept is None and covers(grid, table.extents()):
             self._whole = table
 
-    def _strays(self, part: int) -> FormatError:
+    def _unexpected_references(self, part: int) -> FormatError:
         """The error for a manifest with references where the snapshot says there are none."""
         ref = self._refs[part]
         return FormatError(

@@ -93,9 +93,9 @@ def equal_bytes(
     Parameters
     ----------
     storage : Storage
-        Of both tables.
+        Storage with the chunks of both tables.
     one, two : ChunkTable
-        Row by row the same chunks.
+        References of the same chunks, in the same order.
     to_the_end : bool
         Also compare what comes after the first difference.
 

@@ -45,7 +45,7 @@ class SnapshotFileAncestry:
         Raises
         ------
         FormatError
-            For an ancestor that is missing, and for parents that go round in a circle.
+            For an ancestor that is missing, and for parents that form a cycle.
         """
         seen: set[ObjectId] = set()
         while True:

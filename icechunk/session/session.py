@@ -835,7 +835,7 @@ class Session(Shown):
         Parameters
         ----------
         message : str
-            For `Repository.stashes`.
+            Message of the stash, shown by `Repository.stashes`.
 
         Returns
         -------

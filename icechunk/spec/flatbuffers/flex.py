@@ -178,7 +178,7 @@ class _Reader:
         self.budget = 64 * len(data) + 1024
 
     def spend(self, amount: int) -> None:
-        """Count decoded elements and bytes against what an honest buffer can hold."""
+        """Count decoded elements and bytes against what a well-formed buffer can hold."""
         self.budget -= amount
         if self.budget < 0:
             _damaged("it unfolds to far more data than it holds")

@@ -31,7 +31,7 @@ _I32 = struct.Struct("<i")
 _U64 = struct.Struct("<Q")
 _TWO_U16 = struct.Struct("<HH")
 
-# Bytes that may be made of each byte of a payload: an honest one is read about twice.
+# Bytes that may be decoded per byte of a payload: a well-formed one is read about twice.
 _UNFOLDING = 8
 _SMALL = 2**16
 # What visiting a table counts: the smallest takes 4 bytes and the 4 of the offset to it.
@@ -80,7 +80,7 @@ class Body:
         )
 
     def spend(self, amount: int) -> None:
-        """Count bytes copied and tables visited against what an honest payload can hold.
+        """Count bytes copied and tables visited against what a well-formed payload can hold.
 
         Objects may be shared, so a few kilobytes that point to themselves can unfold to any size.
         """

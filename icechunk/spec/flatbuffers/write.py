@@ -158,7 +158,7 @@ class Builder:
         return self._size
 
     def _place(self, raw: Raw, size: int, align: int) -> int:
-        """Put bytes in front of what is there, aligned; return their ref."""
+        """Add bytes in front of those added before, aligned; return their ref."""
         pad = -(self._size + size) % align
         if pad:
             self._parts.append(bytes(pad))

@@ -1,7 +1,7 @@
-"""The nodes of a snapshot as they are written: copied from their file where they did not change.
+"""Write the nodes of a snapshot: unchanged ones are copied from their file as bytes.
 
 Parts that many arrays have in common (names of dimensions, equal axes, the same extents) are stored
-once; readers follow their offsets without noticing.
+once; readers follow offsets, so they need not know.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class NodeWriter:
     Parameters
     ----------
     builder : Builder
-        Of the file.
+        Builder of the snapshot file.
     snapshot : Snapshot
-        Whose nodes are written.
+        The snapshot to write.
     dialect : Dialect
         Spec version to write.
     """
@@ -51,7 +51,7 @@ class NodeWriter:
     def write(self) -> StoredNodes:
         """Add all nodes; return them in their encoded form.
 
-        They have to be the first that is added to the builder.
+        Call this before anything else is added to the builder.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class NodeWriter:
         if not isinstance(source, StoredNodes) or not can_be_copied(
             source, len(own), kept, self._dialect
         ):
-            return self._anew(own)
+            return self._encode_all(own)
         if not table.manifest_ids() <= self._snapshot.manifests.keys():
             raise _unlisted(f"one of {kept} unchanged nodes")
         note = bytearray(NOTE_SIZE)
@@ -85,7 +85,7 @@ class NodeWriter:
         version, paths, ids = self._dialect.spec_version, table.paths, table.ids
         return StoredNodes(version, paths, ids, region, refs, source.body, source.end, known)
 
-    def _anew(self, changed: dict[str, NodeSnapshot]) -> StoredNodes:
+    def _encode_all(self, changed: dict[str, NodeSnapshot]) -> StoredNodes:
         """Write every node; keep those that changed decoded."""
         table, builder = self._snapshot.nodes, self._builder
         mark = builder.mark()
