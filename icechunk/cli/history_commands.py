@@ -15,10 +15,8 @@ from icechunk.cli.grammar import VERBS, Verb, option, word
 from icechunk.cli.output import Answer, first_line, joined, moment, plain, plural, styled, visible
 from icechunk.cli.shell import offer
 from icechunk.core.errors import ErrorKind, InvalidInputError
-from icechunk.core.ids import id_text
 from icechunk.repository import Repository
 from icechunk.snapshots import Diff, SnapshotInfo
-from icechunk.spec.repo.lineage import further_parents
 
 _CHUNKS_SHOWN = 20
 
@@ -40,23 +38,16 @@ def _plain(info: SnapshotInfo) -> dict[str, Any]:
     return {
         "id": info.id,
         "parent_id": info.parent_id,
-        "parents": _parents(info),
+        "parents": info.parents,
         "written_at": info.written_at,
         "message": info.message,
         "metadata": info.metadata,
     }
 
 
-def _parents(info: SnapshotInfo) -> list[str]:
-    """All parents of a commit, the first one first; expired ones too."""
-    first = [] if info.parent_id is None else [info.parent_id]
-    return [*first, *map(id_text, further_parents(info.metadata))]
-
-
 def _merge_line(info: SnapshotInfo) -> list[str | Text]:
     """The parents of a merge, as git shows them; nothing for other commits."""
-    parents = _parents(info)
-    return [f"Merge: {' '.join(parents)}"] if len(parents) > 1 else []
+    return [f"Merge: {' '.join(info.parents)}"] if len(info.parents) > 1 else []
 
 
 def ancestry(at: At, reference: str, count: int) -> Answer:
