@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from zarr.core.buffer import default_buffer_prototype
 
 import icechunk
 from icechunk import Repository
@@ -307,7 +310,7 @@ KINDS: dict[str, tuple[Any, Any, Any]] = {
     ">u2": (1, 2, 3),
     "f2": (1, -0.0, 0.5),
     "c16": (1, complex(np.nan, 1), 2),
-    "M8[s]": (np.datetime64(1, "s"), np.datetime64("NaT"), np.datetime64(3, "s")),
+    "M8[s]": (np.datetime64(1, "s"), np.datetime64("NaT", "s"), np.datetime64(3, "s")),
     "<U3": ("a", "bcd", ""),
     "S3": (b"a", b"bcd", b"x"),
     "string": ("a", "a much longer text than before", "ß"),
@@ -426,3 +429,50 @@ def test_a_merge_session() -> None:
     session.commit("merged")
     repo.garbage_collect(datetime.now(UTC) + timedelta(days=1))
     assert values(repo) == [5, 5, 1, 1, 1, 5, 7, 1]
+
+
+def test_virtual_chunks_that_may_not_be_read_stay_a_conflict(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(np.full(4, 9.0).tobytes())
+    url = f"file://{tmp_path}/"
+    config = icechunk.RepositoryConfig()
+    place = icechunk.local_filesystem_store(str(tmp_path))
+    config.set_virtual_chunk_container(icechunk.VirtualChunkContainer(url, place))
+    storage = icechunk.in_memory_storage()
+    granted = {url: icechunk.credentials.LocalFileSystemAccess}
+    repo = Repository.create(storage, config, authorize_virtual_chunk_access=granted)
+
+    def layout(root: zarr.Group) -> None:
+        metadata: dict[str, Any] = {"dtype": "f8", "fill_value": 0, "compressors": None}
+        root.create_array("a", shape=(8,), chunks=(4,), **metadata)[...] = 1
+
+    commit(repo, "main", layout)
+    repo.create_branch("f", repo.lookup_branch("main"))
+    session = repo.writable_session("f")
+    session.store.set_virtual_ref("a/c/0", url + "data", offset=0, length=32)
+    session.commit("virtual")
+    commit(repo, "main", put({5: 7, 1: 9}))
+    with pytest.raises(MergeConflictError):
+        Repository.open(storage, config).merge("f", cells="auto")
+    repo.merge("f", cells="auto")
+    assert values(repo) == [9, 9, 9, 9, 1, 7, 1, 1]
+
+
+def test_an_unknown_codec_stays_a_conflict() -> None:
+    repo = world()
+    new = default_buffer_prototype().buffer.from_bytes
+
+    def put_bytes(branch: str, key: str, data: bytes) -> None:
+        session = repo.writable_session(branch)
+        session.store.set_sync(key, new(data))
+        session.commit(key)
+
+    found = repo.readonly_session("main").store.get_sync("a/zarr.json")
+    assert found is not None
+    document = json.loads(found.to_bytes())
+    document["codecs"].append({"name": "unknown.codec"})
+    put_bytes("main", "a/zarr.json", json.dumps(document).encode())
+    repo.create_branch("f", repo.lookup_branch("main"))
+    put_bytes("f", "a/c/0", b"one")
+    put_bytes("main", "a/c/0", b"two")
+    with pytest.raises(MergeConflictError):
+        repo.merge("f", cells="auto")
