@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from icechunk import Conflict, ConflictType
 from icechunk.conflicts import CHOICES
+from icechunk.conflicts.decision import MERGE_CHOICES
 from icechunk.session import ChunkReferences
 from icechunk_widgets.arrays.chunk_refs import Coords, flat, runs_of
 
@@ -51,6 +52,24 @@ TITLES: Final = {
     ConflictType.BaseExpired: "Both sides changed the node; the state before both expired",
 }
 
+MERGE_TITLES: Final = TITLES | {
+    ConflictType.NewNodeInInvalidGroup: "One side created nodes inside; the other replaced it",
+    ConflictType.ZarrMetadataUpdateOfDeletedArray: (
+        "One side changed the metadata; the other deleted the array"
+    ),
+    ConflictType.ZarrMetadataUpdateOfDeletedGroup: (
+        "One side changed the metadata; the other deleted the group"
+    ),
+    ConflictType.ChunksUpdatedInDeletedArray: "One side wrote chunks; the other deleted the array",
+    ConflictType.ChunksUpdatedInUpdatedArray: (
+        "One side wrote chunks; the other changed the array's metadata"
+    ),
+    ConflictType.DeleteOfUpdatedArray: "One side deleted the array; the other changed it",
+    ConflictType.DeleteOfUpdatedGroup: "One side deleted the group; the other changed it",
+    ConflictType.MoveOperationCannotBeRebased: "The sides moved nodes so that they do not fit",
+}
+"""Titles in a merge, where either side may have done either."""
+
 _BUTTONS = ("ours", "theirs", "base")
 
 Key = tuple[ConflictType, str]
@@ -84,6 +103,8 @@ class Entry:
         The conflict as the engine reports it.
     grid : tuple of int
         Chunk grid of our array; empty for conflicts of nodes.
+    merging : bool
+        Whether it is a conflict of a merge; ours is the source then, and theirs the target.
     ours : ChunkReferences or None
         References of our array when the conflict was found.
     metadata : bytes or None
@@ -101,6 +122,7 @@ class Entry:
     ours: ChunkReferences | None = None
     metadata: bytes | None = None
     node: NodeChoice | None = None
+    merging: bool = False
     coords: Coords = field(init=False)
     positions: NDArray[np.int64] = field(init=False)
     states: NDArray[np.uint8] = field(init=False)
@@ -130,7 +152,8 @@ class Entry:
     def choices(self) -> tuple[str, ...]:
         """The possible choices."""
         # Instead of "cells", which a rebase cannot carry out, the resolver merges cells itself.
-        offered = tuple(one for one in CHOICES[self.conflict.conflict_type] if one != "cells")
+        possible = MERGE_CHOICES if self.merging else CHOICES
+        offered = tuple(one for one in possible[self.conflict.conflict_type] if one != "cells")
         merged = tuple(str(NAME[code]) for code in MERGES) if self.is_chunks else ()
         return (*offered, *merged)
 
@@ -160,7 +183,7 @@ class Entry:
             "key": self.number,
             "path": self.path,
             "type": self.conflict.conflict_type.name,
-            "title": TITLES[self.conflict.conflict_type],
+            "title": (MERGE_TITLES if self.merging else TITLES)[self.conflict.conflict_type],
             "kind": "chunks" if self.is_chunks else "node",
             "choices": [choice for choice in self.choices if choice in _BUTTONS],
             "chunks": len(self.states),

@@ -1,4 +1,4 @@
-"""Find the conflicts of a session's rebase, with the states needed to display and decide them."""
+"""Find the conflicts of a rebase or merge, with the states needed to display and decide them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icechunk import Conflict, Diff, Repository, Session, SnapshotInfo
+from icechunk import Conflict, ConflictDetector, Diff, Repository, Session, SnapshotInfo
 from icechunk_widgets.arrays.axis_labels import axes_of
 from icechunk_widgets.arrays.chunk_refs import flat, inside, references
 from icechunk_widgets.arrays.nodes import array_shape
@@ -17,6 +17,7 @@ from icechunk_widgets.arrays.pictures import Side
 from icechunk_widgets.commits.columns import author_of
 from icechunk_widgets.commits.details import count_changes
 from icechunk_widgets.diff.differences import geometry
+from icechunk_widgets.kernel.failures import refusal
 from icechunk_widgets.kernel.plain import iso, plural, short
 from icechunk_widgets.resolver.conflict_entry import NOT_HERE, ONLY_OURS, ONLY_THEIRS, Entry
 from icechunk_widgets.resolver.conflict_plan import ConflictPlan, entry_key
@@ -24,14 +25,21 @@ from icechunk_widgets.resolver.conflict_plan import ConflictPlan, entry_key
 
 @dataclass(eq=False)
 class ConflictScan:
-    """The conflicts of a session's rebase, with the three states.
+    """The conflicts of a session's rebase, or of the merge it holds, with the three states.
+
+    In a merge, ours is the source, theirs the target (the session's branch).
 
     Attributes
     ----------
+    session : Session
+        The session.
     branch : str
         The session's branch.
+    source : str
+        Name of what is merged; empty for a rebase.
     base, tip : str
-        Snapshot ids of the session's base and of the branch's tip.
+        Snapshot ids of the session's base and of the branch's tip; of a merge, the merge base and
+        the target.
     plan : ConflictPlan
         The conflicts and the decisions.
     sessions : dict of str to Session
@@ -40,7 +48,9 @@ class ConflictScan:
         The commit at the tip.
     """
 
+    session: Session
     branch: str
+    source: str
     base: str
     tip: str
     plan: ConflictPlan
@@ -50,6 +60,7 @@ class ConflictScan:
     info: SnapshotInfo
     more: tuple[Conflict, ...] = ()
     _theirs: Diff | None = field(default=None, repr=False)
+    _source: Diff | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, session: Session, more: Iterable[Conflict] = ()) -> ConflictScan:
@@ -66,21 +77,31 @@ class ConflictScan:
         ------
         SessionStateError
             For a session that cannot be rebased.
+        IcechunkError
+            For a merge of several sources, or one without exactly one merge base.
         """
         more = tuple(more)
+        merging = session.merging
+        if merging is not None and (len(merging.names) > 1 or merging.base_id is None):
+            raise refusal(
+                "only a merge of one source with one merge base can be shown",
+                "decide with `session.solve`",
+            )
         report = session.conflicts()
         met = {entry_key(conflict): conflict for conflict in (*more, *report.conflicts)}
         sessions = {
-            "ours": session,
+            "ours": session if merging is None else session.at_snapshot(merging.source_ids[0]),
             "theirs": session.at_snapshot(report.tip),
             "base": session.at_snapshot(report.base),
         }
         entries = [
-            _entry(session, sessions["base"], number, conflict)
+            _entry(sessions, number, conflict, merging=merging is not None)
             for number, conflict in enumerate(met.values())
         ]
         return cls(
+            session=session,
             branch=report.branch,
+            source="" if merging is None else merging.names[0],
             base=report.base,
             tip=report.tip,
             plan=ConflictPlan(entries),
@@ -99,7 +120,11 @@ class ConflictScan:
         ConflictScan
             This one when nothing has changed.
         """
-        session = self.sessions["ours"]
+        session = self.session
+        if session.merging is not None:
+            tip = self.repo.lookup_branch(self.branch)
+            if tip != session.snapshot_id:
+                session.rebase(ConflictDetector())
         # A rebase from the same base meets the same further conflicts again.
         kept = self.more if session.snapshot_id == self.base else ()
         fresh = ConflictScan.of(session, (*kept, *more))
@@ -113,13 +138,16 @@ class ConflictScan:
         """The content of the view."""
         info = self.info
         author = author_of(info)
+        ours = f"{plural(self.changes, 'change')}, not committed"
+        if self.source:
+            ours = self.repo.lookup_snapshot(self.sessions["ours"].snapshot_id).message
         return {
             "branch": self.branch,
             "commit": {"id": info.id, "message": info.message, "time": iso(info.written_at)},
             "sides": {
                 "ours": {
                     "label": self.label("ours"),
-                    "detail": f"{plural(self.changes, 'change')}, not committed",
+                    "detail": ours.split("\n")[0],
                 },
                 "theirs": {
                     "label": self.label("theirs") + (f", {author}" if author else ""),
@@ -137,12 +165,26 @@ class ConflictScan:
     def label(self, side: str) -> str:
         """Name of a side in the view."""
         if side == "ours":
-            return f"Session on {self.branch}"
+            return self.source or f"Session on {self.branch}"
+        if self.source and side == "base":
+            return f"merge base @ {short(self.base)}"
         return f"{self.branch} @ {short(self.tip if side == 'theirs' else self.base)}"
 
     def side(self, name: str, path: str) -> Side:
         """A side, for pictures of its values."""
         return Side(name, self.label(name), self.sessions[name], path)
+
+    @property
+    def ours(self) -> Diff:
+        """What the session changed, or the source of a merge since the merge base."""
+        if not self.source:
+            return self.session.status()
+        if self._source is None:
+            source = self.sessions["ours"].snapshot_id
+            self._source = self.repo.diff(
+                from_snapshot_id=self.base, to_snapshot_id=source, any_states=True
+            )
+        return self._source
 
     @property
     def theirs(self) -> Diff:
@@ -173,7 +215,7 @@ class ConflictScan:
         assert shape is not None
         held = geometry(shape, entry.grid, axes_of(session, shape))
         cells = np.full(int(np.prod(entry.grid, dtype=np.int64)), NOT_HERE, np.uint8)
-        ours = self.sessions["ours"].status().chunk_coordinates.get(path)
+        ours = self.ours.chunk_coordinates.get(path)
         for diff, code in (
             (ours, ONLY_OURS),
             (self.theirs.chunk_coordinates.get(path), ONLY_THEIRS),
@@ -184,7 +226,10 @@ class ConflictScan:
         return held, cells
 
 
-def _entry(session: Session, base: Session, number: int, conflict: Conflict) -> Entry:
+def _entry(
+    sessions: dict[str, Session], number: int, conflict: Conflict, *, merging: bool
+) -> Entry:
+    session, base = sessions["ours"], sessions["base"]
     path = conflict.path
     table = references(session, path) if path else None
     found = session.store.get_sync(f"{path.strip('/')}/zarr.json".lstrip("/")) if path else None
@@ -200,4 +245,5 @@ def _entry(session: Session, base: Session, number: int, conflict: Conflict) -> 
         grid=() if shape is None else shape.grid,
         ours=table,
         metadata=None if found is None else found.to_bytes(),
+        merging=merging,
     )

@@ -59,6 +59,24 @@ MEANINGS: Final = {
     ),
 }
 """What the choices mean, where the buttons do not say."""
+_DELETED = "The side that deleted it discards what the other changed; the other side restores it."
+MERGE_MEANINGS: Final = MEANINGS | {
+    ConflictType.NewNodeConflictsWithExistingNode: (
+        "The chosen side keeps its node; a new name for that of the source keeps both."
+    ),
+    ConflictType.NewNodeInInvalidGroup: (
+        "The chosen side keeps its nodes; another group keeps what the source created."
+    ),
+    ConflictType.ZarrMetadataUpdateOfDeletedArray: _DELETED,
+    ConflictType.ZarrMetadataUpdateOfDeletedGroup: _DELETED,
+    ConflictType.DeleteOfUpdatedArray: _DELETED,
+    ConflictType.DeleteOfUpdatedGroup: _DELETED,
+    ConflictType.ChunksUpdatedInDeletedArray: _DELETED,
+    ConflictType.ChunksUpdatedInUpdatedArray: (
+        "The chosen side keeps its chunks and metadata; the other side's are discarded."
+    ),
+}
+"""The same for merges, where either side may have done either."""
 
 
 def describe(scan: ConflictScan, entry: Entry) -> dict[str, Any]:
@@ -161,9 +179,9 @@ def _free_path(scan: ConflictScan, path: str) -> str:
 
 def _sentences(scan: ConflictScan, entry: Entry) -> list[str]:
     """What each side did to the node, and what the choices mean."""
-    mine, theirs = scan.sessions["ours"].status(), scan.theirs
+    names = (f"Source {scan.source}", f"Target {scan.branch}") if scan.source else ("I", "They")
     found = []
-    for name, diff in (("I", mine), ("They", theirs)):
+    for name, diff in zip(names, (scan.ours, scan.theirs), strict=True):
         chunks = diff.chunk_coordinates.get(entry.path)
         if chunks is not None and len(chunks):
             found.append(f"{name} wrote {plural(len(chunks), 'chunk')} of it.")
@@ -174,5 +192,6 @@ def _sentences(scan: ConflictScan, entry: Entry) -> list[str]:
             found.append(f"{name} created it: {kind}.")
         if entry.path in diff.deleted_arrays | diff.deleted_groups:
             found.append(f"{name} deleted it.")
-    found.append(MEANINGS.get(entry.key[0], ""))
+    meanings = MERGE_MEANINGS if entry.merging else MEANINGS
+    found.append(meanings.get(entry.key[0], ""))
     return [sentence for sentence in found if sentence]

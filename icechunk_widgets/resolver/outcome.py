@@ -57,7 +57,7 @@ def _state(scan: ConflictScan, entry: Entry, chunk: Sequence[int]) -> int:
     row = int(np.searchsorted(entry.positions, place[0]))
     if row < len(entry.positions) and entry.positions[row] == place[0]:
         return int(scan.plan.shown(entry)[row])
-    held = scan.sessions["ours"].status().chunk_coordinates.get(entry.path)
+    held = scan.ours.chunk_coordinates.get(entry.path)
     mine = held is not None and bool((held == np.asarray(chunk)).all(axis=1).any())
     return ONLY_OURS if mine else 0
 

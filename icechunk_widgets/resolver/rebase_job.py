@@ -1,4 +1,4 @@
-"""Rebase with the decisions and commit; repeat when the branch moved meanwhile."""
+"""Rebase or merge with the decisions and commit; repeat when the branch moved meanwhile."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from icechunk import (
     Conflict,
     ConflictError,
     ErrorKind,
+    MergeConflictError,
     RebaseFailedError,
     Session,
     SessionStateError,
@@ -75,6 +76,8 @@ def complete(
     """
     if session.read_only:
         raise SessionStateError(CLOSED, ErrorKind.READ_ONLY_SESSION)
+    if session.merging is not None:
+        return _complete_merge(session, resolution, message, metadata, progress)
     more: list[Conflict] = []
     stuck: list[Any] = []
     for _ in range(MOST_ATTEMPTS):
@@ -83,13 +86,7 @@ def complete(
         scan = resolution.look_again(more)
         plan = scan.plan
         if plan.undecided:
-            return Outcome(
-                "pending",
-                "",
-                f"{scan.branch} has moved to {short(scan.tip)}: "
-                f"{plural(plan.undecided, 'decision')} more. Decisions that are still valid are "
-                "kept.",
-            )
+            return _pending(scan)
         progress("Rebasing", 1, 3)
         try:
             _rebase(session, resolution, scan)
@@ -110,9 +107,53 @@ def complete(
             more = []
             continue
         return Outcome("committed", snapshot_id, f"Rebased and committed to {scan.branch}.")
-    raise ConflictError(
-        message=f"the branch moved {MOST_ATTEMPTS} times while rebasing; complete again when "
-        "fewer writers are at work",
+    raise _moved_too_often()
+
+
+def _complete_merge(
+    session: Session,
+    resolution: Resolution,
+    message: str,
+    metadata: dict[str, Any] | None,
+    progress: Callable[[str, int, int], None],
+) -> Outcome:
+    """Decide the merge that a session holds, and commit it."""
+    for _ in range(MOST_ATTEMPTS):
+        progress("Looking for new commits", 0, 3)
+        _write(session, resolution)
+        scan = resolution.look_again([])
+        if scan.plan.undecided:
+            return _pending(scan)
+        if session.merging is None:
+            text = f"{scan.branch} has this merge already; nothing was left to commit."
+            return Outcome("rebased", session.snapshot_id, text)
+        progress("Merging", 1, 3)
+        resolution.unwritten = merges(scan.sessions, scan.plan.merges())
+        session.solve(scan.plan.decisions())
+        _write(session, resolution)
+        progress("Writing the commit", 2, 3)
+        try:
+            snapshot_id = session.commit(message, metadata)
+        except MergeConflictError:
+            continue  # the branch moved; what it has meanwhile is in conflict
+        text = f"Merged {scan.source} into {scan.branch} and committed."
+        return Outcome("committed", snapshot_id, text)
+    raise _moved_too_often()
+
+
+def _pending(scan: ConflictScan) -> Outcome:
+    return Outcome(
+        "pending",
+        "",
+        f"{scan.branch} has moved to {short(scan.tip)}: "
+        f"{plural(scan.plan.undecided, 'decision')} more. Decisions that are still valid are kept.",
+    )
+
+
+def _moved_too_often() -> ConflictError:
+    return ConflictError(
+        message=f"the branch moved {MOST_ATTEMPTS} times meanwhile; complete again when fewer "
+        "writers are at work",
         kind=ErrorKind.UPDATE_ATTEMPTS_EXHAUSTED,
     )
 

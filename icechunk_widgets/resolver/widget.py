@@ -1,4 +1,4 @@
-"""`ConflictResolver`: decide the conflicts of a rebase chunk by chunk, then rebase and commit."""
+"""`ConflictResolver`: decide the conflicts of a rebase or merge chunk by chunk, then commit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class ConflictResolver(BaseWidget):
     Parameters
     ----------
     session : Session
-        A writable session on a branch that has moved since it was opened.
+        A writable session on a branch that has moved since it was opened, or one that holds a
+        merge (`Repository.merge_session`): ``ours`` is its source then, ``theirs`` the target.
     message : str
         Commit message, unless `complete` gets one.
     metadata : dict, optional
@@ -55,6 +56,8 @@ class ConflictResolver(BaseWidget):
         ``pending``, ``working``, ``rebased``, ``committed``, ``failed`` or ``cancelled``.
     undecided, total : int
         Number of decisions left, and in total.
+    merging : bool
+        Whether the session holds a merge.
     snapshot_id : str or None
         The new snapshot, once committed.
     result : str
@@ -79,6 +82,7 @@ class ConflictResolver(BaseWidget):
     status = traitlets.Unicode("pending").tag(sync=True)
     undecided = traitlets.Int(0).tag(sync=True)
     total = traitlets.Int(0).tag(sync=True)
+    merging = traitlets.Bool(False).tag(sync=True)
 
     def __init__(
         self,
@@ -101,6 +105,7 @@ class ConflictResolver(BaseWidget):
         self.snapshot_id: str | None = None
         self.result = ""
         traits.setdefault("title", "Resolve conflicts")
+        traits["merging"] = bool(scan.source)
         super().__init__(**traits)
         self._resolution = Resolution(scan, self.lock, self._check_open, self._count)
         self._count()
@@ -176,10 +181,14 @@ class ConflictResolver(BaseWidget):
         """The decisions so far as a Python program."""
         with self.lock:
             plan, text = self._scan.plan, self._message or self._default_message
-            return script(plan.decisions(), text, self._scan.tip, plan.merge_runs())
+            merging, tip = bool(self._scan.source), self._scan.tip
+            return script(plan.decisions(), text, tip, plan.merge_runs(), merging=merging)
 
     @property
     def _default_message(self) -> str:
+        merging = self.session.merging
+        if merging is not None:
+            return merging.message(self._scan.branch)
         return f"Merge a session into {self._scan.branch}"
 
     # -- deciding --------------------------------------------------------------------------------

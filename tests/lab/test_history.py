@@ -78,3 +78,56 @@ def test_actions_folds_and_comparison(lab: Lab, notebooks: Path) -> None:
     notebook.kernel("commit_value(repo, 0, -2, 'made elsewhere')")
     expect(rows.filter(has_text="made elsewhere")).to_have_count(1)
     expect(view.get_by_test_id("icechunk-verdict")).to_contain_text("conflicts")
+
+
+MERGES = [
+    "from tests.widgets.scenes import *\nfrom icechunk_widgets import History\n"
+    "repo = climate()\n"
+    "def on(branch, where, value, message):\n"
+    "    session = repo.writable_session(branch)\n"
+    "    array(session)[where] = value\n"
+    "    return session.commit(message)\n"
+    "for name in ('gone', 'side', 'clash'):\n"
+    "    repo.create_branch(name, repo.lookup_branch('main'))\n"
+    "on('gone', np.s_[2:, :3], 3.0, 'on a branch that goes')\n"
+    "on('main', np.s_[:2, :3], 1.0, 'first on main')\n"
+    "repo.merge('gone'); repo.delete_branch('gone')\n"
+    "on('side', np.s_[2:, 3:], 4.0, 'on side'); on('clash', np.s_[:2, :3], 5.0, 'against main')",
+    "session = repo.writable_session('main')\nhistory = History(repo)\nhistory",
+]
+
+
+def test_merges_are_drawn_and_made(lab: Lab, notebooks: Path) -> None:
+    write_notebook(notebooks / "merges.ipynb", MERGES)
+    notebook = lab.open("merges.ipynb")
+    notebook.run(0)
+    notebook.run(1)
+    lab.settle()
+    view = notebook.output(1).get_by_test_id("icechunk-history")
+    rows = view.get_by_test_id("icechunk-history-row")
+    edges = view.locator("path.icechunk-merge")
+    expect(edges).to_have_count(1)
+    expect(rows.filter(has_text="on a branch that goes")).to_have_count(1)
+
+    rows.filter(has_text="against main").click()
+    view.get_by_test_id("icechunk-act-merge").click()
+    form = view.locator(".icechunk-actform")
+    expect(form).to_contain_text("1 conflict (1 × chunk double update) with main.")
+    expect(view.get_by_test_id("icechunk-act-conflicts")).to_contain_text("/SST")
+    expect(view.get_by_test_id("icechunk-act-run")).to_have_text("Open a merge session")
+    in_both_themes(lab, "history-merge-conflicts", view)
+
+    rows.filter(has_text="on side").click()
+    view.get_by_test_id("icechunk-act-merge").click()
+    expect(form).to_contain_text("Clean: no conflicts, ")
+    expect(view.get_by_test_id("icechunk-act-python")).to_have_text(
+        "repo.merge('side', into='main')"
+    )
+    view.get_by_test_id("icechunk-act-run").click()
+    expect(view.get_by_test_id("icechunk-done")).to_contain_text("side is merged into main.")
+    expect(edges).to_have_count(2)
+    assert notebook.kernel("len(repo.lookup_snapshot(repo.lookup_branch('main')).parents)") == 2
+    assert notebook.kernel("session.snapshot_id == repo.lookup_branch('main')") is True
+    rows.filter(has_text="Merge branch 'side' into main").click()
+    expect(view.locator(".icechunk-pane")).to_contain_text("Parents")
+    in_both_themes(lab, "history-merged", view)

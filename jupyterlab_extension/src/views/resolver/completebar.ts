@@ -5,6 +5,7 @@ import { asHostError, type Host, HostError, type PushEvent } from "../../core/ho
 import type { ConflictItem } from "../../core/protocol";
 import { grouped, shortId } from "../../core/text";
 import type { Frame } from "../common/frame";
+import { wordsOf } from "./words";
 
 export interface CompleteOptions {
   reload(): void;
@@ -34,7 +35,7 @@ export class CompleteBar {
     placeholder: "Commit message",
     "aria-label": "Commit message",
   });
-  private readonly complete = button("Complete rebase and commit", {
+  private readonly complete = button("", {
     class: "icechunk-button icechunk-primary",
     testid: "icechunk-complete",
     disabled: true,
@@ -51,6 +52,7 @@ export class CompleteBar {
     private readonly host: Host,
     private readonly options: CompleteOptions,
   ) {
+    say(this.complete, wordsOf(host).complete);
     this.element = h(
       "footer",
       { class: "icechunk-bar-complete" },
@@ -169,7 +171,7 @@ export class CompleteBar {
         this.failed(
           new HostError(
             String(raw.kind ?? "error"),
-            String(raw.message ?? "The rebase did not complete."),
+            String(raw.message ?? wordsOf(this.host).failed),
             raw.hint == null ? "" : String(raw.hint),
           ),
         );
@@ -186,7 +188,7 @@ export class CompleteBar {
     this.update();
     this.options.notice("");
     const id = String(event.snapshot ?? "");
-    const text = String(event.message ?? "Rebased and committed.");
+    const text = String(event.message ?? wordsOf(this.host).completed);
     this.show(text, "good", id);
   }
 
@@ -217,7 +219,7 @@ export class CompleteBar {
     if ((status === "committed" || status === "cancelled") && !this.busy) {
       this.over = true;
       if (this.result.hidden)
-        this.show(status === "committed" ? "Rebased and committed." : "Cancelled. The session is as it was.", status === "committed" ? "good" : "plain");
+        this.show(status === "committed" ? wordsOf(this.host).completed : "Cancelled. The session is as it was.", status === "committed" ? "good" : "plain");
     }
     if (status === "pending" && !this.busy) this.over = false;
     this.update();

@@ -6,7 +6,8 @@ import type { Choice, ConflictItem, SideName } from "../../core/protocol";
 import type { Frame } from "../common/frame";
 import { RESOLVER_STATES } from "../common/states";
 import { PreviewPanel } from "../grid/preview";
-import { CHOICES, keepButton, STATE, WORD } from "./keepbutton";
+import { CHOICES, type KeepButton, keepButton, STATE } from "./keepbutton";
+import { type Words, wordsOf } from "./words";
 
 export interface DecisionOptions {
   /** Decide what is on screen; null makes it undecided again. */
@@ -17,18 +18,21 @@ export interface DecisionOptions {
 export class DecisionPanel {
   readonly element: HTMLElement;
   readonly preview: PreviewPanel;
-  private readonly keep = new Map(CHOICES.map((choice) => [choice, keepButton(choice)]));
+  private readonly words: Words;
+  private readonly keep: Map<Choice, KeepButton>;
   private readonly scope = h("span", { class: "icechunk-scope" });
   private readonly clear = button("Clear decision", { class: "icechunk-button icechunk-quiet icechunk-small", title: "U" });
 
   /** @param tools controls that decide many chunks, below the pictures */
   constructor(frame: Frame, host: Host, tools: HTMLElement, options: DecisionOptions) {
-    const sides = CHOICES.map((side) => ({ side, label: WORD[side], style: RESOLVER_STATES[STATE[side]]! }));
+    const words = (this.words = wordsOf(host));
+    this.keep = new Map(CHOICES.map((choice) => [choice, keepButton(choice, words)]));
+    const sides = CHOICES.map((side) => ({ side, label: words[side], style: RESOLVER_STATES[STATE[side]]! }));
     this.preview = new PreviewPanel(frame, host, {
       sides: [...sides, { side: "result", label: "Result" }],
       absent: "not decided yet",
       difference: [0, 1],
-      differenceLabel: "mine − theirs",
+      differenceLabel: `${words.ours} − ${words.theirs}`,
       actions: CHOICES.map((choice) => this.keep.get(choice)!.element),
     });
     const next = button("Next undecided", { class: "icechunk-button icechunk-quiet icechunk-small", title: "N" });
@@ -49,8 +53,8 @@ export class DecisionPanel {
   /** Name the sides as the kernel does: the session, the other commit, their common base. */
   name(sides: Partial<Record<Choice, SideName>>): void {
     for (const [choice, control] of this.keep)
-      control.name(sides[choice]?.label ?? WORD[choice], sides[choice]?.detail ?? "");
-    this.preview.name(CHOICES.map((choice) => sides[choice]?.label ?? WORD[choice]));
+      control.name(sides[choice]?.label ?? this.words[choice], sides[choice]?.detail ?? "");
+    this.preview.name(CHOICES.map((choice) => sides[choice]?.label ?? this.words[choice]));
   }
 
   /** Show buttons for the choices that this conflict has. */

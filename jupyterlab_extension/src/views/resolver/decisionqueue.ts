@@ -6,7 +6,7 @@ import type { Runs } from "../../core/runs";
 import { grouped, plural } from "../../core/text";
 import type { Frame } from "../common/frame";
 import type { Travel } from "./header";
-import { WORD } from "./keepbutton";
+import { wordsOf } from "./words";
 
 /** What a decision is about. */
 export interface Target {
@@ -49,7 +49,8 @@ export class DecisionQueue {
       this.hooks.accepted(item, target, choice);
       this.hooks.absorb(result);
       const what = item.kind === "node" ? path : plural(target.count, "chunk");
-      const verb = choice ? (choice in WORD ? `keep ${WORD[choice as Choice]}` : choice) : "undecided again";
+      const words = wordsOf(this.host);
+      const verb = choice ? (choice in words ? `keep ${words[choice as Choice]}` : choice) : "undecided again";
       this.frame.announce(`${what}: ${verb}. ${remaining(result)}`);
     } catch (error) {
       this.frame.fail(error, () => this.decide(item, target, choice, extra));

@@ -1,4 +1,4 @@
-/** The top of the resolver: title, target of the rebase, undo and redo, the decisions as Python, notices. */
+/** The top of the resolver: title, target of the rebase or merge, undo and redo, the decisions as Python, notices. */
 
 import { button, closest, fill, h, listen, say } from "../../core/dom";
 import type { Host } from "../../core/host";
@@ -7,6 +7,7 @@ import { shortId } from "../../core/text";
 import { absoluteTime, relativeTime } from "../../core/time";
 import { handleCopy } from "../common/copy";
 import type { Frame } from "../common/frame";
+import { wordsOf } from "./words";
 
 export type Travel = "undo" | "redo";
 
@@ -49,12 +50,13 @@ export class ResolverHeader {
     say(this.title, String(this.host.get("title") || "Resolve conflicts"));
   }
 
-  /** Name the branch and the commit that the session is rebased onto. */
+  /** Name the branch and the commit that the session is rebased onto, or merged into. */
   showTarget({ branch, commit }: ConflictsReply): void {
     const state = h("span", { class: "icechunk-state" }, branch);
-    if (!commit) return fill(this.onto, "rebase onto ", state);
+    const { onto } = wordsOf(this.host);
+    if (!commit) return fill(this.onto, onto, state);
     const text = ` @ ${shortId(commit.id)} “${commit.message}”, ${relativeTime(commit.time)}`;
-    fill(this.onto, "rebase onto ", state, h("span", { title: `${commit.id}\n${absoluteTime(commit.time)}` }, text));
+    fill(this.onto, onto, state, h("span", { title: `${commit.id}\n${absoluteTime(commit.time)}` }, text));
   }
 
   enable(canUndo: boolean, canRedo: boolean): void {

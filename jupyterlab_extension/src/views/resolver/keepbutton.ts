@@ -3,10 +3,10 @@
 import { button, h, say } from "../../core/dom";
 import type { Choice } from "../../core/protocol";
 import { RESOLVER_STATES, swatch } from "../common/states";
+import type { Words } from "./words";
 
 export const CHOICES: Choice[] = ["ours", "theirs", "base"];
 export const STATE: Record<Choice, number> = { ours: 2, theirs: 3, base: 4 };
-export const WORD: Record<Choice, string> = { ours: "mine", theirs: "theirs", base: "base" };
 export const KEY: Record<string, Choice> = { o: "ours", t: "theirs", b: "base" };
 
 export interface KeepButton {
@@ -14,8 +14,8 @@ export interface KeepButton {
   name(label: string, detail: string): void;
 }
 
-export function keepButton(choice: Choice): KeepButton {
-  const label = h("span", { class: "icechunk-keeplabel" }, `Keep ${WORD[choice]}`);
+export function keepButton(choice: Choice, words: Words): KeepButton {
+  const label = h("span", { class: "icechunk-keeplabel" }, `Keep ${words[choice]}`);
   const small = h("span", { class: "icechunk-keepsmall" });
   const element = button(
     "",
@@ -26,9 +26,9 @@ export function keepButton(choice: Choice): KeepButton {
   return {
     element,
     name(text, more) {
-      say(label, choice === "base" ? "Keep base" : `Keep ${WORD[choice]}`);
+      say(label, `Keep ${words[choice]}`);
       label.append(h("span", { class: "icechunk-keepname" }, `: ${text}`));
-      say(small, [choice, more, `key ${choice[0]!.toUpperCase()}`].filter(Boolean).join(" · "));
+      say(small, [words.ours === "mine" ? choice : null, more, `key ${choice[0]!.toUpperCase()}`].filter(Boolean).join(" · "));
       element.title = [text, more].filter(Boolean).join("\n");
     },
   };

@@ -5,6 +5,7 @@ import { type Host, isSilent } from "../../core/host";
 import type { Choice, ConflictItem, ConflictKey, NodeConflictReply } from "../../core/protocol";
 import { plural } from "../../core/text";
 import { type Frame, savedAt, uid } from "../common/frame";
+import { capital, wordsOf } from "./words";
 
 export interface NodeConflictHooks {
   /** Decide the conflict on screen; `extra` are further parameters of the choice. */
@@ -12,7 +13,6 @@ export interface NodeConflictHooks {
 }
 
 const SIDES: Choice[] = ["base", "ours", "theirs"];
-const HEAD: Record<Choice, string> = { base: "Base", ours: "Mine", theirs: "Theirs" };
 /** Characters of a value that are shown. */
 const LONG = 160;
 
@@ -22,8 +22,8 @@ export class NodeConflictPanel {
   private readonly table = h("div", { class: "icechunk-keys" });
   private readonly merge = button("Merge keys", { class: "icechunk-button", testid: "icechunk-merge-keys" });
   private readonly left = h("span", { class: "icechunk-muted", "aria-live": "polite" });
-  private readonly name = h("input", { type: "text", testid: "icechunk-new-path", "aria-label": "New path for my node" });
-  private readonly rename = button("Keep mine at this path", { class: "icechunk-button", testid: "icechunk-rename" });
+  private readonly name = h("input", { type: "text", testid: "icechunk-new-path" });
+  private readonly rename = button("", { class: "icechunk-button", testid: "icechunk-rename" });
   private readonly mergeLine = h("div", { class: "icechunk-nodeline" }, this.merge, this.left);
   private readonly renameLine = h("div", { class: "icechunk-nodeline" }, this.name, this.rename);
   private reply: NodeConflictReply | null = null;
@@ -35,6 +35,9 @@ export class NodeConflictPanel {
     private readonly host: Host,
     hooks: NodeConflictHooks,
   ) {
+    const { ours } = wordsOf(host);
+    this.name.setAttribute("aria-label", `New path for ${ours === "mine" ? "my node" : "the node of the source"}`);
+    say(this.rename, `Keep ${ours} at this path`);
     this.element.append(this.facts, this.table, this.mergeLine, this.renameLine);
     const { signal } = frame;
     listen(
@@ -83,7 +86,7 @@ export class NodeConflictPanel {
     this.element.hidden = false;
     fill(this.facts, ...reply.facts.map((fact) => h("li", null, fact)));
     this.table.hidden = reply.rows.length === 0;
-    const head = ["Key", ...SIDES.map((side) => HEAD[side])];
+    const head = ["Key", ...SIDES.map((side) => capital(wordsOf(this.host)[side]))];
     fill(
       this.table,
       h(
@@ -113,12 +116,13 @@ export class NodeConflictPanel {
         name: group,
         value: side,
         "data-pointer": row.pointer,
-        "aria-label": `${row.key}: ${HEAD[side].toLowerCase()}, ${text}`,
+        "aria-label": `${row.key}: ${wordsOf(this.host)[side]}, ${text}`,
       });
       input.checked = (this.chosen.get(row.pointer) ?? row.changed_by) === side;
       return h("td", null, h("label", { class: "icechunk-pick" }, input, shown));
     });
-    const who = row.changed_by === "ours" ? "changed only by me" : row.changed_by ? "changed only by them" : "changed by both";
+    const { byOurs, byTheirs } = wordsOf(this.host);
+    const who = row.changed_by ? `changed only by ${row.changed_by === "ours" ? byOurs : byTheirs}` : "changed by both";
     return h(
       "tr",
       { "data-both": String(row.changed_by === null) },

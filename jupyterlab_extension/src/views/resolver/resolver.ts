@@ -1,4 +1,4 @@
-/** The conflict resolver of a rebase: compare the sides, choose per chunk or node, complete. */
+/** The conflict resolver of a rebase or merge: compare the sides, choose per chunk or node, complete. */
 
 import { fill, h, listen, say } from "../../core/dom";
 import { bytesOf, type Host, type PushEvent } from "../../core/host";
@@ -6,7 +6,7 @@ import type { ChunkMapReply, Choice, ConflictItem, ConflictsReply, DecideReply }
 import { eachIndex, type Runs } from "../../core/runs";
 import { plural } from "../../core/text";
 import { createFrame, type Dispose, type Frame, savedAt } from "../common/frame";
-import { inConflict, RESOLVER_STATES } from "../common/states";
+import { inConflict } from "../common/states";
 import { watch } from "../common/watch";
 import { ChunkGridView } from "../grid/chunkgrid";
 import { CompleteBar } from "./completebar";
@@ -18,6 +18,7 @@ import { KEY, STATE } from "./keepbutton";
 import { NodeConflictPanel } from "./nodeconflict";
 import { SelectBar } from "./selectbar";
 import { ResolverTools } from "./tools";
+import { statesOf, wordsOf } from "./words";
 
 export function mount(el: HTMLElement, host: Host): Dispose {
   const frame = createFrame(el, host, {
@@ -105,7 +106,7 @@ class ResolverView {
 
   private makeGrid(): ChunkGridView {
     return new ChunkGridView(this.frame, {
-      styles: RESOLVER_STATES,
+      styles: statesOf(wordsOf(this.host)),
       selectable: inConflict,
       wanted: (state) => state === 1,
       tools: this.selectBar.element,
@@ -176,7 +177,7 @@ class ResolverView {
     if (start) return this.select(start);
     fill(this.heading);
     this.centre.dataset.kind = "none";
-    say(this.explain, "No conflicts: the session can be rebased and committed as it is.");
+    say(this.explain, wordsOf(this.host).nothing);
     this.decision.preview.clear();
   }
 

@@ -6,6 +6,7 @@ import type { ConflictItem, DecideReply } from "../../core/protocol";
 import type { Runs } from "../../core/runs";
 import { grouped, plural, short } from "../../core/text";
 import type { Frame } from "../common/frame";
+import { capital, type Words, wordsOf } from "./words";
 import { savedAt } from "../common/frame";
 
 export interface ToolHooks {
@@ -47,11 +48,11 @@ interface SeamsReply {
   steep: { chunk: number[]; next: number[]; axis: number; step: number; inside: number }[];
 }
 
-const RULES: [string, string][] = [
-  ["theirs-where-mine-empty", "Theirs where all of mine is missing"],
-  ["mine-where-theirs-empty", "Mine where all of theirs is missing"],
-  ["mine-where-close", "Mine where they differ by at most"],
-  ["theirs-where-close", "Theirs where they differ by at most"],
+const rulesOf = ({ ours, theirs }: Words): [string, string][] => [
+  ["theirs-where-mine-empty", `${capital(theirs)} where all of ${ours} is missing`],
+  ["mine-where-theirs-empty", `${capital(ours)} where all of ${theirs} is missing`],
+  ["mine-where-close", `${capital(ours)} where they differ by at most`],
+  ["theirs-where-close", `${capital(theirs)} where they differ by at most`],
   ["merge-where-apart", "Merge where no element was changed by both"],
   ["same-region", "Same decisions for the same region of other arrays"],
 ];
@@ -89,7 +90,7 @@ export class ResolverTools {
     private readonly host: Host,
     private readonly hooks: ToolHooks,
   ) {
-    for (const [value, label] of RULES) this.rule.append(h("option", { value }, label));
+    for (const [value, label] of rulesOf(wordsOf(host))) this.rule.append(h("option", { value }, label));
     this.rules = h(
       "details",
       { class: "icechunk-rules" },
@@ -146,7 +147,9 @@ export class ResolverTools {
     try {
       const { result } = await this.host.request<Record<"ours" | "theirs" | "both", number>>("cells", { path: item.path, chunk });
       if (this.hooks.item() !== item || this.frame.signal.aborted) return;
-      const parts = [`${grouped(result.ours)} by me`, `${grouped(result.theirs)} by them`, `${grouped(result.both)} by both`];
+      const { byOurs, byTheirs } = wordsOf(this.host);
+      const counts = { [byOurs]: result.ours, [byTheirs]: result.theirs, both: result.both };
+      const parts = Object.entries(counts).map(([by, count]) => `${grouped(count)} by ${by}`);
       say(this.cells, `Elements changed in this chunk: ${parts.join(", ")}`);
     } catch {
       // Chunks that cannot be compared by element can still be decided as a whole.
@@ -203,7 +206,7 @@ export class ResolverTools {
     this.ask.hidden = result.left === 0;
     if (!result.left) return;
     const sides = (["ours", "theirs"] as const).map((side) => {
-      const element = button(side === "ours" ? "Keep mine" : "Keep theirs", {
+      const element = button(`Keep ${wordsOf(this.host)[side]}`, {
         class: "icechunk-button icechunk-small",
         testid: `icechunk-both-${side}`,
       });
