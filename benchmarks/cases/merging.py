@@ -150,7 +150,7 @@ def _blame(implementation: Implementation, folder: Path, commits: int) -> Sample
     return watch.sample()
 
 
-_STATE = "local files on tmpfs, nobody syncs; fresh handles"
+_STATE = "local files on tmpfs, not synced; fresh handles"
 
 CASES = (
     Case(

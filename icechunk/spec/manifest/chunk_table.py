@@ -390,6 +390,14 @@ class ChunkTable:
         rows[mask] = found
         return rows
 
+    def covers_same(self, other: ChunkTable) -> bool:
+        """Whether another table is known to have the same coordinates, without computing them."""
+        if self._size != other._size or self._space != other._space:
+            return False
+        if self._key is None or other._key is None:
+            return self._key is other._key
+        return np.array_equal(self._key, other._key)
+
     def contains(self, coords: Coords) -> NDArray[np.bool_]:
         """Which coordinates (uint32, shape ``(m, d)``) have a row, bool of shape ``(m,)``."""
         return self.find_many(coords) >= 0

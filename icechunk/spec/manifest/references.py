@@ -23,7 +23,7 @@ def same(
     equal: NDArray[np.bool_] = kind == two.kind[two_rows]
     length = one.length[one_rows] == two.length[two_rows]
     offset = _column(one.offset, one_rows) == _column(two.offset, two_rows)
-    ids = (_ids(one, one_rows) == _ids(two, two_rows)).all(axis=1)
+    ids = _same_ids(one, one_rows, two, two_rows)
     inline, dead = kind == INLINE, kind == TOMBSTONE
     equal &= dead | (length & ids & (offset | inline))
     texts = np.flatnonzero(equal & (inline | (kind == VIRTUAL)))
@@ -51,7 +51,11 @@ def changed(before: ChunkTable, after: ChunkTable) -> Coords:
     """Coordinates that only one table holds, or both with different references, in order."""
     if before.ndim != after.ndim:
         return after.coords()
-    gone = before.coords()[~after.contains(before.coords())]
+    if before.covers_same(after):
+        rows = np.arange(len(after))
+        return after.coords(np.flatnonzero(~same(before, rows, after, rows)))
+    former = before.coords()
+    gone = former[~after.contains(former)]
     coords = after.coords()
     rows = before.find_many(coords)
     held = np.flatnonzero(rows >= 0)
@@ -67,8 +71,19 @@ def _column(column: NDArray[Any] | None, rows: NDArray[np.int64]) -> NDArray[np.
     return np.zeros(len(rows), np.uint64) if column is None else column[rows]
 
 
-def _ids(table: ChunkTable, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    return np.zeros((len(rows), 12), np.uint8) if table.id is None else table.id[rows]
+def _same_ids(
+    one: ChunkTable, one_rows: NDArray[np.int64], two: ChunkTable, two_rows: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which pairs of rows name the same object, bool of shape ``(n,)``; without one it is zeros."""
+    if one.id is None and two.id is None:
+        return np.ones(len(one_rows), np.bool_)
+    mine, its = (
+        np.zeros((len(rows), 12), np.uint8) if table.id is None else table.id[rows]
+        for table, rows in ((one, one_rows), (two, two_rows))
+    )
+    words = mine.view(np.uint32) == its.view(np.uint32)
+    equal: NDArray[np.bool_] = words[:, 0] & words[:, 1] & words[:, 2]
+    return equal
 
 
 def _same_texts(
