@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,7 @@ from icechunk.spec.manifest.references import deletions
 from icechunk.spec.snapshot.nodes import ArrayData, NodeSnapshot, add_to_parents
 
 
-@dataclass(frozen=True, slots=True)
-class DeletedNode:
+class DeletedNode(NamedTuple):
     """A node of the base that the session removed."""
 
     id: NodeId

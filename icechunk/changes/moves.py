@@ -93,7 +93,7 @@ def composed(first: Iterable[Move], second: Iterable[Move]) -> tuple[Move, ...]:
     for move in second:
         begun = net.pop(move.node_id, move).source
         if begun != move.target:
-            net[move.node_id] = replace(move, source=begun)
+            net[move.node_id] = move._replace(source=begun)
     return in_log_order(net.values())
 
 

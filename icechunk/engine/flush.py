@@ -5,8 +5,8 @@ Nothing becomes visible here.  After a crash the files stay until garbage collec
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.changes.to_log import transaction_log
@@ -36,8 +36,7 @@ to write and one to read.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Flushed:
+class Flushed(NamedTuple):
     """Files written for a snapshot that no ref points to yet."""
 
     snapshot: Snapshot

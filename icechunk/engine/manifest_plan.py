@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise, product
+from typing import NamedTuple
 
 from icechunk.changes.change_set import ChangeSet
 from icechunk.core.ids import NodeId, ObjectId
@@ -19,8 +20,7 @@ from icechunk.spec.snapshot.nodes import ManifestRef, NodeSnapshot
 from icechunk.spec.snapshot.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """References of one array, or of a part of its chunk grid, for a new manifest.
 
     Attributes
@@ -44,8 +44,7 @@ class Part:
         return len(content) if isinstance(content, ChunkTable) else content.num_chunk_refs
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestPlan:
+class ManifestPlan(NamedTuple):
     """Manifests of the changed arrays: those that stay, and the content of new ones.
 
     Attributes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from icechunk.engine.context import RepoContext
 from icechunk.files.layout import OVERWRITTEN
@@ -34,7 +33,7 @@ def _chain(ctx: RepoContext, state: RepoState) -> Iterator[Update]:
     name: str | None = None
     while True:
         for position, update in enumerate(state.updates):
-            yield replace(update, backup_path=name) if name and position == 0 else update
+            yield update._replace(backup_path=name) if name and position == 0 else update
         name = state.updates_before
         if name is None:
             return

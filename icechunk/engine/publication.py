@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from icechunk.core.answers import Answer
 from icechunk.core.errors import ErrorKind, SessionStateError
@@ -23,8 +22,7 @@ from icechunk.spec.repo.snapshot_table import SnapshotRecord
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """The arguments of a commit; a repeated call has an equal request.
 
     Attributes

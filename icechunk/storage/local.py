@@ -157,8 +157,9 @@ class LocalStorage(Storage):
         """
         recent = self._recent
         if recent is not None and recent[0] == data:
-            return recent[1]
-        version = hashlib.blake2b(data, digest_size=16).hexdigest()
+            version = recent[1]
+        else:
+            version = hashlib.blake2b(data, digest_size=16).hexdigest()
         if isinstance(data, bytes):
             self._recent = data, version
         return version

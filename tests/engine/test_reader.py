@@ -182,7 +182,7 @@ def test_references_outside_of_the_promised_box_are_damage(
     def reader(extents: Extents) -> ArrayReader:
         assert node is not None
         assert node.array is not None
-        array = replace(node.array, manifests=(replace(ref, extents=extents),))
+        array = replace(node.array, manifests=(ref._replace(extents=extents),))
         return ArrayReader(
             replace(node, array=array), transaction.base, None, transaction.ctx.files
         )

@@ -222,7 +222,7 @@ def _rewrite(repo: ReferenceRepo) -> None:
     for path in (repo.root / "snapshots").iterdir():
         snapshot = decode_snapshot(path.read_bytes(), name="s")
         infos = {
-            key: replace(info, size_bytes=sizes[key]) for key, info in snapshot.manifests.items()
+            key: info._replace(size_bytes=sizes[key]) for key, info in snapshot.manifests.items()
         }
         path.write_bytes(encode_snapshot(replace(snapshot, manifests=infos), dialect=dialect))
     for folder in ("manifests", "transactions", "snapshots"):

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import logging
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +34,7 @@ _FIRST = 8
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownFields:
+class UnknownFields(NamedTuple):
     """Bytes that hold some fields and everything they may refer to.
 
     Attributes

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -30,8 +29,7 @@ ChunkIndex: TypeAlias = "tuple[int, ...]"
 _MAX_CELLS = 2**62
 
 
-@dataclass(frozen=True, slots=True)
-class Keyspace:
+class Keyspace(NamedTuple):
     """A box and the rule that turns its coordinates into keys.
 
     Attributes

@@ -206,8 +206,7 @@ class RepoState:
         self.require_tip(branch, expected_parent)
         if record.parent_id != expected_parent:
             record = replace(record, parent_id=expected_parent)
-        state = self._with_snapshot(record, branch)
-        return state._logged(u.NewCommit(branch, record.id), stamp)
+        return self._with_snapshot(record, branch, u.NewCommit(branch, record.id), stamp)
 
     def with_amend(
         self,
@@ -240,13 +239,13 @@ class RepoState:
             )
         record = replace(record, parent_id=parent, pruned=self.snapshots.pruned_of(row))
         kind = u.CommitAmended(branch, expected_tip, record.id)
-        return self._with_snapshot(record, branch)._logged(kind, stamp)
+        return self._with_snapshot(record, branch, kind, stamp)
 
     def with_detached(self, record: SnapshotRecord, stamp: Stamp) -> RepoState:
         """Register a snapshot that no branch points to."""
         self.require_writable()
         kind = u.NewDetachedSnapshot(record.id)
-        return self._with_snapshot(record, None)._logged(kind, stamp)
+        return self._with_snapshot(record, None, kind, stamp)
 
     def with_branch(self, name: str, snapshot_id: ObjectId, stamp: Stamp) -> RepoState:
         """Create a branch.
@@ -469,8 +468,10 @@ class RepoState:
         if tip != expected:
             raise ConflictError(id_text(expected), id_text(tip))
 
-    def _with_snapshot(self, record: SnapshotRecord, branch: str | None) -> RepoState:
-        """Add a snapshot, later than its parent, and point a branch to it."""
+    def _with_snapshot(
+        self, record: SnapshotRecord, branch: str | None, kind: UpdateKind, stamp: Stamp
+    ) -> RepoState:
+        """Add a snapshot, later than its parent, point a branch to it, and log the change."""
         if record.parent_id is not None:
             parent = int(self.snapshots.flushed_at[self.snapshots.row_of(record.parent_id)])
             if record.flushed_at <= parent:
@@ -480,13 +481,14 @@ class RepoState:
                     ErrorKind.SNAPSHOT_TIMESTAMP,
                 )
         branches = self.branches if branch is None else self.branches.pointed(branch, record.id)
-        return replace(self, snapshots=self.snapshots.insert(record), branches=branches)
+        snapshots = self.snapshots.insert(record)
+        return self._logged(kind, stamp, snapshots=snapshots, branches=branches)
 
-    def _logged(self, kind: UpdateKind, stamp: Stamp) -> RepoState:
-        """Put a change on top of the operations log."""
+    def _logged(self, kind: UpdateKind, stamp: Stamp, **changed: Any) -> RepoState:
+        """Change some attributes, and put the change on top of the operations log."""
         log, before = self.updates.pushed(kind, stamp)
         before = self.updates_before if before is None else before
-        return replace(self, updates=log, updates_before=before)
+        return replace(self, updates=log, updates_before=before, **changed)
 
 
 def _target(refs: Refs, name: str, lister: str) -> ObjectId:

@@ -14,8 +14,8 @@ Small numbers use the place of the ids; the status of a ``RepoStatusChanged`` is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +49,7 @@ _VALUE, _STATUS = 24, 32  # where the second and third table of a record start
 _SET_AT, _AVAILABILITY = 40, 48  # fields of the status
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """When a change is made, and what becomes of the state that it replaces.
 
     Attributes
@@ -245,7 +244,7 @@ class UpdateLog:
                 "if the clock of the other was wrong.",
                 ErrorKind.CLOCK_SKEW,
             )
-        return replace(stamp, at=max(stamp.at, former + 1))
+        return stamp if stamp.at > former else stamp._replace(at=former + 1)
 
     def _first(self, count: int) -> UpdateLog:
         """The newest entries."""

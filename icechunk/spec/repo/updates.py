@@ -7,9 +7,8 @@ Source: Icechunk spec 2, repo info, union ``UpdateType``.  The `TAG` of each cla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, get_args
 
 from icechunk.core.clock import to_datetime
 
@@ -20,8 +19,7 @@ ONLINE, READ_ONLY, OFFLINE = 0, 1, 2
 """Values of `RepoStatusValue.availability`; the reference treats offline as online."""
 
 
-@dataclass(frozen=True, slots=True)
-class RepoStatusValue:
+class RepoStatusValue(NamedTuple):
     """Whether the repository takes changes.
 
     Attributes
@@ -75,171 +73,222 @@ class Field(NamedTuple):
 _NAME = Field(FieldType.TEXT, 4)
 _PREVIOUS, _NEW = Field(FieldType.ID, 8), Field(FieldType.ID, 20)
 
-# One data class per set of fields, and subclasses by kind: each one made costs every import.
+# Named tuples, because a data class costs the import six times as much.
 
 
-@dataclass(frozen=True, slots=True)
-class _Plain:
-    """A kind without fields; equal only to its own kind."""
+class _Kind:
+    """A kind of change; equal only to its own kind."""
 
+    __slots__ = ()
+    TAG: ClassVar[int]
     FIELDS: ClassVar[tuple[Field, ...]] = ()
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and _values(self) == _values(other)
 
-@dataclass(frozen=True, slots=True)
-class _Ref:
-    """A kind that concerns a ref."""
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # else that of a tuple, which compares the fields alone
 
-    FIELDS: ClassVar[tuple[Field, ...]] = (_NAME,)
+    def __hash__(self) -> int:
+        return hash((type(self), _values(self)))
+
+
+def _values(kind: Any) -> tuple[Any, ...]:
+    return tuple(getattr(kind, name) for name in kind.__match_args__)
+
+
+class _Plain(_Kind):
+    """A kind without fields."""
+
+    __slots__ = ()
+    __match_args__ = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class _Name(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class _RefLeft(_Ref):
+class _NameAndPrevious(NamedTuple):
+    name: str
+    previous_snap_id: ObjectId
+
+
+class _Ref(_Kind, _Name):
+    """A kind that concerns a ref."""
+
+    __slots__ = ()
+    FIELDS = (_NAME,)
+
+
+class _RefLeft(_Kind, _NameAndPrevious):
     """A kind that concerns a ref, and what it pointed to."""
 
-    FIELDS: ClassVar[tuple[Field, ...]] = (_NAME, _PREVIOUS)
-    previous_snap_id: ObjectId
+    __slots__ = ()
+    FIELDS = (_NAME, _PREVIOUS)
 
 
 class RepoInitialized(_Plain):
     """The repository was created."""
 
     __slots__ = ()
-    TAG: ClassVar[int] = 1
+    TAG = 1
 
 
-@dataclass(frozen=True, slots=True)
-class RepoMigrated:
-    """The repository was moved from one spec version to another."""
-
-    TAG: ClassVar[int] = 2
-    FIELDS: ClassVar[tuple[Field, ...]] = (Field(FieldType.U8, 8), Field(FieldType.U8, 9))
+class _RepoMigratedValues(NamedTuple):
     from_version: int
     to_version: int
+
+
+class RepoMigrated(_Kind, _RepoMigratedValues):
+    """The repository was moved from one spec version to another."""
+
+    __slots__ = ()
+    TAG = 2
+    FIELDS = (Field(FieldType.U8, 8), Field(FieldType.U8, 9))
 
 
 class ConfigChanged(_Plain):
     """The stored configuration was replaced."""
 
     __slots__ = ()
-    TAG: ClassVar[int] = 3
+    TAG = 3
 
 
 class MetadataChanged(_Plain):
     """The repository's own metadata was replaced."""
 
     __slots__ = ()
-    TAG: ClassVar[int] = 4
+    TAG = 4
 
 
 class TagCreated(_Ref):
     """A tag was created."""
 
     __slots__ = ()
-    TAG: ClassVar[int] = 5
+    TAG = 5
 
 
 class TagDeleted(_RefLeft):
     """A tag was deleted; its name cannot be used again."""
 
     __slots__ = ()
-    TAG: ClassVar[int] = 6
+    TAG = 6
 
 
 class BranchCreated(_Ref):
     """A branch was created."""
 
     __slots__ = ()
-    TAG: ClassVar[int] = 7
+    TAG = 7
 
 
 class BranchDeleted(_RefLeft):
     """A branch was deleted."""
 
     __slots__ = ()
-    TAG: ClassVar[int] = 8
+    TAG = 8
 
 
 class BranchReset(_RefLeft):
     """A branch was moved to another snapshot."""
 
     __slots__ = ()
-    TAG: ClassVar[int] = 9
+    TAG = 9
 
 
-@dataclass(frozen=True, slots=True)
-class NewCommit:
-    """A commit became the tip of a branch."""
-
-    TAG: ClassVar[int] = 10
-    FIELDS: ClassVar[tuple[Field, ...]] = (_NAME, _NEW)
+class _NewCommitValues(NamedTuple):
     branch: str
     new_snap_id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class CommitAmended:
-    """The tip of a branch was replaced by an amended commit."""
+class NewCommit(_Kind, _NewCommitValues):
+    """A commit became the tip of a branch."""
 
-    TAG: ClassVar[int] = 11
-    FIELDS: ClassVar[tuple[Field, ...]] = (_NAME, _PREVIOUS, _NEW)
+    __slots__ = ()
+    TAG = 10
+    FIELDS = (_NAME, _NEW)
+
+
+class _CommitAmendedValues(NamedTuple):
     branch: str
     previous_snap_id: ObjectId
     new_snap_id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class NewDetachedSnapshot:
+class CommitAmended(_Kind, _CommitAmendedValues):
+    """The tip of a branch was replaced by an amended commit."""
+
+    __slots__ = ()
+    TAG = 11
+    FIELDS = (_NAME, _PREVIOUS, _NEW)
+
+
+class _NewDetachedSnapshotValues(NamedTuple):
+    new_snap_id: ObjectId
+
+
+class NewDetachedSnapshot(_Kind, _NewDetachedSnapshotValues):
     """A snapshot that no branch points to was registered."""
 
-    TAG: ClassVar[int] = 12
-    FIELDS: ClassVar[tuple[Field, ...]] = (_NEW,)
-    new_snap_id: ObjectId
+    __slots__ = ()
+    TAG = 12
+    FIELDS = (_NEW,)
 
 
 class GCRan(_Plain):
     """Garbage was collected."""
 
     __slots__ = ()
-    TAG: ClassVar[int] = 13
+    TAG = 13
 
 
 class ExpirationRan(_Plain):
     """Old snapshots were expired."""
 
     __slots__ = ()
-    TAG: ClassVar[int] = 14
+    TAG = 14
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureFlagChanged:
-    """A feature flag was set, or (None) returned to its default."""
-
-    TAG: ClassVar[int] = 15
-    FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field(FieldType.U16, 8),
-        Field(FieldType.OPTIONAL_BOOL, 10),
-    )
+class _FeatureFlagChangedValues(NamedTuple):
     id: int
     new_value: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class RepoStatusChanged:
-    """The repository's availability was set."""
+class FeatureFlagChanged(_Kind, _FeatureFlagChangedValues):
+    """A feature flag was set, or (None) returned to its default."""
 
-    TAG: ClassVar[int] = 16
-    FIELDS: ClassVar[tuple[Field, ...]] = (Field(FieldType.STATUS, 4),)
+    __slots__ = ()
+    TAG = 15
+    FIELDS = (
+        Field(FieldType.U16, 8),
+        Field(FieldType.OPTIONAL_BOOL, 10),
+    )
+
+
+class _RepoStatusChangedValues(NamedTuple):
     status: RepoStatusValue
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownUpdate:
+class RepoStatusChanged(_Kind, _RepoStatusChangedValues):
+    """The repository's availability was set."""
+
+    __slots__ = ()
+    TAG = 16
+    FIELDS = (Field(FieldType.STATUS, 4),)
+
+
+class _UnknownUpdateValues(NamedTuple):
+    tag: int
+
+
+class UnknownUpdate(_Kind, _UnknownUpdateValues):
     """A kind of change that a newer library recorded; it can be shown, not written back."""
 
-    TAG: ClassVar[int] = 0
-    FIELDS: ClassVar[tuple[Field, ...]] = ()
-    tag: int
+    __slots__ = ()
+    TAG = 0
 
 
 UpdateKind: TypeAlias = (
@@ -267,8 +316,7 @@ KINDS: dict[int, type[UpdateKind]] = {kind.TAG: kind for kind in get_args(Update
 """Kinds that this library knows, by tag."""
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """One entry of the operations log.
 
     Attributes

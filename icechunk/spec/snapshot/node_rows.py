@@ -10,9 +10,8 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from operator import lt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -44,8 +43,7 @@ _MARK = b"ic-nodes"
 NOTE_SIZE = _NOTE.size
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(NamedTuple):
     """Encoded nodes, as they are copied from file to file: the end of a payload.
 
     Nothing in it refers to what is before it, so that it can be put behind other things.  Objects

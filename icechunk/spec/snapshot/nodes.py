@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, KeysView
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,7 @@ from icechunk.spec.manifest.extents import Extents
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestRef:
+class ManifestRef(NamedTuple):
     """One manifest of an array, and the box of chunk coordinates it covers (half-open)."""
 
     object_id: ObjectId

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from icechunk.core.ids import ObjectId
 from icechunk.spec.snapshot.nodes import NodeTable
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestInfo:
+class ManifestInfo(NamedTuple):
     """Size of a manifest file in bytes (header included) and its number of references."""
 
     id: ObjectId

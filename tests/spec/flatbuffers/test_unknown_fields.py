@@ -149,7 +149,7 @@ def test_updates_of_unknown_kinds_stay_in_the_copy_of_the_object() -> None:
     assert [entry.kind for entry in following.updates] == [u.MetadataChanged(), u.ConfigChanged()]
     assert following.updates_before == "copy 1"
     assert decode_repo(encode_repo(following)) == following
-    newest = replace(state, updates=UpdateLog.from_updates([replace(entries[1], backup_path=None)]))
+    newest = replace(state, updates=UpdateLog.from_updates([entries[1]._replace(backup_path=None)]))
     following = next_state(newest, 7)
     assert [entry.kind for entry in following.updates] == [u.MetadataChanged()]
     assert following.updates_before == f"repo.{7:020}"

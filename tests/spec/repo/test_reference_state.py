@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -170,7 +170,7 @@ def told(state: RepoState) -> dict[str, Any]:
     def update(entry: Update) -> list[Any]:
         kind = entry.kind
         content: dict[str, Any] = {}
-        for name in (field.name for field in fields(kind)):
+        for name in kind.__match_args__:
             value = getattr(kind, name)
             if isinstance(value, RepoStatusValue):
                 continue

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +39,7 @@ def test_a_push_follows_the_rules_of_the_format(
 ) -> None:
     at = updates[0].updated_at + 1
     log, before = UpdateLog.from_updates(updates).pushed(kind, Stamp(at, "backup", limit))
-    whole = [Update(kind, at), replace(updates[0], backup_path="backup"), *updates[1:]]
+    whole = [Update(kind, at), updates[0]._replace(backup_path="backup"), *updates[1:]]
     cuts = [k for k in range(limit, len(whole)) if whole[k].backup_path is not None]
     cut = cuts[0] if cuts else len(whole)
     assert list(log) == whole[:cut]
