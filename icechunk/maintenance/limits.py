@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from icechunk.core.errors import ErrorKind, InvalidInputError
 
 _U16, _U32, _U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Limits of a walk over a whole repository.
 
     Attributes

@@ -189,7 +189,7 @@ def _with_moves(done: Moves, nodes: NodeTable, moves: dict[NodeId, Move]) -> Mov
         net = dict(done.net)
         for move in moves.values():
             begun = former.get(move.node_id, move).source
-            net[move.node_id] = replace(move, source=begun)
+            net[move.node_id] = move._replace(source=begun)
         return Moves((*done.steps, *steps), net)
 
 

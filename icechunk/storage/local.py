@@ -155,10 +155,8 @@ class LocalStorage(Storage):
         An update needs the version of the same bytes several times; comparing the bytes is much
         faster than hashing them again.
         """
-        recent = self._recent
-        if recent is not None and recent[0] == data:
-            version = recent[1]
-        else:
+        before, version = self._recent or (None, "")
+        if before != data:
             version = hashlib.blake2b(data, digest_size=16).hexdigest()
         if isinstance(data, bytes):
             self._recent = data, version

@@ -112,3 +112,24 @@ def test_the_import_alone_loads_no_room() -> None:
         "icechunk.core",
         "icechunk.core.lazy",
     }
+
+
+@pytest.mark.parametrize("switch", ["enable", "disable"])
+def test_loading_a_name_collects_no_garbage_and_leaves_the_collector_as_it_was(switch: str) -> None:
+    code = (
+        f"import gc, zarr, icechunk\n"
+        f"gc.{switch}()\n"
+        f"before, had = gc.get_stats()[2]['collections'], gc.isenabled()\n"
+        f"icechunk.Repository\n"
+        f"print(gc.get_stats()[2]['collections'] - before, gc.isenabled() == had)\n"
+    )
+    assert run(code) == ["0", "True"]
+
+
+def test_a_failed_load_leaves_the_collector_on() -> None:
+    code = (
+        "import gc, icechunk.core.lazy as lazy\n"
+        "try:\n    lazy._imported('icechunk.absent')\n"
+        "except ModuleNotFoundError:\n    print(gc.isenabled())\n"
+    )
+    assert run(code) == ["True"]

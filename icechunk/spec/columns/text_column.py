@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Pool: TypeAlias = "bytes | memoryview"
 
 _BLOCK = 2**14
-_FEW = 32  # rows, below which a dictionary is faster than sorting with numpy
+_FEW = 32  # rows, up to which a dictionary is faster than sorting with numpy
 _BLOCK_BYTES = 2**19  # about the size of a processor's caches
 _HASH_SEED = np.arange(1, 1025, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)
 _HASH_SEED ^= _HASH_SEED >> np.uint64(31) << np.uint64(1)
@@ -275,10 +275,10 @@ def spread(values: list[str], codes: NDArray[np.int64]) -> list[str]:
 def _factorise(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(codes, first row of each code), by appearance; runs are folded first, they are common."""
     if len(values) <= _FEW:
-        found: dict[Any, int] = {}
-        seen = [found.setdefault(value, row) for row, value in enumerate(values.tolist())]
-        order = {row: code for code, row in enumerate(found.values())}
-        return np.array([order[row] for row in seen], np.int64), np.array([*order], np.int64)
+        listed = values.tolist()
+        codes = {value: code for code, value in enumerate(dict.fromkeys(listed))}
+        rows = np.array([listed.index(value) for value in codes], np.int64)
+        return np.array([codes[value] for value in listed], np.int64), rows
     if (values[1:] > values[:-1]).all() or (values[1:] < values[:-1]).all():
         rows = np.arange(len(values), dtype=np.int64)
         return rows, rows
@@ -289,8 +289,7 @@ def _factorise(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int6
     inverse, first = _by_appearance(inverse, first.astype(np.int64, copy=False))
     if len(heads) == len(values):
         return inverse, first
-    codes = np.repeat(inverse, np.diff(np.append(heads, len(values))))
-    return codes, heads[first]
+    return np.repeat(inverse, np.diff(np.append(heads, len(values)))), heads[first]
 
 
 def _by_appearance(

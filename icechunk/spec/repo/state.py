@@ -244,8 +244,7 @@ class RepoState:
     def with_detached(self, record: SnapshotRecord, stamp: Stamp) -> RepoState:
         """Register a snapshot that no branch points to."""
         self.require_writable()
-        kind = u.NewDetachedSnapshot(record.id)
-        return self._with_snapshot(record, None, kind, stamp)
+        return self._with_snapshot(record, None, u.NewDetachedSnapshot(record.id), stamp)
 
     def with_branch(self, name: str, snapshot_id: ObjectId, stamp: Stamp) -> RepoState:
         """Create a branch.

@@ -125,3 +125,14 @@ def test_equal_spans(seed: int) -> None:
     expected = [bytes(one[a : a + n]) == bytes(two[b : b + n]) for a, b, n in rows]
     assert found.tolist() == expected
     assert 0 < sum(expected) < 2000
+
+
+@given(texts, st.booleans())
+def test_few_rows_are_factorised_like_many(values: list[bytes | None], content: bool) -> None:
+    column = spread([value or b"" for value in values])
+    codes, found = column.distinct(content=content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "_FEW", 0)
+        expected, its_texts = column.distinct(content=content)
+    assert codes.tolist() == expected.tolist()
+    assert listed(found) == listed(its_texts)

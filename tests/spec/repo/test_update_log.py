@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icechunk.core.errors import FormatError
+from icechunk.core.ids import ObjectId
 from icechunk.spec.repo import updates as u
 from icechunk.spec.repo.update_log import Stamp, UpdateLog, check_decreasing
 from icechunk.spec.repo.updates import Update
@@ -60,3 +61,13 @@ def test_a_long_log_stays_small_while_it_moves_on() -> None:
     assert len(log.backups.data) < 3 * 20 * 36
     assert len(log.texts.data) == 12
     assert [update.updated_at for update in log] == list(range(299, 279, -1))
+
+
+def test_kinds_with_the_same_fields_differ() -> None:
+    tag, branch = (kind("a", ObjectId(bytes(12))) for kind in (u.TagDeleted, u.BranchDeleted))
+    assert tag != branch
+    assert len({tag, branch}) == 2
+    assert u.GCRan() != u.ExpirationRan()
+    assert u.GCRan() == u.GCRan()
+    assert repr(u.GCRan()) == "GCRan()"
+    assert bool(u.GCRan())
