@@ -105,6 +105,7 @@ def test_merges_are_drawn_and_made(lab: Lab, notebooks: Path) -> None:
     lab.settle()
     view = notebook.output(1).get_by_test_id("icechunk-history")
     rows = view.get_by_test_id("icechunk-history-row")
+    expect(view.get_by_label("Branch to rebase the others onto")).to_have_value("main")
     edges = view.locator("path.icechunk-merge")
     expect(edges).to_have_count(1)
     expect(rows.filter(has_text="on a branch that goes")).to_have_count(1)

@@ -64,6 +64,7 @@ export class HistoryLayout {
     say(this.counts, parts.join(" · "));
     this.ontoField.hidden = count < 2;
     update(this.onto, ...branches.map((name) => h("option", { value: name, selected: name === onto }, name)));
+    this.onto.value = onto; // options that move into the list one by one may have changed the choice
     say(this.footnote, reply.truncated ? "Older commits are not shown." : "Ctrl-click a second commit to compare");
   }
 
