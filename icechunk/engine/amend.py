@@ -10,12 +10,12 @@ from icechunk.core.errors import ConflictError, ErrorKind, SessionStateError
 from icechunk.core.ids import ObjectId
 from icechunk.engine.commit import check_committable, publish, requested
 from icechunk.engine.commit_logs import united
-from icechunk.engine.lineage import LINEAGE_KEY
 from icechunk.engine.logged import logged
 from icechunk.engine.publication import Request
 from icechunk.engine.removals import with_removals
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.repo.lineage import LINEAGE_KEY
 from icechunk.spec.transaction_log.log import TransactionLog
 
 

@@ -35,12 +35,12 @@ from icechunk.core.errors import (
 from icechunk.core.ids import ObjectId
 from icechunk.engine.durability import made_durable
 from icechunk.engine.flush import Flushed, flush
-from icechunk.engine.lineage import refuse_lineage_key
 from icechunk.engine.logged import logged
 from icechunk.engine.publication import Publication, Request
 from icechunk.engine.rebase import rebase
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.spec.metadata import json_object
+from icechunk.spec.repo.lineage import refuse_lineage_key
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import RepoState
 from icechunk.spec.repo.update_log import Stamp

@@ -14,13 +14,13 @@ from icechunk.core.ids import ObjectId, id_text
 from icechunk.engine.commit import publish, requested
 from icechunk.engine.commit_logs import united
 from icechunk.engine.context import RepoContext
-from icechunk.engine.lineage import Lineage, with_lineage
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.engine.unchanged import equal_bytes
 from icechunk.files.layout import snapshot_key
 from icechunk.merging.merged import Merged
 from icechunk.merging.state import State
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.repo.lineage import Lineage, with_lineage
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import RepoState
 from icechunk.spec.repo.update_log import Stamp

@@ -11,7 +11,6 @@ from icechunk.conflicts.decision import Decision
 from icechunk.core.errors import ConflictError, ErrorKind, InvalidInputError, MergeConflictError
 from icechunk.core.ids import ObjectId, id_text
 from icechunk.engine.context import RepoContext
-from icechunk.engine.lineage import Lineage, refuse_lineage_key
 from icechunk.engine.open_merge import merge_message
 from icechunk.merging.bases import Sides, base_of
 from icechunk.merging.chunk_values import ChunkValues
@@ -22,6 +21,7 @@ from icechunk.merging.result import MergeResult
 from icechunk.merging.state import State
 from icechunk.merging.three_way import three_way
 from icechunk.merging.verdicts import Verdicts
+from icechunk.spec.repo.lineage import Lineage, refuse_lineage_key
 
 FAST_FORWARD = ("auto", "only", "never")
 

@@ -27,7 +27,6 @@ from icechunk.core.ids import ObjectId, id_text
 from icechunk.core.locks import held
 from icechunk.engine.commit import check_committable, publish, requested
 from icechunk.engine.context import RepoContext
-from icechunk.engine.lineage import Lineage, with_lineage
 from icechunk.engine.open_merge import OpenMerge
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.merging.bases import base_state
@@ -40,6 +39,7 @@ from icechunk.merging.merged import Merged
 from icechunk.merging.state import State
 from icechunk.merging.three_way import three_way
 from icechunk.merging.verdicts import Verdicts, answers_of
+from icechunk.spec.repo.lineage import Lineage, with_lineage
 from icechunk.spec.snapshot.snapshot import Snapshot
 
 Solver = Callable[[Conflict], object]

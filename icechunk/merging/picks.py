@@ -16,7 +16,6 @@ from icechunk.core.errors import (
 )
 from icechunk.core.ids import ObjectId, id_text, parse_object_id
 from icechunk.engine.context import RepoContext
-from icechunk.engine.lineage import Lineage, refuse_lineage_key
 from icechunk.merging.chunk_values import ChunkValues
 from icechunk.merging.graph import CommitGraph
 from icechunk.merging.laying import Laid, commit_laid, result_of, same_content, state_of
@@ -25,6 +24,7 @@ from icechunk.merging.merged import Merged
 from icechunk.merging.result import MergeResult
 from icechunk.merging.state import State
 from icechunk.merging.three_way import three_way
+from icechunk.spec.repo.lineage import Lineage, refuse_lineage_key
 
 
 @dataclass(frozen=True, slots=True)

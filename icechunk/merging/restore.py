@@ -13,13 +13,13 @@ from icechunk.engine.commit import record_of
 from icechunk.engine.context import RepoContext
 from icechunk.engine.durability import made_durable
 from icechunk.engine.flush import flush
-from icechunk.engine.lineage import Lineage, refuse_lineage_key, with_lineage
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.merging.laying import Laid, same_content, state_of
 from icechunk.merging.state import State
 from icechunk.merging.three_way import three_way
 from icechunk.merging.verdicts import Verdicts
 from icechunk.spec.metadata import json_object
+from icechunk.spec.repo.lineage import Lineage, refuse_lineage_key, with_lineage
 from icechunk.spec.snapshot.nodes import NodeSnapshot
 
 

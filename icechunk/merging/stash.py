@@ -29,7 +29,6 @@ from icechunk.engine.commit_logs import united
 from icechunk.engine.context import RepoContext
 from icechunk.engine.durability import made_durable
 from icechunk.engine.flush import flush
-from icechunk.engine.lineage import Lineage, lineage_of, with_lineage
 from icechunk.engine.open_merge import OpenMerge
 from icechunk.engine.transaction import SessionMode, Transaction
 from icechunk.merging.expired_base import expired_base, logs_of
@@ -42,6 +41,7 @@ from icechunk.merging.verdicts import Verdicts
 from icechunk.refs.base import RefStore
 from icechunk.refs.capabilities import Capability
 from icechunk.refs.stash_names import STASH_PREFIX, is_stash
+from icechunk.spec.repo.lineage import Lineage, lineage_of, with_lineage
 from icechunk.spec.repo.snapshot_table import SnapshotRecord
 from icechunk.spec.repo.state import RepoState
 from icechunk.spec.repo.update_log import Stamp

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import icechunk
-from icechunk.engine.lineage import LINEAGE_KEY
+from icechunk.spec.repo.lineage import LINEAGE_KEY
 from tests.interrupts.test_lines import (
     BOTH,
     SAMPLE,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from icechunk.core.ids import ObjectId, new_object_id
-from icechunk.engine.lineage import LINEAGE_KEY, Lineage, with_lineage
 from icechunk.merging.graph import CommitGraph
 from icechunk.refs.capabilities import Capability
+from icechunk.spec.repo.lineage import LINEAGE_KEY, Lineage, with_lineage
 from icechunk.spec.repo.snapshot_table import SnapshotRecord, SnapshotTable
 
 

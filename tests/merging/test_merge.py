@@ -11,7 +11,7 @@ import zarr
 import icechunk
 from icechunk import ConflictType, Repository
 from icechunk.core.errors import InvalidInputError, MergeConflictError, RefNotFoundError
-from icechunk.engine.lineage import LINEAGE_KEY
+from icechunk.spec.repo.lineage import LINEAGE_KEY
 from tests.merging.worlds import array, branches, commit, new_repo, tree, values, write
 
 BOTH = pytest.mark.parametrize("spec_version", [1, 2])

@@ -32,7 +32,7 @@ from icechunk.core.errors import (
     SessionStateError,
     SnapshotNotFoundError,
 )
-from icechunk.engine.lineage import LINEAGE_KEY
+from icechunk.spec.repo.lineage import LINEAGE_KEY
 from tests.merging.test_laws import History, check_log, commits
 from tests.merging.worlds import array, branches, commit, new_repo, tree, values, write
 from tests.session.test_interrupted import Interrupting, then_stop

@@ -6,7 +6,7 @@ import pytest
 
 from icechunk import Repository
 from icechunk.core.errors import InvalidInputError, MergeConflictError
-from icechunk.engine.lineage import LINEAGE_KEY
+from icechunk.spec.repo.lineage import LINEAGE_KEY
 from tests.merging.worlds import branches, commit, new_repo, tree, values, write
 
 

@@ -16,7 +16,7 @@ import zarr
 
 import icechunk
 from icechunk import Repository
-from icechunk.engine.lineage import LINEAGE_KEY
+from icechunk.spec.repo.lineage import LINEAGE_KEY
 from tests.merging.test_laws import check_log
 from tests.merging.worlds import array, commit, values, write
 

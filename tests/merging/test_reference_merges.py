@@ -14,7 +14,7 @@ import zarr
 
 import icechunk
 from icechunk import Repository
-from icechunk.engine.lineage import LINEAGE_KEY
+from icechunk.spec.repo.lineage import LINEAGE_KEY
 from tests.merging.worlds import array, branches, commit, tree, values, write
 from tests.oracle import LAST_V1, LATEST, run_reference
 
