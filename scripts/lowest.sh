@@ -20,8 +20,9 @@ for line in project["dependencies"] + extras["xarray"] + extras["dask"]:
     print(f"{name}=={bound}")')
 "$folder/bin/python" -c '' 2>/dev/null || make_venv "$python" "$folder"
 # Wheels alone: a release that has none for this Python is no bound that people can install.
+# google-crc32c: without it numcodecs warns on standard error, which tests of the command read.
 # shellcheck disable=SC2086  # the pins are words
 pip_install "$folder/bin/python" --only-binary :all: $pins \
-    pytest pytest-asyncio pytest-timeout pytest-xdist hypothesis psutil 'moto[server]'
+    pytest pytest-asyncio pytest-timeout pytest-xdist hypothesis psutil 'moto[server]' google-crc32c
 pip_install "$folder/bin/python" --no-deps -e .
 touch "$folder/.installed"
