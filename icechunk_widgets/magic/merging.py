@@ -109,8 +109,8 @@ def _held_merge(session: Session) -> Note:
             [
                 f"{head}; {plural(len(report), 'conflict')} to decide:",
                 *lines,
-                "decide with `session.solve(...)`, then `%icechunk commit`; `%icechunk discard` "
-                "gives the merge up",
+                "decide in the resolver that `%icechunk solve` opens, or with `session.solve(...)` "
+                "and `%icechunk commit`; `%icechunk discard` gives the merge up",
             ]
         )
     return Note(text, session=session, conflicts=report.conflicts)

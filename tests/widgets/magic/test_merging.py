@@ -8,6 +8,7 @@ import pytest
 import zarr
 
 from icechunk import ConflictError, ErrorKind, Repository
+from icechunk_widgets.resolver.widget import ConflictResolver
 from tests.widgets.magic_line import Cell
 from tests.widgets.scenes import array
 
@@ -190,6 +191,21 @@ class TestSolve:
         assert getattr(error, "kind", None) == ErrorKind.UNCOMMITTED_CHANGES
         cell("discard")
         cell("checkout f")
+
+    def test_the_resolver_settles_it(self, contested: Cell) -> None:
+        cell = contested
+        assert "`%icechunk solve` opens" in repr(cell("merge f --solve"))
+        resolver = cell("solve")
+        assert isinstance(resolver, ConflictResolver)
+        assert (resolver.status, resolver.total) == ("pending", 1)
+        assert cell.raises("commit")
+        resolver.decide("/a", "ours")
+        resolver.complete()
+        assert resolver.status == "committed"
+        assert values(cell) == [5, 5, 6, 6, 1, 1, 1, 1]
+        repo: Repository = cell.names["repo"]
+        assert len(repo.lookup_snapshot(repo.lookup_branch("main")).parents) == 2
+        assert not cell.session.read_only
 
     def test_options_that_do_not_fit(self, contested: Cell) -> None:
         assert "leave out --no-ff" in str(contested.raises("merge f --solve --no-ff"))
