@@ -24,6 +24,8 @@ import icechunk
 from icechunk.storage.names import LOCK_NAME
 
 logging.disable(logging.WARNING)
+# A shell starts background jobs with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 place, rounds, spec = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 chance = random.Random(spec)
 repo = icechunk.Repository.create(
