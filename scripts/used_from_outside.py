@@ -4,7 +4,7 @@ Add what other programs may call. What only tests call is dead code: delete it w
 """
 
 # Public methods, properties and arguments.
-_.aclose, _.allow_pickling, _.and_conditions, _.any_array, _.array_chunk_iterator
+_.aclose, _.to_arrow, _.allow_pickling, _.and_conditions, _.any_array, _.array_chunk_iterator
 _.async_ancestry, _.authorized_virtual_container_prefixes, _.clear_virtual_chunk_containers
 _.dead_bytes, _.dimension_name, _.false, _.true, _.get_virtual_chunk_container
 _.set_virtual_chunk_container, _.list_objects, _.merge_cells, _.rebases, _.reindex_array
