@@ -44,7 +44,7 @@ def test_actions_folds_and_comparison(lab: Lab, notebooks: Path) -> None:
 
     view.get_by_test_id("icechunk-act-checkout").click()
     view.get_by_test_id("icechunk-act-run").click()
-    expect(view.get_by_test_id("icechunk-done")).to_contain_text("session can be changed, on try")
+    expect(view.get_by_test_id("icechunk-done")).to_contain_text("session is writable, on try")
     assert notebook.kernel("session.branch") == "try"
 
     view.locator(".icechunk-history-list").focus()

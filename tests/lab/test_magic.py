@@ -40,7 +40,7 @@ def test_a_cell_commits_or_takes_back_what_it_did(lab: Lab, notebooks: Path) -> 
     (notebooks / "go").touch()
     failed = notebook.run(2, allow_error=True)
     assert [one["ename"] for one in failed if one["output_type"] == "error"] == ["ValueError"]
-    expect(notebook.output(2)).to_contain_text("main is as it was before")
+    expect(notebook.output(2)).to_contain_text("main is unchanged")
     notebook.run(3)
     expect(notebook.output(3)).to_contain_text("nothing to commit")
     assert notebook.kernel("[float(zarr.open_array(store, path='SST')[0, 0])]") == [20.0]
